@@ -1,0 +1,31 @@
+# The two commands of the README, and what they are made of.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test check unit hw clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "torch>=2.5,<2.14"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/speckflex demo --out demo
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell --toml pyproject.toml speckflex tests docs examples README.md CHANGELOG.md
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test: check unit
+
+clean:
+	rm -rf $(VENV) demo out build dist *.egg-info

@@ -1,0 +1,108 @@
+"""Event streams: numpy structured arrays with tonic's field names `t, x, y, p`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speckflex.errors import EventsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EVENT_DTYPE", "FIELDS", "as_events", "check_events", "make_events"]
+
+FIELDS = ("t", "x", "y", "p")
+
+# t in microseconds; p is the channel. 16 bits hold every address of the chip and of large networks.
+EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.int16)])
+
+
+def make_events(
+    times: np.ndarray, x: np.ndarray, y: np.ndarray, channels: np.ndarray
+) -> np.ndarray:
+    """Return one event array from its four columns.
+
+    Args:
+        times: `(n,)` integers, µs.
+        x: `(n,)` integers, pixels.
+        y: `(n,)` integers, pixels.
+        channels: `(n,)` integers or booleans, the polarity or feature.
+    """
+    events = np.empty(len(times), EVENT_DTYPE)
+    events["t"], events["x"], events["y"], events["p"] = times, x, y, channels
+    return events
+
+
+def as_events(array: np.ndarray, *, source: str = "events") -> np.ndarray:
+    """Return `array` with the dtype that speckflex works on, whatever its field order.
+
+    The order of the events is kept: a board replays them as they stand.
+
+    Args:
+        array: `(n,)` structured, with at least the fields t (µs), x, y and p.
+        source: what to call the array in an error message.
+
+    Raises:
+        EventsError: the array has no such fields, or a value does not fit.
+    """
+    array = np.asarray(array)
+    if array.dtype == EVENT_DTYPE:
+        return array
+    missing = [name for name in FIELDS if name not in (array.dtype.names or ())]
+    if missing or array.ndim != 1:
+        raise EventsError(
+            f"{source}: an array of dtype {array.dtype} and shape {array.shape} is no event"
+            " stream: make it one-dimensional with the fields t, x, y, p"
+        )
+    for name in FIELDS:
+        _check_castable(array[name], EVENT_DTYPE[name], f"{source}, field {name}")
+    return make_events(array["t"], array["x"], array["y"], array["p"])
+
+
+def check_events(
+    events: np.ndarray, shape: tuple[int, int, int], *, source: str = "events"
+) -> np.ndarray:
+    """Return `events` in the working dtype, checked against a (channel, y, x) shape.
+
+    Raises:
+        EventsError: a field is missing, an address lies outside `shape` or a time is negative.
+    """
+    events = as_events(events, source=source)
+    limits: Mapping[str, int] = dict(zip(("p", "y", "x"), shape, strict=True))
+    for name, limit in limits.items():
+        outside = (events[name] < 0) | (events[name] >= limit)
+        if outside.any():
+            index = int(outside.argmax())
+            raise EventsError(
+                f"{source}: event {index} has {name} = {events[name][index]}, the input has"
+                f" {limit} (shape {shape}, channel y x): crop or rescale the recording,"
+                " or convert with its input shape"
+            )
+    if events.size and events["t"].min() < 0:
+        index = int((events["t"] < 0).argmax())
+        raise EventsError(
+            f"{source}: event {index} has time {events['t'][index]} µs, times must not be"
+            " negative: subtract the first event's time"
+        )
+    return events
+
+
+def _check_castable(column: np.ndarray, dtype: np.dtype, source: str) -> None:
+    if column.dtype.kind not in "biuf":
+        raise EventsError(f"{source}: values of dtype {column.dtype} are no numbers: use integers")
+    if not column.size:
+        return
+    if column.dtype.kind == "f" and not (np.isfinite(column) & (column == np.trunc(column))).all():
+        raise EventsError(
+            f"{source}: fractions or NaN are no addresses and no times: use integers"
+            " (time in microseconds)"
+        )
+    limits = np.iinfo(dtype)
+    low, high = column.min(), column.max()
+    if low < limits.min or high > limits.max:
+        raise EventsError(
+            f"{source}: values from {low} to {high}, {dtype} holds {limits.min} to {limits.max}:"
+            " check the units (time in microseconds)"
+        )

@@ -1,0 +1,299 @@
+"""The Program: the integers that chip and twin both run, frozen and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from speckflex.errors import ConversionError
+from speckflex.speck import CHIPS, NEURON_MAX, NEURON_MIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Core", "Destination", "InputStage", "Pair", "Program", "Readout", "Shape"]
+
+Shape = tuple[int, int, int]  # channel, y, x
+Pair = tuple[int, int]  # y, x
+Readout = Literal["spikes", "potential"]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a core or the input stage sends its spikes.
+
+    Args:
+        core: index into `Program.cores`, not a core of the chip.
+        pooling: both sides of the pooling window; a spike at (y, x) arrives at (y//p, x//p).
+        feature_shift: added to the channel at the destination (concatenation).
+    """
+
+    core: int
+    pooling: int = 1
+    feature_shift: int = 0
+
+
+@dataclass(frozen=True)
+class InputStage:
+    """What happens to an event before the first core: the chip's DVS pre-processing layer.
+
+    Order (datasheet figure 6): polarity, pooling, region of interest, mirror, destinations.
+
+    Args:
+        shape: (channel, y, x) of the events as they arrive.
+        destinations: the cores that receive the events, with pooling 1.
+        pooling: (y, x); an event at (y, x) goes on at (y//py, x//px).
+        merge_polarities: send every channel to channel 0.
+        keep_off: let channel 0 (off) through.
+        keep_on: let channel 1 (on) through.
+        origin: (y, x) of the region of interest, after pooling.
+        size: (y, x) of the region of interest; None for all that lies beyond `origin`.
+        mirror_y: flip up and down, inside the region of interest.
+        mirror_x: flip left and right, inside the region of interest.
+        swap_xy: exchange x and y, after mirroring.
+    """
+
+    shape: Shape
+    destinations: tuple[Destination, ...] = (Destination(0),)
+    pooling: Pair = (1, 1)
+    merge_polarities: bool = False
+    keep_off: bool = True
+    keep_on: bool = True
+    origin: Pair = (0, 0)
+    size: Pair | None = None
+    mirror_y: bool = False
+    mirror_x: bool = False
+    swap_xy: bool = False
+
+    @property
+    def region(self) -> Pair:
+        """The (y, x) size of the region of interest, after pooling."""
+        if self.size is not None:
+            return self.size
+        pooled = (self.shape[1] // self.pooling[0], self.shape[2] // self.pooling[1])
+        return (pooled[0] - self.origin[0], pooled[1] - self.origin[1])
+
+    @property
+    def output_shape(self) -> Shape:
+        """The (channel, y, x) shape of what leaves the stage."""
+        y, x = self.region[::-1] if self.swap_xy else self.region
+        return (1 if self.merge_polarities else self.shape[0], y, x)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every event leaves as it came."""
+        return replace(self, size=None) == InputStage(self.shape, self.destinations) and (
+            self.region == self.shape[1:]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """One layer in the chip's integers: convolution, integrate and fire, destinations.
+
+    Args:
+        name: the weight layer's name in the torch network.
+        neuron_name: the neuron layer's name in the torch network, "" where it has none.
+        weights: (out, in, ky, kx) int8.
+        threshold_high: a neuron fires at V >= threshold_high.
+        threshold_low: V is clamped at threshold_low before the comparison.
+        input_shape: (channel, y, x).
+        stride: (y, x).
+        padding: (y, x).
+        return_to_zero: V = 0 after a spike, instead of V -= threshold_high.
+        bias: (out,) int16, added at each tick of the slow clock, or None. It is no torch bias.
+        initial_state: (out, y, x) int16, V before the first event; None for zeros.
+        destinations: at most two on the chip, any number off it.
+        readout: what the layer is read out by; "potential" for a layer that never fires.
+        scale: integers per unit of the torch network's weights and potentials.
+        chip_core: the chip's core that the layer is placed on; None where it isn't placed.
+        decimator_interval: 0..7 to pass 1 of 2, 4, 8, 16, 32, 128, 256, 512 spikes; None off.
+        congestion_balancer: drop input events while the core is busy.
+    """
+
+    name: str
+    weights: np.ndarray
+    threshold_high: int
+    threshold_low: int
+    input_shape: Shape
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    return_to_zero: bool = False
+    bias: np.ndarray | None = None
+    initial_state: np.ndarray | None = None
+    destinations: tuple[Destination, ...] = ()
+    readout: Readout = "spikes"
+    scale: float = 1.0
+    neuron_name: str = ""
+    chip_core: int | None = None
+    decimator_interval: int | None = None
+    congestion_balancer: bool = False
+
+    def __post_init__(self) -> None:
+        _freeze(self, "weights", np.int8, 4)
+        _freeze(self, "bias", np.int16, 1)
+        _freeze(self, "initial_state", np.int16, 3)
+        _check_core(self)
+
+    @property
+    def output_shape(self) -> Shape:
+        """(channel, y, x) of the neurons, before any pooling."""
+        out, _, kernel_y, kernel_x = self.weights.shape
+        _, y, x = self.input_shape
+        return (
+            out,
+            (y + 2 * self.padding[0] - kernel_y) // self.stride[0] + 1,
+            (x + 2 * self.padding[1] - kernel_x) // self.stride[1] + 1,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network as the chip runs it; layer i of a recording is `cores[i]`.
+
+    Args:
+        cores: in topological order: a destination always points further on.
+        input: the stage before the first core.
+        chip: "speck2e", "speck2f" or "unbounded" (any size, for the twin alone).
+        metadata: what the program came from; does not enter the hash.
+    """
+
+    cores: tuple[Core, ...]
+    input: InputStage
+    chip: str = "speck2e"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cores", tuple(self.cores))
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        _check_program(self)
+
+    @property
+    def sha256(self) -> str:
+        """The hash over all that a board sees: every integer, shape and placement."""
+        digest = hashlib.sha256(json.dumps(self.manifest(), sort_keys=True).encode())
+        for core in self.cores:
+            for name in ARRAYS:
+                array = getattr(core, name)
+                if array is not None:
+                    digest.update(np.ascontiguousarray(array).astype(f"<{array.dtype.str[1:]}"))
+        return digest.hexdigest()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return all but the arrays' values and the metadata, as plain JSON types."""
+        return {
+            "chip": self.chip,
+            "input": _plain(self.input),
+            "cores": [_plain(core) for core in self.cores],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to a `.speck` file (a zip of JSON and npy, no pickle)."""
+        from speckflex.program_file import save_program
+
+        save_program(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Program:
+        """Read a `.speck` file.
+
+        Raises:
+            FileFormatError: the file is missing, damaged, too new or doesn't match its hash.
+        """
+        from speckflex.program_file import load_program
+
+        return load_program(path)
+
+
+ARRAYS = ("weights", "bias", "initial_state")
+
+
+def _plain(record: Core | InputStage | Destination) -> dict[str, Any]:
+    values = {item.name: getattr(record, item.name) for item in fields(record)}
+    return {name: _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return {"dtype": value.dtype.name, "shape": list(value.shape)}
+    if isinstance(value, tuple):
+        return [_plain_value(item) for item in value]
+    if isinstance(value, Destination):
+        return _plain(value)
+    return value
+
+
+def _freeze(core: Core, name: str, dtype: type, ndim: int) -> None:
+    """Replace the named array by a read-only copy with the stated dtype."""
+    value = getattr(core, name)
+    if value is None:
+        return
+    array = np.array(value, dtype=dtype)
+    if array.ndim != ndim or not np.array_equal(array, value):
+        raise ConversionError(
+            f"core {core.name}: {name} of dtype {np.asarray(value).dtype} and shape"
+            f" {np.shape(value)} do not fit {np.dtype(dtype).name} with {ndim} axes:"
+            " discretise them first"
+        )
+    array.flags.writeable = False
+    object.__setattr__(core, name, array)
+
+
+def _check_core(core: Core) -> None:
+    expected = {"bias": core.weights.shape[:1], "initial_state": core.output_shape}
+    for name, shape in expected.items():
+        array = getattr(core, name)
+        if array is not None and array.shape != shape:
+            raise ConversionError(
+                f"core {core.name}: {name} has shape {array.shape}, its neurons need {shape}:"
+                " give one value per output channel or neuron"
+            )
+    if core.weights.shape[1] != core.input_shape[0] or min(core.output_shape) < 1:
+        raise ConversionError(
+            f"core {core.name}: weights of shape {core.weights.shape} give no output on input"
+            f" {core.input_shape}: check the input shape (channel, y, x)"
+        )
+    if not (0 < core.threshold_high <= NEURON_MAX and NEURON_MIN <= core.threshold_low <= 0):
+        raise ConversionError(
+            f"core {core.name}: thresholds {core.threshold_low} and {core.threshold_high} are not"
+            f" in {NEURON_MIN}..0 and 1..{NEURON_MAX}: check spike_threshold and min_v_mem"
+        )
+
+
+def _check_program(program: Program) -> None:
+    if not program.cores:
+        raise ConversionError("the program has no core: a network needs at least one layer")
+    if program.chip not in CHIPS:
+        raise ConversionError(
+            f"chip {program.chip!r} is not known: choose one of {', '.join(CHIPS)}"
+        )
+    _check_destinations(program, "the input stage", -1, program.input)
+    for index, core in enumerate(program.cores):
+        _check_destinations(program, f"core {core.name}", index, core)
+
+
+def _check_destinations(
+    program: Program, source: str, index: int, sender: Core | InputStage
+) -> None:
+    """Check that each destination lies further on and takes the shape it is sent."""
+    channels, y, x = sender.output_shape
+    for destination in sender.destinations:
+        if not index < destination.core < len(program.cores):
+            raise ConversionError(
+                f"{source} sends to core {destination.core} of {len(program.cores)}:"
+                " a destination must lie further on in the program"
+            )
+        target = program.cores[destination.core]
+        pooling = destination.pooling
+        sent = (channels + destination.feature_shift, y // pooling, x // pooling)
+        if sent[0] > target.input_shape[0] or sent[1:] != target.input_shape[1:]:
+            raise ConversionError(
+                f"{source} sends {sent} (channel, y, x) to {target.name}, which takes"
+                f" {target.input_shape}: check pooling and input shape"
+            )

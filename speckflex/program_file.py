@@ -1,0 +1,179 @@
+"""The `.speck` file: a zip of one JSON manifest and npy arrays, never a pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.errors import ConversionError, FileFormatError
+from speckflex.program import ARRAYS, Core, Destination, InputStage, Program
+from speckflex.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FORMAT", "load_program", "save_program"]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+# A manifest names a handful of layers; a damaged or hostile one must not fill the memory.
+MAX_MANIFEST_BYTES = 16 * 2**20
+NPY_HEADER_BYTES = 4096
+# A fixed date, so that the same program gives the same file.
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def save_program(program: Program, path: str | Path) -> None:
+    """Write `program` to `path`; the same program gives the same bytes."""
+    manifest = {
+        "format": FORMAT,
+        "speckflex": __version__,
+        "sha256": program.sha256,
+        "program": program.manifest(),
+        "metadata": dict(program.metadata),
+    }
+    # The whole file is made in memory first: a full disk or a signal leaves no half file behind.
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _write_member(archive, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+        for name, array in _arrays(program):
+            content = io.BytesIO()
+            np.save(content, array, allow_pickle=False)
+            _write_member(archive, name, content.getvalue())
+    path = Path(path)
+    try:
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(buffer.getvalue())
+        partial.replace(path)
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: can't be written ({error.strerror}): choose another folder"
+        ) from error
+
+
+def load_program(path: str | Path) -> Program:
+    """Read the program at `path` and check it against its own hash.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, too new or doesn't match its hash.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _read_manifest(archive, path)
+            program = _assemble(archive, manifest, path)
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: can't be read ({error.strerror or error}): check the path"
+        ) from error
+    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
+        raise FileFormatError(
+            f"{path}: not a .speck file, or cut short ({error}): convert the network again"
+        ) from error
+    if program.sha256 != manifest["sha256"]:
+        raise FileFormatError(
+            f"{path}: its contents have the hash {program.sha256[:12]}, its manifest says"
+            f" {str(manifest['sha256'])[:12]}: the file was altered, convert the network again"
+        )
+    return program
+
+
+def _arrays(program: Program) -> Iterator[tuple[str, np.ndarray]]:
+    for index, core in enumerate(program.cores):
+        for name in ARRAYS:
+            array = getattr(core, name)
+            if array is not None:
+                yield f"cores/{index}/{name}.npy", array
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name, ZIP_DATE)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(member, content)
+
+
+def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    if MANIFEST not in archive.namelist():
+        raise FileFormatError(f"{path}: has no {MANIFEST}, so it is no .speck file: convert again")
+    try:
+        manifest = json.loads(_read_member(archive, MANIFEST, MAX_MANIFEST_BYTES, path))
+    except ValueError as error:
+        raise FileFormatError(
+            f"{path}: its {MANIFEST} is no JSON ({error}): convert the network again"
+        ) from error
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if version != FORMAT:
+        raise FileFormatError(
+            f"{path}: has format {version!r}, this speckflex reads {FORMAT}:"
+            " update speckflex or convert again"
+        )
+    return manifest
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> bytes:
+    """Read at most `limit` bytes of a member, whatever its header claims."""
+    with archive.open(name) as member:
+        content = member.read(limit + 1)
+    if len(content) > limit:
+        raise FileFormatError(
+            f"{path}: {name} unpacks to more than the {limit} bytes its manifest allows:"
+            " the file is damaged, convert the network again"
+        )
+    return content
+
+
+def _assemble(archive: zipfile.ZipFile, manifest: dict[str, Any], path: Path) -> Program:
+    try:
+        stated = manifest["program"]
+        cores = [
+            _core(archive, index, values, path) for index, values in enumerate(stated["cores"])
+        ]
+        return Program(
+            tuple(cores), _input_stage(stated["input"]), stated["chip"], manifest["metadata"]
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, ConversionError) as error:
+        raise FileFormatError(
+            f"{path}: its contents make no program ({error}): convert the network again"
+        ) from error
+
+
+def _core(archive: zipfile.ZipFile, index: int, values: dict[str, Any], path: Path) -> Core:
+    arrays = {
+        name: _array(archive, f"cores/{index}/{name}.npy", values[name], path)
+        for name in ARRAYS
+        if values[name] is not None
+    }
+    settings = {name: _tupled(value) for name, value in values.items() if name not in ARRAYS}
+    settings["destinations"] = _destinations(values["destinations"])
+    return Core(**settings, **arrays)
+
+
+def _array(archive: zipfile.ZipFile, name: str, stated: dict[str, Any], path: Path) -> np.ndarray:
+    dtype, shape = np.dtype(stated["dtype"]), tuple(stated["shape"])
+    limit = dtype.itemsize * int(np.prod(shape, dtype=object)) + NPY_HEADER_BYTES
+    array = np.load(io.BytesIO(_read_member(archive, name, limit, path)), allow_pickle=False)
+    if array.dtype != dtype or array.shape != shape:
+        raise FileFormatError(
+            f"{path}: {name} holds {array.dtype.name} {array.shape}, its manifest says"
+            f" {dtype.name} {shape}: the file is damaged, convert the network again"
+        )
+    return array
+
+
+def _input_stage(values: dict[str, Any]) -> InputStage:
+    settings = {name: _tupled(value) for name, value in values.items()}
+    settings["destinations"] = _destinations(values["destinations"])
+    return InputStage(**settings)
+
+
+def _destinations(values: list[dict[str, int]]) -> tuple[Destination, ...]:
+    return tuple(Destination(**value) for value in values)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

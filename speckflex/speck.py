@@ -1,0 +1,96 @@
+"""Every number of the Speck2e and Speck2f chips, once, with its source.
+
+Sources: DS = "Speck Dev Kit Datasheet" (SynSense, August 2023); sinabs = the constraints
+table of sinabs 3.1.3 (`sinabs/backend/dynapcnn/chips/dynapcnn.py`); samna = its reference.
+"""
+
+from dataclasses import dataclass
+from math import ceil, log2
+
+__all__ = [
+    "CHIPS",
+    "CORES",
+    "DVS_LAYER",
+    "MAX_DESTINATIONS",
+    "MAX_FEATURES",
+    "MAX_INPUT_SIZE",
+    "MAX_KERNEL",
+    "MAX_OUTPUT_SIZE",
+    "MAX_PADDING",
+    "NEURON_MAX",
+    "NEURON_MIN",
+    "POOLINGS",
+    "READOUT_LAYER",
+    "STRIDES",
+    "SYNOPS_PER_SECOND",
+    "WEIGHT_MAX",
+    "WEIGHT_MIN",
+    "CoreLimits",
+    "kernel_words",
+    "neuron_words",
+]
+
+
+@dataclass(frozen=True)
+class CoreLimits:
+    """What one core holds, in words of its memories."""
+
+    index: int
+    kernel_words: int
+    neuron_words: int
+    bias_words: int
+    repeatable: bool
+
+
+KI = 1024
+
+# DS table 1 and sinabs' constraints table; kernel words have 8 bits, the others 16.
+# Cores 0 and 1 compute in parallel and do not repeat themselves exactly (sinabs' hardware tests).
+CORES = (
+    CoreLimits(0, 16 * KI, 64 * KI, KI, repeatable=False),
+    CoreLimits(1, 16 * KI, 64 * KI, KI, repeatable=False),
+    CoreLimits(2, 16 * KI, 64 * KI, KI, repeatable=True),
+    CoreLimits(3, 32 * KI, 32 * KI, KI, repeatable=True),
+    CoreLimits(4, 32 * KI, 32 * KI, KI, repeatable=True),
+    CoreLimits(5, 64 * KI, 16 * KI, KI, repeatable=True),
+    CoreLimits(6, 64 * KI, 16 * KI, KI, repeatable=True),
+    CoreLimits(7, 16 * KI, 16 * KI, KI, repeatable=True),
+    CoreLimits(8, 16 * KI, 16 * KI, KI, repeatable=True),
+)
+
+# The two chips have the same cores (DS); "unbounded" is no chip: any size, for the twin alone.
+CHIPS = ("speck2e", "speck2f", "unbounded")
+
+WEIGHT_MIN, WEIGHT_MAX = -128, 127  # 8-bit signed, DS table 3
+NEURON_MIN, NEURON_MAX = -(2**15), 2**15 - 1  # 16-bit signed, DS table 3
+
+STRIDES = (1, 2, 4, 8)  # DS 3.2.4.1, x and y independent
+POOLINGS = (1, 2, 4)  # DS 3.2.4.1, square towards a core, x and y independent in the DVS layer
+MAX_PADDING = 7  # DS 3.2.4.1
+MAX_KERNEL = 16  # DS 2.4
+MAX_FEATURES = 1024  # DS 2.4
+MAX_INPUT_SIZE = 128  # DS 2.4, pixels a side
+MAX_OUTPUT_SIZE = 64  # DS 2.4, pixels a side before pooling
+MAX_DESTINATIONS = 2  # DS 2.4, per core and for the DVS layer
+
+READOUT_LAYER = 12  # sinabs' notebook on the readout layer
+DVS_LAYER = 13  # sinabs' notebook on spike counts
+
+# Unverified: one thesis on a Speck2f gives 10 M synaptic operations a second and core.
+SYNOPS_PER_SECOND = 10_000_000
+
+
+def kernel_words(input_channels: int, output_channels: int, kernel_y: int, kernel_x: int) -> int:
+    """Return the 8-bit words that a layer's kernels take on a core (DS 3.2.4.1).
+
+    `c * 2^(ceil(log2(ky * kx)) + ceil(log2(f)))`
+    """
+    return input_channels * 2 ** (ceil(log2(kernel_y * kernel_x)) + ceil(log2(output_channels)))
+
+
+def neuron_words(output_channels: int, output_y: int, output_x: int) -> int:
+    """Return the 16-bit words that a layer's neurons take on a core (DS 3.2.4.1).
+
+    `f * 2^(ceil(log2(y)) + ceil(log2(x)))`; the number of features itself is not rounded up.
+    """
+    return output_channels * 2 ** (ceil(log2(output_y)) + ceil(log2(output_x)))
