@@ -70,7 +70,8 @@ class LayerRecord:
         index: the layer's position in the network.
         name: the layer's name in the torch network.
         counts: (sample, channel, y, x) int64, spikes.
-        events: one event array per sample; None where only counts were kept.
+        events: one event array per sample, of all samples or of the first ones only (a long run
+            keeps counts of the rest); None where only counts were kept.
         potentials: (sample, channel, y, x) int64 at the end of each sample; None where not read.
     """
 
@@ -152,10 +153,10 @@ class Recording:
                 f"layer {layer}: the recording holds counts alone, no events:"
                 " play with keep_events=True"
             )
-        if not -self.n_samples <= sample < self.n_samples:
+        if not 0 <= sample < len(record.events):
             raise BoardError(
-                f"sample {sample} is not in the recording of {self.n_samples} samples:"
-                f" choose 0 to {self.n_samples - 1}"
+                f"sample {sample}: the recording holds the events of {len(record.events)} of"
+                f" {self.n_samples} samples: choose 0 to {len(record.events) - 1}"
             )
         return record.events[sample]
 
@@ -186,6 +187,10 @@ class Recording:
             )
         return replace(self, labels=labels)
 
+    def without_events(self) -> Recording:
+        """Return the same recording with counts and potentials alone."""
+        return replace(self, layers=tuple(replace(r, events=None) for r in self.layers))
+
     def save(self, path: str | Path) -> None:
         """Write the recording to an HDF5 file."""
         from speckflex.recording_file import save_recording
@@ -208,7 +213,7 @@ def concatenate_recordings(recordings: Sequence[Recording]) -> Recording:
     """Return one recording with the samples of all, in order.
 
     All must come from the same program on the same board with the same layers monitored.
-    Events are kept where all parts kept them.
+    Events are kept of the leading samples, as far as the parts kept them without a gap.
 
     Raises:
         BoardError: the parts differ in program, board or layers, or there is none.
@@ -247,15 +252,22 @@ def _check_same_origin(first: Recording, other: Recording) -> None:
 
 
 def _concatenate_layers(records: Sequence[LayerRecord]) -> LayerRecord:
-    events = [record.events for record in records]
-    kept = [part for part in events if part is not None]
-    potentials = [record.potentials for record in records]
-    read = [part for part in potentials if part is not None]
+    potentials = [record.potentials for record in records if record.potentials is not None]
     return replace(
         records[0],
         counts=np.concatenate([record.counts for record in records]),
-        events=tuple(array for part in kept for array in part)
-        if len(kept) == len(events)
-        else None,
-        potentials=np.concatenate(read) if len(read) == len(potentials) else None,
+        events=_leading_events(records),
+        potentials=np.concatenate(potentials) if len(potentials) == len(records) else None,
     )
+
+
+def _leading_events(records: Sequence[LayerRecord]) -> tuple[np.ndarray, ...] | None:
+    """Return the events of all samples before the first one that has none."""
+    if records[0].events is None:
+        return None
+    kept: list[np.ndarray] = []
+    for record in records:
+        kept.extend(record.events or ())
+        if record.events is None or len(record.events) < len(record.counts):
+            break
+    return tuple(kept)

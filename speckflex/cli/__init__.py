@@ -1,5 +1,66 @@
 """The command line: one command a file; parse, one library call, print."""
 
+from __future__ import annotations
 
+import importlib
+from typing import Any
+
+import click
+
+from speckflex.errors import BoardNotFoundError, SpeckflexError
+from speckflex.version import __version__
+
+__all__ = ["main"]
+
+# Commands in the order of the work; each lives in `speckflex/cli/NAME.py` as `command`.
+COMMANDS = (
+    "demo",
+    "deploy",
+    "train",
+    "fold",
+    "finetune",
+    "convert",
+    "check",
+    "compare",
+    "boards",
+    "doctor",
+)
+
+WORK_FAILED = 1
+NO_SUCH_BOARD = 3
+
+
+class CommandGroup(click.Group):
+    """A group that imports a command's module only when the command is looked at."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"speckflex.cli.{cmd_name}").command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of speckflex becomes one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except SpeckflexError as error:
+            failure = click.ClickException(str(error))
+            missing = isinstance(error, BoardNotFoundError)
+            failure.exit_code = NO_SUCH_BOARD if missing else WORK_FAILED
+            raise failure from error
+
+
+@click.command(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="speckflex")
 def main() -> None:
-    """Run the command line."""
+    """Put spiking networks on SynSense's Speck, and see in spikes how they differ there.
+
+    Exit codes: 0 done, 1 the work failed, 2 misuse, 3 no such board, 4 a stated bar was missed.
+    """

@@ -1,0 +1,106 @@
+"""Options that mean the same in every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from speckflex.speck import CHIPS
+
+__all__ = [
+    "ShapeType",
+    "chip_option",
+    "data_options",
+    "existing_file",
+    "json_option",
+    "model_argument",
+    "model_options",
+    "out_folder_option",
+    "seed_option",
+]
+
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class ShapeType(click.ParamType):
+    """A shape given as `2,34,34` or `2x34x34`: channels, height, width."""
+
+    name = "C,H,W"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int]:
+        """Return three positive integers."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).replace("x", ",").split(",")
+        if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
+            self.fail(f"{value!r} is no shape: write three positive numbers such as 2,34,34")
+        channels, height, width = (int(part) for part in parts)
+        return channels, height, width
+
+
+model_argument = click.argument("model", type=existing_file)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."
+)
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all draws."
+)
+
+chip_option = click.option(
+    "--chip",
+    type=click.Choice(CHIPS),
+    default="speck2e",
+    show_default=True,
+    help="Chip to convert for; unbounded is any size, for the twin alone.",
+)
+
+out_folder_option = click.option(
+    "-o",
+    "--out",
+    "out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for program, recordings and report.",
+)
+
+
+def model_options(function: Any) -> Any:
+    """Add what is needed to read a model: its factory and its input shape."""
+    function = click.option(
+        "--input-shape",
+        type=ShapeType(),
+        help="Channels, height and width of the input; by default that of the data or file.",
+    )(function)
+    return click.option(
+        "--network",
+        "factory",
+        metavar="NAME|PACKAGE.MODULE:FACTORY",
+        help="What builds the network when MODEL holds only a state dict.",
+    )(function)
+
+
+def data_options(function: Any) -> Any:
+    """Add the choice of recordings."""
+    function = click.option(
+        "--samples",
+        type=click.IntRange(min=1),
+        help="How many recordings to play, balanced over the classes. [default: all]",
+    )(function)
+    function = click.option(
+        "--split",
+        type=click.Choice(["test", "train", "all"]),
+        default="test",
+        show_default=True,
+        help="Which part of the data set.",
+    )(function)
+    return click.option(
+        "--data",
+        metavar="PATH|NAME",
+        help="A folder or file of recordings, or nmnist, dvsgesture, synthetic-digits,"
+        " synthetic-gestures. [default: synthetic-digits]",
+    )(function)
