@@ -1,0 +1,158 @@
+"""`speckflex deploy`: a trained network on the chip or its twin, and how far it is from torch."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speckflex.cli.options import (
+    data_options,
+    json_option,
+    model_argument,
+    model_options,
+    out_folder_option,
+    seed_option,
+)
+
+if TYPE_CHECKING:
+    from speckflex.deploy import ChosenBoard, Deployment
+
+__all__ = ["command"]
+
+MISSED_BAR = 4
+
+
+@click.command("deploy")
+@model_argument
+@click.option(
+    "--board",
+    default="speck2e",
+    show_default=True,
+    help="speck2e or speck2f (the attached chip, else its twin), speck2e:0, speck2e:SERIAL,"
+    " twin, virtual:speck2e, replay:FILE.",
+)
+@data_options
+@model_options
+@out_folder_option
+@click.option(
+    "--bins",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Time steps of the torch reference.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
+)
+@click.option(
+    "--unbounded", is_flag=True, help="Convert without the chip's limits; runs on the twin alone."
+)
+@click.option("--require-chip", is_flag=True, help="Fail (exit 3) where no chip is attached.")
+@click.option(
+    "--max-spike-difference",
+    type=click.FloatRange(min=0),
+    metavar="FRACTION",
+    help="Fail (exit 4) where the output's spikes differ from torch by more.",
+)
+@click.option(
+    "--min-accuracy",
+    type=click.FloatRange(0, 1),
+    metavar="FRACTION",
+    help="Fail (exit 4) where the board's accuracy is lower.",
+)
+@seed_option
+@json_option
+def command(model: Path, board: str, **options: Any) -> None:
+    """Put the network in MODEL (.pt, .nir or .speck) on a board and compare it with torch.
+
+    Folds BatchNorm without bias, converts to the chip's integers, plays recordings, and reports
+    in spikes how far board, twin and torch are apart. With --out the program, the recordings,
+    report.json and report.html are kept.
+    """
+    deployment, chosen = _deploy(model, board, options)
+    if options["out"]:
+        deployment.save(options["out"])
+    _show(deployment, chosen, options)
+    missed = _missed_bars(deployment, options)
+    for sentence in missed:
+        click.echo(f"missed: {sentence}", err=True)
+    if missed:
+        sys.exit(MISSED_BAR)
+
+
+def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
+    from speckflex.cli.progress import progress_bar
+    from speckflex.data import open_dataset
+    from speckflex.deploy import DeploySettings, choose_board, deploy
+    from speckflex.model import read_model
+
+    dataset = open_dataset(
+        options["data"] or "synthetic-digits",
+        split=options["split"],
+        limit=options["samples"],
+        seed=options["seed"],
+    )
+    chip = "speck2f" if "speck2f" in board else "speck2e"
+    model = read_model(
+        path,
+        input_shape=options["input_shape"] or dataset.shape,
+        chip="unbounded" if options["unbounded"] else chip,
+        factory=options["factory"],
+    )
+    chosen = choose_board(board, require_chip=options["require_chip"], threads=options["threads"])
+    with chosen.board, progress_bar(f"playing on {chosen.board.name}", len(dataset)) as progress:
+        _announce(chosen, as_json=options["as_json"])
+        settings = DeploySettings(bins=options["bins"], threads=options["threads"])
+        deployment = deploy(
+            model,
+            dataset,
+            chosen,
+            settings=settings,
+            command=shlex.join(["speckflex", *sys.argv[1:]]),
+            progress=progress,
+        )
+    return deployment, chosen
+
+
+def _announce(chosen: ChosenBoard, *, as_json: bool) -> None:
+    click.echo(f"board: {_board_line(chosen)}", err=as_json)
+
+
+def _board_line(chosen: ChosenBoard) -> str:
+    line = chosen.board.name
+    return f"{line}; {chosen.note}" if chosen.note else line
+
+
+def _show(deployment: Deployment, chosen: ChosenBoard, options: dict[str, Any]) -> None:
+    from speckflex.report import render_json, render_text
+
+    if options["as_json"]:
+        click.echo(render_json(deployment.report))
+        return
+    click.echo(render_text(deployment.report))
+    if options["out"]:
+        click.echo(f"written: {options['out']}")
+    if deployment.interrupted:
+        click.echo("interrupted: the figures cover the samples played until then", err=True)
+    click.echo(f"board: {_board_line(chosen)}")
+
+
+def _missed_bars(deployment: Deployment, options: dict[str, Any]) -> list[str]:
+    """Return a sentence for every stated bar that the deployment does not reach."""
+    report, missed = deployment.report, []
+    bar = options["max_spike_difference"]
+    if bar is not None:
+        value = report["spike_difference"]
+        if value is None or value > bar:
+            missed.append(f"spike difference {value} is above {bar}")
+    bar = options["min_accuracy"]
+    if bar is not None:
+        accuracy = report["accuracy"]
+        value = accuracy["chip"] if accuracy.get("chip") is not None else accuracy["twin"]
+        if value is None or value < bar:
+            missed.append(f"accuracy {value} is below {bar}")
+    return missed

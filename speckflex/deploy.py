@@ -1,0 +1,248 @@
+"""The main job: play recordings on a board, its twin and torch, and tell how they differ."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.boards import open_board
+from speckflex.errors import BoardNotFoundError, EventsError
+from speckflex.recording import concatenate_recordings
+from speckflex.report import build_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from speckflex.boards import Board
+    from speckflex.data import EventDataset
+    from speckflex.model import Model
+    from speckflex.recording import Recording
+
+    Play = Callable[..., Recording]
+
+__all__ = ["ChosenBoard", "Deployment", "DeploySettings", "choose_board", "deploy"]
+
+CHIP_FAMILIES = ("speck2e", "speck2f")
+
+
+@dataclass(frozen=True)
+class DeploySettings:
+    """How a deployment plays its samples.
+
+    Args:
+        bins: time steps of the torch reference.
+        events_of: how many samples keep their spikes; the rest keep counts.
+        threads: of the twin; None for one a processor.
+        batch: samples per call of a board, and per step of the progress.
+    """
+
+    bins: int = 10
+    events_of: int = 32
+    threads: int | None = None
+    batch: int = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenBoard:
+    """An opened board, and why it is not the one asked for, where it isn't."""
+
+    board: Board
+    asked: str
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """What a deployment brought.
+
+    Args:
+        model: what ran.
+        recordings: by "torch", "twin" and "chip", those that there are.
+        report: the content of `report.json`.
+        interrupted: whether the user stopped it before the last sample.
+    """
+
+    model: Model
+    recordings: dict[str, Recording]
+    report: dict[str, Any]
+    interrupted: bool = field(default=False)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write program, recordings and reports into `folder`; return the files."""
+        from speckflex.report import write_report
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        program = folder / "program.speck"
+        self.model.program.save(program)
+        written = [program]
+        for name, recording in self.recordings.items():
+            path = folder / f"recording-{name}.h5"
+            recording.save(path)
+            written.append(path)
+        return [*written, *write_report(self.report, folder)]
+
+
+def choose_board(name: str, *, require_chip: bool = False, **settings: Any) -> ChosenBoard:
+    """Open the board of that name; a chip that is not attached is replaced by its twin.
+
+    Args:
+        name: as for `open_board`, or "speck2e" / "speck2f" for whichever one is attached.
+        require_chip: make a missing chip an error.
+        settings: of the twin.
+
+    Raises:
+        BoardNotFoundError: no such board, or no chip where one is required.
+    """
+    if name not in CHIP_FAMILIES:
+        if require_chip and name.partition(":")[0] not in CHIP_FAMILIES:
+            raise BoardNotFoundError(
+                f"board {name!r} is no chip, and a chip is required: name speck2e or speck2f"
+            )
+        return ChosenBoard(open_board(name, **(settings if name == "twin" else {})), name)
+    try:
+        return ChosenBoard(open_board(f"{name}:0"), name)
+    except BoardNotFoundError as error:
+        if require_chip:
+            raise
+        note = f"no {name} is attached, so its software twin runs instead ({error})"
+        return ChosenBoard(open_board("twin", **settings), name, note)
+
+
+def deploy(
+    model: Model,
+    dataset: EventDataset,
+    chosen: ChosenBoard,
+    *,
+    settings: DeploySettings | None = None,
+    command: str = "",
+    progress: Callable[[int], None] = lambda _samples: None,
+) -> Deployment:
+    """Play `dataset` on the chosen board, on the twin and in torch, and compare.
+
+    A keyboard interrupt ends the playing; what was played until then is reported.
+
+    Args:
+        model: the program, and the network where there is one.
+        dataset: the recordings and their labels.
+        chosen: the board; it stays open.
+        settings: how samples are played.
+        command: what the user typed, for the report.
+        progress: called with the number of samples that were just played.
+
+    Raises:
+        EventsError: the data set is empty or does not have the program's input shape.
+    """
+    settings = settings or DeploySettings()
+    _check_dataset(model, dataset)
+    with ExitStack() as stack:
+        players = _players(model, chosen.board, settings, stack)
+        run = _Run({name: [] for name in players})
+        try:
+            for events, labels in _batches(dataset, settings.batch):
+                run.play(players, events, labels, keep=settings.events_of)
+                progress(len(events))
+        except KeyboardInterrupt:
+            if not run.complete_batches:
+                raise
+            run.interrupted = True
+    recordings = run.recordings()
+    report = build_report(
+        model.program,
+        {name: recordings[name] for name in recordings if name != "trained"},
+        input_events=run.first_events,
+        checks=model.checks,
+        synthetic=dataset.synthetic,
+        command=command,
+    )
+    report |= _context(model, dataset, chosen, settings, recordings)
+    report["interrupted"] = run.interrupted
+    return Deployment(model, recordings, report, run.interrupted)
+
+
+@dataclass
+class _Run:
+    """The parts played so far, by player, and the events of the first samples."""
+
+    parts: dict[str, list[Recording]]
+    first_events: list[np.ndarray] = field(default_factory=list)
+    complete_batches: int = 0
+    interrupted: bool = False
+
+    def play(
+        self, players: dict[str, Play], events: list[np.ndarray], labels: np.ndarray, *, keep: int
+    ) -> None:
+        """Play one batch on every player; a batch counts once all have played it."""
+        keeps = len(self.first_events) < keep
+        played = {name: play(events, keep_events=keeps) for name, play in players.items()}
+        for name, recording in played.items():
+            self.parts[name].append(recording.with_labels(labels))
+        self.first_events.extend(events if keeps else ())
+        self.complete_batches += 1
+
+    def recordings(self) -> dict[str, Recording]:
+        """Return one recording a player."""
+        return {name: concatenate_recordings(parts) for name, parts in self.parts.items()}
+
+
+def _players(
+    model: Model, board: Board, settings: DeploySettings, stack: ExitStack
+) -> dict[str, Play]:
+    """Return what plays each batch: the networks in torch, the twin, and the chip if it is one."""
+    players: dict[str, Play] = {}
+    if model.network is not None:
+        from speckflex.torch_reference import TorchReference
+
+        networks = {"torch": model.network, "trained": model.trained}
+        for name, network in networks.items():
+            if network is not None:
+                reference = TorchReference(network, model.program, bins=settings.bins)
+                players[name] = reference.play
+    if board.kind != "twin":
+        twin = stack.enter_context(open_board("twin", threads=settings.threads))
+        twin.load(model.program)
+        players["twin"] = twin.play
+    board.load(model.program)
+    players["twin" if board.kind == "twin" else "chip"] = board.play
+    return players
+
+
+def _batches(dataset: EventDataset, size: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+    for start in range(0, len(dataset), size):
+        pairs = [dataset[index] for index in range(start, min(start + size, len(dataset)))]
+        yield [events for events, _ in pairs], np.array([label for _, label in pairs], np.int64)
+
+
+def _check_dataset(model: Model, dataset: EventDataset) -> None:
+    if not len(dataset):
+        raise EventsError(f"{dataset.name}: holds no recording: choose another folder or split")
+    expected = model.program.input.shape
+    if tuple(dataset.shape) != tuple(expected):
+        raise EventsError(
+            f"{dataset.name}: its events have shape {tuple(dataset.shape)} (channel, y, x), the"
+            f" network takes {tuple(expected)}: choose other data or convert with its shape"
+        )
+
+
+def _context(
+    model: Model,
+    dataset: EventDataset,
+    chosen: ChosenBoard,
+    settings: DeploySettings,
+    recordings: dict[str, Recording],
+) -> dict[str, Any]:
+    """Return what a report says of the run beside the spikes."""
+    trained = recordings.get("trained")
+    return {
+        "model": model.path.name,
+        "data": {"name": dataset.name, "classes": list(dataset.classes)},
+        "board_asked": chosen.asked,
+        "board_note": chosen.note,
+        "bins": settings.bins if model.network is not None else None,
+        "folding": model.folding.to_dict() if model.folding else None,
+        "accuracy_before_folding": trained.accuracy() if trained else None,
+    }

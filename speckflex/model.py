@@ -1,0 +1,84 @@
+"""From a model file to its Program, with what was learned on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speckflex.errors import NetworkError
+from speckflex.program import Program
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from speckflex.check import Check
+    from speckflex.fold import FoldReport
+    from speckflex.program import Shape
+
+__all__ = ["Model", "read_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A program and, where the file held one, the torch network it was made of.
+
+    Args:
+        path: the file.
+        program: what boards run.
+        network: the bias-free network that was converted; None for a `.speck` file.
+        trained: the network as it was loaded, where folding changed it; else None.
+        folding: what folding dropped; None where nothing was folded.
+        checks: what conversion found.
+    """
+
+    path: Path
+    program: Program
+    network: nn.Module | None = None
+    trained: nn.Module | None = None
+    folding: FoldReport | None = None
+    checks: tuple[Check, ...] = ()
+
+
+def read_model(
+    path: str | Path,
+    *,
+    input_shape: Shape | None = None,
+    chip: str = "speck2e",
+    factory: str | None = None,
+    **options: Any,
+) -> Model:
+    """Read a `.pt`, `.nir` or `.speck` file, fold it without bias and convert it.
+
+    Args:
+        path: the file.
+        input_shape: (channel, y, x) of the events; a `.speck` file knows its own.
+        chip: "speck2e", "speck2f" or "unbounded".
+        factory: what builds the network of a state dict.
+        options: of `convert`, by name.
+
+    Raises:
+        SpeckflexError: the file, the network or the chip's limits do not allow it.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".speck":
+        return Model(path, Program.load(path))
+    if input_shape is None:
+        raise NetworkError(
+            f"{path}: a network does not tell its input shape: give it as channels, height, width"
+        )
+    from speckflex.convert import convert_with_checks
+    from speckflex.fold import fold_with_report
+    from speckflex.network import load_network
+
+    trained = load_network(path, factory=factory, input_shape=input_shape)
+    network, folding = fold_with_report(trained)
+    conversion = convert_with_checks(network, input_shape, chip, **options)
+    return Model(
+        path=path,
+        program=conversion.program,
+        network=network,
+        trained=trained if folding.layers else None,
+        folding=folding if folding.layers else None,
+        checks=tuple(conversion.checks),
+    )
