@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Play = Callable[..., Recording]
 
-__all__ = ["ChosenBoard", "Deployment", "DeploySettings", "choose_board", "deploy"]
+__all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deploy"]
 
 CHIP_FAMILIES = ("speck2e", "speck2f")
 

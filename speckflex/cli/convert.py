@@ -25,7 +25,7 @@ __all__ = ["command"]
 @model_options
 @chip_option
 @json_option
-def command(model: Path, out: Path, as_json: bool, **options: Any) -> None:
+def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     """Convert the network in MODEL to the chip's integers and write them to a .speck file."""
     from speckflex.model import read_model
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +18,8 @@ from speckflex.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from speckflex.deploy import ChosenBoard, Deployment
 
 __all__ = ["command"]
@@ -66,7 +67,7 @@ MISSED_BAR = 4
 )
 @seed_option
 @json_option
-def command(model: Path, board: str, **options: Any) -> None:
+def command(model: Path, *, board: str, **options: Any) -> None:
     """Put the network in MODEL (.pt, .nir or .speck) on a board and compare it with torch.
 
     Folds BatchNorm without bias, converts to the chip's integers, plays recordings, and reports

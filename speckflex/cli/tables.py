@@ -1,0 +1,41 @@
+"""Tables on standard output, and what is said on standard error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["echo_table", "format_number"]
+
+PIPED_WIDTH = 160
+
+
+def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    """Print a table; numbers stand to the right, text to the left."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [list(row) for row in rows]
+    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for position, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[position], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*[format_number(value) for value in row])
+    stream = click.get_text_stream("stdout")
+    console = Console(file=stream, width=None if stream.isatty() else PIPED_WIDTH)
+    console.print(table)
+
+
+def format_number(value: Any) -> str:
+    """Return a value as a table shows it: thousands apart, four digits of a fraction."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:_}".replace("_", " ") if isinstance(value, int) else f"{value:.4g}"
