@@ -25,7 +25,15 @@ class NetworkError(SpeckflexError):
 
 
 class ConversionError(SpeckflexError):
-    """A network can't be expressed in the chip's integers."""
+    """A network can't be expressed in the chip's integers.
+
+    Attributes:
+        problems: one sentence for each thing that is wrong; the message joins them.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class PlacementError(SpeckflexError):
