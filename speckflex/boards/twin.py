@@ -1,0 +1,301 @@
+"""The software twin of the chip: runs a Program's integers event by event, exactly."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import version
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speckflex.boards.settings import TwinSettings
+from speckflex.errors import BoardError
+from speckflex.events import check_events
+from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
+from speckflex.speck import NEURON_MAX, NEURON_MIN
+from speckflex.twin.machine import LayerOutput, Machine, MachineModel, SampleOutput
+from speckflex.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from speckflex.program import Program
+    from speckflex.twin.cores import RunningCore
+
+__all__ = ["Twin"]
+
+
+class Twin:
+    """A board made of software: the same Program in, the spikes the chip should give out.
+
+    Args:
+        threads: how many samples run at the same time; None for one per processor.
+        settings: choices where nobody knows what the chip does.
+
+    Raises:
+        BoardError: `threads` is no positive integer.
+    """
+
+    name = "twin"
+    kind = "twin"
+
+    def __init__(self, *, threads: int | None = None, settings: TwinSettings | None = None) -> None:
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise BoardError(f"threads is {threads!r}: give a positive integer, or None for all")
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.settings = settings or TwinSettings()
+        self._model: MachineModel | None = None
+        self._machine: Machine | None = None
+        self._closed = False
+
+    def load(self, program: Program) -> None:
+        """Take in a program; what was loaded before is gone."""
+        self._check_open()
+        self._sha256 = program.sha256
+        self._model = MachineModel(program, self.settings)
+        self._machine = Machine(self._model)
+
+    def play(
+        self,
+        events: np.ndarray | Sequence[np.ndarray],
+        *,
+        monitor: Sequence[int] | None = None,
+        keep_events: bool = True,
+        reset: bool = True,
+    ) -> Recording:
+        """Play one sample, or a list of them, and return what the layers spiked.
+
+        With `reset`, samples run in parallel threads, and the neurons are left as the last
+        sample left them. Without, samples run one after the other on the same neurons.
+
+        Args:
+            events: one structured array, or one per sample; fields t (µs), x, y, p.
+            monitor: positions of the layers to record, -1 the last; None for all.
+            keep_events: keep the spikes themselves, not their counts alone.
+            reset: set every neuron to its initial state before each sample.
+
+        Raises:
+            BoardError: the board is closed, has no program, or a layer doesn't exist.
+            EventsError: a sample is no event stream of the input's shape.
+        """
+        machine, model = self._loaded()
+        samples = _samples(events, model.program)
+        layers = _monitored(monitor, len(model.cores))
+        started = datetime.now(timezone.utc).isoformat()
+        batch = _Batch(samples, layers, keep_events)
+        if reset and min(self.threads, len(samples)) > 1:
+            outputs, self._machine = _play_parallel(batch, model, machine, self.threads)
+        else:
+            outputs = [batch.play(machine, index, reset=reset) for index in range(len(samples))]
+        return Recording(
+            layers=tuple(
+                _record(model, outputs, index, position) for position, index in enumerate(layers)
+            ),
+            n_layers=len(model.cores),
+            samples=tuple(
+                _log(sample, output) for sample, output in zip(samples, outputs, strict=True)
+            ),
+            provenance=self._provenance(started),
+        )
+
+    def read_neurons(self, layer: int = -1) -> np.ndarray:
+        """Return the (channel, y, x) int16 potentials of a layer as they stand.
+
+        Raises:
+            BoardError: the board is closed, has no program, or no such layer.
+        """
+        return self._running(layer).state.transpose(2, 0, 1).copy()
+
+    def write_neurons(self, values: np.ndarray, layer: int = -1) -> None:
+        """Set the potentials of a layer, until the next reset.
+
+        Args:
+            values: (channel, y, x) integers of 16 bits.
+            layer: position in the network, -1 the last.
+
+        Raises:
+            BoardError: shape or range do not fit, or there is no such layer.
+        """
+        state = self._running(layer).state
+        values = np.asarray(values)
+        shape = (state.shape[2], *state.shape[:2])
+        if values.shape != shape or values.dtype.kind not in "iu":
+            raise BoardError(
+                f"layer {layer}: potentials of dtype {values.dtype} and shape {values.shape}"
+                f" do not fit: give integers of shape {shape} (channel, y, x)"
+            )
+        if values.min() < NEURON_MIN or values.max() > NEURON_MAX:
+            raise BoardError(
+                f"layer {layer}: potentials from {values.min()} to {values.max()}, a neuron holds"
+                f" {NEURON_MIN} to {NEURON_MAX}: give 16-bit values"
+            )
+        state[:] = values.transpose(1, 2, 0)
+
+    def reset(self) -> None:
+        """Set every neuron to its initial state.
+
+        Raises:
+            BoardError: the board is closed or has no program.
+        """
+        self._loaded()[0].reset()
+
+    def close(self) -> None:
+        """Release the program; a closed board plays nothing."""
+        self._closed = True
+        self._model = self._machine = None
+
+    def __enter__(self) -> Self:
+        """Return the board itself."""
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the board."""
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BoardError("the twin is closed: open it again with open_board('twin')")
+
+    def _loaded(self) -> tuple[Machine, MachineModel]:
+        self._check_open()
+        if self._machine is None or self._model is None:
+            raise BoardError("the twin has no program: call load(program) before playing")
+        return self._machine, self._model
+
+    def _running(self, layer: int) -> RunningCore:
+        machine, _ = self._loaded()
+        return machine.cores[_monitored([layer], len(machine.cores))[0]]
+
+    def _provenance(self, started: str) -> Provenance:
+        return Provenance(
+            program_sha256=self._sha256,
+            board=self.name,
+            kind=self.kind,
+            started=started,
+            versions={"speckflex": __version__, **_library_versions()},
+            settings={**self.settings.named(), "threads": str(self.threads)},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Samples to play, and what to keep of them."""
+
+    samples: list[np.ndarray]
+    layers: list[int]
+    keep_events: bool
+    interrupt: threading.Event = field(default_factory=threading.Event)
+
+    def play(self, machine: Machine, index: int, *, reset: bool = True) -> SampleOutput:
+        if reset:
+            machine.reset()
+        return machine.play(
+            self.samples[index],
+            self.layers,
+            keep_events=self.keep_events,
+            stopped=self.interrupt.is_set,
+        )
+
+
+def _play_parallel(
+    batch: _Batch, model: MachineModel, machine: Machine, threads: int
+) -> tuple[list[SampleOutput], Machine]:
+    """Return every sample's output, and the machine that played the last one."""
+    n_samples = len(batch.samples)
+    idle: SimpleQueue[Machine] = SimpleQueue()
+    idle.put(machine)
+    for _ in range(min(threads, n_samples) - 1):
+        idle.put(Machine(model))
+    last: list[Machine] = []
+
+    def play_one(index: int) -> SampleOutput:
+        own = idle.get()
+        output = batch.play(own, index)
+        # the last sample's machine is kept as it is: no later sample waits for one
+        if index == n_samples - 1:
+            last.append(own)
+        else:
+            idle.put(own)
+        return output
+
+    with ThreadPoolExecutor(min(threads, n_samples)) as pool:
+        try:
+            outputs = list(pool.map(play_one, range(n_samples)))
+        except BaseException:
+            # threads end at their next chunk, so that Ctrl-C returns promptly
+            batch.interrupt.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return outputs, last[0]
+
+
+def _samples(events: np.ndarray | Sequence[np.ndarray], program: Program) -> list[np.ndarray]:
+    """Return the samples as a list of checked event arrays."""
+    single = isinstance(events, np.ndarray) and events.dtype != object
+    samples = [events] if single else list(events)
+    return [
+        check_events(np.asarray(sample), program.input.shape, source=f"sample {index}")
+        for index, sample in enumerate(samples)
+    ]
+
+
+def _monitored(monitor: Sequence[int] | None, n_layers: int) -> list[int]:
+    """Return positions of layers in network order, each once."""
+    if monitor is None:
+        return list(range(n_layers))
+    for layer in monitor:
+        if not -n_layers <= layer < n_layers:
+            raise BoardError(
+                f"layer {layer} is not in the program of {n_layers} layers:"
+                f" choose 0 to {n_layers - 1}, or -1 for the last"
+            )
+    return sorted({layer % n_layers for layer in monitor})
+
+
+def _record(
+    model: MachineModel, outputs: list[SampleOutput], index: int, position: int
+) -> LayerRecord:
+    core = model.program.cores[index]
+    layers = [output.layers[position] for output in outputs]
+    empty = np.empty((0, *core.output_shape), np.int64)
+    events = [layer.events for layer in layers if layer.events is not None]
+    return LayerRecord(
+        index=index,
+        name=core.name,
+        counts=np.stack([layer.counts for layer in layers]) if layers else empty,
+        events=tuple(events) if len(events) == len(layers) else None,
+        potentials=_potentials(layers, empty) if core.readout == "potential" else None,
+    )
+
+
+def _potentials(layers: list[LayerOutput], empty: np.ndarray) -> np.ndarray:
+    return np.stack([layer.potentials for layer in layers]) if layers else empty
+
+
+def _log(sample: np.ndarray, output: SampleOutput) -> SampleLog:
+    return SampleLog(
+        written=len(sample),
+        accepted=output.accepted,
+        read=sum(int(layer.counts.sum()) for layer in output.layers),
+        lost=len(sample) - output.accepted,
+    )
+
+
+@cache
+def _library_versions() -> dict[str, str]:
+    return {name: version(name) for name in ("numpy", "numba")}

@@ -1,0 +1,1 @@
+"""The loops that numba compiles: arrays and scalars in, no objects, no validation."""
