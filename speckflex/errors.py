@@ -3,6 +3,7 @@
 __all__ = [
     "BoardError",
     "BoardNotFoundError",
+    "ComparisonError",
     "ConversionError",
     "EventsError",
     "FileFormatError",
@@ -54,6 +55,10 @@ class BoardError(SpeckflexError):
 
 class BoardNotFoundError(BoardError):
     """No board matches the name that was asked for."""
+
+
+class ComparisonError(SpeckflexError):
+    """Two recordings can't be compared with each other."""
 
 
 class TrainingError(SpeckflexError):
