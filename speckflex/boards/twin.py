@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.boards.settings import TwinSettings
-from speckflex.errors import BoardError
+from speckflex.errors import BoardError, EventsError
 from speckflex.events import check_events
 from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
 from speckflex.speck import NEURON_MAX, NEURON_MIN
@@ -246,11 +247,16 @@ def _play_parallel(
 
 def _samples(events: np.ndarray | Sequence[np.ndarray], program: Program) -> list[np.ndarray]:
     """Return the samples as a list of checked event arrays."""
-    single = isinstance(events, np.ndarray) and events.dtype != object
-    samples = [events] if single else list(events)
+    if isinstance(events, np.ndarray) and events.dtype != object:
+        events = [events]
+    if isinstance(events, str) or not isinstance(events, Iterable):
+        raise EventsError(
+            f"events of type {type(events).__name__} are no event stream: give a structured"
+            " array, or a list of them"
+        )
     return [
         check_events(np.asarray(sample), program.input.shape, source=f"sample {index}")
-        for index, sample in enumerate(samples)
+        for index, sample in enumerate(events)
     ]
 
 
