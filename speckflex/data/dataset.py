@@ -1,0 +1,97 @@
+"""A data set of labelled event recordings, each read when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any, overload
+
+import numpy as np
+
+from speckflex.errors import EventsError
+from speckflex.events import check_events
+
+__all__ = ["UNKNOWN", "EventDataset"]
+
+UNKNOWN = -1  # the label of a recording that comes without one
+
+Sample = tuple[np.ndarray, int]
+
+
+@dataclass(frozen=True, eq=False)
+class EventDataset(Sequence[Sample]):
+    """Recordings with labels; `dataset[i]` reads one as `(events, label)`.
+
+    Attributes:
+        name: what to call the data set in a report.
+        shape: channel, y, x of the sensor.
+        classes: the name of each label.
+        labels: `(n,) int64`, an index into `classes`, or -1 where unknown.
+        synthetic: whether the recordings are simulated.
+        items: what `read` takes for each recording: a path, or a place in a file.
+        read: returns the events of an item, in the order of the file.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    synthetic: bool
+    items: tuple[Any, ...]
+    read: Callable[[Any], np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> EventDataset: ...
+    def __getitem__(self, index: int | slice) -> Sample | EventDataset:
+        """Return one recording as `(events, label)`, or the data set of a slice of them.
+
+        Raises:
+            EventsError: the recording can't be read or does not fit `shape`.
+        """
+        if isinstance(index, slice):
+            return self.subset(np.arange(len(self))[index])
+        item, label = self.items[index], int(self.labels[index])
+        events = check_events(_started(self.read(item)), self.shape, source=str(item))
+        return events, label
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> EventDataset:
+        """Return the data set of the recordings at `indices`, in that order."""
+        indices = np.asarray(indices, np.int64)
+        items = tuple(self.items[index] for index in indices)
+        return replace(self, labels=self.labels[indices], items=items)
+
+    def balanced(self, limit: int | None, *, seed: int = 0) -> EventDataset:
+        """Return `limit` recordings, as many of each class as there are.
+
+        The classes take turns, in each class the recordings come in an order drawn from `seed`;
+        a smaller limit gives the beginning of a larger one. None, or a limit that is not
+        reached, gives all recordings in their own order.
+
+        Raises:
+            EventsError: the limit is below 1.
+        """
+        if limit is None or limit >= len(self):
+            return self
+        if limit < 1:
+            raise EventsError(
+                f"{self.name}: a limit of {limit} recordings leaves none: give at least 1"
+            )
+        rng = np.random.default_rng(seed)
+        decks = [rng.permutation(np.flatnonzero(self.labels == c)) for c in np.unique(self.labels)]
+        turns = [i for turn in zip_longest(*decks) for i in turn if i is not None]
+        return self.subset(turns[:limit])
+
+
+def _started(events: np.ndarray) -> np.ndarray:
+    """Return the events with no time below 0."""
+    if not events.size or events["t"].min() >= 0:
+        return events
+    shifted = events.copy()
+    shifted["t"] -= events["t"].min()
+    return shifted

@@ -1,0 +1,86 @@
+"""What the layouts of data sets have in common: splits, order, and the mark of synthetic data."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from speckflex.errors import EventsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "SPLITS",
+    "is_synthetic",
+    "mark_synthetic",
+    "natural_order",
+    "read_bytes",
+    "split_folders",
+    "synthetic_mark",
+]
+
+SPLITS = ("train", "test", "all")
+MARK = "synthetic.json"  # lies in every folder that was simulated, with its settings
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        EventsError: the file can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EventsError(
+            f"{path}: can't be read ({error.strerror}): check the path and its permissions"
+        ) from error
+
+
+def split_folders(folder: Path, train: str, test: str, split: str) -> list[Path]:
+    """Return the folders that hold a split, `folder` itself where it is not divided.
+
+    Args:
+        folder: the data set, or one split of it.
+        train: the name of the folder of training data, in any case.
+        test: the name of the folder of test data, in any case.
+        split: train, test or all.
+    """
+    named = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    divided = [name for name in (train.lower(), test.lower()) if name in named]
+    if not divided:
+        return [folder]
+    wanted = {"train": [train], "test": [test], "all": [train, test]}[split]
+    return [named[name.lower()] for name in wanted if name.lower() in named]
+
+
+def natural_order(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of a folder with a suffix, numbers in their names in numeric order."""
+    files = (path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file())
+    return sorted(files, key=_numbers_and_text)
+
+
+def mark_synthetic(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the mark that says a folder's recordings are simulated, and how."""
+    text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+    (folder / MARK).write_text(text, encoding="utf-8")
+
+
+def synthetic_mark(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of a simulated folder, or None where it has no (readable) mark."""
+    try:
+        return json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def is_synthetic(folder: Path) -> bool:
+    """Return whether a folder, or the one around it, is marked as simulated."""
+    return any((place / MARK).is_file() for place in (folder, folder.resolve().parent))
+
+
+def _numbers_and_text(path: Path) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in parts]

@@ -1,0 +1,95 @@
+"""A simulated event sensor: pixels that report changes of log brightness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from speckflex.events import make_events
+
+__all__ = ["EventSensor"]
+
+
+@dataclass(frozen=True)
+class EventSensor:
+    """Pixels that each fire when log brightness has changed by a threshold.
+
+    The usual model of an event camera (as in ESIM, Rebecq et al. 2018): brightness is linear
+    in time between two images, times are interpolated at the crossings.
+
+    Attributes:
+        threshold: change of log brightness for an event.
+        mismatch: relative standard deviation of the threshold over pixels and polarities.
+        jitter_us: standard deviation of an event's time, µs.
+        noise_hz: events a second and pixel without any change.
+        darkness: brightness of black, relative to white; sets the contrast.
+    """
+
+    threshold: float = 0.5
+    mismatch: float = 0.2
+    jitter_us: float = 300.0
+    noise_hz: float = 0.2
+    darkness: float = 0.1
+
+    def observe(
+        self, frames: np.ndarray, times: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the events of a moving image, ordered by time.
+
+        Args:
+            frames: `(time, y, x)` brightness from 0 to 1.
+            times: `(time,) int64`, µs, ascending.
+            rng: draws mismatch, jitter and noise.
+
+        Returns:
+            `(n,)` structured; p is 1 for brighter and 0 for darker.
+        """
+        levels = np.log(frames.reshape(len(frames), -1) + self.darkness)
+        spread = rng.normal(1, self.mismatch, (2, levels.shape[1]))
+        thresholds = self.threshold * np.maximum(spread, 0.3)
+        width = frames.shape[2]
+        parts = [
+            *self._changes(levels, times, thresholds),
+            self._noise(levels.shape[1], times, rng),
+        ]
+        when, pixel, polarity = (np.concatenate(column) for column in zip(*parts, strict=True))
+        when = when + rng.normal(0, self.jitter_us, len(when))
+        when = np.clip(np.rint(when), times[0], times[-1]).astype(np.int64)
+        events = make_events(when, pixel % width, pixel // width, polarity)
+        return events[np.argsort(events["t"], kind="stable")]
+
+    @staticmethod
+    def _changes(
+        levels: np.ndarray, times: np.ndarray, thresholds: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Return times, pixels and polarities of the events between each pair of images."""
+        reference = levels[0].copy()
+        found = []
+        for step in range(1, len(levels)):
+            change = levels[step] - reference
+            polarity = (change > 0).astype(np.int64)
+            threshold = np.where(polarity, thresholds[1], thresholds[0])
+            crossings = (np.abs(change) / threshold).astype(np.int64)
+            pixels = np.flatnonzero(crossings)
+            if not pixels.size:
+                continue
+            signed = np.where(polarity, threshold, -threshold)[pixels]
+            counts = crossings[pixels]
+            repeated = np.repeat(np.arange(pixels.size), counts)
+            nth = np.arange(repeated.size) - np.repeat(np.cumsum(counts) - counts, counts) + 1
+            crossed = reference[pixels][repeated] + nth * signed[repeated]
+            before, after = levels[step - 1, pixels][repeated], levels[step, pixels][repeated]
+            share = np.clip((crossed - before) / (after - before), 0, 1)
+            when = times[step - 1] + share * (times[step] - times[step - 1])
+            found.append((when, pixels[repeated], polarity[pixels][repeated]))
+            reference[pixels] += counts * signed
+        return found
+
+    def _noise(
+        self, n_pixels: int, times: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        duration = float(times[-1] - times[0])
+        count = rng.poisson(self.noise_hz * n_pixels * duration / 1e6)
+        when = times[0] + rng.uniform(0, duration, count)
+        return when, rng.integers(0, n_pixels, count), rng.integers(0, 2, count)
