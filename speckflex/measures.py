@@ -1,0 +1,73 @@
+"""How alike two sets of spike counts are, and how sure a share of right answers is."""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+
+import numpy as np
+
+__all__ = [
+    "confusion_matrix",
+    "cosine_similarity",
+    "relative_difference",
+    "wilson_interval",
+]
+
+# Two-sided 95 % of the normal distribution.
+Z_95 = 1.959963984540054
+
+
+def relative_difference(reference: np.ndarray, other: np.ndarray) -> float:
+    """Return `sum |S - S'| / sum |S|`, the spike difference of the MTT paper (Eq. 16).
+
+    0 where both are all zero; infinite where only the reference is.
+
+    Args:
+        reference: `S`, any shape, integers.
+        other: `S'`, the same shape.
+    """
+    difference = int(np.abs(np.asarray(reference, np.int64) - np.asarray(other, np.int64)).sum())
+    scale = int(np.abs(np.asarray(reference, np.int64)).sum())
+    if scale == 0:
+        return 0.0 if difference == 0 else inf
+    return difference / scale
+
+
+def cosine_similarity(reference: np.ndarray, other: np.ndarray) -> float:
+    """Return the cosine of the angle between two arrays seen as vectors.
+
+    1 where both are all zero, 0 where only one is.
+    """
+    a = np.asarray(reference, np.float64).ravel()
+    b = np.asarray(other, np.float64).ravel()
+    norm_a, norm_b = float(a @ a), float(b @ b)
+    if norm_a == 0 or norm_b == 0:
+        return 1.0 if norm_a == norm_b else 0.0
+    return min(1.0, float(a @ b) / sqrt(norm_a * norm_b))
+
+
+def wilson_interval(n_right: int, n_samples: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share (Wilson 1927).
+
+    Args:
+        n_right: 0 to `n_samples`.
+        n_samples: at least 1.
+    """
+    share, z2 = n_right / n_samples, Z_95**2
+    middle = share + z2 / (2 * n_samples)
+    reach = Z_95 * sqrt(share * (1 - share) / n_samples + z2 / (4 * n_samples**2))
+    scale = 1 + z2 / n_samples
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return (class, predicted class) int64 counts.
+
+    Args:
+        labels: `(n,)` integers, 0 to `n_classes - 1`.
+        predictions: `(n,)` integers, 0 to `n_classes - 1`.
+        n_classes: how many classes there are.
+    """
+    matrix = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(matrix, (labels, predictions), 1)
+    return matrix
