@@ -125,7 +125,7 @@ class NetworkFactory:
             n_classes: output features.
 
         Raises:
-            NetworkError: the voting is not known, or width or input are too small.
+            NetworkError: the voting is not known, or width, input or classes are too small.
         """
         voting = self.voting if voting is None else voting
         if voting not in get_args(Voting):
@@ -137,8 +137,12 @@ class NetworkFactory:
         shape = self.input_shape if input_shape is None else input_shape
         with_norm = self.batch_norm if batch_norm is None else batch_norm
         layers, features = self._convolutions(neuron, width, shape, with_norm=with_norm)
-        sizes = [features, *(factor * width for factor in self.hidden)]
-        sizes.append(self.n_classes if n_classes is None else n_classes)
+        classes = self.n_classes if n_classes is None else n_classes
+        if classes < 1:
+            raise NetworkError(
+                f"network {self.name}: {classes} output classes are too few: give at least 1"
+            )
+        sizes = [features, *(factor * width for factor in self.hidden), classes]
         layers.update(_linears(neuron, sizes, first=len(self.blocks) + 1))
         if voting == "potential":
             layers.popitem()
