@@ -1,0 +1,155 @@
+"""What the chip needs to know of a neuron layer: four numbers, read from sinabs' layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sinabs.layers as sl
+import torch
+from sinabs.activation import MembraneReset, MembraneSubtract
+
+from speckflex.check import Check
+from speckflex.errors import ConversionError
+
+if TYPE_CHECKING:
+    from speckflex.program import Shape
+
+__all__ = ["NeuronSettings", "read_neuron"]
+
+
+@dataclass(frozen=True)
+class NeuronSettings:
+    """An integrate-and-fire layer in the units of the torch network.
+
+    Args:
+        threshold: a neuron fires at or above it.
+        min_v_mem: lower bound of the potential.
+        return_to_zero: whether a spike sets the potential to zero.
+        state: (channel, y, x) potential before the first event; None for zeros.
+    """
+
+    threshold: float
+    min_v_mem: float
+    return_to_zero: bool = False
+    state: torch.Tensor | None = None
+
+
+def read_neuron(
+    layer: sl.StatefulLayer, shape: Shape, *, mend_min_v_mem: bool, keep_state: bool
+) -> tuple[NeuronSettings, list[Check]]:
+    """Read a neuron layer, with what had to be mended or left out.
+
+    Raises:
+        ConversionError: the chip has no such neuron; the message lacks the layer's name.
+    """
+    _check_kind(layer)
+    threshold = _one_value(layer.spike_threshold, "spike_threshold")
+    if not threshold > 0:
+        raise ConversionError(
+            f"spike_threshold {threshold:g} is not above 0: the chip needs a positive threshold"
+        )
+    checks: list[Check] = []
+    min_v_mem = _lower_bound(layer, threshold, mend_min_v_mem, checks)
+    state = _state(layer, shape, keep_state, checks)
+    return (
+        NeuronSettings(threshold, min_v_mem, isinstance(layer.reset_fn, MembraneReset), state),
+        checks,
+    )
+
+
+def _check_kind(layer: Any) -> None:
+    kind = type(layer).__name__
+    if isinstance(layer, sl.LIFRecurrent):
+        raise ConversionError(f"{kind} is recurrent, the chip's cores are not: use IAFSqueeze")
+    if not isinstance(layer, sl.IAF):
+        raise ConversionError(
+            f"{kind} is no neuron of the chip, which has no decay: use IAFSqueeze"
+        )
+    if layer.tau_syn is not None:
+        raise ConversionError(
+            f"tau_syn of {kind} is a synaptic decay the chip does not have: leave it None"
+        )
+    if not isinstance(layer.reset_fn, (MembraneReset, MembraneSubtract)):
+        raise ConversionError(
+            f"reset_fn {type(layer.reset_fn).__name__} is not on the chip:"
+            " use MembraneSubtract or MembraneReset"
+        )
+    subtracted = getattr(layer.reset_fn, "subtract_value", None)
+    if subtracted is not None and float(subtracted) != float(
+        torch.as_tensor(layer.spike_threshold).max()
+    ):
+        raise ConversionError(
+            f"reset_fn subtracts {float(subtracted):g}, the chip subtracts the threshold:"
+            " use MembraneSubtract()"
+        )
+
+
+def _one_value(value: Any, name: str) -> float:
+    """Return the one number of a scalar or a tensor that says the same for every neuron."""
+    tensor = torch.as_tensor(value).detach().to("cpu", torch.float64)
+    low, high = float(tensor.min()), float(tensor.max())
+    if low != high or low != low:  # noqa: PLR0124  not a number
+        raise ConversionError(
+            f"{name} ranges from {low:g} to {high:g} over its neurons, a core has one for all:"
+            " rescale weights and thresholds to one value"
+        )
+    return low
+
+
+def _lower_bound(layer: Any, threshold: float, mend: bool, checks: list[Check]) -> float:  # noqa: FBT001  private
+    if layer.min_v_mem is not None:
+        bound = _one_value(layer.min_v_mem, "min_v_mem")
+        if bound > 0:
+            raise ConversionError(
+                f"min_v_mem {bound:g} is above 0: the chip's lower bound is at most 0"
+            )
+        return bound
+    if not mend:
+        raise ConversionError(
+            "min_v_mem is None, which would make every 8-bit weight 0: train with"
+            " min_v_mem=-spike_threshold, or let it be mended"
+        )
+    checks.append(
+        Check(
+            "",
+            "warning",
+            "min_v_mem",
+            f"min_v_mem is None, was set to {-threshold:g}, which changes the network",
+            value="None",
+            limit=-threshold,
+            remedy="train with min_v_mem=-spike_threshold",
+        )
+    )
+    return -threshold
+
+
+def _state(
+    layer: Any,
+    shape: Shape,
+    keep_state: bool,
+    checks: list[Check],  # noqa: FBT001  private
+) -> torch.Tensor | None:
+    """Return the first batch item's potentials when they are to be kept and are not zero."""
+    if not layer.is_state_initialised() or not bool(layer.v_mem.any()):
+        return None
+    if not keep_state:
+        largest = float(layer.v_mem.detach().abs().max())
+        checks.append(
+            Check(
+                "",
+                "note",
+                "initial state",
+                f"the potentials left in the layer (up to {largest:g}) are not taken over",
+                value=largest,
+                remedy="convert with keep_state to start from them",
+            )
+        )
+        return None
+    first = layer.v_mem.detach().to("cpu", torch.float32)[0]
+    if first.numel() != shape[0] * shape[1] * shape[2]:
+        raise ConversionError(
+            f"its potentials have shape {tuple(first.shape)}, its neurons {shape}:"
+            " reset the states, or run it at the shape it is converted for"
+        )
+    return first.reshape(shape).clone()

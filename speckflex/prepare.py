@@ -1,0 +1,443 @@
+"""From a torch network to the plain layers that sinabs' backend takes, with every refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import sinabs.layers as sl
+import torch
+from torch import nn
+
+from speckflex.check import Check
+from speckflex.convolution import Convolution, convolution_of
+from speckflex.errors import ConversionError
+from speckflex.input_path import input_stage, pool_of
+from speckflex.neuron_settings import NeuronSettings, read_neuron
+from speckflex.program import InputStage
+from speckflex.trace import DVSLayer, NeuronPlace, Node, trace
+
+if TYPE_CHECKING:
+    from speckflex.program import Pair, Readout, Shape
+
+__all__ = ["Options", "PreparedLayer", "PreparedNetwork", "Source", "prepare"]
+
+INPUT = -1
+PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+POOLINGS = (
+    nn.modules.pooling._AvgPoolNd,  # noqa: SLF001  the only common base of torch's poolings
+    nn.modules.pooling._MaxPoolNd,  # noqa: SLF001
+    nn.modules.pooling._AdaptiveAvgPoolNd,  # noqa: SLF001
+    nn.modules.pooling._AdaptiveMaxPoolNd,  # noqa: SLF001
+    nn.LPPool2d,
+    sl.SpikingMaxPooling2dLayer,
+)
+NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001
+WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear)  # noqa: SLF001
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to do where the chip differs from the network.
+
+    Args:
+        allow_bias: take a torch bias over as the core's bias, added per tick of the slow clock.
+        mend_min_v_mem: set a missing lower bound to minus the threshold.
+        keep_state: start from the potentials that the layers hold now.
+    """
+
+    allow_bias: bool = False
+    mend_min_v_mem: bool = True
+    keep_state: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a layer's input comes from: position of the layer (-1 the input) and pooling."""
+
+    layer: int
+    pooling: Pair = (1, 1)
+
+
+@dataclass(frozen=True)
+class PreparedLayer:
+    """One weight layer and its neurons, in float, ready for sinabs' backend.
+
+    Args:
+        name: path of the weight layer in the network; "" for the network itself.
+        neuron_name: path of the neuron layer, "" for a potential readout.
+        convolution: weights with the factors of average pooling in front multiplied in.
+        bias: (out,) float32, or None.
+        neuron: thresholds; None for a potential readout.
+        input_shape: (channel, y, x).
+        sources: what sends to it; several are merged.
+    """
+
+    name: str
+    neuron_name: str
+    convolution: Convolution
+    bias: torch.Tensor | None
+    neuron: NeuronSettings | None
+    input_shape: Shape
+    sources: tuple[Source, ...]
+
+    @property
+    def readout(self) -> Readout:
+        """What the layer is read out by."""
+        return "spikes" if self.neuron else "potential"
+
+    @property
+    def output_shape(self) -> Shape:
+        """(channel, y, x) of the neurons."""
+        return _output_shape(self.convolution, self.input_shape)
+
+
+@dataclass(frozen=True)
+class PreparedNetwork:
+    """Layers in the order in which the network calls them, and all that was found.
+
+    Args:
+        layers: a source always lies before the layer that reads it.
+        input: the stage before the first layers; its destinations are not set yet.
+        checks: mends, and errors where the network can't be converted.
+    """
+
+    layers: tuple[PreparedLayer, ...]
+    input: InputStage
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class _Route:
+    """One way by which values reach a layer: from `node` through `steps`."""
+
+    node: int
+    steps: tuple[tuple[str, nn.Module, tuple[int, ...]], ...] = ()
+
+
+def prepare(
+    network: nn.Module, input_shape: Shape, options: Options | None = None
+) -> PreparedNetwork:
+    """Bring a network into the form that sinabs' backend takes; the network stays as it is.
+
+    Args:
+        network: torch and sinabs layers.
+        input_shape: (channel, y, x) of the events.
+        options: what to do where the chip differs; defaults of `Options`.
+
+    Raises:
+        ConversionError: the network does not run on that shape. What the chip can't do is in
+            `checks` with severity "error" instead, all of it at once.
+    """
+    network = getattr(network, "spiking_model", network)
+    return _Preparation(trace(network, input_shape), input_shape, options or Options()).run()
+
+
+@dataclass
+class _Preparation:
+    """The work of `prepare`: walks the calls once, collecting layers and findings."""
+
+    nodes: list[Node]
+    input_shape: Shape
+    options: Options
+    checks: list[Check] = field(default_factory=list)
+    layers: list[PreparedLayer] = field(default_factory=list)
+    position: dict[int, int] = field(default_factory=dict)
+    shapes: dict[int, Shape] = field(default_factory=dict)
+    refused: set[int] = field(default_factory=set)
+    stage: InputStage | None = None
+
+    def run(self) -> PreparedNetwork:
+        self._refuse_reuse()
+        for index, node in enumerate(self.nodes):
+            if _is_weight(node):
+                self._take_layer(index, node)
+        self._refuse_unread()
+        if not self.layers and not self.checks:
+            self._refuse("", "weight layers", "it has no weight layer", "add a Conv2d or Linear")
+        stage = self.stage or InputStage(self.input_shape)
+        return PreparedNetwork(tuple(self.layers), stage, tuple(self.checks))
+
+    def _refuse(self, layer: str, rule: str, message: str, remedy: str = "") -> None:
+        check = Check(layer, "error", rule, message, remedy=remedy)
+        if check not in self.checks:
+            self.checks.append(check)
+
+    def _refuse_error(self, layer: str, rule: str, error: ConversionError) -> None:
+        message, _, remedy = str(error).rpartition(": ")
+        self._refuse(layer, rule, message or remedy, remedy if message else "")
+
+    def _refuse_reuse(self) -> None:
+        """Refuse a weight or neuron layer that runs twice: a core has its own memory."""
+        calls: dict[str, int] = {}
+        for node in self.nodes:
+            if _is_weight(node) or isinstance(node.module, NeuronPlace):
+                calls[node.name] = calls.get(node.name, 0) + 1
+        for name, count in calls.items():
+            if count > 1:
+                self._refuse(
+                    name,
+                    "reuse",
+                    f"it is called {count} times, a core runs one layer",
+                    "give each call a layer of its own",
+                )
+
+    def _take_layer(self, index: int, node: Node) -> None:
+        """Turn one weight node into a layer; findings go to `checks`."""
+        routes = self._routes(node.inputs[0], node.name)
+        readers = self._readers(index)
+        shape, sources, factor = self._input_of(node, routes)
+        if shape is None or node.module is None:
+            return
+        try:
+            convolution = convolution_of(node.module, shape)
+        except ConversionError as error:
+            self._refuse_error(node.name, "weights", error)
+            return
+        for change in convolution.changes:
+            self.checks.append(Check(node.name, "note", "weights", change))
+        output = _output_shape(convolution, shape)
+        neuron_name, neuron = self._neuron(node, readers, output)
+        bias = self._bias(node, factor, neuron)
+        convolution = replace(convolution, weights=convolution.weights * factor)
+        self.position[index] = len(self.layers)
+        for reader in readers:
+            self.position[reader] = len(self.layers)
+        self.shapes[len(self.layers)] = output
+        self.layers.append(
+            PreparedLayer(node.name, neuron_name, convolution, bias, neuron, shape, sources)
+        )
+
+    def _routes(self, index: int, reader: str) -> list[_Route]:
+        """Return the ways by which values reach `reader` from neurons or the input."""
+        node = self.nodes[index]
+        module = node.module
+        if node.kind == "input" or _is_weight(node) or isinstance(module, NeuronPlace):
+            return [_Route(index)]
+        if node.kind == "merge":
+            return [route for source in node.inputs for route in self._routes(source, reader)]
+        if isinstance(module, (*POOLINGS, DVSLayer)):
+            step = (node.name, module, self.nodes[node.inputs[0]].shape)
+            routes = self._routes(node.inputs[0], reader)
+            return [replace(route, steps=(*route.steps, step)) for route in routes]
+        if isinstance(module, NORMS):
+            self._check_norm(node, module)
+        elif not isinstance(module, (*PASSING, *DROPOUTS)):
+            self._refuse_step(node, reader)
+        return self._routes(node.inputs[0], reader)
+
+    def _refuse_step(self, node: Node, reader: str) -> None:
+        if node.module is None:
+            self._refuse(
+                reader,
+                "function",
+                f"torch's {node.name} runs in front of it, the chip has no such step",
+                "use layers: Conv2d, Linear, IAFSqueeze, AvgPool2d, SumPool2d, Merge, Flatten",
+            )
+            return
+        kind = type(node.module).__name__
+        relu = isinstance(node.module, (nn.ReLU, sl.NeuromorphicReLU))
+        remedy = (
+            "turn the network into a spiking one with sinabs.from_torch.from_model"
+            if relu
+            else "leave it out, or use layers the chip has"
+        )
+        self._refuse(node.name, "layer kind", f"{kind} is not on the chip", remedy)
+
+    def _check_norm(self, node: Node, norm: nn.Module) -> None:
+        if not _is_identity_norm(norm):
+            self._refuse(
+                node.name,
+                "batch norm",
+                f"{type(norm).__name__} is still in place, the chip has none",
+                "fold it first: speckflex fold",
+            )
+
+    def _readers(self, index: int) -> list[int]:
+        """Return the neuron nodes that read the weight node `index`, refusing other readers."""
+        readers = []
+        for position, node in enumerate(self.nodes):
+            if not isinstance(node.module, NeuronPlace):
+                continue
+            routes = self._routes(node.inputs[0], node.name)
+            if all(route.node != index for route in routes):
+                continue
+            readers.append(position)
+            if len(routes) > 1:
+                self._refuse(
+                    node.name,
+                    "merge",
+                    "it reads a sum of potentials, the chip only merges spikes",
+                    "put a neuron layer after each weight layer and merge after it",
+                )
+            elif routes[0].steps:
+                self._refuse(
+                    routes[0].steps[0][0],
+                    "pooling",
+                    f"pools between weights and neurons of {node.name}",
+                    "put the pooling after the neurons",
+                )
+        if len(readers) > 1:
+            self._refuse(
+                self.nodes[index].name,
+                "neurons",
+                f"{len(readers)} neuron layers read it, a core has one",
+                "give each its own weight layer",
+            )
+        return readers
+
+    def _input_of(
+        self, node: Node, routes: list[_Route]
+    ) -> tuple[Shape | None, tuple[Source, ...], float]:
+        """Return the map that reaches a weight layer, its sources and their common factor."""
+        found: list[tuple[Shape, Source, float]] = []
+        for route in routes:
+            origin = self.nodes[route.node]
+            try:
+                if origin.kind == "input":
+                    found.append(self._from_input(route))
+                elif route.node in self.position and not _is_weight(origin):
+                    found.append(self._from_layer(route))
+                elif _is_weight(origin):
+                    self._refuse(
+                        origin.name,
+                        "neurons",
+                        f"no neuron layer stands between it and {node.name}",
+                        "put an IAFSqueeze after it",
+                    )
+            except ConversionError as error:
+                name = route.steps[0][0] if route.steps else node.name
+                self._refuse_error(name, "pooling", error)
+        if len(found) < len(routes) or not self._sources_agree(node, found):
+            return None, (), 1.0
+        return found[0][0], tuple(source for _, source, _ in found), found[0][2]
+
+    def _sources_agree(self, node: Node, found: list[tuple[Shape, Source, float]]) -> bool:
+        shapes = {shape for shape, _, _ in found}
+        factors = {factor for _, _, factor in found}
+        sources = [source.layer for _, source, _ in found]
+        if len(shapes) > 1:
+            self._refuse(
+                node.name,
+                "merge",
+                f"maps of shapes {sorted(shapes)} are merged in front of it",
+                "merge maps of one shape",
+            )
+        if len(factors) > 1:
+            self._refuse(
+                node.name,
+                "merge",
+                f"average pools with factors {sorted(factors)} are merged in front of it",
+                "use the same pooling on every branch, or SumPool2d",
+            )
+        if len(set(sources)) < len(sources) or (INPUT in sources and len(sources) > 1):
+            self._refuse(
+                node.name,
+                "merge",
+                "it merges the network's input with spikes, or one layer with itself",
+                "merge the spikes of different layers",
+            )
+            return False
+        return len(shapes) == len(factors) == 1
+
+    def _from_input(self, route: _Route) -> tuple[Shape, Source, float]:
+        stage, factor = input_stage(self.input_shape, [module for _, module, _ in route.steps])
+        if self.stage not in (None, stage):
+            raise ConversionError(
+                "the network's input is pooled or cropped differently for two layers:"
+                " the chip has one input stage"
+            )
+        self.stage = stage
+        return stage.output_shape, Source(INPUT), factor
+
+    def _from_layer(self, route: _Route) -> tuple[Shape, Source, float]:
+        position = self.position[route.node]
+        channels, y, x = self.shapes[position]
+        pooling, factor = (1, 1), 1.0
+        for name, module, _ in route.steps:
+            if isinstance(module, DVSLayer):
+                raise ConversionError(f"the DVSLayer {name} is not at the input: put it first")
+            window, share = pool_of(module, (channels, y, x))
+            pooling = (pooling[0] * window[0], pooling[1] * window[1])
+            factor *= share
+            y, x = y // window[0], x // window[1]
+        if pooling[0] != pooling[1]:
+            raise ConversionError(f"pools by {pooling}, the chip pools squares: use equal sides")
+        return (channels, y, x), Source(position, pooling), factor
+
+    def _neuron(
+        self, node: Node, readers: list[int], shape: Shape
+    ) -> tuple[str, NeuronSettings | None]:
+        """Return name and numbers of the layer's neurons; (\"\", None) where it has none."""
+        if not readers:
+            return "", None
+        place = self.nodes[readers[0]]
+        layer = place.module.layer if isinstance(place.module, NeuronPlace) else None
+        try:
+            settings, checks = read_neuron(
+                layer,
+                shape,
+                mend_min_v_mem=self.options.mend_min_v_mem,
+                keep_state=self.options.keep_state,
+            )
+        except ConversionError as error:
+            self._refuse_error(place.name, "neuron", error)
+            return place.name, NeuronSettings(1.0, -1.0)
+        self.checks.extend(replace(check, layer=place.name) for check in checks)
+        return place.name, settings
+
+    def _bias(
+        self, node: Node, factor: float, neuron: NeuronSettings | None
+    ) -> torch.Tensor | None:
+        bias = getattr(node.module, "bias", None)
+        if bias is None or not bool(bias.any()):
+            return None
+        largest = float(bias.detach().abs().max())
+        threshold = neuron.threshold if neuron else None
+        relative = f" ({largest / threshold:.3g} of the threshold)" if threshold else ""
+        if not self.options.allow_bias:
+            self._refuse(
+                node.name,
+                "bias",
+                f"its bias reaches {largest:g}{relative}, on the chip a bias is a leak per tick"
+                " of the slow clock",
+                "remove it with speckflex fold and finetune, or allow biases",
+            )
+        return bias.detach().to(torch.float32).clone()
+
+    def _refuse_unread(self) -> None:
+        """Refuse neurons without weights, and note what the end of the network loses."""
+        known = {index for index in self.position}
+        for index, node in enumerate(self.nodes):
+            if isinstance(node.module, NeuronPlace) and index not in known:
+                routes = self._routes(node.inputs[0], node.name)
+                if all(not _is_weight(self.nodes[route.node]) for route in routes):
+                    self._refuse(
+                        node.name,
+                        "neurons",
+                        "no weight layer stands in front of it",
+                        "put a Conv2d or Linear in front of each neuron layer",
+                    )
+
+
+def _is_weight(node: Node) -> bool:
+    return isinstance(node.module, WEIGHTS)
+
+
+def _output_shape(convolution: Convolution, shape: Shape) -> Shape:
+    out, _, kernel_y, kernel_x = convolution.weights.shape
+    y = (shape[1] + 2 * convolution.padding[0] - kernel_y) // convolution.stride[0] + 1
+    x = (shape[2] + 2 * convolution.padding[1] - kernel_x) // convolution.stride[1] + 1
+    return (out, y, x)
+
+
+def _is_identity_norm(norm: nn.Module) -> bool:
+    """Return whether a batch norm in eval mode returns what it is given."""
+    if norm.running_mean is None or norm.running_var is None:
+        return False
+    gain = (norm.running_var + norm.eps).rsqrt()
+    shift = -norm.running_mean * gain
+    if norm.affine:
+        gain, shift = gain * norm.weight, shift * norm.weight + norm.bias
+    return bool((gain == 1).all() and (shift == 0).all())
