@@ -1,0 +1,245 @@
+"""Synaptic operations: how much work a program makes of a recording, against the chip's limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.events import make_events
+from speckflex.speck import SYNOPS_PER_SECOND
+from speckflex.twin.input_stage import enter
+from speckflex.twin.queues import Queue, concatenate_queues, send
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.boards.settings import EdgeSpikes
+    from speckflex.program import Core, InputStage, Program
+    from speckflex.recording import Recording
+
+__all__ = [
+    "WINDOW",
+    "LayerSynops",
+    "core_inputs",
+    "count_taps",
+    "measure_synops",
+    "synops_per_window",
+]
+
+WINDOW = 10_000  # µs
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class LayerSynops:
+    """What one core had to add up.
+
+    Args:
+        index: the core's position in the program.
+        name: the layer's name in the torch network.
+        input_events: events that reached the core, over the samples that were measured.
+        total: synaptic operations: one for each neuron that an event updates, edges counted.
+        formula: `N * C_out * kx * ky / (sx * sy)`, as sinabs' documentation estimates it.
+        peak_per_second: the most in any window that begins at an event; None if unmeasured.
+        peak_sample: the sample of that window.
+        peak_time: µs, the first event of that window.
+        sustained_per_second: over the whole of the sample that is busiest on average.
+        window: µs, the width of the sliding window.
+        reason: why nothing was measured, "" where something was.
+    """
+
+    index: int
+    name: str
+    input_events: int = 0
+    total: int = 0
+    formula: float = 0.0
+    peak_per_second: float | None = None
+    peak_sample: int | None = None
+    peak_time: int | None = None
+    sustained_per_second: float | None = None
+    window: int = WINDOW
+    reason: str = ""
+
+    @property
+    def load(self) -> float | None:
+        """The peak as a share of `SYNOPS_PER_SECOND`, a limit that is unverified."""
+        return None if self.peak_per_second is None else self.peak_per_second / SYNOPS_PER_SECOND
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types."""
+        return {**vars(self), "load": self.load}
+
+
+def measure_synops(
+    program: Program,
+    recording: Recording,
+    input_events: Sequence[np.ndarray] = (),
+    *,
+    window: int = WINDOW,
+) -> tuple[LayerSynops, ...]:
+    """Return the synaptic operations of every core.
+
+    A core's input is what the recording's events of its sources send it; a core whose sources
+    were not all recorded with their events has a `reason` in place of figures.
+
+    Args:
+        program: what ran.
+        recording: what it spiked, `t` in µs.
+        input_events: the streams that were played, one a sample; of the first samples at least.
+        window: µs over which a peak is averaged.
+    """
+    return tuple(
+        _measure_core(program, recording, input_events, index, window)
+        for index in range(len(program.cores))
+    )
+
+
+def core_inputs(
+    program: Program, recording: Recording, input_events: Sequence[np.ndarray], index: int
+) -> list[np.ndarray] | None:
+    """Return the events that reached a core, one stream a sample, in the order of time.
+
+    Of the leading samples whose events are all known; None where there is none.
+    """
+    parts: list[list[np.ndarray]] = []
+    if any(destination.core == index for destination in program.input.destinations):
+        parts.append([_through_input(program, events, index) for events in input_events])
+    edges: EdgeSpikes = "drop"
+    if recording.provenance.settings.get("edge_spikes") == "keep":
+        edges = "keep"
+    records = {record.index: record for record in recording.layers}
+    for source, core in enumerate(program.cores):
+        if any(destination.core == index for destination in core.destinations):
+            record = records.get(source)
+            streams = record.events if record is not None and record.events is not None else ()
+            parts.append([_sent(program, source, events, index, edges) for events in streams])
+    joined = [np.concatenate(streams) for streams in zip(*parts, strict=False)]
+    return [events[np.argsort(events["t"], kind="stable")] for events in joined] or None
+
+
+def count_taps(core: Core, events: np.ndarray) -> np.ndarray:
+    """Return (n,) int64: the neurons of a core that each event updates.
+
+    An event at (y, x) updates the neurons of all features whose kernel covers it (datasheet
+    3.2.4.4); near an edge these are fewer.
+
+    Args:
+        core: the core.
+        events: `(n,)` event array at the core's input.
+    """
+    taps_y = _taps_along(core, 0, events["y"])
+    taps_x = _taps_along(core, 1, events["x"])
+    return core.output_shape[0] * taps_y[events["y"]] * taps_x[events["x"]]
+
+
+def synops_per_window(
+    core: Core, events: np.ndarray, *, window: int = WINDOW
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return start times (µs) of adjoining windows and the operations per second in each."""
+    if not len(events):
+        return np.empty(0, np.int64), np.empty(0)
+    bins = events["t"] // window
+    sums = np.bincount(bins - bins.min(), weights=count_taps(core, events))
+    return (bins.min() + np.arange(len(sums))) * window, sums * (MICROSECONDS / window)
+
+
+def _measure_core(
+    program: Program,
+    recording: Recording,
+    input_events: Sequence[np.ndarray],
+    index: int,
+    window: int,
+) -> LayerSynops:
+    core = program.cores[index]
+    streams = core_inputs(program, recording, input_events, index)
+    if streams is None:
+        reason = "the events of its sources were not recorded: monitor them, and keep events"
+        return LayerSynops(index, core.name, window=window, reason=reason)
+    work = [count_taps(core, events) for events in streams]
+    peaks = [_peak(events["t"], taps, window) for events, taps in zip(streams, work, strict=True)]
+    sample = max(range(len(peaks)), key=lambda position: peaks[position][0])
+    n_events = sum(len(events) for events in streams)
+    kernel_y, kernel_x = core.weights.shape[2:]
+    fan_out = core.weights.shape[0] * kernel_y * kernel_x / (core.stride[0] * core.stride[1])
+    return LayerSynops(
+        index,
+        core.name,
+        input_events=n_events,
+        total=int(sum(taps.sum() for taps in work)),
+        formula=n_events * fan_out,
+        peak_per_second=peaks[sample][0] * MICROSECONDS / window,
+        peak_sample=sample,
+        peak_time=peaks[sample][1],
+        sustained_per_second=max(
+            float(taps.sum()) / _seconds(events, window)
+            for events, taps in zip(_spans(input_events, streams), work, strict=True)
+        ),
+        window=window,
+    )
+
+
+def _taps_along(core: Core, axis: int, positions: np.ndarray) -> np.ndarray:
+    """Return how many outputs' kernels cover each input position along y (0) or x (1)."""
+    # A spike beyond the last whole pooling window may arrive beyond the stated input shape.
+    n_inputs = max(core.input_shape[1 + axis], int(positions.max(initial=0)) + 1)
+    taps = np.zeros(n_inputs, np.int64)
+    kernel, stride, padding = core.weights.shape[2 + axis], core.stride[axis], core.padding[axis]
+    for output in range(core.output_shape[1 + axis]):
+        start = output * stride - padding
+        taps[max(start, 0) : max(start + kernel, 0)] += 1
+    return taps
+
+
+def _peak(times: np.ndarray, taps: np.ndarray, window: int) -> tuple[int, int | None]:
+    """Return the most operations in a window that begins at an event, and its time (µs)."""
+    if not len(times):
+        return 0, None
+    sums = np.concatenate([[0], np.cumsum(taps)])
+    ends = np.searchsorted(times, times + window, side="left")
+    inside = sums[ends] - sums[np.searchsorted(times, times, side="left")]
+    best = int(inside.argmax())
+    return int(inside[best]), int(times[best])
+
+
+def _spans(input_events: Sequence[np.ndarray], streams: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the events that tell how long each sample lasted: the input's where known."""
+    return [*input_events[: len(streams)], *streams[len(input_events) :]]
+
+
+def _seconds(events: np.ndarray, window: int) -> float:
+    """Return the time from the first event to the last; at least one window."""
+    span = int(events["t"].max() - events["t"].min()) if len(events) else 0
+    return max(window, span) / MICROSECONDS
+
+
+def _through_input(program: Program, events: np.ndarray, index: int) -> np.ndarray:
+    queue = enter(program.input, events, with_path=False)
+    return _arrive(queue, events["t"], program.input, index, "drop")
+
+
+def _sent(
+    program: Program, source: int, events: np.ndarray, index: int, edge_spikes: EdgeSpikes
+) -> np.ndarray:
+    columns = (events[name].astype(np.int32) for name in ("p", "y", "x"))
+    queue = Queue(np.arange(len(events), dtype=np.int32), *columns)
+    return _arrive(queue, events["t"], program.cores[source], index, edge_spikes)
+
+
+def _arrive(
+    queue: Queue,
+    times: np.ndarray,
+    sender: Core | InputStage,
+    index: int,
+    edge_spikes: EdgeSpikes,
+) -> np.ndarray:
+    """Return what of a queue arrives at a core, as events."""
+    arrived = concatenate_queues(
+        [
+            send(queue, destination, 0, sender.output_shape, edge_spikes)
+            for destination in sender.destinations
+            if destination.core == index
+        ]
+    )
+    return make_events(times[arrived.cause], arrived.columns, arrived.rows, arrived.channels)
