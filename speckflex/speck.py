@@ -27,6 +27,8 @@ __all__ = [
     "WEIGHT_MIN",
     "CoreLimits",
     "kernel_words",
+    "neuron_address",
+    "neuron_at",
     "neuron_words",
 ]
 
@@ -94,3 +96,36 @@ def neuron_words(output_channels: int, output_y: int, output_x: int) -> int:
     `f * 2^(ceil(log2(y)) + ceil(log2(x)))`; the number of features itself is not rounded up.
     """
     return output_channels * 2 ** (ceil(log2(output_y)) + ceil(log2(output_x)))
+
+
+def neuron_address(channel: int, y: int, x: int, shape: tuple[int, int, int]) -> int:
+    """Return a neuron's address in its core's memory: y, x and channel in as few bits as fit.
+
+    Confirmed by sinabs' leak notebook for square maps. For others sinabs shifts y by the bits of
+    the height, where two neurons may share an address; here it is by those of the width.
+
+    Args:
+        channel: feature of the neuron.
+        y: row.
+        x: column.
+        shape: (channel, y, x) of the layer's neurons.
+    """
+    channel_bits, _, x_bits = _address_bits(shape)
+    return y << (channel_bits + x_bits) | x << channel_bits | channel
+
+
+def neuron_at(address: int, shape: tuple[int, int, int]) -> tuple[int, int, int] | None:
+    """Return the (channel, y, x) of the neuron at an address; None where no neuron is."""
+    channel_bits, _, x_bits = _address_bits(shape)
+    place = (
+        address & (2**channel_bits - 1),
+        address >> (channel_bits + x_bits),
+        (address >> channel_bits) & (2**x_bits - 1),
+    )
+    inside = all(value < size for value, size in zip(place, shape, strict=True))
+    return place if inside else None
+
+
+def _address_bits(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    channels, y, x = (ceil(log2(size)) for size in shape)
+    return (channels, y, x)

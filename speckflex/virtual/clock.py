@@ -1,0 +1,148 @@
+"""The clocks of a virtual devkit: board time, the stop watch and the slow clock."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING
+
+from speckflex.errors import BoardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BoardClock", "SlowClock", "StopWatch"]
+
+MICROSECONDS = 1_000_000
+# Below a tick every 10 µs the board would do nothing but tick.
+MAX_SLOW_CLOCK_RATE = 100_000
+logger = logging.getLogger("speckflex.virtual")
+
+
+class BoardClock:
+    """Microseconds since the board was opened.
+
+    Args:
+        speed: board seconds per real second; infinity makes events take no time at all, the
+            clock then stands at the latest event.
+    """
+
+    def __init__(self, speed: float) -> None:
+        if not speed > 0:
+            raise BoardError(f"speed {speed} of a virtual devkit: give a positive factor")
+        self.speed = speed
+        self._opened = time.monotonic()
+        self._latest = 0
+
+    def now(self) -> int:
+        """Return the time, µs."""
+        if math.isinf(self.speed):
+            return self._latest
+        return int((time.monotonic() - self._opened) * self.speed * MICROSECONDS)
+
+    def horizon(self) -> float:
+        """Return the time up to which things have happened, µs: infinity at infinite speed."""
+        return math.inf if math.isinf(self.speed) else self.now()
+
+    def advance(self, latest: int) -> None:
+        """Let time pass until `latest` at infinite speed; other speeds need no push."""
+        self._latest = max(self._latest, latest)
+
+    def seconds_until(self, moment: float) -> float:
+        """Return the real seconds until a board time in µs; 0 when it is past."""
+        if math.isinf(self.speed):
+            return 0.0
+        return max(0.0, (moment - self.now()) / (self.speed * MICROSECONDS))
+
+
+class StopWatch:
+    """The FPGA's stop watch: input events leave by it, output events are stamped by it.
+
+    Args:
+        clock: the board's clock.
+        changed: called after every change.
+    """
+
+    def __init__(self, clock: BoardClock, changed: Callable[[], None]) -> None:
+        self._clock, self._changed = clock, changed
+        self._running = False
+        self._origin = 0
+        self._stopped_at = 0
+
+    def start(self, reset: bool = True) -> None:  # noqa: FBT001, FBT002 - samna's signature
+        """Start counting, from zero by default."""
+        reading = 0 if reset else self.reading(self._clock.now())
+        self._origin = self._clock.now() - reading
+        self._running = True
+        self._changed()
+
+    def stop(self) -> None:
+        """Stop counting; the reading stays."""
+        self._stopped_at = self.reading(self._clock.now())
+        self._running = False
+        self._changed()
+
+    def reset(self) -> None:
+        """Go back to zero, running or not."""
+        self._origin = self._clock.now()
+        self._stopped_at = 0
+        self._changed()
+
+    def set_enable_value(self, enable: bool) -> None:  # noqa: FBT001 - samna's signature
+        """Start or stop; deprecated in samna."""
+        logger.warning("`set_enable_value` is DEPRECATED, use `start` and `stop` instead.")
+        if enable:
+            self.start()
+        else:
+            self.stop()
+
+    def reading(self, moment: int) -> int:
+        """Return what the watch shows at a board time, µs."""
+        return max(0, moment - self._origin) if self._running else self._stopped_at
+
+    def due(self, timestamp: int) -> int:
+        """Return the board time at which an event of that timestamp may leave, µs.
+
+        While the watch stands, events leave at once: no source says what the FPGA does then.
+        """
+        return self._origin + timestamp if self._running else 0
+
+
+class SlowClock:
+    """The FPGA's slow clock, behind leak and readout; its phase is not documented."""
+
+    def __init__(self, clock: BoardClock, changed: Callable[[], None]) -> None:
+        self._clock, self._changed = clock, changed
+        self._enabled = False
+        self._period = 0
+        self.next_tick = math.inf
+
+    def enable(self, enabled: bool) -> None:  # noqa: FBT001 - a switch
+        """Switch ticking on or off."""
+        self._enabled = bool(enabled)
+        self._restart()
+
+    def set_rate(self, hertz: float) -> None:
+        """Set how often it ticks.
+
+        Raises:
+            RuntimeError: the rate is not positive, or beyond what the board can serve.
+        """
+        if not 0 < hertz <= MAX_SLOW_CLOCK_RATE:
+            raise RuntimeError(
+                f"slow clock rate {hertz} Hz: give more than 0 and at most {MAX_SLOW_CLOCK_RATE}"
+            )
+        self._period = max(1, round(MICROSECONDS / hertz))
+        self._restart()
+
+    def tick(self) -> int:
+        """Return the time of the tick that is due, and wait for the next."""
+        moment = int(self.next_tick)
+        self.next_tick = moment + self._period
+        return moment
+
+    def _restart(self) -> None:
+        ticking = self._enabled and self._period
+        self.next_tick = self._clock.now() + self._period if ticking else math.inf
+        self._changed()

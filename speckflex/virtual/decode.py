@@ -1,0 +1,165 @@
+"""From a chip configuration, whoever wrote it, back to a Program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from speckflex.program import Core, Destination, InputStage, Program
+from speckflex.speck import CORES, DVS_LAYER, MAX_INPUT_SIZE
+from speckflex.virtual.faults import ConfigurationError
+
+if TYPE_CHECKING:
+    from speckflex.program import Shape
+
+__all__ = [
+    "decode_configuration",
+    "decode_input",
+    "dvs_output_shape",
+    "input_shape",
+    "is_configured",
+    "network_order",
+    "neuron_shape",
+]
+
+
+def is_configured(layer: Any) -> bool:
+    """Return whether a core has weights, that is, takes part at all."""
+    return layer.stored("weights").size > 0
+
+
+def input_shape(layer: Any) -> Shape:
+    """Return the (feature, y, x) shape of what a core takes."""
+    shape = layer.dimensions.input_shape
+    return (shape.feature_count, shape.size.y, shape.size.x)
+
+
+def neuron_shape(layer: Any) -> Shape:
+    """Return the (feature, y, x) shape of a core's neurons, before pooling."""
+    shape = layer.dimensions.output_shape
+    return (shape.feature_count, shape.size.y, shape.size.x)
+
+
+def dvs_output_shape(dvs: Any) -> Shape:
+    """Return the (feature, y, x) shape of what the DVS layer sends."""
+    return _dvs_stage(dvs, ()).output_shape
+
+
+def network_order(configuration: Any) -> list[int]:
+    """Return the configured cores of the chip, each before the cores it sends to.
+
+    Raises:
+        ConfigurationError: cores feed each other in a circle, which the twin can't run.
+    """
+    layers = configuration.cnn_layers
+    graph = nx.DiGraph()
+    used = [index for index, layer in enumerate(layers) if is_configured(layer)]
+    graph.add_nodes_from(used)
+    for index in used:
+        targets = [item.layer for item in layers[index].destinations if item.enable]
+        graph.add_edges_from((index, target) for target in targets if target in graph)
+    if not nx.is_directed_acyclic_graph(graph):
+        circle = [edge[0] for edge in nx.find_cycle(graph)]
+        raise ConfigurationError(
+            f"cores {', '.join(map(str, circle))} feed each other in a circle: a chip may take"
+            " this, the virtual devkit runs feed-forward configurations only"
+        )
+    return list(nx.lexicographical_topological_sort(graph))
+
+
+def decode_input(configuration: Any, entry: int, order: list[int]) -> InputStage:
+    """Return what happens to events that enter at one layer.
+
+    Args:
+        configuration: a SpeckConfiguration.
+        entry: the layer that the events are for, a core or the DVS layer (13).
+        order: the configured cores, as `network_order` gives them.
+
+    Raises:
+        ConfigurationError: the entry is no configured core.
+    """
+    if entry == DVS_LAYER:
+        return _dvs_stage(configuration.dvs_layer, order)
+    if entry in order:
+        shape = input_shape(configuration.cnn_layers[entry])
+        return InputStage(shape, (Destination(order.index(entry)),))
+    raise ConfigurationError(
+        f"core {entry} has no weights: send events to one of {order or 'the configured cores'}"
+    )
+
+
+def decode_configuration(configuration: Any, chip: str, *, entry: int) -> Program:
+    """Return the Program that a valid configuration makes the chip run.
+
+    Args:
+        configuration: a SpeckConfiguration.
+        chip: "speck2e" or "speck2f".
+        entry: the layer that input events are for, a core or the DVS layer (13).
+
+    Raises:
+        ConfigurationError: the entry is no configured core, or cores form a circle.
+        ConversionError: no core is configured.
+    """
+    order = network_order(configuration)
+    stage = decode_input(configuration, entry, order)
+    cores = tuple(_decode_core(configuration.cnn_layers[index], index, order) for index in order)
+    return Program(cores=cores, input=stage, chip=chip)
+
+
+def _dvs_stage(dvs: Any, order: list[int] | tuple[int, ...]) -> InputStage:
+    """Return the pre-processing of the DVS layer; `cut` is inclusive (sinabs' notebooks)."""
+    pooling = (max(dvs.pooling.y, 1), max(dvs.pooling.x, 1))
+    return InputStage(
+        shape=(2, MAX_INPUT_SIZE, MAX_INPUT_SIZE),
+        destinations=_destinations(dvs.destinations, order),
+        pooling=pooling,
+        merge_polarities=dvs.merge,
+        keep_off=dvs.off_channel,
+        keep_on=dvs.on_channel,
+        origin=(dvs.origin.y, dvs.origin.x),
+        size=(
+            min(dvs.cut.y, MAX_INPUT_SIZE // pooling[0] - 1) - dvs.origin.y + 1,
+            min(dvs.cut.x, MAX_INPUT_SIZE // pooling[1] - 1) - dvs.origin.x + 1,
+        ),
+        mirror_y=dvs.mirror.y,
+        mirror_x=dvs.mirror.x,
+        swap_xy=dvs.mirror_diagonal,
+    )
+
+
+def _destinations(destinations: Any, order: list[int] | tuple[int, ...]) -> tuple[Destination, ...]:
+    """Return the enabled destinations that are configured cores; the DVS layer never pools."""
+    return tuple(
+        Destination(
+            order.index(item.layer),
+            pooling=getattr(item, "pooling", 1),
+            feature_shift=getattr(item, "feature_shift", 0),
+        )
+        for item in destinations
+        if item.enable and item.layer in order
+    )
+
+
+def _decode_core(layer: Any, index: int, order: list[int]) -> Core:
+    dimensions = layer.dimensions
+    initial, biases = layer.stored("neurons_initial_value"), layer.stored("biases")
+    return Core(
+        name=f"core {index}",
+        # samna's axes are (out, in, kx, ky), (feature, x, y)
+        weights=layer.stored("weights").transpose(0, 1, 3, 2),
+        threshold_high=layer.threshold_high,
+        threshold_low=layer.threshold_low,
+        input_shape=input_shape(layer),
+        stride=(dimensions.stride.y, dimensions.stride.x),
+        padding=(dimensions.padding.y, dimensions.padding.x),
+        return_to_zero=layer.return_to_zero,
+        bias=biases if layer.leak_enable and biases.size else None,
+        initial_state=initial.transpose(0, 2, 1) if initial.any() else None,
+        destinations=_destinations(layer.destinations, order),
+        chip_core=CORES[index].index,
+        decimator_interval=(
+            layer.output_decimator_interval if layer.output_decimator_enable else None
+        ),
+        congestion_balancer=layer.input_congestion_balancer_enable,
+    )

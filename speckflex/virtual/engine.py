@@ -1,0 +1,215 @@
+"""The chip behind a virtual devkit: a configuration, run by the twin."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.boards.twin import Twin
+from speckflex.events import make_events
+from speckflex.speck import DVS_LAYER, NEURON_MAX, neuron_at
+from speckflex.twin.input_stage import enter
+from speckflex.virtual.decode import decode_configuration, decode_input, network_order
+from speckflex.virtual.readout import ReadoutLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.boards.settings import TwinSettings
+    from speckflex.program import InputStage, Program
+
+__all__ = ["Engine", "Spikes"]
+
+logger = logging.getLogger("speckflex.virtual")
+
+
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """What monitored layers sent, in the order of the events that caused it.
+
+    Args:
+        layer: the chip's core, or 13 for the DVS layer.
+        cause: `(n,)` position of the causing event in what was played.
+        feature: `(n,)`.
+        y: `(n,)`, before pooling.
+        x: `(n,)`, before pooling.
+    """
+
+    layer: np.ndarray
+    cause: np.ndarray
+    feature: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+
+
+class Engine:
+    """Runs the last configuration; events may enter at any core and at the DVS layer.
+
+    Args:
+        chip: "speck2e" or "speck2f".
+        settings: of the twin.
+        stuck_core: a core that never spikes; None for none.
+
+    Attributes:
+        lost: events for addresses that no configured core takes; a chip doesn't count them.
+    """
+
+    def __init__(self, chip: str, settings: TwinSettings | None, stuck_core: int | None) -> None:
+        self._chip, self._settings, self._stuck = chip, settings, stuck_core
+        self._order: list[int] = []
+        self._stages: dict[int, InputStage] = {}
+        self._twins: dict[int, Twin] = {}
+        self._entry: int | None = None
+        self.lost = 0
+
+    def configure(self, configuration: Any) -> None:
+        """Take in a valid configuration and set every neuron to its initial value.
+
+        Raises:
+            ConfigurationError: cores feed each other in a circle.
+        """
+        order = network_order(configuration)
+        self.configuration = configuration
+        self._order = order
+        self._stages = {
+            entry: decode_input(configuration, entry, order) for entry in (*order, DVS_LAYER)
+        }
+        self._twins, self._entry = {}, None
+        self.readout = ReadoutLayer(configuration)
+        if order:
+            self._enter_at(order[0])
+
+    def play(self, layer: int, feature: np.ndarray, y: np.ndarray, x: np.ndarray) -> Spikes:
+        """Play events that enter at one layer and return what monitored layers send.
+
+        Args:
+            layer: a core, or the DVS layer (13).
+            feature: `(n,)` integers; of the DVS layer the polarity.
+            y: `(n,)` integers.
+            x: `(n,)` integers.
+        """
+        stage = self._stages.get(layer)
+        if stage is None:
+            self._lose(len(x), f"layer {layer} is not configured")
+            return _join([])
+        channels, height, width = stage.shape
+        inside = (feature < channels) & (y < height) & (x < width)
+        if not inside.all():
+            self._lose(int((~inside).sum()), f"addresses outside the input of layer {layer}")
+        cause = np.flatnonzero(inside)
+        events = make_events(cause, x[inside], y[inside], feature[inside])
+        parts = [self._dvs_spikes(stage, events)] if layer == DVS_LAYER else []
+        return _join(parts + self._core_spikes(layer, events))
+
+    def leak(self) -> None:
+        """Add the biases of every leaking core once, down to the low threshold.
+
+        A neuron that reaches the high threshold this way fires with its next event (the data
+        sheet calls the leak independent of the neurons' calculations; nobody says more).
+        """
+        for position, core in enumerate(self._order):
+            layer = self.configuration.cnn_layers[core]
+            bias = layer.stored("biases")
+            if layer.leak_enable and bias.any():
+                twin = self._twin()
+                values = twin.read_neurons(position) + bias[:, None, None]
+                twin.write_neurons(np.clip(values, layer.threshold_low, NEURON_MAX), position)
+
+    def read_neurons(self, layer: int, addresses: Sequence[int]) -> list[int]:
+        """Return potentials by address; 0 where no neuron is."""
+        if layer not in self._order:
+            return [0] * len(addresses)
+        values = self._twin().read_neurons(self._order.index(layer))
+        places = [neuron_at(address, values.shape) for address in addresses]
+        return [0 if place is None else int(values[place]) for place in places]
+
+    def write_neurons(self, layer: int, states: Sequence[tuple[int, int]]) -> None:
+        """Set potentials by (address, value); an address without a neuron has no effect."""
+        if layer not in self._order:
+            return
+        position = self._order.index(layer)
+        values = self._twin().read_neurons(position)
+        for address, value in states:
+            place = neuron_at(address, values.shape)
+            if place is not None:
+                values[place] = value
+        self._twin().write_neurons(values, position)
+
+    def _lose(self, number: int, reason: str) -> None:
+        self.lost += number
+        logger.warning("%d events lost: %s", number, reason)
+
+    def _core_spikes(self, layer: int, events: np.ndarray) -> list[Spikes]:
+        if not self._order or not len(events):
+            return []
+        self._enter_at(layer)
+        cores = self.configuration.cnn_layers
+        watched = [
+            position
+            for position, core in enumerate(self._order)
+            if core != self._stuck and (cores[core].monitor_enable or self.readout.listens_to(core))
+        ]
+        recording = self._twin().play(events, monitor=watched, reset=False)
+        parts = []
+        for position in watched:
+            core, spikes = self._order[position], recording.events(position)
+            part = _spikes(core, spikes["t"], spikes["p"], spikes["y"], spikes["x"])
+            self.readout.count(core, part.feature)
+            if cores[core].monitor_enable and not self.readout.hides_monitors:
+                parts.append(part)
+        return parts
+
+    def _dvs_spikes(self, stage: InputStage, events: np.ndarray) -> Spikes:
+        """Return what the DVS layer's own monitor shows: its events as they leave it.
+
+        Data sheet figure 6 has the monitor behind pooling; sinabs warns of the opposite.
+        """
+        dvs = self.configuration.dvs_layer
+        shown = dvs.monitor_enable and not self.readout.hides_monitors
+        sent = enter(stage, events if shown else events[:0], with_path=False)
+        cause = events["t"][sent.cause]
+        return _spikes(DVS_LAYER, cause, sent.channels, sent.rows, sent.columns)
+
+    def _program(self, entry: int) -> Program:
+        program = decode_configuration(self.configuration, self._chip, entry=entry)
+        cores = (
+            replace(core, destinations=()) if core.chip_core == self._stuck else core
+            for core in program.cores
+        )
+        return replace(program, cores=tuple(cores))
+
+    def _twin(self) -> Twin:
+        if self._entry is None:
+            raise RuntimeError("no core is configured: apply a configuration with weights first")
+        return self._twins[self._entry]
+
+    def _enter_at(self, layer: int) -> None:
+        """Make the twin whose input stage feeds `layer` the current one, neurons and all."""
+        if layer == self._entry:
+            return
+        if layer not in self._twins:
+            self._twins[layer] = Twin(threads=1, settings=self._settings)
+            self._twins[layer].load(self._program(layer))
+        if self._entry is not None:
+            for position in range(len(self._order)):
+                values = self._twins[self._entry].read_neurons(position)
+                self._twins[layer].write_neurons(values, position)
+        self._entry = layer
+
+
+def _spikes(
+    layer: int, cause: np.ndarray, feature: np.ndarray, y: np.ndarray, x: np.ndarray
+) -> Spikes:
+    return Spikes(np.full(len(cause), layer), cause, feature, y, x)
+
+
+def _join(parts: list[Spikes]) -> Spikes:
+    """Return all spikes in the order of their causes; on a tie earlier layers come first."""
+    names = ("layer", "cause", "feature", "y", "x")
+    empty = [np.empty(0, np.int64)]
+    columns = [np.concatenate(empty + [getattr(part, name) for part in parts]) for name in names]
+    order = np.argsort(columns[1], kind="stable")
+    return Spikes(*(column[order] for column in columns))

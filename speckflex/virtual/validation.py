@@ -1,0 +1,177 @@
+"""Checks of a configuration against the chip's limits, with speckflex's own sentences.
+
+Which limits samna itself enforces, and in which words, is not documented; here all of the data
+sheet's are (Speck Dev Kit Datasheet 2.4 and 3.2.4.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex import speck
+from speckflex.virtual.decode import (
+    dvs_output_shape,
+    input_shape,
+    is_configured,
+    network_order,
+    neuron_shape,
+)
+from speckflex.virtual.faults import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["validate_configuration"]
+
+
+def validate_configuration(configuration: Any) -> tuple[bool, str]:
+    """Return whether the chip takes a configuration, and all that is wrong with it."""
+    faults = list(_faults(configuration))
+    return not faults, "; ".join(faults)
+
+
+def _faults(configuration: Any) -> Iterator[str]:
+    for index, layer in enumerate(configuration.cnn_layers):
+        if is_configured(layer):
+            for fault in _core_faults(layer, speck.CORES[index]):
+                yield f"core {index}: {fault}"
+        for fault in _destination_faults(configuration, layer):
+            yield f"core {index}: {fault}"
+    for fault in _dvs_faults(configuration):
+        yield f"dvs layer: {fault}"
+    try:
+        network_order(configuration)
+    except ConfigurationError as error:
+        yield str(error)
+
+
+def _core_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
+    yield from _dimension_faults(layer)
+    yield from _shape_faults(layer)
+    yield from _range_faults(layer)
+    yield from _memory_faults(layer, limits)
+
+
+def _dimension_faults(layer: Any) -> Iterator[str]:
+    dimensions = layer.dimensions
+    if not 1 <= dimensions.kernel_size <= speck.MAX_KERNEL:
+        yield f"kernel size {dimensions.kernel_size} is not in 1..{speck.MAX_KERNEL}"
+    for axis in ("y", "x"):
+        stride, padding = getattr(dimensions.stride, axis), getattr(dimensions.padding, axis)
+        if stride not in speck.STRIDES:
+            yield f"stride {axis} {stride} is not one of {_listed(speck.STRIDES)}"
+        if padding > speck.MAX_PADDING:
+            yield f"padding {axis} {padding} is more than {speck.MAX_PADDING}"
+    features_in, *size_in = input_shape(layer)
+    features_out, *size_out = neuron_shape(layer)
+    if max(size_in) > speck.MAX_INPUT_SIZE:
+        yield f"input map {size_in} (y, x) is larger than {speck.MAX_INPUT_SIZE} a side"
+    if max(size_out) > speck.MAX_OUTPUT_SIZE:
+        yield f"output map {size_out} (y, x) is larger than {speck.MAX_OUTPUT_SIZE} a side"
+    if max(features_in, features_out) > speck.MAX_FEATURES:
+        yield f"{max(features_in, features_out)} features are more than {speck.MAX_FEATURES}"
+
+
+def _shape_faults(layer: Any) -> Iterator[str]:
+    features, y, x = neuron_shape(layer)
+    size = layer.dimensions.kernel_size
+    expected = {
+        "weights": (features, input_shape(layer)[0], size, size),
+        "biases": (features,),
+        "neurons_initial_value": (features, x, y),
+    }
+    for name, shape in expected.items():
+        actual = layer.stored(name).shape
+        if 0 not in actual and actual != shape:
+            yield f"{name} have shape {actual}, the dimensions need {shape}"
+    convolved = _convolved_size(layer)
+    if convolved is not None and convolved != (y, x):
+        yield f"output map {(y, x)} (y, x) is not the {convolved} that the convolution gives"
+
+
+def _convolved_size(layer: Any) -> tuple[int, int] | None:
+    """Return the (y, x) size of the convolution's output; None where the stride is 0."""
+    dimensions = layer.dimensions
+    if not (dimensions.stride.y and dimensions.stride.x):
+        return None
+    _, y, x = input_shape(layer)
+    return (
+        (y + 2 * dimensions.padding.y - dimensions.kernel_size) // dimensions.stride.y + 1,
+        (x + 2 * dimensions.padding.x - dimensions.kernel_size) // dimensions.stride.x + 1,
+    )
+
+
+def _range_faults(layer: Any) -> Iterator[str]:
+    ranges = {
+        "weights": (speck.WEIGHT_MIN, speck.WEIGHT_MAX),
+        "biases": (speck.NEURON_MIN, speck.NEURON_MAX),
+        "neurons_initial_value": (speck.NEURON_MIN, speck.NEURON_MAX),
+        "threshold_high": (1, speck.NEURON_MAX),
+        "threshold_low": (speck.NEURON_MIN, 0),
+    }
+    for name, (low, high) in ranges.items():
+        values = np.asarray(layer.stored(name))
+        if values.size and not (low <= values.min() and values.max() <= high):
+            found = f"{values.min()}..{values.max()}" if values.ndim else f"{values}"
+            yield f"{name} {found} not within {low}..{high}"
+
+
+def _memory_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
+    features, y, x = neuron_shape(layer)
+    size = layer.dimensions.kernel_size
+    if min(features, y, x, size, *input_shape(layer)) < 1:
+        yield "a dimension is 0"
+        return
+    needed = {
+        "kernel": speck.kernel_words(input_shape(layer)[0], features, size, size),
+        "neuron": speck.neuron_words(features, y, x),
+        "bias": layer.stored("biases").size,
+    }
+    for memory, words in needed.items():
+        held = getattr(limits, f"{memory}_words")
+        if words > held:
+            yield f"{words} {memory} words needed, the core holds {held}"
+
+
+def _destination_faults(configuration: Any, layer: Any) -> Iterator[str]:
+    for destination in layer.destinations:
+        if not destination.enable or destination.layer == speck.READOUT_LAYER:
+            continue
+        if destination.pooling not in speck.POOLINGS:
+            yield f"pooling {destination.pooling} is not one of {_listed(speck.POOLINGS)}"
+            continue
+        features, y, x = neuron_shape(layer)
+        pooling = destination.pooling
+        sent = (features + destination.feature_shift, y // pooling, x // pooling)
+        yield from _target_faults(configuration, destination.layer, sent)
+
+
+def _dvs_faults(configuration: Any) -> Iterator[str]:
+    dvs = configuration.dvs_layer
+    for axis in ("y", "x"):
+        pooling, first, last = (getattr(part, axis) for part in (dvs.pooling, dvs.origin, dvs.cut))
+        if pooling not in speck.POOLINGS:
+            yield f"pooling {axis} {pooling} is not one of {_listed(speck.POOLINGS)}"
+        elif not first <= last < speck.MAX_INPUT_SIZE:
+            yield f"origin {axis} {first} and cut {axis} {last} leave no region of the sensor"
+    for destination in dvs.destinations:
+        if destination.enable:
+            yield from _target_faults(configuration, destination.layer, dvs_output_shape(dvs))
+
+
+def _target_faults(configuration: Any, target: int, sent: tuple[int, ...]) -> Iterator[str]:
+    if target >= len(speck.CORES):
+        yield f"destination {target} is no core: choose 0..{len(speck.CORES) - 1}"
+        return
+    taken = input_shape(configuration.cnn_layers[target])
+    if sent[0] > taken[0] or sent[1:] != taken[1:]:
+        yield (
+            f"input and target shape do not match, {sent} (feature, y, x) is sent to core"
+            f" {target}, which takes {taken}"
+        )
+
+
+def _listed(values: tuple[int, ...]) -> str:
+    return ", ".join(str(value) for value in values)
