@@ -208,12 +208,14 @@ def measure_accuracy(recording: Recording, labels: np.ndarray | None = None) -> 
 
     Args:
         recording: what a board returned.
-        labels: (sample,) the class of each sample; None for the recording's own.
+        labels: (sample,) the class of each sample, negative for an unknown one; None for the
+            recording's own.
     """
     labels = recording.labels if labels is None else labels
-    if labels is None or not recording.n_samples or not _holds_last_layer(recording):
+    known = np.zeros(0, bool) if labels is None else labels >= 0
+    if labels is None or not known.any() or not _holds_last_layer(recording):
         return None
-    predictions = recording.predictions()
+    predictions, labels = recording.predictions()[known], labels[known]
     right = int((predictions == labels).sum())
     n_classes = max(recording.layer(-1).scores.shape[1], int(labels.max()) + 1)
     return Accuracy(

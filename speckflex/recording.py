@@ -102,7 +102,8 @@ class Recording:
         n_layers: how many layers the network has, monitored or not.
         samples: one log per sample.
         provenance: where the recording comes from.
-        labels: (sample,) int64 class of each sample; None where unknown.
+        labels: (sample,) int64 class of each sample, negative for an unknown one; None where
+            all are unknown.
     """
 
     layers: tuple[LayerRecord, ...]
@@ -168,10 +169,11 @@ class Recording:
         return self.layer(-1).scores.argmax(axis=1)
 
     def accuracy(self) -> float | None:
-        """Return the share of samples predicted right; None without labels or samples."""
-        if self.labels is None or not self.n_samples:
+        """Return the share of labelled samples predicted right; None where there is none."""
+        known = np.zeros(0, bool) if self.labels is None else self.labels >= 0
+        if not known.any():
             return None
-        return float((self.predictions() == self.labels).mean())
+        return float((self.predictions() == self.labels)[known].mean())
 
     def with_labels(self, labels: Sequence[int] | np.ndarray) -> Recording:
         """Return the same recording with the class of each sample.

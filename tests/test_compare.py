@@ -140,6 +140,14 @@ def test_without_labels_there_is_no_accuracy():
     assert difference.agreement == 1
 
 
+def test_samples_with_an_unknown_label_do_not_count():
+    a = recording(output([[2, 0], [0, 2], [2, 0]]), labels=[0, -1, 1])
+    difference = compare(a, a)
+    assert difference.accuracy_a is not None
+    assert difference.accuracy_a.share == a.accuracy() == 1 / 2
+    assert difference.accuracy_a.confusion.sum() == 2
+
+
 def test_labels_beyond_the_outputs_widen_the_confusion_matrix():
     difference = compare(recording(output([[1, 0]]), labels=[5]), recording(output([[1, 0]])))
     assert difference.accuracy_a is not None
