@@ -1,43 +1,137 @@
-"""What a converted network loses or breaks, in figures; runs without torch."""
+"""What a program costs on the chip, and what it loses or breaks there; runs without torch."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Check", "Severity"]
+from speckflex.finding import Check, Severity
+from speckflex.limits import input_limits, layer_limits, layer_warnings
+from speckflex.memory import layer_memory
+from speckflex.placement import placement_problems
+from speckflex.speck import CORES
 
-Severity = Literal["error", "warning", "note"]
+if TYPE_CHECKING:
+    from speckflex.program import Core, Program, Shape
+
+__all__ = ["Check", "CheckTable", "LayerCost", "Severity", "check_program", "ordered"]
 
 
 @dataclass(frozen=True)
-class Check:
-    """One finding about one layer.
+class LayerCost:
+    """One row of the table: what a layer needs, and what its core holds.
 
     Args:
-        layer: the layer's name in the torch network, "" for the network as a whole.
-        severity: "error" stops the chip, "warning" may change spikes, "note" is a figure.
-        rule: a short, stable name, such as "kernel size".
-        message: what was found, in a sentence without the layer's name.
-        value: the figure that was found, where there is one.
-        limit: the figure it is held against, where there is one.
-        remedy: what to do about it.
+        name: the weight layer's name in the torch network.
+        neuron_name: the neuron layer's name, "" for a potential readout.
+        core: the chip's core, None where the layer isn't placed.
+        input_shape: (channel, y, x).
+        output_shape: (channel, y, x) of the neurons.
+        kernel_words: 8-bit words that the kernels need.
+        neuron_words: 16-bit words that the neurons need.
+        bias_words: 16-bit words that the biases need.
+        holds: (kernel, neuron, bias) words of the core, None where the layer isn't placed.
+        fitting_cores: cores that would hold the layer by its memory.
+        threshold: the integer threshold.
+        scale: integers per unit of the torch network's weights and potentials.
     """
 
-    layer: str
-    severity: Severity
-    rule: str
-    message: str
-    value: float | str | None = None
-    limit: float | str | None = None
-    remedy: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """The finding in one line: layer, what, remedy."""
-        remedy = f": {self.remedy}" if self.remedy else ""
-        return f"{self.layer or 'the network'}: {self.message}{remedy}"
+    name: str
+    neuron_name: str
+    core: int | None
+    input_shape: Shape
+    output_shape: Shape
+    kernel_words: int
+    neuron_words: int
+    bias_words: int
+    holds: tuple[int, int, int] | None
+    fitting_cores: tuple[int, ...]
+    threshold: int
+    scale: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return asdict(self)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+        }
+
+
+@dataclass(frozen=True)
+class CheckTable:
+    """The cost of every layer and all findings.
+
+    Args:
+        chip: what was checked for.
+        layers: one row a layer, in the program's order; none where nothing could be converted.
+        checks: findings, errors first.
+    """
+
+    chip: str
+    layers: tuple[LayerCost, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def errors(self) -> tuple[Check, ...]:
+        """The findings that stop the chip."""
+        return tuple(check for check in self.checks if check.severity == "error")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "chip": self.chip,
+            "layers": [layer.to_dict() for layer in self.layers],
+            "checks": [check.to_dict() for check in self.checks],
+        }
+
+
+def check_program(program: Program, *, found: tuple[Check, ...] = ()) -> CheckTable:
+    """Hold a program against the chip's rules and memories; raises nothing.
+
+    Args:
+        program: placed or not; for chip "unbounded" the chip's limits are left out.
+        found: findings of the conversion, to stand in the same table.
+    """
+    checks = list(found)
+    if program.chip != "unbounded":
+        checks.extend(input_limits(program.input))
+        for core in program.cores:
+            checks.extend(layer_limits(core))
+        checks.extend(
+            Check("", "error", "placement", *_parted(problem))
+            for problem in placement_problems(program)
+        )
+    for core in program.cores:
+        checks.extend(layer_warnings(program, core))
+    return CheckTable(program.chip, tuple(map(_cost, program.cores)), ordered(checks))
+
+
+def ordered(checks: list[Check]) -> tuple[Check, ...]:
+    """Return errors first, then warnings, then notes, each in the order found."""
+    rank = {"error": 0, "warning": 1, "note": 2}
+    return tuple(sorted(checks, key=lambda check: rank[check.severity]))
+
+
+def _parted(problem: str) -> tuple[str, None, None, str]:
+    """Part a sentence into message and remedy, with no figures between them."""
+    message, _, remedy = problem.rpartition(": ")
+    return message, None, None, remedy
+
+
+def _cost(core: Core) -> LayerCost:
+    memory = layer_memory(core)
+    held = None if core.chip_core is None else CORES[core.chip_core]
+    return LayerCost(
+        name=core.name,
+        neuron_name=core.neuron_name,
+        core=core.chip_core,
+        input_shape=core.input_shape,
+        output_shape=core.output_shape,
+        kernel_words=memory.kernel_words,
+        neuron_words=memory.neuron_words,
+        bias_words=memory.bias_words,
+        holds=None if held is None else (held.kernel_words, held.neuron_words, held.bias_words),
+        fitting_cores=tuple(limits.index for limits in memory.fitting),
+        threshold=core.threshold_high,
+        scale=core.scale,
+    )

@@ -14,11 +14,13 @@ from sinabs.activation import MembraneReset, MembraneSubtract
 from torch import nn
 
 from speckflex.boards.samna_access import load_samna
-from speckflex.check import Check
+from speckflex.check import CheckTable, check_program, ordered
 from speckflex.errors import ConversionError
-from speckflex.placement import place_layers
+from speckflex.finding import Check
+from speckflex.placement import place_layers, placement_problems
 from speckflex.prepare import INPUT, Options, PreparedLayer, PreparedNetwork, prepare
 from speckflex.program import Core, Destination, Program
+from speckflex.quantisation import quantisation_checks
 from speckflex.speck import NEURON_MAX
 
 load_samna()
@@ -30,11 +32,11 @@ from sinabs.backend.dynapcnn.discretize import (  # noqa: E402
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from speckflex.program import Shape
 
-__all__ = ["Conversion", "convert", "convert_with_checks"]
+__all__ = ["Conversion", "check_network", "convert", "convert_with_checks"]
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,54 @@ def convert_with_checks(
 ) -> Conversion:
     """Convert like `convert`, and return the findings with the program."""
     prepared = prepare(network, input_shape, options)
-    errors = [check.sentence for check in prepared.checks if check.severity == "error"]
+    _raise_errors(prepared.checks)
+    program, found = _program(prepared, network, chip)
+    checks = check_program(program, found=found).checks
+    _raise_errors(check for check in checks if check.rule != "placement")
+    program = place_layers(program, cores=cores)
+    return Conversion(program, check_program(program, found=found).checks)
+
+
+def check_network(
+    network: nn.Module,
+    input_shape: Shape,
+    *,
+    chip: str = "speck2e",
+    options: Options | None = None,
+) -> CheckTable:
+    """Return the table of costs and findings; what stops a conversion is listed, not raised.
+
+    Raises:
+        ConversionError: the network does not run on that shape at all.
+    """
+    prepared = prepare(network, input_shape, options)
+    if any(check.severity == "error" for check in prepared.checks):
+        return CheckTable(chip, (), ordered(list(prepared.checks)))
+    try:
+        program, found = _program(prepared, network, chip)
+    except ConversionError as error:
+        stopped = [Check("", "error", "conversion", problem) for problem in error.problems]
+        return CheckTable(chip, (), ordered([*prepared.checks, *stopped]))
+    if not placement_problems(program):
+        program = place_layers(program)
+    return check_program(program, found=found)
+
+
+def _raise_errors(checks: Iterable[Check]) -> None:
+    errors = [check.sentence for check in checks if check.severity == "error"]
     if errors:
         raise ConversionError(*errors)
-    cores_found, checks = _cores(prepared)
+
+
+def _program(
+    prepared: PreparedNetwork, network: nn.Module, chip: str
+) -> tuple[Program, tuple[Check, ...]]:
+    """Return the program, not yet placed, and all findings up to here."""
+    cores, checks = _cores(prepared)
+    for core, layer in zip(cores, prepared.layers, strict=True):
+        threshold = layer.neuron.threshold if layer.neuron else None
+        weights = layer.convolution.weights.numpy()
+        checks.extend(quantisation_checks(core, weights, threshold))
     stage = replace(
         prepared.input,
         destinations=tuple(
@@ -103,8 +149,7 @@ def convert_with_checks(
         "sinabs": sinabs.__version__,
         "torch": torch.__version__,
     }
-    program = place_layers(Program(tuple(cores_found), stage, chip, metadata), cores=cores)
-    return Conversion(program, (*prepared.checks, *checks))
+    return Program(tuple(cores), stage, chip, metadata), (*prepared.checks, *checks)
 
 
 def _cores(prepared: PreparedNetwork) -> tuple[list[Core], list[Check]]:
@@ -147,7 +192,9 @@ class _PlainNetwork(nn.Module):
     def __init__(self, prepared: PreparedNetwork) -> None:
         super().__init__()
         self.sources = [layer.sources for layer in prepared.layers]
-        self.blocks = nn.ModuleDict()
+        # torch types what a ModuleDict holds as bare modules, so the steps are kept aside too.
+        self._steps: dict[int, nn.ModuleDict] = {}
+        blocks: dict[str, nn.Module] = {}
         for index, layer in enumerate(prepared.layers):
             steps: OrderedDict[str, nn.Module] = OrderedDict()
             for place, source in enumerate(layer.sources):
@@ -156,16 +203,18 @@ class _PlainNetwork(nn.Module):
                 if place:
                     steps[f"merge{place}"] = sl.Merge()
             conv = _plain_conv(layer)
-            conv.position = index
+            # A plain attribute: sinabs' copies keep it, whatever number they give the layer.
+            conv.__dict__["position"] = index
             steps["weights"] = conv
             steps["neurons"] = _plain_neuron(layer)
-            self.blocks[str(index)] = nn.ModuleDict(steps)
+            blocks[str(index)] = self._steps[index] = nn.ModuleDict(steps)
+        self.blocks = nn.ModuleDict(blocks)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Run the layers in order; the last one's spikes are the output."""
         outputs = {INPUT: values}
         for index, sources in enumerate(self.sources):
-            block = self.blocks[str(index)]
+            block = self._steps[index]
             inputs = None
             for place, source in enumerate(sources):
                 arriving = outputs[source.layer]
@@ -229,13 +278,18 @@ def _scale(layer: PreparedLayer) -> float:
     """Return the one factor that sinabs applies to a layer: the smallest of its parts'."""
     neuron = _plain_neuron(layer)
     scales = [_weight_scale(layer)]
-    states = [torch.tensor((float(neuron.min_v_mem), float(neuron.spike_threshold)))]
+    states = [torch.tensor((_number(neuron.min_v_mem), _number(neuron.spike_threshold)))]
     if neuron.is_state_initialised():
         states.append(neuron.v_mem)
     for values in states:
         scale = determine_discretization_scale(values, DYNAPCNN_STATE_PRECISION_BITS)
         scales.append(torch.as_tensor(scale))
     return float(min(scales))
+
+
+def _number(value: Any) -> float:
+    """Return the value of a one-element tensor that sinabs types as optional."""
+    return float(value)
 
 
 def _core(
@@ -250,7 +304,7 @@ def _core(
         weights=_integers(layer.conv.weight),
         threshold_high=_high(plan, int(neurons.spike_threshold)),
         threshold_low=_low(plan, int(neurons.min_v_mem), checks),
-        input_shape=tuple(int(size) for size in layer.in_shape),
+        input_shape=plan.input_shape,
         stride=plan.convolution.stride,
         padding=plan.convolution.padding,
         return_to_zero=isinstance(neurons.reset_fn, MembraneReset),

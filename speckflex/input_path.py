@@ -107,7 +107,7 @@ def _with_dvs(stage: InputStage, layer: Any) -> InputStage:
 def _with_pool(stage: InputStage, window: Pair) -> InputStage:
     """Move a pooling that comes last to the front, where the chip has it."""
     if stage.swap_xy:
-        window = window[::-1]
+        window = (window[1], window[0])
     size, origin = stage.region, stage.origin
     mirrored = (stage.mirror_y, stage.mirror_x)
     for axis in (0, 1):

@@ -9,8 +9,8 @@ import sinabs.layers as sl
 import torch
 from sinabs.activation import MembraneReset, MembraneSubtract
 
-from speckflex.check import Check
 from speckflex.errors import ConversionError
+from speckflex.finding import Check
 
 if TYPE_CHECKING:
     from speckflex.program import Shape
@@ -50,8 +50,8 @@ def read_neuron(
             f"spike_threshold {threshold:g} is not above 0: the chip needs a positive threshold"
         )
     checks: list[Check] = []
-    min_v_mem = _lower_bound(layer, threshold, mend_min_v_mem, checks)
-    state = _state(layer, shape, keep_state, checks)
+    min_v_mem = _lower_bound(layer, threshold, mend=mend_min_v_mem, checks=checks)
+    state = _state(layer, shape, keep=keep_state, checks=checks)
     return (
         NeuronSettings(threshold, min_v_mem, isinstance(layer.reset_fn, MembraneReset), state),
         checks,
@@ -97,7 +97,7 @@ def _one_value(value: Any, name: str) -> float:
     return low
 
 
-def _lower_bound(layer: Any, threshold: float, mend: bool, checks: list[Check]) -> float:  # noqa: FBT001  private
+def _lower_bound(layer: Any, threshold: float, *, mend: bool, checks: list[Check]) -> float:
     if layer.min_v_mem is not None:
         bound = _one_value(layer.min_v_mem, "min_v_mem")
         if bound > 0:
@@ -124,16 +124,11 @@ def _lower_bound(layer: Any, threshold: float, mend: bool, checks: list[Check]) 
     return -threshold
 
 
-def _state(
-    layer: Any,
-    shape: Shape,
-    keep_state: bool,
-    checks: list[Check],  # noqa: FBT001  private
-) -> torch.Tensor | None:
+def _state(layer: Any, shape: Shape, *, keep: bool, checks: list[Check]) -> torch.Tensor | None:
     """Return the first batch item's potentials when they are to be kept and are not zero."""
     if not layer.is_state_initialised() or not bool(layer.v_mem.any()):
         return None
-    if not keep_state:
+    if not keep:
         largest = float(layer.v_mem.detach().abs().max())
         checks.append(
             Check(

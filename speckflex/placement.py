@@ -12,13 +12,12 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from speckflex.errors import PlacementError
 from speckflex.memory import LayerMemory, layer_memory
-from speckflex.program import Program
 from speckflex.speck import CORES, CoreLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from speckflex.program import Core
+    from speckflex.program import Core, Program
 
 __all__ = ["place_layers", "placement_problems"]
 
@@ -62,11 +61,12 @@ def placement_problems(
         fixed: core for some layer positions.
     """
     if len(program.cores) > len(CORES):
-        return (
+        excess = (
             f"the network has {len(program.cores)} layers, the chip {len(CORES)} cores, one for"
             f" each: take out {len(program.cores) - len(CORES)} layers, or convert for"
-            " chip 'unbounded'",
+            " chip 'unbounded'"
         )
+        return (excess,)
     memories = [layer_memory(core) for core in program.cores]
     alone = [
         _too_large(core, memory)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sinabs.layers as sl
 import torch
 from torch import nn
 
-from speckflex.check import Check
 from speckflex.convolution import Convolution, convolution_of
 from speckflex.errors import ConversionError
+from speckflex.finding import Check
 from speckflex.input_path import input_stage, pool_of
 from speckflex.neuron_settings import NeuronSettings, read_neuron
 from speckflex.program import InputStage
@@ -369,14 +369,13 @@ class _Preparation:
     def _neuron(
         self, node: Node, readers: list[int], shape: Shape
     ) -> tuple[str, NeuronSettings | None]:
-        """Return name and numbers of the layer's neurons; (\"\", None) where it has none."""
+        """Return name and numbers of the layer's neurons; no name and None where it has none."""
         if not readers:
             return "", None
         place = self.nodes[readers[0]]
-        layer = place.module.layer if isinstance(place.module, NeuronPlace) else None
         try:
             settings, checks = read_neuron(
-                layer,
+                place.neuron_layer,
                 shape,
                 mend_min_v_mem=self.options.mend_min_v_mem,
                 keep_state=self.options.keep_state,
@@ -408,7 +407,7 @@ class _Preparation:
 
     def _refuse_unread(self) -> None:
         """Refuse neurons without weights, and note what the end of the network loses."""
-        known = {index for index in self.position}
+        known = set(self.position)
         for index, node in enumerate(self.nodes):
             if isinstance(node.module, NeuronPlace) and index not in known:
                 routes = self._routes(node.inputs[0], node.name)
@@ -432,7 +431,7 @@ def _output_shape(convolution: Convolution, shape: Shape) -> Shape:
     return (out, y, x)
 
 
-def _is_identity_norm(norm: nn.Module) -> bool:
+def _is_identity_norm(norm: Any) -> bool:
     """Return whether a batch norm in eval mode returns what it is given."""
     if norm.running_mean is None or norm.running_var is None:
         return False

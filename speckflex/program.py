@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from speckflex.errors import ConversionError
-from speckflex.speck import CHIPS, NEURON_MAX, NEURON_MIN
+from speckflex.speck import CHIPS, CORES, NEURON_MAX, NEURON_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,7 +182,7 @@ class Program:
             for name in ARRAYS:
                 array = getattr(core, name)
                 if array is not None:
-                    digest.update(np.ascontiguousarray(array).astype(f"<{array.dtype.str[1:]}"))
+                    digest.update(array.astype(f"<{array.dtype.str[1:]}").tobytes())
         return digest.hexdigest()
 
     def manifest(self) -> dict[str, Any]:
@@ -246,6 +246,7 @@ def _freeze(core: Core, name: str, dtype: type, ndim: int) -> None:
 
 
 def _check_core(core: Core) -> None:
+    _check_settings(core)
     expected = {"bias": core.weights.shape[:1], "initial_state": core.output_shape}
     for name, shape in expected.items():
         array = getattr(core, name)
@@ -266,6 +267,48 @@ def _check_core(core: Core) -> None:
         )
 
 
+def _check_settings(core: Core) -> None:
+    """Check the numbers that no array constrains."""
+    _check_pair(f"core {core.name}", "stride", core.stride, 1)
+    _check_pair(f"core {core.name}", "padding", core.padding, 0)
+    if len(core.input_shape) != 3 or core.readout not in ("spikes", "potential"):
+        raise ConversionError(
+            f"core {core.name}: input_shape {core.input_shape} or readout {core.readout!r} is not"
+            " (channel, y, x) and 'spikes' or 'potential'"
+        )
+    if not 0 < core.scale < float("inf"):
+        raise ConversionError(f"core {core.name}: scale {core.scale} is not a positive number")
+    if core.decimator_interval is not None and core.decimator_interval not in range(8):
+        raise ConversionError(
+            f"core {core.name}: decimator_interval {core.decimator_interval} is not in 0..7"
+        )
+
+
+def _check_pair(owner: str, name: str, pair: Pair, least: int) -> None:
+    if len(pair) != 2 or min(pair) < least:
+        raise ConversionError(f"{owner}: {name} {pair} is not (y, x) with both at least {least}")
+
+
+def _check_input(stage: InputStage) -> None:
+    _check_pair("the input stage", "pooling", stage.pooling, 1)
+    _check_pair("the input stage", "origin", stage.origin, 0)
+    pooled = [side // pool for side, pool in zip(stage.shape[1:], stage.pooling, strict=True)]
+    ends = [start + size for start, size in zip(stage.origin, stage.region, strict=True)]
+    if min(stage.region) < 1 or any(end > side for end, side in zip(ends, pooled, strict=True)):
+        raise ConversionError(
+            f"the input stage: region of {stage.region} from {stage.origin} is not inside the"
+            f" pooled map of {tuple(pooled)}: check crop and pooling"
+        )
+
+
+def _check_placement(program: Program) -> None:
+    placed = [core.chip_core for core in program.cores if core.chip_core is not None]
+    if len(set(placed)) < len(placed) or any(index not in range(len(CORES)) for index in placed):
+        raise ConversionError(
+            f"the layers are on cores {placed}: each needs one of 0..{len(CORES) - 1} of its own"
+        )
+
+
 def _check_program(program: Program) -> None:
     if not program.cores:
         raise ConversionError("the program has no core: a network needs at least one layer")
@@ -273,6 +316,8 @@ def _check_program(program: Program) -> None:
         raise ConversionError(
             f"chip {program.chip!r} is not known: choose one of {', '.join(CHIPS)}"
         )
+    _check_input(program.input)
+    _check_placement(program)
     _check_destinations(program, "the input stage", -1, program.input)
     for index, core in enumerate(program.cores):
         _check_destinations(program, f"core {core.name}", index, core)
@@ -288,6 +333,11 @@ def _check_destinations(
             raise ConversionError(
                 f"{source} sends to core {destination.core} of {len(program.cores)}:"
                 " a destination must lie further on in the program"
+            )
+        if destination.pooling < 1 or destination.feature_shift < 0:
+            raise ConversionError(
+                f"{source} sends with pooling {destination.pooling} and feature_shift"
+                f" {destination.feature_shift}: they must be at least 1 and 0"
             )
         target = program.cores[destination.core]
         pooling = destination.pooling

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import math
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,27 @@ MANIFEST = "manifest.json"
 # A manifest names a handful of layers; a damaged or hostile one must not fill the memory.
 MAX_MANIFEST_BYTES = 16 * 2**20
 NPY_HEADER_BYTES = 4096
+# Far above any layer: the largest of the published nets has 2.4 million weights.
+MAX_ARRAY_BYTES = 2**29
+# What wrong names, types and numbers in a manifest raise on their way into a Program.
+CONTENT_ERRORS = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    ConversionError,
+)
+# What zipfile raises on foreign, cut, locked or exotic archives.
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+)
 # A fixed date, so that the same program gives the same file.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -71,14 +95,15 @@ def load_program(path: str | Path) -> Program:
         raise FileFormatError(
             f"{path}: can't be read ({error.strerror or error}): check the path"
         ) from error
-    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
+    except ZIP_ERRORS as error:
         raise FileFormatError(
             f"{path}: not a .speck file, or cut short ({error}): convert the network again"
         ) from error
-    if program.sha256 != manifest["sha256"]:
+    stated = str(manifest.get("sha256"))
+    if program.sha256 != stated:
         raise FileFormatError(
             f"{path}: its contents have the hash {program.sha256[:12]}, its manifest says"
-            f" {str(manifest['sha256'])[:12]}: the file was altered, convert the network again"
+            f" {stated[:12]}: the file was altered, convert the network again"
         )
     return program
 
@@ -102,12 +127,12 @@ def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
         raise FileFormatError(f"{path}: has no {MANIFEST}, so it is no .speck file: convert again")
     try:
         manifest = json.loads(_read_member(archive, MANIFEST, MAX_MANIFEST_BYTES, path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(
             f"{path}: its {MANIFEST} is no JSON ({error}): convert the network again"
         ) from error
     version = manifest.get("format") if isinstance(manifest, dict) else None
-    if version != FORMAT:
+    if version is True or version != FORMAT:
         raise FileFormatError(
             f"{path}: has format {version!r}, this speckflex reads {FORMAT}:"
             " update speckflex or convert again"
@@ -133,17 +158,16 @@ def _assemble(archive: zipfile.ZipFile, manifest: dict[str, Any], path: Path) ->
         cores = [
             _core(archive, index, values, path) for index, values in enumerate(stated["cores"])
         ]
-        return Program(
-            tuple(cores), _input_stage(stated["input"]), stated["chip"], manifest["metadata"]
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, ConversionError) as error:
+        metadata = {str(name): str(value) for name, value in manifest["metadata"].items()}
+        return Program(tuple(cores), _input_stage(stated["input"]), stated["chip"], metadata)
+    except CONTENT_ERRORS as error:
         raise FileFormatError(
             f"{path}: its contents make no program ({error}): convert the network again"
         ) from error
 
 
 def _core(archive: zipfile.ZipFile, index: int, values: dict[str, Any], path: Path) -> Core:
-    arrays = {
+    arrays: dict[str, Any] = {
         name: _array(archive, f"cores/{index}/{name}.npy", values[name], path)
         for name in ARRAYS
         if values[name] is not None
@@ -155,8 +179,10 @@ def _core(archive: zipfile.ZipFile, index: int, values: dict[str, Any], path: Pa
 
 def _array(archive: zipfile.ZipFile, name: str, stated: dict[str, Any], path: Path) -> np.ndarray:
     dtype, shape = np.dtype(stated["dtype"]), tuple(stated["shape"])
-    limit = dtype.itemsize * int(np.prod(shape, dtype=object)) + NPY_HEADER_BYTES
-    array = np.load(io.BytesIO(_read_member(archive, name, limit, path)), allow_pickle=False)
+    size = dtype.itemsize * math.prod(shape)
+    limit = min(max(size, 0), MAX_ARRAY_BYTES) + NPY_HEADER_BYTES
+    content = io.BytesIO(_read_member(archive, name, limit, path))
+    array = np.lib.format.read_array(content, allow_pickle=False)
     if array.dtype != dtype or array.shape != shape:
         raise FileFormatError(
             f"{path}: {name} holds {array.dtype.name} {array.shape}, its manifest says"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 load_samna()
 from sinabs.backend.dynapcnn.dvs_layer import DVSLayer  # noqa: E402  needs samna's name to exist
 
-__all__ = ["Node", "NeuronPlace", "trace"]
+__all__ = ["DVSLayer", "NeuronPlace", "Node", "trace"]
 
 # Functions that keep every value and its row-major place; a batch has one item of one step here.
 RESHAPING = frozenset(
@@ -53,6 +53,11 @@ class Node:
     kind: str
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
+
+    @property
+    def neuron_layer(self) -> Any:
+        """The user's own layer where this node stands for neurons, else None."""
+        return self.module.layer if isinstance(self.module, NeuronPlace) else None
 
 
 class NeuronPlace(nn.Module):
