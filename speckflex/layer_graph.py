@@ -11,7 +11,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from speckflex.errors import NetworkError
-from speckflex.network_checks import WEIGHT_LAYERS
+from speckflex.network_checks import WEIGHT_LAYERS, name_of
 from speckflex.safe_pickle import first_line
 
 if TYPE_CHECKING:
@@ -69,6 +69,20 @@ class LayerGraph:
                 f"network {type(network).__name__} can't be traced ({first_line(error)}): its"
                 " forward pass must not depend on values or shapes of its input"
             ) from error
+        for node in self.graph.nodes:
+            self._check_called_whole(node)
+
+    def _check_called_whole(self, node: fx.Node) -> None:
+        """Check that no weight layer's or norm's tensors are used without calling it."""
+        name = str(node.target).rpartition(".")[0] if node.op == "get_attr" else None
+        if name is None:
+            return
+        owner = self.network.get_submodule(name)
+        if isinstance(owner, (*WEIGHT_LAYERS, _BatchNorm)):
+            raise NetworkError(
+                f"layer {name_of(name)} ({type(owner).__name__}) has its tensor {node.target} used"
+                " outside the layer: call the layer itself, inside an nn.Sequential or a module"
+            )
 
     def layer(self, node: fx.Node) -> nn.Module | None:
         """Return the layer that a node calls, None where it calls something else."""
