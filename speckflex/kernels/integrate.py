@@ -1,83 +1,135 @@
 """Integrate and fire: one core of the chip, event by event."""
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 
-__all__ = ["integrate"]
+from speckflex.kernels.lanes import BIT_POSITIONS, LANES, append_fired, update_lanes
+
+__all__ = ["LANES", "LANES_AVAILABLE", "integrate"]
 
 V_MAX = 32767
 
+# Vector instructions exist only in compiled code.
+LANES_AVAILABLE = not config.DISABLE_JIT
 
-@njit(cache=True, nogil=True)
+
+# error_model: divisors are never zero here, and a check in the loop would cost
+@njit(cache=True, nogil=True, error_model="numpy")
 def integrate(
-    channels: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
+    codes: np.ndarray,
     start: int,
+    routes: np.ndarray,
+    row_spans: np.ndarray,
+    column_spans: np.ndarray,
     weights: np.ndarray,
     state: np.ndarray,
-    geometry: np.ndarray,
+    layout: np.ndarray,
     rule: np.ndarray,
-    fired: np.ndarray,
     spikes: np.ndarray,
+    ends: np.ndarray,
 ) -> tuple[int, int]:
     """Run events from `start` on through one core and return (next event, spikes written).
 
     For each event and each neuron with the event in its field: add the weight, clamp at the
-    low threshold, compare with the high one, fire at most once. Stops early when `spikes`
-    might not hold the output of one more event. Spikes leave in (y, x, channel) order.
+    low threshold, compare with the high one, fire at most once. Neurons that lie side by side
+    in the field of an event are updated in one run over contiguous memory. Spikes leave in
+    (y, x, channel) order. Stops early when `spikes` might not hold one more event's output.
 
     Args:
-        channels: `(n,) int32`, input channel of each event.
-        rows: `(n,) int32`, y of each event.
-        columns: `(n,) int32`, x of each event.
+        codes: `(n,) int32`, rows of `routes`, one per event.
         start: the first event to run.
-        weights: `(in, ky, kx, out) int8`.
-        state: `(y, x, out) int16`, potentials; changed in place.
-        geometry: `(4,) int64`, stride y, stride x, padding y, padding x.
-        rule: `(4,) int64`, threshold high, threshold low, 1 to return to zero,
-            1 to wrap around beyond 32767 instead of saturating.
-        fired: `(out,) uint8`, scratch.
-        spikes: `(m, 4) int32`, written: index of the causing event, channel, y, x.
+        routes: `(m, 3) int32`, input channel, y, x; y and x index the spans.
+        row_spans: `(.., 3) int32`, for each y the first neuron row, the number of rows, and
+            the kernel row that the first one meets.
+        column_spans: `(.., 3) int32`, for each x the first neuron's place in its row, how many
+            neurons lie side by side, and the first weight's place in its row.
+        weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
+        state: int16, potentials [y][x][channel], `LANES` beyond the last; changed in place.
+        layout: `(5,) int64`, kernel rows, weights in a row of taps, stride y, neurons in a row
+            of the map, the most spikes that one event can cause.
+        rule: `(5,) int64`, threshold high, threshold low, 1 to return to zero, 1 to wrap
+            around beyond 32767 instead of saturating, 1 to use vector instructions.
+        spikes: int32, written: addresses of the neurons that fired.
+        ends: `(n,) int32`, written: for each event run, where its spikes end.
     """
-    stride_y, stride_x, pad_y, pad_x = geometry
-    high, low = np.int32(rule[0]), np.int32(rule[1])
-    _, n_ky, n_kx, n_out = weights.shape
-    n_rows, n_columns, _ = state.shape
-    per_event = min((n_ky - 1) // stride_y + 1, n_rows) * min((n_kx - 1) // stride_x + 1, n_columns)
-    last = spikes.shape[0] - per_event * n_out
+    n_kernel_rows, row_weights, stride_y, row_neurons, most_spikes = layout
+    last = spikes.size - most_spikes - LANES
     n_spikes = 0
     event = start
-    while event < channels.size and n_spikes <= last:
-        y, x = rows[event] + pad_y, columns[event] + pad_x
-        # the neurons whose field holds the event: 0 <= y - row * stride < ky
-        row_first = max(0, -((n_ky - 1 - y) // stride_y))
-        row_last = min(n_rows - 1, y // stride_y)
-        column_first = max(0, -((n_kx - 1 - x) // stride_x))
-        column_last = min(n_columns - 1, x // stride_x)
-        for row in range(row_first, row_last + 1):
-            for column in range(column_first, column_last + 1):
-                taps = weights[channels[event], y - row * stride_y, x - column * stride_x]
-                potentials = state[row, column]
-                any_fired = np.uint8(0)
-                for out in range(n_out):
-                    v = np.int32(potentials[out]) + np.int32(taps[out])
-                    if v > V_MAX:
-                        v = v - np.int32(65536) if rule[3] else np.int32(V_MAX)
-                    v = max(v, low)
-                    fires = v >= high
-                    if fires:
-                        v = np.int32(0) if rule[2] else v - high
-                    potentials[out] = np.int16(v)
-                    fired[out] = np.uint8(fires)
-                    any_fired |= np.uint8(fires)
-                if any_fired:
-                    for out in range(n_out):
-                        if fired[out]:
-                            spikes[n_spikes, 0] = event
-                            spikes[n_spikes, 1] = out
-                            spikes[n_spikes, 2] = row
-                            spikes[n_spikes, 3] = column
-                            n_spikes += 1
+    while event < codes.size and n_spikes <= last:
+        channel, y, x = routes[codes[event]]
+        row, n_rows, kernel_row = row_spans[y]
+        first, n_neurons, first_weight = column_spans[x]
+        for step in range(n_rows):
+            neuron = (row + step) * row_neurons + first
+            kernel_index = channel * n_kernel_rows + kernel_row - step * stride_y
+            tap = kernel_index * row_weights + first_weight
+            if rule[4]:
+                n_spikes = _run_lanes(
+                    neuron, n_neurons, weights, tap, state, rule, spikes, n_spikes
+                )
+            else:
+                n_spikes = _run_single(
+                    neuron, n_neurons, weights, tap, state, rule, spikes, n_spikes
+                )
+        ends[event] = n_spikes
         event += 1
     return event, n_spikes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_lanes(
+    neuron: int,
+    n_neurons: int,
+    weights: np.ndarray,
+    tap: int,
+    state: np.ndarray,
+    rule: np.ndarray,
+    spikes: np.ndarray,
+    n_spikes: int,
+) -> int:
+    """Update neurons side by side, 32 at once; return the new number of spikes."""
+    high, low = np.int16(rule[0]), np.int16(rule[1])
+    keep = np.int16(0) if rule[2] else np.int16(-1)
+    for offset in range(0, n_neurons, LANES):
+        mask = update_lanes(
+            state,
+            neuron + offset,
+            weights,
+            tap + offset,
+            np.int32(n_neurons - offset),
+            high,
+            low,
+            keep,
+        )
+        if mask:
+            n_spikes = append_fired(
+                BIT_POSITIONS, spikes, n_spikes, np.int32(neuron + offset), mask
+            )
+    return n_spikes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_single(
+    neuron: int,
+    n_neurons: int,
+    weights: np.ndarray,
+    tap: int,
+    state: np.ndarray,
+    rule: np.ndarray,
+    spikes: np.ndarray,
+    n_spikes: int,
+) -> int:
+    """Update neurons side by side, one at a time; return the new number of spikes."""
+    high, low, to_zero, wraps, _ = rule
+    for offset in range(n_neurons):
+        v = np.int64(state[neuron + offset]) + np.int64(weights[tap + offset])
+        if v > V_MAX:
+            v = v - 2 * (V_MAX + 1) if wraps else V_MAX
+        v = max(v, low)
+        if v >= high:
+            v = 0 if to_zero else v - high
+            spikes[n_spikes] = neuron + offset
+            n_spikes += 1
+        state[neuron + offset] = v
+    return n_spikes

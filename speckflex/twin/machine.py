@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.events import EVENT_DTYPE, make_events
-from speckflex.twin.cores import SPIKES_PER_CALL, CoreModel, RunningCore
-from speckflex.twin.input_stage import enter
-from speckflex.twin.queues import Queue, merge_queues, send
+from speckflex.twin.cores import CoreModel, RunningCore
+from speckflex.twin.merging import Queue, merge_queues
+from speckflex.twin.routing import Places, deliver, enter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from speckflex.boards.settings import TwinSettings
     from speckflex.program import Core, InputStage, Program
 
-__all__ = ["EVENTS_PER_CHUNK", "LayerOutput", "Machine", "MachineModel", "SampleOutput"]
+__all__ = ["LayerOutput", "Machine", "MachineModel", "SampleOutput"]
 
-# Input events that go through all cores before the next ones are looked at: bounds the memory
-# of the queues, and the time until an interrupt is noticed.
-EVENTS_PER_CHUNK = 4096
+# Input events that go through all cores before the next ones are looked at: bounds the time
+# until an interrupt is noticed, and where cores merge queues, the memory of the queues.
+EVENTS_PER_CHUNK = 8192
+EVENTS_PER_MERGED_CHUNK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,34 +54,42 @@ class SampleOutput:
     accepted: int
 
 
+@dataclass(frozen=True)
+class _Edge:
+    """One destination of a core, or of the input stage."""
+
+    target: int
+    offset: int
+    rank: int
+
+
 class MachineModel:
     """What never changes while a program runs; shared by all threads."""
 
     def __init__(self, program: Program, settings: TwinSettings) -> None:
         self.program = program
-        self.settings = settings
-        self.cores = [CoreModel(core, settings) for core in program.cores]
-        senders: list[InputStage | Core] = [program.input, *program.cores]
-        n_sources = [0] * len(program.cores)
-        for sender in senders:
-            for destination in sender.destinations:
-                n_sources[destination.core] += 1
-        self.merges = max(n_sources) > 1
-        self.buffer_size = max(SPIKES_PER_CALL, *(model.most_spikes for model in self.cores))
+        arrivals: list[list[Places]] = [[] for _ in program.cores]
+        self.input_edges = _connect(program.input, enter(program.input), arrivals, settings)
+        self.cores: list[CoreModel] = []
+        self.edges: list[list[_Edge]] = []
+        for core, places in zip(program.cores, arrivals, strict=True):
+            model = CoreModel(core, places, settings)
+            self.cores.append(model)
+            self.edges.append(_connect(core, model.places, arrivals, settings))
+        self.merges = any(len(places) > 1 for places in arrivals)
 
 
 class Machine:
     """The potentials of all cores, and the queues between them.
 
-    A core depends on nothing but the sequence of events that it receives. So the cores run one
-    after the other, each on a whole queue, and a queue's order alone decides the spikes: for
-    one sender it is the order of sending, for several the depth-first order of `merge_queues`.
+    A core depends on nothing but the sequence of events that it receives. So each core runs on
+    whole blocks of events, and their order alone decides the spikes: with one sender it is the
+    order of sending, with several it is the depth-first order of `merge_queues`.
     """
 
     def __init__(self, model: MachineModel) -> None:
         self.model = model
-        spikes = np.empty((model.buffer_size, 4), np.int32)
-        self.cores = [RunningCore(core, spikes) for core in model.cores]
+        self.cores = [RunningCore(core) for core in model.cores]
 
     def reset(self) -> None:
         """Set every neuron to its initial state."""
@@ -105,54 +114,114 @@ class Machine:
         """
         for core in self.cores:
             core.counts[:] = 0
-        kept: dict[int, list[np.ndarray]] = {index: [] for index in monitor}
+        kept = _KeptSpikes(monitor if keep_events else ())
+        run = self._run_merging if self.model.merges else self._run_chain
+        chunk_size = EVENTS_PER_MERGED_CHUNK if self.model.merges else EVENTS_PER_CHUNK
         accepted = 0
         while accepted < len(events) and not stopped():
-            chunk = events[accepted : accepted + EVENTS_PER_CHUNK]
-            outputs = self._run_chunk(chunk)
+            chunk = events[accepted : accepted + chunk_size]
+            run(self._addresses(chunk), accepted, kept)
             accepted += len(chunk)
-            if keep_events:
-                for index in monitor:
-                    kept[index].append(_as_events(outputs[index], chunk))
         layers = tuple(
-            _layer_output(self.cores[index], kept[index] if keep_events else None)
-            for index in monitor
+            LayerOutput(
+                counts=core.counts.reshape(core.state.shape).transpose(2, 0, 1).copy(),
+                potentials=core.state.transpose(2, 0, 1).astype(np.int64),
+                events=kept.events(index, events, core.model) if keep_events else None,
+            )
+            for index, core in ((index, self.cores[index]) for index in monitor)
         )
         return SampleOutput(layers, accepted)
 
-    def _run_chunk(self, chunk: np.ndarray) -> list[Queue]:
-        """Run events through all cores in network order and return each core's spikes."""
-        program = self.model.program
+    def _addresses(self, chunk: np.ndarray) -> np.ndarray:
+        channels, _, width = self.model.program.input.shape
+        pixels = chunk["y"].astype(np.int32) * np.int32(width) + chunk["x"]
+        return pixels * np.int32(channels) + chunk["p"]
+
+    def _run_chain(self, addresses: np.ndarray, first: int, kept: _KeptSpikes) -> None:
+        """Push events through cores that have one sender each, block by block.
+
+        Args:
+            addresses: `(n,) int32`, of the input events.
+            first: index of the first input event.
+            kept: takes the spikes of monitored layers.
+        """
+        causes = np.arange(first, first + len(addresses)) if kept.wanted else None
+        for edge in self.model.input_edges:
+            self._push(edge.target, addresses, causes, kept)
+
+    def _push(
+        self, index: int, codes: np.ndarray, causes: np.ndarray | None, kept: _KeptSpikes
+    ) -> None:
+        for block in self.cores[index].run(codes, with_parents=causes is not None):
+            spike_causes = None
+            if causes is not None:
+                spike_causes = causes[block.parents]
+                kept.add(index, block.addresses, spike_causes)
+            for edge in self.model.edges[index]:
+                self._push(edge.target, block.addresses, spike_causes, kept)
+
+    def _run_merging(self, addresses: np.ndarray, first: int, kept: _KeptSpikes) -> None:
+        """Run events through all cores in network order, merging queues where they meet."""
         arrivals: list[list[Queue]] = [[] for _ in self.cores]
-        entered = enter(program.input, chunk, with_path=self.model.merges)
-        self._send(program.input, entered, arrivals)
-        outputs = []
-        for running, queues in zip(self.cores, arrivals, strict=True):
-            arrived = merge_queues(queues) if queues else entered.take(np.empty(0, np.int64))
-            spikes = running.run(arrived)
-            self._send(running.model.core, spikes, arrivals)
-            outputs.append(spikes)
-        return outputs
+        entered = Queue(addresses, np.arange(len(addresses), dtype=np.int32)[:, None])
+        for edge in self.model.input_edges:
+            arrivals[edge.target].append(entered.step(edge.rank, edge.offset))
+        for index, queues in enumerate(arrivals):
+            if queues:
+                spikes = self._run_core(index, merge_queues(queues))
+                kept.add(index, spikes.codes, spikes.path[:, 0].astype(np.int64) + first)
+                for edge in self.model.edges[index]:
+                    arrivals[edge.target].append(spikes.step(edge.rank, edge.offset))
 
-    def _send(self, sender: InputStage | Core, spikes: Queue, arrivals: list[list[Queue]]) -> None:
-        destinations = sender.destinations
-        settings = self.model.settings
-        for position, destination in enumerate(destinations):
-            rank = position
-            if settings.destination_order == "reversed":
-                rank = len(destinations) - 1 - position
-            arrivals[destination.core].append(
-                send(spikes, destination, rank, sender.output_shape, settings.edge_spikes)
-            )
+    def _run_core(self, index: int, queue: Queue) -> Queue:
+        addresses, paths = [np.empty(0, np.int32)], [queue.path[:0]]
+        for block in self.cores[index].run(queue.codes, with_parents=True):
+            addresses.append(block.addresses.copy())
+            paths.append(queue.path[block.parents])
+        spikes, path = np.concatenate(addresses), np.concatenate(paths)
+        return Queue(spikes, np.column_stack((path, np.arange(len(spikes), dtype=np.int32))))
 
 
-def _as_events(spikes: Queue, chunk: np.ndarray) -> np.ndarray:
-    return make_events(chunk["t"][spikes.cause], spikes.columns, spikes.rows, spikes.channels)
+@dataclass(eq=False)
+class _KeptSpikes:
+    """The spikes of the layers that are monitored with their events."""
+
+    wanted: Sequence[int]
+    addresses: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    causes: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+    def add(self, index: int, addresses: np.ndarray, causes: np.ndarray) -> None:
+        """Keep spikes of one layer, if it is wanted; `causes` are indices of input events."""
+        if index in self.wanted:
+            self.addresses.setdefault(index, []).append(addresses.copy())
+            self.causes.setdefault(index, []).append(causes)
+
+    def events(self, index: int, events: np.ndarray, model: CoreModel) -> np.ndarray:
+        """Return one layer's spikes as events at the time of the input event behind each."""
+        if index not in self.addresses:
+            return np.empty(0, EVENT_DTYPE)
+        addresses, places = np.concatenate(self.addresses[index]), model.places
+        return make_events(
+            events["t"][np.concatenate(self.causes[index])],
+            places.columns[addresses],
+            places.rows[addresses],
+            places.channels[addresses],
+        )
 
 
-def _layer_output(core: RunningCore, kept: list[np.ndarray] | None) -> LayerOutput:
-    return LayerOutput(
-        counts=core.counts.transpose(2, 0, 1).copy(),
-        potentials=core.state.transpose(2, 0, 1).astype(np.int64),
-        events=np.concatenate([np.empty(0, EVENT_DTYPE), *kept]) if kept is not None else None,
-    )
+def _connect(
+    sender: InputStage | Core,
+    places: Places,
+    arrivals: list[list[Places]],
+    settings: TwinSettings,
+) -> list[_Edge]:
+    """Add what each destination receives to `arrivals` and return the edges there."""
+    edges = []
+    last = len(sender.destinations) - 1
+    for position, destination in enumerate(sender.destinations):
+        received = arrivals[destination.core]
+        offset = sum(len(earlier.rows) for earlier in received)
+        rank = last - position if settings.destination_order == "reversed" else position
+        received.append(deliver(places, sender.output_shape, destination, settings.edge_spikes))
+        edges.append(_Edge(destination.core, offset, rank))
+    return edges
