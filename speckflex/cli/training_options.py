@@ -1,0 +1,292 @@
+"""The options and the output that `speckflex train` and `speckflex finetune` share."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speckflex.cli.options import json_option, seed_option
+from speckflex.training.settings import MIXED_SAMPLERS, OPTIMISERS, UPSAMPLINGS, TrainingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from speckflex.data import EventDataset
+    from speckflex.training import TrainingData, TrainingFiles, TrainingResult
+    from speckflex.training.metrics import Progress
+
+__all__ = ["method_options", "run_training", "training_options"]
+
+file_type = click.Path(dir_okay=False, path_type=Path)
+
+
+def method_options(default: str) -> Callable[[Any], Any]:
+    """Return a decorator that adds the choice of time steps."""
+    defaults = TrainingSettings()
+    options = (
+        click.option(
+            "--method",
+            default=default,
+            show_default=True,
+            metavar="sdt|nmt|mtt",
+            help="One T, drawn uniform T, or T drawn for each stage.",
+        ),
+        click.option(
+            "--t-max",
+            "--t",
+            "t_max",
+            type=int,
+            default=defaults.t_max,
+            show_default=True,
+            help="Frames of a recording, and the most time steps drawn.",
+        ),
+        click.option(
+            "--samples-per-step",
+            type=int,
+            default=defaults.samples_per_step,
+            show_default=True,
+            help="Drawn configurations per optimiser step (nmt, mtt).",
+        ),
+        click.option(
+            "--first-stage",
+            "sampler",
+            type=click.Choice(MIXED_SAMPLERS),
+            default=defaults.sampler,
+            show_default=True,
+            help="Keep the first stage at T_max, draw it too, or never grow (mtt).",
+        ),
+        click.option(
+            "--granularity",
+            type=int,
+            default=defaults.granularity,
+            show_default=True,
+            help="Blocks in a stage (mtt).",
+        ),
+        click.option(
+            "--upsampling",
+            type=click.Choice(UPSAMPLINGS),
+            default=defaults.upsampling,
+            show_default=True,
+            help="What a longer stage gets of a shorter one: copies, or spikes spread out.",
+        ),
+    )
+    return _all(options)
+
+
+def training_options(**defaults: Any) -> Callable[[Any], Any]:
+    """Return a decorator that adds what both commands take, with a command's own defaults."""
+    values = asdict(TrainingSettings(**defaults))
+    return _all((*_run_options(), *_setting_options(values), seed_option, json_option))
+
+
+def _run_options() -> tuple[Callable[[Any], Any], ...]:
+    return (
+        click.option("--data", required=True, metavar="PATH|NAME", help="Labelled recordings."),
+        click.option(
+            "-o",
+            "--out",
+            type=file_type,
+            required=True,
+            help="The .pt file to write, whole module.",
+        ),
+        click.option("--samples", type=click.IntRange(min=1), help="Use so many recordings only."),
+        click.option(
+            "--checkpoint",
+            type=file_type,
+            help="To continue from after a kill. [default: OUT.checkpoint, removed at the end]",
+        ),
+        click.option("--resume", type=file_type, help="Continue from this checkpoint."),
+        click.option("--metrics", type=file_type, help="Write JSON lines, one per epoch."),
+        click.option(
+            "--accelerator", default="cpu", show_default=True, help="cpu, cuda, mps or auto."
+        ),
+        click.option("--precision", default="32-true", show_default=True, help="As Fabric has it."),
+        click.option("--threads", type=click.IntRange(min=1), help="Threads of torch."),
+    )
+
+
+def _setting_options(values: dict[str, Any]) -> tuple[Callable[[Any], Any], ...]:
+    return (
+        _number("--epochs", int, values, "Passes over the training part."),
+        _number("--batch-size", int, values, "Recordings a step and process."),
+        click.option(
+            "--optimiser",
+            type=click.Choice(OPTIMISERS),
+            default=values["optimiser"],
+            show_default=True,
+        ),
+        _number("--learning-rate", float, values, "At the start; falls to 0 as a cosine.", "--lr"),
+        _number("--weight-decay", float, values, "Of the optimiser."),
+        _number("--validation-share", float, values, "Part that chooses the best epoch."),
+        _number("--patience", int, values, "Stop after so many epochs without a better one."),
+        _number("--shift", int, values, "Move recordings by up to so many pixels."),
+        _number("--synops-weight", float, values, "Loss per million synaptic operations."),
+        _switch("--eight-bit/--no-eight-bit", values, "Train through the chip's 8-bit weights."),
+        _switch("--clip-weights/--no-clip-weights", values, "Keep weights below the threshold."),
+    )
+
+
+def _number(
+    flag: str, kind: type, values: dict[str, Any], text: str, *aliases: str
+) -> Callable[[Any], Any]:
+    default = values[flag.removeprefix("--").replace("-", "_")]
+    name = flag.removeprefix("--").replace("-", "_")
+    return click.option(
+        flag,
+        *aliases,
+        name,
+        type=kind,
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
+
+
+def _switch(flags: str, values: dict[str, Any], text: str) -> Callable[[Any], Any]:
+    name = flags.partition("/")[0].removeprefix("--").replace("-", "_")
+    return click.option(flags, name, default=values[name], show_default=True, help=text)
+
+
+def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def run_training(
+    options: dict[str, Any],
+    build: Callable[[EventDataset], nn.Module],
+    trainer: Callable[..., TrainingResult],
+) -> None:
+    """Read the data, train what `build` makes for it, save the best network, and say so.
+
+    Args:
+        options: of the command line.
+        build: returns the network to train on a data set.
+        trainer: `train_network` or `finetune_network`.
+    """
+    import torch
+
+    from speckflex.network import save_network
+    from speckflex.training import open_fabric
+
+    names = {item.name for item in fields(TrainingSettings)}
+    settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    dataset, data = _read(options, settings)
+    files = _files(options)
+    fabric = open_fabric(options["accelerator"], precision=options["precision"])
+    with _training_bar() as watch:
+        result = trainer(build(dataset), data, settings, files=files, fabric=fabric, watch=watch)
+    if not fabric.is_global_zero:
+        return
+    save_network(result.network, options["out"])
+    _clean_up(result, options, files)
+    _show(result, dataset, data, options)
+
+
+def _read(options: dict[str, Any], settings: TrainingSettings) -> tuple[EventDataset, TrainingData]:
+    from speckflex.cli.progress import progress_bar
+    from speckflex.data import open_dataset
+    from speckflex.training import cache_frames, split_frames
+
+    dataset = open_dataset(
+        options["data"], split="train", limit=options["samples"], seed=settings.seed
+    )
+    with progress_bar("reading recordings", len(dataset)) as advance:
+        frames = cache_frames(dataset, settings.t_max, advance=advance)
+    return dataset, split_frames(frames, settings)
+
+
+def _files(options: dict[str, Any]) -> TrainingFiles:
+    from speckflex.training import TrainingFiles
+
+    out: Path = options["out"]
+    checkpoint = options["checkpoint"] or out.with_name(out.name + ".checkpoint")
+    return TrainingFiles(checkpoint, options["metrics"], options["resume"])
+
+
+def _clean_up(result: TrainingResult, options: dict[str, Any], files: TrainingFiles) -> None:
+    """Remove the checkpoint that nobody named; after an interruption keep it and say where."""
+    if result.interrupted:
+        raise click.ClickException(
+            f"interrupted after epoch {len(result.history)}: the best network so far is in"
+            f" {options['out']}, continue with --resume {files.checkpoint}"
+        )
+    if options["checkpoint"] is None and files.checkpoint is not None:
+        files.checkpoint.unlink(missing_ok=True)
+
+
+def _show(
+    result: TrainingResult, dataset: EventDataset, data: TrainingData, options: dict[str, Any]
+) -> None:
+    best = result.best
+    summary = {
+        "path": str(options["out"]),
+        "method": options["method"],
+        "t_max": options["t_max"],
+        "epochs": len(result.history),
+        "best_epoch": best.epoch,
+        "validation_accuracy": best.validation_accuracy,
+        "validation_loss": best.validation_loss,
+        "training_recordings": len(data.training),
+        "validation_recordings": len(data.validation),
+        "synthetic": dataset.synthetic,
+    }
+    if options["as_json"]:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    kind = "synthetic recordings" if dataset.synthetic else "recordings"
+    click.echo(
+        f"validation accuracy {best.validation_accuracy:.2%} at T = {options['t_max']}"
+        f" (epoch {best.epoch} of {len(result.history)}; trained on {len(data.training)},"
+        f" chosen on {len(data.validation)} {kind})"
+    )
+    click.echo(f"written: {options['out']}")
+
+
+@contextmanager
+def _training_bar() -> Iterator[Callable[[Progress], None] | None]:
+    """Yield what draws loss, accuracy and time left in a terminal; None where it is piped."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    with ProgressBar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("training", total=None, epoch=1, figures="")
+        yield lambda state: bar.update(
+            task,
+            completed=state.step,
+            total=state.n_steps,
+            epoch=state.epoch,
+            figures=_figures(state),
+        )
+
+
+def _figures(state: Progress) -> str:
+    text = f"loss {state.loss:.3f}  accuracy {state.accuracy:.1%}"
+    if state.validation_accuracy is None:
+        return text
+    return f"{text}  validation {state.validation_accuracy:.1%}"

@@ -1,0 +1,58 @@
+"""Training of spiking networks for the chip: SDT, NMT and MTT over one loop."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from speckflex.training.data import TrainingData, split_frames
+    from speckflex.training.devices import open_fabric
+    from speckflex.training.evaluation import Evaluation, evaluate
+    from speckflex.training.frame_set import FrameSet, cache_frames
+    from speckflex.training.loop import TrainingFiles, TrainingResult, fit
+    from speckflex.training.pipeline import finetune_network, merge_network, train_network
+    from speckflex.training.settings import TrainingSettings
+
+# Loaded at first use: the command line reads the settings' choices without torch.
+_PUBLIC = {
+    "Evaluation": "evaluation",
+    "FrameSet": "frame_set",
+    "TrainingData": "data",
+    "TrainingFiles": "loop",
+    "TrainingResult": "loop",
+    "TrainingSettings": "settings",
+    "cache_frames": "frame_set",
+    "evaluate": "evaluation",
+    "finetune_network": "pipeline",
+    "fit": "loop",
+    "merge_network": "pipeline",
+    "open_fabric": "devices",
+    "split_frames": "data",
+    "train_network": "pipeline",
+}
+
+__all__ = [
+    "Evaluation",
+    "FrameSet",
+    "TrainingData",
+    "TrainingFiles",
+    "TrainingResult",
+    "TrainingSettings",
+    "cache_frames",
+    "evaluate",
+    "finetune_network",
+    "fit",
+    "merge_network",
+    "open_fabric",
+    "split_frames",
+    "train_network",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,135 @@
+"""The file that a training continues from, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from speckflex.errors import TrainingError
+from speckflex.training.metrics import EpochMetrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from speckflex.training.run import TrainingRun
+
+__all__ = ["restore_run", "save_run"]
+
+FORMAT = 1
+
+
+def save_run(run: TrainingRun, path: Path) -> None:
+    """Write all that the next epoch depends on: weights, optimiser, schedule, generators.
+
+    Raises:
+        TrainingError: the file can't be written.
+    """
+    state = {
+        "format": FORMAT,
+        "settings": asdict(run.settings),
+        "data": run.data.sha256,
+        "network": run.network.state_dict(),
+        "optimiser": run.optimiser.state_dict(),
+        "schedule": run.schedule.state_dict(),
+        # The generator's integers have 128 bits, more than torch's files keep.
+        "order_generator": json.dumps(run.order_generator.bit_generator.state),
+        "step_generator": run.step_generator.get_state(),
+        "torch_generator": torch.get_rng_state(),
+        "history": [asdict(metrics) for metrics in run.history],
+        "best_epoch": None if run.best is None else run.best.epoch,
+        "best_network": run.best_weights,
+    }
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+        partial.replace(path)
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: the checkpoint can't be written ({error.strerror}): choose another folder"
+        ) from error
+
+
+def restore_run(run: TrainingRun, path: Path) -> None:
+    """Change a fresh run into the one that was saved.
+
+    Raises:
+        TrainingError: the file is missing or damaged, or belongs to another network, other data
+            or other settings.
+    """
+    state = _read(path)
+    try:
+        _check_origin(run, state, path)
+        _load(run, state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"{path}: its contents make no checkpoint ({str(error).splitlines()[0]}):"
+            " start the training anew"
+        ) from error
+
+
+def _load(run: TrainingRun, state: dict[str, Any]) -> None:
+    run.network.load_state_dict(state["network"])
+    run.optimiser.load_state_dict(state["optimiser"])
+    run.schedule.load_state_dict(state["schedule"])
+    run.order_generator.bit_generator.state = json.loads(state["order_generator"])
+    run.step_generator.set_state(state["step_generator"])
+    torch.set_rng_state(state["torch_generator"])
+    run.history = [EpochMetrics(**metrics) for metrics in state["history"]]
+    run.best = next((m for m in run.history if m.epoch == state["best_epoch"]), None)
+    run.best_weights = state["best_network"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: can't be read ({error.strerror or error}): check the path"
+        ) from error
+    # torch reports damage by whatever its reader stumbles over.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingError(
+            f"{path}: no checkpoint of a training, or cut short ({reason[:80]}):"
+            " start the training anew"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise TrainingError(
+            f"{path}: no checkpoint that this speckflex can continue from:"
+            " give the .checkpoint file of the training"
+        )
+    return state
+
+
+def _check_origin(run: TrainingRun, state: dict[str, Any], path: Path) -> None:
+    difference = _first_difference(run.network.state_dict(), state["network"])
+    if difference is not None:
+        raise TrainingError(
+            f"{path}: is the checkpoint of another network ({difference}):"
+            " resume with the network it was made with"
+        )
+    if state["data"] != run.data.sha256:
+        raise TrainingError(
+            f"{path}: was trained on other recordings or another split:"
+            " resume with the same data, seed and validation share"
+        )
+    now = asdict(run.settings)
+    for name, value in state["settings"].items():
+        if now.get(name) != value:
+            raise TrainingError(
+                f"{path}: was made with {name.replace('_', ' ')} {value}, now it is"
+                f" {now.get(name)}: resume with the same settings"
+            )
+
+
+def _first_difference(here: dict[str, torch.Tensor], there: dict[str, torch.Tensor]) -> str | None:
+    for name in sorted({*here, *there}):
+        if name not in here or name not in there:
+            return f"{name} is in {'the file' if name in there else 'the network'} alone"
+        if here[name].shape != there[name].shape:
+            return f"{name} has shape {tuple(there[name].shape)}, not {tuple(here[name].shape)}"
+    return None

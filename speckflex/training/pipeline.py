@@ -1,0 +1,104 @@
+"""The way to a network for the chip, a function a step: train, (fold,) fine-tune, merge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from speckflex.errors import TrainingError
+from speckflex.fold import fold_batchnorm
+from speckflex.fold_proof import check_no_bias
+from speckflex.networks import build_network
+from speckflex.training.calibration import batch_norms
+from speckflex.training.loop import TrainingResult, fit
+from speckflex.training.weight_layers import first_bias, weight_layers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from speckflex.training.data import TrainingData
+    from speckflex.training.settings import TrainingSettings
+
+__all__ = ["finetune_network", "merge_network", "new_network", "train_network"]
+
+# Without batch norm torch's own initial weights leave deep neurons silent; measured on N-MNIST.
+INITIAL_GAIN = 2.0
+
+
+def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:
+    """Return a network of `speckflex.networks` with weights drawn from `seed`.
+
+    Without batch norm the weights in front of neurons are doubled, so that spikes get through.
+
+    Args:
+        name: a key of `NETWORKS`.
+        seed: of the weights; the global random numbers stay as they were.
+        options: of the network's factory.
+
+    Raises:
+        NetworkError: the name or an option is not known.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(name, **options)
+    if not batch_norms(network):
+        for layer in weight_layers(network):
+            if layer.neuron is not None:
+                layer.module.weight.data *= INITIAL_GAIN
+    return network
+
+
+def train_network(
+    network: nn.Module, data: TrainingData, settings: TrainingSettings, **options: Any
+) -> TrainingResult:
+    """Train a network from scratch, its batch norms as usual; step 1 of MTT A.3.
+
+    Args:
+        network: stays as it is.
+        data: recordings that train and that choose.
+        settings: the choices of the training.
+        options: of `fit`: files, fabric, watch.
+
+    Raises:
+        TrainingError: see `fit`.
+    """
+    return fit(network, data, replace(settings, batch_norm_mode="train"), **options)
+
+
+def finetune_network(
+    network: nn.Module, data: TrainingData, settings: TrainingSettings, **options: Any
+) -> TrainingResult:
+    """Train a bias-free network on, batch norms locked to constant gains; steps 3 and 4 of A.3.
+
+    What is left of the batch norms is merged at the end.
+
+    Args:
+        network: without biases and running means, as folding leaves it; stays as it is.
+        data: recordings that train and that choose.
+        settings: the choices of the training.
+        options: of `fit`: files, fabric, watch.
+
+    Raises:
+        TrainingError: the network has a bias or a running mean; or see `fit`.
+    """
+    biased = first_bias(network)
+    if biased is not None:
+        raise TrainingError(
+            f"layer {biased} adds a constant, which an event-driven chip has no clock for:"
+            " fold the network first (speckflex fold)"
+        )
+    result = fit(network, data, replace(settings, batch_norm_mode="locked"), **options)
+    return replace(result, network=merge_network(result.network))
+
+
+def merge_network(network: nn.Module) -> nn.Module:
+    """Return the network with the last of its batch norms merged, proved to be bias-free.
+
+    Raises:
+        NetworkError: something in it still adds a constant.
+    """
+    merged = fold_batchnorm(network)
+    check_no_bias(merged)
+    return merged

@@ -1,0 +1,79 @@
+"""Training through the converter's 8-bit weights, and weights kept below the threshold."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from speckflex.speck import NEURON_MAX, WEIGHT_MAX, WEIGHT_MIN
+from speckflex.training.weight_layers import WeightLayer, weight_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+__all__ = ["clip_weights", "discretisation_scale", "eight_bit_weights"]
+
+# The chip compares after each event: a weight of a whole threshold fires at every event.
+LARGEST_WEIGHT = 0.99
+
+
+def discretisation_scale(weights: torch.Tensor, threshold: float | None) -> float:
+    """Return the integers per unit that sinabs' converter gives a bias-free layer.
+
+    `s = min(127 / max w or 128 / |min w|, 32767 / threshold)`, whichever weight binds first
+    (sinabs 3.1.3, `backend/dynapcnn/discretize.py`).
+
+    Args:
+        weights: as they go to the chip: divided by the values pooled before them.
+        threshold: of the neuron, whose lower bound is not below -threshold; None without one.
+    """
+    low, high = float(weights.min()), float(weights.max())
+    scales = [WEIGHT_MIN / low] if low < 0 else []
+    scales += [WEIGHT_MAX / high] if high > 0 else []
+    scales += [NEURON_MAX / threshold] if threshold else []
+    return min(scales, default=1.0)
+
+
+@contextmanager
+def eight_bit_weights(network: nn.Module) -> Iterator[None]:
+    """Run a network on what the chip makes of its weights; afterwards they are as before.
+
+    `w -> round(s w) * theta / round(s theta)`: rounding of the threshold is put on the weights.
+    Gradients taken inside belong to the rounded weights and are left on the parameters: the
+    straight-through estimator.
+    """
+    layers = weight_layers(network)
+    kept = [layer.module.weight.detach().clone() for layer in layers]
+    try:
+        for layer in layers:
+            layer.module.weight.data.copy_(_rounded(layer))
+        yield
+    finally:
+        for layer, weights in zip(layers, kept, strict=True):
+            layer.module.weight.data.copy_(weights)
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module) -> None:
+    """Change each weight in front of a neuron to lie below the neuron's threshold.
+
+    A core fires at most once an event, so what a weight has beyond the threshold stays behind.
+    """
+    for layer in weight_layers(network):
+        threshold = layer.threshold
+        if threshold is not None:
+            limit = LARGEST_WEIGHT * threshold * layer.pooled
+            layer.module.weight.clamp_(-limit, limit)
+
+
+@torch.no_grad()
+def _rounded(layer: WeightLayer) -> torch.Tensor:
+    weights = layer.module.weight / layer.pooled
+    scale = discretisation_scale(weights, layer.threshold)
+    threshold = layer.threshold
+    unit = 1 / scale if threshold is None else threshold / max(round(scale * threshold), 1)
+    return torch.round(weights * scale) * unit * layer.pooled

@@ -1,0 +1,109 @@
+"""How a network is trained: every choice in one frozen record, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from speckflex.errors import TrainingError
+
+__all__ = ["METHODS", "MIXED_SAMPLERS", "OPTIMISERS", "UPSAMPLINGS", "TrainingSettings"]
+
+METHODS = ("sdt", "nmt", "mtt")
+OPTIMISERS = ("adamw", "sgd")
+BATCH_NORM_MODES = ("train", "locked")
+MIXED_SAMPLERS = ("fixed-first", "uniform", "non-increasing")
+UPSAMPLINGS = ("copy", "spread")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The choices of one training.
+
+    Args:
+        method: "sdt" trains at `t_max` alone, "nmt" at uniform time steps drawn anew in each
+            iteration, "mtt" at time steps drawn for each stage (Du et al. 2025, section 4).
+        t_max: frames that a recording is cut into, and the largest number of time steps.
+        samples_per_step: drawn configurations whose gradients make one step (nmt, mtt).
+        epochs: passes over the training part; the cosine schedule is exactly as long.
+        batch_size: recordings a step and process.
+        optimiser: "adamw" or "sgd" (momentum 0.9).
+        learning_rate: at the start; it ends at 0.
+        weight_decay: of the optimiser.
+        validation_share: part of the recordings that chooses the best epoch, 0 < share <= 0.5.
+        patience: epochs without a better validation before training stops; None for all.
+        seed: of split, order, augmentation and drawn time steps.
+        shift: recordings are moved by up to so many pixels in y and x, drawn anew each epoch.
+        batch_norm_mode: "train" as usual (recalibrated for nmt and mtt), or "locked".
+        eight_bit: train through the converter's 8-bit weights, gradients straight through.
+        clip_weights: keep each weight below the neuron's threshold, as a chip's core fires once
+            an event.
+        synops_weight: loss added per million synaptic operations of a recording.
+        sampler: how "mtt" draws: "fixed-first" keeps the first stage at `t_max`, "uniform" draws
+            all stages, "non-increasing" never grows (time encoders).
+        granularity: blocks in a stage of "mtt".
+        upsampling: what a longer stage gets of a shorter one, "copy" or "spread".
+    """
+
+    method: str = "sdt"
+    t_max: int = 10
+    samples_per_step: int = 3
+    epochs: int = 25
+    batch_size: int = 32
+    optimiser: str = "adamw"
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    validation_share: float = 0.1
+    patience: int | None = None
+    seed: int = 0
+    shift: int = 0
+    batch_norm_mode: str = "train"
+    eight_bit: bool = False
+    clip_weights: bool = False
+    synops_weight: float = 0.0
+    sampler: str = "fixed-first"
+    granularity: int = 1
+    upsampling: str = "copy"
+
+    def __post_init__(self) -> None:
+        for name in ("t_max", "samples_per_step", "epochs", "batch_size", "granularity"):
+            _check_at_least(name, getattr(self, name), 1)
+        if self.patience is not None:
+            _check_at_least("patience", self.patience, 1)
+        for name in ("weight_decay", "seed", "shift", "synops_weight"):
+            _check_at_least(name, getattr(self, name), 0)
+        for name, choices in _CHOICES.items():
+            _check_choice(name, getattr(self, name), choices)
+        if not 0 < self.learning_rate < float("inf"):
+            raise TrainingError(
+                f"learning rate {self.learning_rate}: must be a positive number, such as 0.003"
+            )
+        if not 0 < self.validation_share <= MAX_VALIDATION_SHARE:
+            raise TrainingError(
+                f"validation share {self.validation_share}: must be above 0 and at most"
+                f" {MAX_VALIDATION_SHARE}: recordings held out choose the best epoch"
+            )
+
+
+MAX_VALIDATION_SHARE = 0.5
+
+_CHOICES = {
+    "method": METHODS,
+    "optimiser": OPTIMISERS,
+    "batch_norm_mode": BATCH_NORM_MODES,
+    "sampler": MIXED_SAMPLERS,
+    "upsampling": UPSAMPLINGS,
+}
+
+
+def _check_at_least(name: str, value: float, least: int) -> None:
+    if not least <= value < float("inf"):
+        raise TrainingError(
+            f"{name.replace('_', ' ')} is {value}: must be a number of at least {least}: change it"
+        )
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise TrainingError(
+            f"{name.replace('_', ' ')} {value!r} is not known: choose one of {', '.join(choices)}"
+        )
