@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speckflex.check import check_program
 from speckflex.errors import NetworkError
 from speckflex.program import Program
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from speckflex.check import Check
+    from speckflex.check import Check, CheckTable
     from speckflex.fold import FoldReport
     from speckflex.program import Shape
 
-__all__ = ["Model", "read_model"]
+__all__ = ["Model", "check_model", "read_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +62,13 @@ def read_model(
         SpeckflexError: the file, the network or the chip's limits do not allow it.
     """
     path = Path(path)
-    if path.suffix.lower() == ".speck":
+    if _is_program(path):
         return Model(path, Program.load(path))
-    if input_shape is None:
-        raise NetworkError(
-            f"{path}: a network does not tell its input shape: give it as channels, height, width"
-        )
     from speckflex.convert import convert_with_checks
-    from speckflex.fold import fold_with_report
-    from speckflex.network import load_network
 
-    trained = load_network(path, factory=factory, input_shape=input_shape)
-    network, folding = fold_with_report(trained)
-    conversion = convert_with_checks(network, input_shape, chip, **options)
+    input_shape = _known_shape(path, input_shape)
+    trained, network, folding = _load_and_fold(path, input_shape, factory)
+    conversion = convert_with_checks(network, input_shape, chip=chip, **options)
     return Model(
         path=path,
         program=conversion.program,
@@ -82,3 +77,55 @@ def read_model(
         folding=folding if folding.layers else None,
         checks=tuple(conversion.checks),
     )
+
+
+def check_model(
+    path: str | Path,
+    *,
+    input_shape: Shape | None = None,
+    chip: str = "speck2e",
+    factory: str | None = None,
+) -> CheckTable:
+    """Return what the model in a file costs on the chip, and all that is in its way.
+
+    Args:
+        path: a `.pt`, `.nir` or `.speck` file.
+        input_shape: (channel, y, x) of the events; a `.speck` file knows its own.
+        chip: "speck2e", "speck2f" or "unbounded"; a `.speck` file knows its own.
+        factory: what builds the network of a state dict.
+
+    Raises:
+        SpeckflexError: the file can't be read, or the network does not run on that shape.
+    """
+    path = Path(path)
+    if _is_program(path):
+        return check_program(Program.load(path))
+    from speckflex.convert import check_network
+
+    input_shape = _known_shape(path, input_shape)
+    _, network, _ = _load_and_fold(path, input_shape, factory)
+    return check_network(network, input_shape, chip=chip)
+
+
+def _is_program(path: Path) -> bool:
+    return path.suffix.lower() == ".speck"
+
+
+def _known_shape(path: Path, input_shape: Shape | None) -> Shape:
+    if input_shape is None:
+        raise NetworkError(
+            f"{path}: a network does not tell its input shape: give it as channels, height, width"
+        )
+    return input_shape
+
+
+def _load_and_fold(
+    path: Path, input_shape: Shape, factory: str | None
+) -> tuple[nn.Module, nn.Module, FoldReport]:
+    """Return the network as loaded, the one without bias, and what that dropped."""
+    from speckflex.fold import fold_with_report
+    from speckflex.network import load_network
+
+    trained = load_network(path, factory=factory, input_shape=input_shape)
+    network, folding = fold_with_report(trained, input_shape=input_shape)
+    return trained, network, folding

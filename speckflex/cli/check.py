@@ -13,6 +13,8 @@ from speckflex.cli.options import chip_option, json_option, model_argument, mode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from speckflex.check import CheckTable, LayerCost
+
 __all__ = ["command"]
 
 
@@ -26,23 +28,39 @@ def command(model: Path, *, as_json: bool, **options: Any) -> None:
 
     Exits 1 where it does not fit.
     """
-    from speckflex.check import check_model
+    from speckflex.model import check_model
 
     table = check_model(model, **options)
     if as_json:
         click.echo(json.dumps(table.to_dict(), indent=2, allow_nan=False))
     else:
-        _show(table.to_dict())
-    if not table.fits:
+        _show(table)
+    if table.errors:
         sys.exit(1)
 
 
-def _show(table: dict[str, Any]) -> None:
+def _show(table: CheckTable) -> None:
     from speckflex.cli.tables import echo_table
 
-    layers = table["layers"]
-    if layers:
-        columns = list(layers[0])
-        echo_table([c.replace("_", " ") for c in columns], [list(la.values()) for la in layers])
-    for check in table["checks"]:
-        click.echo(f"{check['severity']}: {check['message']}")
+    columns = ("layer", "core", "kernel words", "neuron words", "bias words", "fits cores")
+    rows = [
+        (
+            layer.name,
+            layer.core,
+            *(f"{need} of {have}" for need, have in _needs(layer)),
+            " ".join(map(str, layer.fitting_cores)) or "none",
+        )
+        for layer in table.layers
+    ]
+    if rows:
+        echo_table(columns, rows, title=f"on {table.chip}")
+    for check in table.checks:
+        click.echo(f"{check.severity}: {check.sentence}")
+    if not table.errors:
+        click.echo(f"fits {table.chip}")
+
+
+def _needs(layer: LayerCost) -> list[tuple[int, int | str]]:
+    """Return (need, have) words of the kernel, neuron and bias memories."""
+    needs = (layer.kernel_words, layer.neuron_words, layer.bias_words)
+    return list(zip(needs, layer.holds or ("-", "-", "-"), strict=True))

@@ -42,5 +42,5 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
         click.echo(json.dumps(result, indent=2, allow_nan=False))
         return
     for check in checks:
-        click.echo(f"{check.severity}: {check.message}", err=True)
+        click.echo(f"{check.severity}: {check.sentence}", err=True)
     click.echo(f"{len(converted.program.cores)} layers -> {out} ({converted.program.sha256[:12]})")
