@@ -10,7 +10,7 @@ __all__ = ["LANES", "LANES_AVAILABLE", "integrate"]
 V_MAX = 32767
 
 # Vector instructions exist only in compiled code.
-LANES_AVAILABLE = not config.DISABLE_JIT
+LANES_AVAILABLE = not config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
 
 
 # error_model: divisors are never zero here, and a check in the loop would cost

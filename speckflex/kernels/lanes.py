@@ -25,8 +25,7 @@ GROUP = 8
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
-@intrinsic
-def update_lanes(  # noqa: PLR0913, PLR0917 - scalars and arrays only
+def _type_update(
     typing_context: Any,
     state: Any,
     neuron: Any,
@@ -75,8 +74,7 @@ def _generate_update(context: Any, builder: ir.IRBuilder, signature: Any, argume
     return builder.bitcast(fired, ir.IntType(LANES))
 
 
-@intrinsic
-def append_fired(  # noqa: PLR0913, PLR0917 - scalars and arrays only
+def _type_append(
     typing_context: Any, positions: Any, spikes: Any, n_spikes: Any, neuron: Any, mask: Any
 ) -> tuple[Any, Callable[..., Any]]:
     """Append `neuron + i` for each bit i that is set in `mask`; return the new length.
@@ -107,6 +105,11 @@ def _generate_append(context: Any, builder: ir.IRBuilder, signature: Any, argume
         count = _call(builder, "llvm.ctpop", _I32, bits)
         n_spikes = builder.add(n_spikes, builder.zext(count, _I64))
     return n_spikes
+
+
+# Called from compiled code alone, without the typing context.
+update_lanes: Callable[..., Any] = intrinsic(_type_update)
+append_fired: Callable[..., Any] = intrinsic(_type_append)
 
 
 def _bit_positions() -> np.ndarray:

@@ -156,19 +156,14 @@ class RunningCore:
                 ends,
             )
             if n_spikes:
-                yield self._block(self._spikes[:n_spikes], start, ends[start:done], with_parents)
-
-    def _block(
-        self, addresses: np.ndarray, start: int, ends: np.ndarray, with_parents: bool
-    ) -> SpikeBlock:
-        rank = self.model.rank
-        parents = None
-        if with_parents or rank is not None:
-            parents = np.repeat(np.arange(start, start + len(ends)), np.diff(ends, prepend=0))
-        if rank is not None:
-            addresses = addresses[np.lexsort((rank[addresses], parents))]
-        count_into(addresses, self.counts)
-        return SpikeBlock(addresses, parents)
+                addresses, parents = self._spikes[:n_spikes], None
+                if with_parents or model.rank is not None:
+                    n_caused = np.diff(ends[start:done], prepend=0)
+                    parents = np.repeat(np.arange(start, done), n_caused)
+                    if model.rank is not None:
+                        addresses = addresses[np.lexsort((model.rank[addresses], parents))]
+                count_into(addresses, self.counts)
+                yield SpikeBlock(addresses, parents)
 
 
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:
