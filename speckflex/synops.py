@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex.events import make_events
+from speckflex.program import InputStage
 from speckflex.speck import SYNOPS_PER_SECOND
-from speckflex.twin.input_stage import enter
-from speckflex.twin.queues import Queue, concatenate_queues, send
+from speckflex.twin.routing import Places, deliver, enter, places_of, row_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.boards.settings import EdgeSpikes
-    from speckflex.program import Core, InputStage, Program
+    from speckflex.program import Core, Program
     from speckflex.recording import Recording
 
 __all__ = [
@@ -105,7 +105,8 @@ def core_inputs(
     """
     parts: list[list[np.ndarray]] = []
     if any(destination.core == index for destination in program.input.destinations):
-        parts.append([_through_input(program, events, index) for events in input_events])
+        places = enter(program.input)
+        parts.append([_arrive(events, places, program.input, index) for events in input_events])
     edges: EdgeSpikes = "drop"
     if recording.provenance.settings.get("edge_spikes") == "keep":
         edges = "keep"
@@ -114,7 +115,8 @@ def core_inputs(
         if any(destination.core == index for destination in core.destinations):
             record = records.get(source)
             streams = record.events if record is not None and record.events is not None else ()
-            parts.append([_sent(program, source, events, index, edges) for events in streams])
+            places = places_of(core.output_shape)
+            parts.append([_arrive(events, places, core, index, edges) for events in streams])
     joined = [np.concatenate(streams) for streams in zip(*parts, strict=False)]
     return [events[np.argsort(events["t"], kind="stable")] for events in joined] or None
 
@@ -184,12 +186,9 @@ def _taps_along(core: Core, axis: int, positions: np.ndarray) -> np.ndarray:
     """Return how many outputs' kernels cover each input position along y (0) or x (1)."""
     # A spike beyond the last whole pooling window may arrive beyond the stated input shape.
     n_inputs = max(core.input_shape[1 + axis], int(positions.max(initial=0)) + 1)
-    taps = np.zeros(n_inputs, np.int64)
-    kernel, stride, padding = core.weights.shape[2 + axis], core.stride[axis], core.padding[axis]
-    for output in range(core.output_shape[1 + axis]):
-        start = output * stride - padding
-        taps[max(start, 0) : max(start + kernel, 0)] += 1
-    return taps
+    n_neurons, kernel = core.output_shape[1 + axis], core.weights.shape[2 + axis]
+    spans = row_spans(n_inputs, n_neurons, kernel, core.stride[axis], core.padding[axis])
+    return spans[:, 1].astype(np.int64)
 
 
 def _peak(times: np.ndarray, taps: np.ndarray, window: int) -> tuple[int, int | None]:
@@ -214,32 +213,25 @@ def _seconds(events: np.ndarray, window: int) -> float:
     return max(window, span) / MICROSECONDS
 
 
-def _through_input(program: Program, events: np.ndarray, index: int) -> np.ndarray:
-    queue = enter(program.input, events, with_path=False)
-    return _arrive(queue, events["t"], program.input, index, "drop")
-
-
-def _sent(
-    program: Program, source: int, events: np.ndarray, index: int, edge_spikes: EdgeSpikes
-) -> np.ndarray:
-    columns = (events[name].astype(np.int32) for name in ("p", "y", "x"))
-    queue = Queue(np.arange(len(events), dtype=np.int32), *columns)
-    return _arrive(queue, events["t"], program.cores[source], index, edge_spikes)
-
-
 def _arrive(
-    queue: Queue,
-    times: np.ndarray,
+    events: np.ndarray,
+    places: Places,
     sender: Core | InputStage,
     index: int,
-    edge_spikes: EdgeSpikes,
+    edge_spikes: EdgeSpikes = "drop",
 ) -> np.ndarray:
-    """Return what of a queue arrives at a core, as events."""
-    arrived = concatenate_queues(
-        [
-            send(queue, destination, 0, sender.output_shape, edge_spikes)
-            for destination in sender.destinations
-            if destination.core == index
-        ]
-    )
-    return make_events(times[arrived.cause], arrived.columns, arrived.rows, arrived.channels)
+    """Return what of a sender's events arrives at a core, destination after destination."""
+    shape = sender.shape if isinstance(sender, InputStage) else sender.output_shape
+    address = (events["y"].astype(np.int64) * shape[2] + events["x"]) * shape[0] + events["p"]
+    arrived = []
+    for destination in sender.destinations:
+        if destination.core == index:
+            there = deliver(places, sender.output_shape, destination, edge_spikes)
+            kept = there.kept[address]
+            at = address[kept]
+            arrived.append(
+                make_events(
+                    events["t"][kept], there.columns[at], there.rows[at], there.channels[at]
+                )
+            )
+    return np.concatenate(arrived)

@@ -1,0 +1,27 @@
+"""What differs between recordings and what a program costs: facts first, then their renderings."""
+
+from speckflex.report.as_csv import render_csv
+from speckflex.report.as_json import render_json
+from speckflex.report.as_markdown import render_markdown
+from speckflex.report.as_text import render_text
+from speckflex.report.facts import SCHEMA, build_report
+from speckflex.report.files import write_report
+
+__all__ = [
+    "SCHEMA",
+    "build_report",
+    "render_csv",
+    "render_html",
+    "render_json",
+    "render_markdown",
+    "render_text",
+    "write_report",
+]
+
+
+def render_html(report: dict) -> str:
+    """Return the report as one self-contained HTML page."""
+    # jinja2 and Bokeh take a second to import, and only this rendering needs them.
+    from speckflex.report.as_html import render_html as render
+
+    return render(report)

@@ -1,0 +1,48 @@
+"""A report as Markdown for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from speckflex.report.tables import accuracy_table, layer_table
+
+__all__ = ["render_markdown"]
+
+# What Markdown or HTML inside it would read as markup.
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!&])")
+
+
+def render_markdown(report: dict[str, Any]) -> str:
+    """Return heading, verdict, tables and provenance; user's words are escaped."""
+    title = "speckflex: " + _escape(report.get("model") or report["program"]["sha256"][:12])
+    blocks = [f"### {title}{' (synthetic data)' if report['synthetic'] else ''}"]
+    blocks.append(_escape(report["verdict"]))
+    blocks += [
+        _table(headings, rows)
+        for headings, rows in (accuracy_table(report), layer_table(report))
+        if rows
+    ]
+    blocks += [
+        f"First divergence: {_escape(comparison['first_divergence'])}"
+        for comparison in report["comparisons"][:1]
+        if comparison["first_divergence"]
+    ]
+    blocks.append(_provenance(report))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> str:
+    alignment = ["---", *["--:"] * (len(headings) - 1)]
+    lines = [headings, alignment, *[[_escape(cell) for cell in row] for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _provenance(report: dict[str, Any]) -> str:
+    facts = [f"program `{report['program']['sha256'][:12]}`", f"board {_escape(report['board'])}"]
+    facts.append(f"{report['samples']} samples, {report['lost_events']} events lost")
+    return " · ".join(facts)
+
+
+def _escape(text: str) -> str:
+    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))

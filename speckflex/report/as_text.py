@@ -1,0 +1,40 @@
+"""A report as plain text for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from speckflex.report.tables import accuracy_table, layer_table
+
+__all__ = ["render_text"]
+
+
+def render_text(report: dict[str, Any]) -> str:
+    """Return the verdict, the accuracies, the layers and the first divergence."""
+    blocks = [report["verdict"]]
+    blocks += [
+        _aligned(headings, rows)
+        for headings, rows in (accuracy_table(report), layer_table(report))
+        if rows
+    ]
+    blocks += [
+        f"first divergence: {comparison['first_divergence']}"
+        for comparison in report["comparisons"][:1]
+        if comparison["first_divergence"]
+    ]
+    if report["synthetic"]:
+        blocks.append("synthetic: the samples were made up, no camera recorded them")
+    return "\n\n".join(blocks)
+
+
+def _aligned(headings: list[str], rows: list[list[str]]) -> str:
+    """Return columns padded to the same width; the first to the left, figures to the right."""
+    table = [headings, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    )

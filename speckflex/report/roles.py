@@ -1,0 +1,70 @@
+"""Who is compared with whom: the recordings of a report by role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from speckflex.compare import Difference, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from speckflex.recording import Recording
+
+__all__ = ["Comparison", "compare_roles", "played_role", "role_name"]
+
+# The reference of a comparison is the real chip where there is one (MTT paper, Eq. 16).
+REFERENCE_ORDER = ("chip", "torch", "twin")
+PLAYED_ORDER = ("chip", "twin")
+NAMES = {"torch": "the torch network", "twin": "the twin", "chip": "the chip"}
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One recording held against another.
+
+    Args:
+        reference: the role of the recording that is held against.
+        other: the role of the recording that is judged.
+        difference: how far they are apart.
+    """
+
+    reference: str
+    other: str
+    difference: Difference
+
+
+def role_name(role: str) -> str:
+    """Return how a sentence calls a role."""
+    return NAMES.get(role, role)
+
+
+def played_role(recordings: Mapping[str, Recording]) -> str:
+    """Return the role that stands for the board: the chip, else the twin, else the last one."""
+    return next((role for role in PLAYED_ORDER if role in recordings), list(recordings)[-1])
+
+
+def compare_roles(
+    recordings: Mapping[str, Recording],
+    *,
+    noise_floor: Difference | None = None,
+    same_program: bool = True,
+) -> list[Comparison]:
+    """Return every pair's comparison, the one that the report is about first.
+
+    That is the chip against torch; without a chip, torch against the twin.
+    """
+    ranked = [role for role in REFERENCE_ORDER if role in recordings]
+    ordered = ranked + [role for role in recordings if role not in ranked]
+    pairs = [(a, b) for index, a in enumerate(ordered) for b in ordered[index + 1 :]]
+    return [
+        Comparison(
+            a,
+            b,
+            compare(
+                recordings[a], recordings[b], noise_floor=noise_floor, same_program=same_program
+            ),
+        )
+        for a, b in pairs
+    ]

@@ -1,0 +1,65 @@
+"""The tables that every rendering of a report shares: headings and rows of text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from speckflex.report.verdict import percent
+
+__all__ = ["accuracy_table", "layer_table"]
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def accuracy_table(report: dict[str, Any]) -> Table:
+    """Return one row per recording whose accuracy is known."""
+    rows = [
+        [role, percent(share), _interval(report["accuracy_interval"][role])]
+        for role, share in report["accuracy"].items()
+        if share is not None
+    ]
+    return ["recording", "accuracy", "95 % interval"], rows
+
+
+def layer_table(report: dict[str, Any]) -> Table:
+    """Return one row per layer: core, spikes, distance, work and memory."""
+    headings = ["layer", "core", "spikes", "spike difference", "cosine", "peak SynOps/s"]
+    rows = [
+        [
+            layer["name"],
+            _or_dash(layer["core"]),
+            _or_dash(layer["spikes"]),
+            difference_text(layer),
+            "-" if layer["cosine"] is None else f"{layer['cosine']:.4f}",
+            _millions(layer["synops_per_second_peak"]),
+            memory_text(layer, "kernel"),
+            memory_text(layer, "neuron"),
+        ]
+        for layer in report["layers"]
+    ]
+    return [*headings, "kernel words", "neuron words"], rows
+
+
+def difference_text(layer: dict[str, Any]) -> str:
+    """Return a layer's spike difference, or its potentials' where it never spikes."""
+    if layer["spike_difference"] is None and layer["potential_difference"] is not None:
+        return f"{percent(layer['potential_difference'])} (potential)"
+    return percent(layer["spike_difference"])
+
+
+def memory_text(layer: dict[str, Any], memory: str) -> str:
+    """Return used and available words of a memory, as far as they are known."""
+    used, limit = layer[f"{memory}_memory"], layer.get(f"{memory}_limit")
+    return _or_dash(used) if limit is None else f"{used} / {limit}"
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return "-" if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _millions(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate / 1e6:.3g} M"

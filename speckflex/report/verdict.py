@@ -1,0 +1,69 @@
+"""The verdict: one sentence that carries the report's figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from speckflex.report.roles import role_name
+
+__all__ = ["percent", "verdict"]
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """Return a share as a percentage, "-" where there is none."""
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def verdict(report: dict[str, Any]) -> str:
+    """Return the sentence that a reader should take away."""
+    played = "synthetic samples" if report["synthetic"] else "samples"
+    opening = f"On {report['samples']} {played}, "
+    clauses = [clause for clause in (_accuracies(report), _difference(report)) if clause]
+    if not clauses:
+        return f"{opening}{role_name(report['played'])} ran; there is nothing to compare it with."
+    sentence = opening + "; ".join(clauses) + "."
+    return " ".join([sentence, *_warnings(report)])
+
+
+def _accuracies(report: dict[str, Any]) -> str:
+    parts = []
+    for role, share in report["accuracy"].items():
+        interval = report["accuracy_interval"][role]
+        if share is not None:
+            low, high = (f"{100 * bound:.1f}" for bound in interval)
+            parts.append(f"{role_name(role)} is right in {percent(share)} ({low} to {high})")
+    return ", ".join(parts)
+
+
+def _difference(report: dict[str, Any]) -> str:
+    if not report["comparisons"]:
+        return ""
+    first = report["comparisons"][0]
+    pair = f"{role_name(first['other'])} against {role_name(first['reference'])}"
+    if first["first_divergent_layer"] is None:
+        return f"no spike of {pair} differs in any layer"
+    if first["spike_difference"] is None:
+        return f"the outputs of {pair} part in layer {first['first_divergent_layer']}"
+    return (
+        f"the spike difference of {pair} is {percent(first['spike_difference'])} at the output"
+        f" (layer {first['spike_difference_layer']}), and they part first in layer"
+        f" {first['first_divergent_layer']}"
+    )
+
+
+def _warnings(report: dict[str, Any]) -> list[str]:
+    sentences = []
+    if report["lost_events"]:
+        sentences.append(f"{report['lost_events']} events were lost.")
+    limit = report["synops"]["limit_per_second"]
+    over = [
+        layer["name"]
+        for layer in report["layers"]
+        if (layer["synops_per_second_peak"] or 0) > limit
+    ]
+    if over:
+        sentences.append(
+            f"At its peak, {', '.join(over)} needs more than the {limit / 1e6:.0f} million synaptic"
+            " operations a second that a core is said to do (unverified)."
+        )
+    return sentences
