@@ -14,6 +14,7 @@ from sinabs.network import Network
 from torch import nn
 
 from speckflex.errors import FileFormatError, NetworkError
+from speckflex.layer_graph import LayerGraph
 from speckflex.network_checks import check_intact, check_layers, name_of
 from speckflex.nir_file import is_nir, load_nir
 from speckflex.safe_pickle import first_line, load_pickle, pickle_module
@@ -55,6 +56,7 @@ def load_network(
     check_layers(network, source)
     spiking = spiking_network(network, input_shape=input_shape)
     check_layers(spiking, source)
+    _forget_states_of(spiking)
     return spiking
 
 
@@ -101,10 +103,7 @@ def save_network(network: nn.Module, path: str | Path) -> None:
     """
     path = Path(path)
     stripped = copy_network(network)
-    for module in stripped.modules():
-        if isinstance(module, sl.StatefulLayer):
-            for name, buffer in list(module.named_buffers(recurse=False)):
-                module.register_buffer(name, torch.zeros(0, dtype=buffer.dtype))
+    _forget_states_of(stripped)
     check_intact(stripped, f"{path} (not written)")
     content = pickle_module(stripped)
     try:
@@ -115,6 +114,14 @@ def save_network(network: nn.Module, path: str | Path) -> None:
         raise NetworkError(
             f"{path}: can't be written ({error.strerror}): choose another folder"
         ) from error
+
+
+def _forget_states_of(network: nn.Module) -> None:
+    """Take from the neurons what they remember of their last run, its gradients included."""
+    for module in network.modules():
+        if isinstance(module, sl.StatefulLayer):
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                module.register_buffer(name, torch.zeros(0, dtype=buffer.dtype))
 
 
 def copy_network(network: nn.Module) -> nn.Module:
@@ -174,6 +181,21 @@ def _check_not_shared(network: nn.Module, relus: list[str]) -> None:
                 f"ReLU {name_of(name)} is the same module as {first}: neurons keep a state, so"
                 " each place needs a ReLU of its own"
             )
+    graph = _traced(network)
+    for name in relus:
+        if graph is not None and graph.n_calls(name) > 1:
+            raise NetworkError(
+                f"ReLU {name_of(name)} is used at {graph.n_calls(name)} places of the forward"
+                " pass: neurons keep a state, so each place needs a ReLU of its own"
+            )
+
+
+def _traced(network: nn.Module) -> LayerGraph | None:
+    try:
+        return LayerGraph(network)
+    except NetworkError as error:
+        log.info("whether a ReLU is used twice is not known: %s", error)
+        return None
 
 
 def _converted(network: nn.Module, input_shape: Shape | None) -> nn.Module:
