@@ -22,8 +22,6 @@ COMMANDS = (
     "convert",
     "check",
     "compare",
-    "boards",
-    "doctor",
 )
 
 WORK_FAILED = 1

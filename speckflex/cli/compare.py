@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +11,94 @@ import click
 from speckflex.cli.options import existing_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from speckflex.recording import Recording
 
 __all__ = ["command"]
+
+MISSED_BAR = 4
+FORMATS = ("text", "json", "md", "csv", "html")
+
+
+@click.command("compare")
+@click.argument("recordings", type=existing_file, nargs=-1, required=True)
+@click.option(
+    "--program",
+    type=existing_file,
+    help="The .speck file that ran: adds memories and synaptic operations, and refuses"
+    " recordings of another program.",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to a file instead of standard output.",
+)
+@click.option(
+    "--max-spike-difference",
+    type=click.FloatRange(min=0),
+    metavar="FRACTION",
+    help="Fail (exit 4) where the outputs' spikes differ by more.",
+)
+def command(
+    recordings: tuple[Path, ...],
+    *,
+    program: Path | None,
+    form: str,
+    as_json: bool,
+    out: Path | None,
+    max_spike_difference: float | None,
+) -> None:
+    """Tell how far two or three RECORDINGS (.h5) are apart, layer by layer.
+
+    The reference is the chip's recording where there is one, then torch's, then the first.
+    """
+    if not 2 <= len(recordings) <= 3:
+        raise click.UsageError(f"compare takes two or three recordings, {len(recordings)} given")
+    from speckflex import report as reports
+    from speckflex.program import Program
+    from speckflex.recording import Recording
+
+    loaded = _by_role({path: Recording.load(path) for path in recordings})
+    if len({recording.provenance.program_sha256 for recording in loaded.values()}) > 1:
+        click.echo("warning: the recordings are of different programs", err=True)
+    report = reports.build_report(
+        Program.load(program) if program else None,
+        loaded,
+        command=" ".join(["speckflex", *sys.argv[1:]]),
+    )
+    form = "json" if as_json else form
+    renderer = getattr(reports, {"md": "render_markdown"}.get(form, f"render_{form}"))
+    _write(renderer(report), out)
+    difference = report["spike_difference"]
+    if max_spike_difference is not None and (
+        difference is None or difference > max_spike_difference
+    ):
+        click.echo(
+            f"missed: spike difference {difference} is above {max_spike_difference}", err=True
+        )
+        sys.exit(MISSED_BAR)
+
+
+def _by_role(loaded: dict[Path, Recording]) -> dict[str, Recording]:
+    """Name recordings by the kind of their board, or by their files where kinds repeat."""
+    kinds = [
+        "chip" if r.provenance.kind == "virtual" else r.provenance.kind for r in loaded.values()
+    ]
+    distinct = len(set(kinds)) == len(kinds) and set(kinds) <= {"torch", "twin", "chip"}
+    names = kinds if distinct else [str(path) for path in loaded]
+    return dict(zip(names, loaded.values(), strict=True))
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        click.echo(text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(
+            f"{out}: can't be written ({error.strerror}): choose another folder"
+        ) from error
+    click.echo(f"written: {out}")
