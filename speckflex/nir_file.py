@@ -102,10 +102,11 @@ def _read(path: Path) -> nir.NIRGraph:
 
 def _check_contents(path: Path, file: h5py.File) -> None:
     """Check that all data lies in the file and has a bounded size, whatever its compression."""
+    links: list[tuple[str, Any]] = []
+    # An exception inside the visit would lose its message on the way through HDF5.
+    file.visititems_links(lambda name, link: links.append((name, link)))
     total = 0
-
-    def visit(name: str, link: Any) -> None:
-        nonlocal total
+    for name, link in links:
         if not isinstance(link, h5py.HardLink):
             raise FileFormatError(f"{path}: {name} is a link to elsewhere: export the graph again")
         item = file[name]
@@ -115,8 +116,6 @@ def _check_contents(path: Path, file: h5py.File) -> None:
                     f"{path}: {name} takes its data from another file: export the graph again"
                 )
             total += item.nbytes
-
-    file.visititems_links(visit)
     if total > MAX_UNPACKED_BYTES:
         raise FileFormatError(
             f"{path}: its arrays claim {total} bytes, more than {MAX_UNPACKED_BYTES}:"
@@ -168,7 +167,8 @@ def _chain(path: Path, graph: nir.NIRGraph) -> list[str]:
             f"{path}: nodes {', '.join(cycle)} form a cycle: Speck's cores pass spikes forward"
             " only, use a feed-forward network"
         )
-    for name in graph.nodes:
+    ordered = list(nx.topological_sort(edges))
+    for name in ordered:
         ways = (edges.in_degree(name), edges.out_degree(name))
         needed = {nir.Input: (0, 1), nir.Output: (1, 0)}.get(type(graph.nodes[name]), (1, 1))
         if ways != needed:
@@ -176,7 +176,6 @@ def _chain(path: Path, graph: nir.NIRGraph) -> list[str]:
                 f"{path}: node {name} ({type(graph.nodes[name]).__name__}) has {ways[0]} edges in"
                 f" and {ways[1]} out: a NIR graph must be a chain, save branches as a torch module"
             )
-    ordered = list(nx.topological_sort(edges))
     if not nx.is_weakly_connected(edges):
         raise NetworkError(f"{path}: its nodes form several chains: export one network a file")
     return [name for name in ordered if not isinstance(graph.nodes[name], ENDS)]
