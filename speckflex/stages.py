@@ -11,6 +11,7 @@ from sinabs.layers import SqueezeMixin, StatefulLayer, UnflattenTime
 from torch import nn
 
 from speckflex.errors import NetworkError, TrainingError
+from speckflex.neurons import fused_neurons
 from speckflex.temporal import TemporalTransform, Upsampling
 from speckflex.timesteps import check_count
 
@@ -75,7 +76,8 @@ class MixedTimestepNetwork(nn.Module):
     """Run a network stage by stage, each stage at its own number of time steps.
 
     `network` is the one and only submodule: its names, parameters and state dict stay as they were,
-    and it is what gets saved. Each forward pass starts from rest.
+    and it is what gets saved. Each forward pass starts from rest, and sinabs' IAF layers run on
+    the fused kernel meanwhile (`fused_neurons`), with the same results.
 
     Args:
         network: a chain of layers on squeezed frames, `(batch * time, channel, y, x)`.
@@ -122,7 +124,7 @@ class MixedTimestepNetwork(nn.Module):
         counts = self._counts(frames, timesteps)
         self.reset_states()
         batch = frames.shape[0]
-        with _batch_size(self.network, batch):
+        with fused_neurons(self.network), _batch_size(self.network, batch):
             for stage, n_frames in zip(self.stages, counts, strict=True):
                 frames = TemporalTransform(n_frames, upsampling=self.upsampling)(frames)
                 frames = stage(frames.flatten(0, 1)).unflatten(0, (batch, n_frames))

@@ -9,7 +9,6 @@ __all__ = ["EXPONENTIAL", "GIVEN", "TRIANGULAR", "if_backward"]
 GIVEN, EXPONENTIAL, TRIANGULAR = 0, 1, 2
 
 F = np.float32
-I = np.int32
 
 
 @njit(cache=True, nogil=True)
@@ -17,16 +16,16 @@ def if_backward(
     spike_gradient: np.ndarray,
     state_gradient: np.ndarray,
     before: np.ndarray,
+    gradient: np.ndarray,
     threshold: float,
     most_spikes: float,
-    to_value: bool,
+    to_value: bool,  # noqa: FBT001 - kernels take no keywords
     step: float,
-    bounded: bool,
+    bounded: bool,  # noqa: FBT001
     low: float,
     kind: int,
     height: float,
     sharpness: float,
-    gradient: np.ndarray,
 ) -> None:
     """Fill `gradient` with the loss's derivative by the current of each step.
 
@@ -38,6 +37,7 @@ def if_backward(
         spike_gradient: `(batch, time, neuron)`, by the spikes.
         state_gradient: `(batch, neuron)`, by the last potential.
         before: `(batch, time, neuron)`, u of the forward pass.
+        gradient: `(batch, time, neuron)`, overwritten.
         threshold: as in the forward pass, like the five that follow.
         most_spikes: see above.
         to_value: see above.
@@ -47,7 +47,6 @@ def if_backward(
         kind: of surrogate: GIVEN means that `gradient` holds ds/du already.
         height: of the surrogate at the threshold.
         sharpness: how fast it falls, per unit of potential.
-        gradient: `(batch, time, neuron)`, overwritten.
     """
     n_batch, n_steps, n_neurons = before.shape
     zero, one = before.dtype.type(0), before.dtype.type(1)
@@ -61,13 +60,8 @@ def if_backward(
                 u = before[sample, time, i]
                 # Dividing again is faster than reading the spikes again.
                 s = np.trunc(u / threshold)
-                if s > most_spikes:
-                    s = most_spikes
-                s *= one if u > zero else zero
-                if to_value:
-                    v = u * (one if s == zero else zero) + step
-                else:
-                    v = u - s * step
+                s = min(s, most_spikes) * (one if u > zero else zero)
+                v = u * (one if s == zero else zero) + step if to_value else u - s * step
                 reset = later[i]
                 if bounded and v - low <= zero:
                     reset = zero
@@ -117,5 +111,5 @@ def _exp(x: float) -> float:
     power = power * f + F(2.402264791363012e-1)
     power = power * f + F(6.931472028550421e-1)
     power = power * f + F(1.0)
-    exponent = I((I(k) + I(127)) << I(23))
+    exponent = np.int32((np.int32(k) + np.int32(127)) << np.int32(23))
     return power * exponent.view(np.float32)

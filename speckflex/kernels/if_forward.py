@@ -10,14 +10,14 @@ __all__ = ["if_forward"]
 def if_forward(
     current: np.ndarray,
     potential: np.ndarray,
-    threshold: float,
-    most_spikes: float,
-    to_value: bool,
-    step: float,
-    bounded: bool,
-    low: float,
     spikes: np.ndarray,
     before: np.ndarray,
+    threshold: float,
+    most_spikes: float,
+    to_value: bool,  # noqa: FBT001 - kernels take no keywords
+    step: float,
+    bounded: bool,  # noqa: FBT001
+    low: float,
 ) -> None:
     """Run `u = v + current`, `s = min(trunc(u / threshold), most_spikes)`, reset, lower bound.
 
@@ -27,6 +27,8 @@ def if_forward(
     Args:
         current: `(batch, time, neuron)`.
         potential: `(batch, neuron)`, v before the first step; afterwards behind the last.
+        spikes: `(batch, time, neuron)`, filled.
+        before: `(batch, time, neuron)`, filled with u; or `(batch, 1, neuron)`, scratch.
         threshold: above 0.
         most_spikes: in one step; infinity for no limit.
         to_value: reset to `step` (which sinabs adds whether or not a neuron fired),
@@ -34,8 +36,6 @@ def if_forward(
         step: what is subtracted, or the value after a reset.
         bounded: whether `low` holds.
         low: the least potential.
-        spikes: `(batch, time, neuron)`, filled.
-        before: `(batch, time, neuron)`, filled with u; or `(batch, 1, neuron)`, scratch.
     """
     n_batch, n_steps, n_neurons = current.shape
     zero, one = potential.dtype.type(0), potential.dtype.type(1)
@@ -45,16 +45,12 @@ def if_forward(
             for i in range(n_neurons):
                 u = potential[sample, i] + current[sample, time, i]
                 s = np.trunc(u / threshold)
-                if s > most_spikes:
-                    s = most_spikes
-                s *= one if u > zero else zero
+                s = min(s, most_spikes) * (one if u > zero else zero)
                 spikes[sample, time, i] = s
                 before[sample, row, i] = u
-                if to_value:
-                    v = u * (one if s == zero else zero) + step
-                else:
-                    v = u - s * step
+                v = u * (one if s == zero else zero) + step if to_value else u - s * step
                 if bounded:
                     above = v - low
-                    v = (zero if above <= zero else above) + low
+                    # Not max(): a NaN must stay one.
+                    v = (zero if above <= zero else above) + low  # noqa: FURB136
                 potential[sample, i] = v

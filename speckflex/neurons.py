@@ -1,0 +1,296 @@
+"""The multi-step IF neuron with its whole time loop in one pass forward and one back."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from sinabs.activation import (
+    Gaussian,
+    Heaviside,
+    MaxSpike,
+    MembraneReset,
+    MembraneSubtract,
+    MultiGaussian,
+    MultiSpike,
+    PeriodicExponential,
+    SingleExponential,
+    SingleSpike,
+)
+from sinabs.layers import IAF, IAFSqueeze
+from torch.autograd.function import once_differentiable
+
+from speckflex.kernels.if_backward import EXPONENTIAL, GIVEN, TRIANGULAR, if_backward
+from speckflex.kernels.if_forward import if_forward
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import nn
+
+__all__ = ["FusedIAFSqueeze", "Triangular", "fused_neurons"]
+
+# Below this many values a second thread costs more than it saves (about 1 ms of work).
+VALUES_PER_THREAD = 2**20
+
+
+@dataclass
+class Triangular:
+    """Triangular surrogate gradient `max(0, 1 - |v - threshold|) / h` (MTT, 3.4).
+
+    Args:
+        h: sharpness; 1 in most of the paper's time-stepped experiments.
+    """
+
+    h: float = 1.0
+
+    def __call__(self, v_mem: torch.Tensor, spike_threshold: torch.Tensor) -> torch.Tensor:
+        """Return ds/dv at the potentials `v_mem`, any shape."""
+        return torch.relu(1 - torch.abs(v_mem - spike_threshold)) / self.h
+
+
+class FusedIAFSqueeze(IAFSqueeze):
+    """sinabs' `IAFSqueeze`, faster: the same spikes, states and gradients from one kernel.
+
+    Constructor, parameters, state and attributes are sinabs' own. What the kernel does not know
+    (synaptic currents, recorded states, a threshold per neuron or one that learns, spike, reset
+    or surrogate functions that are not sinabs' own, other devices than the CPU) runs on
+    sinabs' loop, with the same results. Differences: spikes of a float64 input are float64, where
+    sinabs makes them float32, and gradients can't be differentiated again.
+
+    sinabs' chip backend and its NIR export compare types exactly, so they do not take this class:
+    prefer plain `IAFSqueeze` layers in a network, with `fused_neurons` around what must be fast.
+    """
+
+    def forward(self, input_data: torch.Tensor) -> torch.Tensor:
+        """Return the spikes `(batch * time, ...)` of the currents `(batch * time, ...)`."""
+        return self.squeeze_forward(input_data, self._fire)
+
+    def _fire(self, current: torch.Tensor) -> torch.Tensor:
+        """Return the spikes of `(batch, time, ...)` currents and keep the state behind them."""
+        rule = _rule(self, current)
+        if rule is None:
+            return IAF.forward(self, current)
+        _prepare_state(self, current)
+        dtype = torch.result_type(self.v_mem, current)
+        spikes, potential = _IntegrateAndFire.apply(current.to(dtype), self.v_mem.to(dtype), rule)  # pyright: ignore[reportGeneralTypeIssues]
+        self.v_mem = potential
+        self.i_syn = None
+        self.recordings = {}
+        self.firing_rate = spikes.mean()
+        return spikes
+
+
+@contextmanager
+def fused_neurons(network: nn.Module) -> Iterator[None]:
+    """Run the network's `IAFSqueeze` layers on the fused kernel while the context lasts.
+
+    The layers are the same objects before, within and after it, with the same parameters and
+    states; backward passes may come later. Subclasses of `IAFSqueeze` are left alone.
+    """
+    layers = [layer for layer in network.modules() if type(layer) is IAFSqueeze]
+    try:
+        for layer in layers:
+            layer.__class__ = FusedIAFSqueeze
+        yield
+    finally:
+        for layer in layers:
+            layer.__class__ = IAFSqueeze
+
+
+class _Rule(NamedTuple):
+    """A neuron in numbers, as the kernels of `speckflex.kernels.if_forward` take them."""
+
+    threshold: float
+    most_spikes: float
+    to_value: bool
+    step: float
+    bounded: bool
+    low: float
+    surrogate: Callable[[torch.Tensor, float], torch.Tensor]
+
+
+class _IntegrateAndFire(torch.autograd.Function):
+    """Currents `(batch, time, ...)` and potentials `(batch, ...)` to spikes and potentials."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, current: torch.Tensor, potential: torch.Tensor, rule: _Rule
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        current = current.contiguous()
+        spikes = torch.empty_like(current)
+        potential = potential.clone(memory_format=torch.contiguous_format)
+        before = torch.empty_like(current if any(ctx.needs_input_grad) else current[:, :1])
+        numbers = _numbers(rule, _flat(current).dtype)
+        _run(if_forward, [current, potential, spikes, before], numbers)
+        ctx.save_for_backward(before)
+        ctx.rule = rule
+        return spikes, potential
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - torch types its wrapper so
+        ctx: Any, *grad_outputs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        (before,) = ctx.saved_tensors
+        kind, height, sharpness = _native_surrogate(ctx.rule, before.dtype)
+        if kind == GIVEN:
+            slopes = ctx.rule.surrogate(before, ctx.rule.threshold)
+            gradient = slopes.to(before.dtype).contiguous()
+        else:
+            gradient = torch.empty_like(before)
+        dtype = _flat(before).dtype
+        numbers = [*_numbers(ctx.rule, dtype), kind, dtype.type(height), dtype.type(sharpness)]
+        incoming = [part.contiguous() for part in grad_outputs]
+        _run(if_backward, [*incoming, before, gradient], numbers)
+        by_potential = gradient[:, 0].clone() if ctx.needs_input_grad[1] else None
+        return gradient, by_potential, None
+
+
+def _prepare_state(layer: IAF, current: torch.Tensor) -> None:
+    """Give the layer a state for this input, as `sinabs.layers.LIF.forward` does."""
+    batch, _, *neurons = current.shape
+    if not layer.is_state_initialised() or not layer.has_trailing_dimension(tuple(neurons)):  # pyright: ignore[reportArgumentType]
+        layer.init_state_with_shape((batch, *neurons))
+    elif layer.v_mem.shape[0] != batch:
+        layer.handle_state_batch_size_mismatch(batch)
+
+
+def _rule(layer: IAF, current: torch.Tensor) -> _Rule | None:
+    """Return the layer in numbers, or None where the kernels do not know its kind."""
+    threshold, low = _number(layer.spike_threshold), _number(layer.min_v_mem, absent=-np.inf)
+    most_spikes, step = _most_spikes(layer.spike_fn), _reset_step(layer.reset_fn, threshold)
+    known = (
+        current.device.type == "cpu"
+        and current.dtype in (torch.float32, torch.float64)
+        and current.numel() > 0
+        and layer.tau_syn is None
+        and not layer.record_states
+        and type(layer.surrogate_grad_fn) in SURROGATES
+    )
+    if not known or threshold is None or low is None or most_spikes is None or step is None:
+        return None
+    if threshold <= 0:
+        return None
+    return _Rule(
+        threshold=threshold,
+        most_spikes=most_spikes,
+        to_value=isinstance(layer.reset_fn, MembraneReset),
+        step=step,
+        bounded=layer.min_v_mem is not None,
+        low=low,
+        surrogate=layer.surrogate_grad_fn,
+    )
+
+
+def _number(value: torch.Tensor | None, *, absent: float | None = None) -> float | None:
+    """Return a parameter that is one fixed number, else None."""
+    if value is None:
+        return absent
+    widens = value.ndim > 0 and value.dtype == torch.float64
+    if value.numel() != 1 or value.requires_grad or widens:
+        return None
+    return float(value)
+
+
+def _most_spikes(spike_fn: Any) -> float | None:
+    """Return how often a neuron may fire in a step, None for functions that are not sinabs'."""
+    if spike_fn is MultiSpike:
+        return float("inf")
+    if spike_fn is SingleSpike:
+        return 1.0
+    if type(spike_fn) is MaxSpike:
+        limit = spike_fn.max_num_spikes_per_bin
+        return float("inf") if limit is None else float(limit)
+    return None
+
+
+def _reset_step(reset_fn: Any, threshold: float | None) -> float | None:
+    """Return what a spike subtracts, or the value to reset to; None where it is not sinabs'."""
+    if type(reset_fn) is MembraneSubtract:
+        return threshold if reset_fn.subtract_value is None else float(reset_fn.subtract_value)
+    return float(reset_fn.reset_value) if type(reset_fn) is MembraneReset else None
+
+
+def _exponential(surrogate: SingleExponential, threshold: float) -> tuple[int, float, float]:
+    width = threshold * surrogate.grad_width
+    if width <= 0:
+        return _given(surrogate, threshold)
+    return EXPONENTIAL, surrogate.grad_scale / width, 1 / width
+
+
+def _triangular(surrogate: Triangular, threshold: float) -> tuple[int, float, float]:
+    return TRIANGULAR, 1 / surrogate.h, 1.0
+
+
+def _given(surrogate: Any, threshold: float) -> tuple[int, float, float]:
+    return GIVEN, 0.0, 0.0
+
+
+# Kind, height and sharpness for the kernel; what is GIVEN is computed by the function itself.
+SURROGATES: dict[type, Callable[[Any, float], tuple[int, float, float]]] = {
+    SingleExponential: _exponential,
+    Triangular: _triangular,
+    Heaviside: _given,
+    Gaussian: _given,
+    MultiGaussian: _given,
+    PeriodicExponential: _given,
+}
+
+
+def _native_surrogate(rule: _Rule, dtype: torch.dtype) -> tuple[int, float, float]:
+    # The kernel's exponential is good to single precision.
+    if dtype == torch.float64:
+        return GIVEN, 0.0, 0.0
+    return SURROGATES[type(rule.surrogate)](rule.surrogate, rule.threshold)
+
+
+def _numbers(rule: _Rule, dtype: np.dtype) -> list[Any]:
+    """Return what both kernels take behind their arrays, floats in the arrays' own dtype."""
+    as_float = dtype.type
+    return [
+        as_float(rule.threshold),
+        as_float(rule.most_spikes),
+        rule.to_value,
+        as_float(rule.step),
+        rule.bounded,
+        as_float(rule.low),
+    ]
+
+
+def _flat(tensor: torch.Tensor) -> np.ndarray:
+    """Return the memory of a contiguous tensor as an array."""
+    return tensor.detach().numpy()
+
+
+def _run(
+    kernel: Callable[..., None], tensors: Sequence[torch.Tensor], numbers: Sequence[Any]
+) -> None:
+    """Call a kernel on `(batch, time, neuron)` and `(batch, neuron)` views, in threads if large.
+
+    The samples of a batch are independent, so the number of threads changes no result. Threads
+    live for one call: a pool that stays would hang in a forked process.
+    """
+    neurons = tensors[0].shape[2:].numel()
+    arrays = [
+        tensor.view(*tensor.shape[: tensor.ndim - len(tensors[0].shape[2:])], neurons)
+        for tensor in tensors
+    ]
+    n_threads = min(torch.get_num_threads(), tensors[0].numel() // VALUES_PER_THREAD)
+    views = [_flat(array) for array in arrays]
+    if n_threads < 2:
+        kernel(*views, *numbers)
+        return
+    edges = np.linspace(0, len(views[0]), n_threads + 1).astype(int)
+    with ThreadPoolExecutor(n_threads) as pool:
+        parts = [
+            pool.submit(kernel, *(view[first:last] for view in views), *numbers)
+            for first, last in pairwise(edges)
+        ]
+    for part in parts:
+        part.result()
