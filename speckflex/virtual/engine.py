@@ -11,8 +11,8 @@ import numpy as np
 from speckflex.boards.twin import Twin
 from speckflex.events import make_events
 from speckflex.speck import DVS_LAYER, NEURON_MAX, neuron_at
-from speckflex.twin.input_stage import enter
 from speckflex.virtual.decode import decode_configuration, decode_input, network_order
+from speckflex.virtual.dvs_layer import preprocess
 from speckflex.virtual.readout import ReadoutLayer
 
 if TYPE_CHECKING:
@@ -104,6 +104,16 @@ class Engine:
         parts = [self._dvs_spikes(stage, events)] if layer == DVS_LAYER else []
         return _join(parts + self._core_spikes(layer, events))
 
+    def tick(self) -> tuple[int | None, list[int]]:
+        """Serve one tick of the slow clock; return what the readout layer shows then."""
+        self.leak()
+        return self.readout.tick()
+
+    @property
+    def shows_raw_events(self) -> bool:
+        """Whether sensor events are monitored as they come in."""
+        return self.configuration.dvs_layer.raw_monitor_enable and not self.readout.hides_monitors
+
     def leak(self) -> None:
         """Add the biases of every leaking core once, down to the low threshold.
 
@@ -169,9 +179,8 @@ class Engine:
         """
         dvs = self.configuration.dvs_layer
         shown = dvs.monitor_enable and not self.readout.hides_monitors
-        sent = enter(stage, events if shown else events[:0], with_path=False)
-        cause = events["t"][sent.cause]
-        return _spikes(DVS_LAYER, cause, sent.channels, sent.rows, sent.columns)
+        sent = preprocess(stage, events if shown else events[:0])
+        return _spikes(DVS_LAYER, sent["t"], sent["p"], sent["y"], sent["x"])
 
     def _program(self, entry: int) -> Program:
         program = decode_configuration(self.configuration, self._chip, entry=entry)
@@ -191,13 +200,22 @@ class Engine:
         if layer == self._entry:
             return
         if layer not in self._twins:
-            self._twins[layer] = Twin(threads=1, settings=self._settings)
-            self._twins[layer].load(self._program(layer))
+            self._twins[layer] = _warm_twin(self._program(layer), self._settings)
         if self._entry is not None:
             for position in range(len(self._order)):
                 values = self._twins[self._entry].read_neurons(position)
                 self._twins[layer].write_neurons(values, position)
         self._entry = layer
+
+
+def _warm_twin(program: Program, settings: TwinSettings | None) -> Twin:
+    """Return a twin whose kernels are compiled: later, a pause would look like silence."""
+    twin = Twin(threads=1, settings=settings)
+    twin.load(program)
+    zero = np.zeros(1, np.int64)
+    twin.play(make_events(zero, zero, zero, zero), monitor=[0])
+    twin.reset()
+    return twin
 
 
 def _spikes(

@@ -1,0 +1,296 @@
+"""specksim: samna's simulator of layers in floating point, breadth-first, layer by layer.
+
+Whether specksim's neuron may fire more than once on one event isn't known; here it fires once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.virtual.fields import Integer, Number
+from speckflex.virtual.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "Block",
+    "Convolution2d",
+    "IntegrateAndFire",
+    "Spike",
+    "SumPooling",
+    "WeightedEvent",
+]
+
+UNSIGNED_MAX = 2**32 - 1
+# Events that are convolved at once: bounds the memory their weighted events take.
+EVENTS_PER_BLOCK = 1024
+
+Pair = tuple[int, int]  # y, x
+
+
+class Spike(Record):
+    """A spike; y stands before x."""
+
+    __slots__ = ()
+    _namespace = "specksim::events"
+    feature = Integer(0, 0, UNSIGNED_MAX)
+    y = Integer(0, 0, UNSIGNED_MAX)
+    x = Integer(0, 0, UNSIGNED_MAX)
+    timestamp = Integer(0, 0, 2**63 - 1)  # µs
+
+
+class WeightedEvent(Spike):
+    """What a convolution hands to its neurons."""
+
+    __slots__ = ()
+    weight = Number()
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Events as columns of equal length; `weight` is 1 for spikes."""
+
+    feature: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    timestamp: np.ndarray
+    weight: np.ndarray
+
+    @staticmethod
+    def pack(events: Sequence[Any]) -> Block:
+        """Return events of either kind as columns."""
+        names = ("feature", "y", "x", "timestamp")
+        columns = [np.array([getattr(e, name) for e in events], np.int64) for name in names]
+        weights = np.array([getattr(e, "weight", 1.0) for e in events], np.float32)
+        return Block(*columns, weights)  # pyright: ignore[reportCallIssue] - four columns
+
+    def take(self, chosen: np.ndarray) -> Block:
+        """Return the chosen events."""
+        columns = (self.feature, self.y, self.x, self.timestamp, self.weight)
+        return Block(*(column[chosen] for column in columns))
+
+    def unpack(self, kind: type[Record]) -> list[Any]:
+        """Return the columns as events."""
+        names = tuple(kind._fields)
+        columns = [getattr(self, name).tolist() for name in names]
+        return [
+            kind.trusted(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
+        ]
+
+
+class Convolution2d:
+    """A convolution: every spike becomes one weighted event per tap that reaches a neuron.
+
+    Args:
+        in_channels: features of the input.
+        out_channels: features of the output.
+        kernel_size: (y, x).
+        in_shape: (y, x).
+        stride: (y, x).
+        padding: (y, x).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        in_shape: Pair,
+        stride: Pair = (1, 1),
+        padding: Pair = (0, 0),
+    ) -> None:
+        self._channels = (int(in_channels), int(out_channels))
+        self._kernel, self._in_shape = _pair(kernel_size), _pair(in_shape)
+        self._stride, self._padding = _pair(stride), _pair(padding)
+        self._weights = np.zeros((*self._channels[::-1], *self._kernel), np.float32)
+
+    def set_weights(self, weights: Any) -> None:
+        """Set the weights, (out, in, ky, kx).
+
+        Raises:
+            ValueError: they have another shape.
+        """
+        array = np.array(weights, np.float32)
+        if array.shape != self._weights.shape:
+            raise ValueError(
+                f"weights of shape {array.shape}, the layer has {self._weights.shape}"
+                " (out, in, y, x): give as many"
+            )
+        self._weights = array
+
+    def get_weights(self) -> list[Any]:
+        """Return the weights, (out, in, ky, kx)."""
+        return self._weights.tolist()
+
+    def get_in_channels(self) -> int:
+        """Return the features of the input."""
+        return self._channels[0]
+
+    def get_out_channels(self) -> int:
+        """Return the features of the output."""
+        return self._channels[1]
+
+    def get_kernel_size(self) -> Pair:
+        """Return (y, x)."""
+        return self._kernel
+
+    def get_in_shape(self) -> Pair:
+        """Return (y, x)."""
+        return self._in_shape
+
+    def get_stride(self) -> Pair:
+        """Return (y, x)."""
+        return self._stride
+
+    def get_padding(self) -> Pair:
+        """Return (y, x)."""
+        return self._padding
+
+    def get_output_shape(self) -> Pair:
+        """Return (y, x)."""
+        y, x = (
+            (size + 2 * padding - kernel) // stride + 1
+            for size, padding, kernel, stride in zip(
+                self._in_shape, self._padding, self._kernel, self._stride, strict=True
+            )
+        )
+        return (y, x)
+
+    def forward(self, spikes: list[Any]) -> list[Any]:
+        """Return the weighted events of a list of spikes."""
+        return self.convolve(Block.pack(spikes)).unpack(WeightedEvent)
+
+    def convolve(self, spikes: Block) -> Block:
+        """Return the weighted events of a block of spikes."""
+        parts = [
+            self._convolve_part(spikes.take(np.arange(start, stop)))
+            for start in range(0, len(spikes.x), EVENTS_PER_BLOCK)
+            for stop in [min(start + EVENTS_PER_BLOCK, len(spikes.x))]
+        ]
+        return _concatenate([*parts, Block.pack([])])
+
+    def _convolve_part(self, spikes: Block) -> Block:
+        """Spread each spike over the kernel: axes are (spike, ky, kx, out)."""
+        (rows, row_taken), (columns, column_taken) = (
+            self._reached(values, axis) for axis, values in enumerate((spikes.y, spikes.x))
+        )
+        reached = (row_taken[:, :, None] & column_taken[:, None, :])[..., None]
+        weights = self._weights.transpose(1, 2, 3, 0)[spikes.feature]
+        grids = (
+            np.arange(self._channels[1]),
+            rows[:, :, None, None],
+            columns[:, None, :, None],
+            spikes.timestamp[:, None, None, None],
+            weights,
+        )
+        chosen = np.broadcast_to(reached, weights.shape)
+        return Block(*(np.broadcast_to(grid, weights.shape)[chosen] for grid in grids))
+
+    def _reached(self, values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return, per spike and tap, the neuron's coordinate and whether there is one."""
+        taps = np.arange(self._kernel[axis])
+        offset = values[:, None] + self._padding[axis] - taps
+        coordinate = offset // self._stride[axis]
+        exact = coordinate * self._stride[axis] == offset
+        inside = (coordinate >= 0) & (coordinate < self.get_output_shape()[axis])
+        return coordinate, exact & inside
+
+
+class IntegrateAndFire:
+    """Neurons that fire at a threshold, which is then subtracted.
+
+    Args:
+        n_channels: features.
+        in_shape: (y, x).
+        threshold: a neuron fires at V >= threshold, once per weighted event.
+        min_v: V can't fall below.
+    """
+
+    def __init__(self, n_channels: int, in_shape: Pair, threshold: float, min_v: float) -> None:
+        self._threshold, self._lowest = float(threshold), float(min_v)
+        self._state = np.zeros((int(n_channels), *_pair(in_shape)), np.float32)
+
+    def get_v_mem(self) -> list[Any]:
+        """Return the potentials, (channel, y, x)."""
+        return self._state.tolist()
+
+    def reset_states(self) -> None:
+        """Set every potential to 0."""
+        self._state[:] = 0
+
+    def get_spike_threshold(self) -> float:
+        """Return the threshold."""
+        return self._threshold
+
+    def get_min_v_mem(self) -> float:
+        """Return the lower bound."""
+        return self._lowest
+
+    def forward(self, events: list[Any]) -> list[Any]:
+        """Return the spikes that weighted events cause."""
+        return self.integrate(Block.pack(events)).unpack(Spike)
+
+    def integrate(self, events: Block) -> Block:
+        """Return the spikes that a block of weighted events causes."""
+        from speckflex.kernels.weighted_integrate import weighted_integrate
+
+        neurons = np.ravel_multi_index((events.feature, events.y, events.x), self._state.shape)
+        fires = np.zeros(len(neurons), np.bool_)
+        weighted_integrate(
+            neurons,
+            events.weight,
+            self._state.reshape(-1),
+            np.float32(self._threshold),
+            np.float32(self._lowest),
+            fires,
+        )
+        return events.take(fires)
+
+
+class SumPooling:
+    """Pooling: addresses are divided, every spike goes on.
+
+    Args:
+        kernel_size: (y, x).
+        in_shape: (y, x).
+    """
+
+    def __init__(self, kernel_size: Pair, in_shape: Pair) -> None:
+        self._kernel, self._in_shape = _pair(kernel_size), _pair(in_shape)
+
+    def get_shape(self) -> Pair:
+        """Return the (y, x) size of the input."""
+        return self._in_shape
+
+    def get_kernel_size(self) -> Pair:
+        """Return (y, x)."""
+        return self._kernel
+
+    def get_output_shape(self) -> Pair:
+        """Return (y, x)."""
+        return (self._in_shape[0] // self._kernel[0], self._in_shape[1] // self._kernel[1])
+
+    def forward(self, spikes: list[Any]) -> list[Any]:
+        """Return the spikes at their pooled addresses."""
+        return self.pool(Block.pack(spikes)).unpack(Spike)
+
+    def pool(self, spikes: Block) -> Block:
+        """Return a block of spikes at their pooled addresses; beyond the last window none."""
+        y, x = spikes.y // self._kernel[0], spikes.x // self._kernel[1]
+        height, width = self.get_output_shape()
+        pooled = Block(spikes.feature, y, x, spikes.timestamp, spikes.weight)
+        return pooled.take((y < height) & (x < width))
+
+
+def _pair(values: Any) -> Pair:
+    y, x = values
+    return (int(y), int(x))
+
+
+def _concatenate(blocks: list[Block]) -> Block:
+    names = ("feature", "y", "x", "timestamp", "weight")
+    return Block(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
