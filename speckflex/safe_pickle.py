@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import inspect
 import io
 import pickletools
@@ -46,6 +45,7 @@ TENSOR_GLOBALS = re.compile(
 # The backend's own layers need samna or its stand-in to be imported, so they are loaded on demand.
 BACKEND_MODULES = ("dvs_layer", "crop2d", "flipdims")
 BACKEND = "sinabs.backend.dynapcnn"
+OWN_LAYERS = "speckflex.neurons"
 
 
 class _NumberType:
@@ -255,7 +255,7 @@ def _layer_classes(names: set[str]) -> Iterator[type]:
     yield from _modules_in("sinabs.layers", lambda cls: cls.__module__.startswith("sinabs."))
     yield from _classes_in("sinabs.activation")
     yield from _modules_in("sinabs.network", lambda cls: cls.__name__ == "Network")
-    if any(name.startswith("speckflex.") for name in names):
+    if any(name.startswith(OWN_LAYERS) for name in names):
         yield from _own_layers()
     if any(name.startswith(BACKEND) for name in names):
         from speckflex.boards.samna_access import load_samna
@@ -266,10 +266,10 @@ def _layer_classes(names: set[str]) -> Iterator[type]:
 
 
 def _own_layers() -> Iterator[type]:
-    if importlib.util.find_spec("speckflex.neurons"):
-        yield from _modules_in(
-            "speckflex.neurons", lambda cls: cls.__module__.startswith("speckflex.")
-        )
+    """Yield the neurons and surrogate gradients that speckflex itself defines."""
+    for cls in _classes_in(OWN_LAYERS):
+        if cls.__module__ == OWN_LAYERS and not cls.__name__.startswith("_"):
+            yield cls
 
 
 def _modules_in(name: str, accept: Callable[[type], bool]) -> Iterator[type]:

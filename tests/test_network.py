@@ -16,6 +16,7 @@ from speckflex.boards.samna_access import load_samna
 from speckflex.errors import FileFormatError, NetworkError
 from speckflex.network import copy_network, load_network, save_network, spiking_network
 from speckflex.networks import NETWORKS
+from speckflex.neurons import FusedIAFSqueeze, Triangular
 
 
 def _same(one: nn.Module, other: nn.Module, shape: tuple[int, ...]) -> None:
@@ -52,6 +53,17 @@ def test_every_neuron_comes_back_as_it_was_saved(options, training, tmp_path):
     network(torch.rand(5, 2, 8, 8))
     save_network(network, tmp_path / "model.pt")
     _same(network, load_network(tmp_path / "model.pt"), (5, 2, 8, 8))
+
+
+@pytest.mark.parametrize("surrogate", [activation.SingleExponential(), Triangular(0.5)])
+def test_fused_neurons_come_back_as_they_were_saved(surrogate, tmp_path):
+    neuron = FusedIAFSqueeze(batch_size=1, min_v_mem=-1.0, surrogate_grad_fn=surrogate)
+    network = nn.Sequential(nn.Conv2d(2, 4, 3), neuron)
+    network(torch.rand(5, 2, 8, 8))
+    save_network(network, tmp_path / "model.pt")
+    loaded = load_network(tmp_path / "model.pt")
+    _same(network, loaded, (5, 2, 8, 8))
+    assert loaded[1].surrogate_grad_fn == surrogate
 
 
 def test_neurons_with_a_time_axis_come_back_as_they_were_saved(tmp_path):
