@@ -114,7 +114,8 @@ def _is_program(path: Path) -> bool:
 def _known_shape(path: Path, input_shape: Shape | None) -> Shape:
     if input_shape is None:
         raise NetworkError(
-            f"{path}: a network does not tell its input shape: give it as channels, height, width"
+            f"{path}: a network does not tell its input shape: give --input-shape (channels,"
+            " height, width)"
         )
     return input_shape
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
-
-import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,8 +26,7 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
         table.add_column(column, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*[format_number(value) for value in row])
-    stream = click.get_text_stream("stdout")
-    console = Console(file=stream, width=None if stream.isatty() else PIPED_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table)
 
 

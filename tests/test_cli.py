@@ -1,0 +1,233 @@
+"""The command line: exit codes, one-line errors, and figures that machines can read."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from networks_of_tests import small_network
+
+from speckflex.cli import COMMANDS, main
+from speckflex.network import load_network, save_network
+from speckflex.program import Program
+
+SHAPE = "2,34,34"
+DATA = ("--data", "synthetic-digits", "--samples", "4")
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    path = tmp_path / "my model.pt"
+    save_network(small_network(norm=True), path)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def assert_fails_in_one_line(result, code, *parts):
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit)
+    lines = result.stderr.strip().splitlines()
+    assert lines[-1].startswith("Error: ")
+    assert len([line for line in lines if line.startswith("Error")]) == 1
+    for part in parts:
+        assert part in lines[-1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_deploy_names_the_board_in_its_first_and_last_line(model_file):
+    result = run("deploy", model_file, *DATA)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.strip().splitlines()
+    assert lines[0] == lines[-1]
+    assert lines[0].startswith("board: twin; no speck2e is attached")
+    assert "synthetic" in result.stdout
+
+
+def test_deploy_prints_one_json_object_and_nothing_else(model_file, tmp_path):
+    result = run("deploy", model_file, "--board", "twin", *DATA, "--json", "--out", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["schema"] == 1
+    assert report["synthetic"] is True
+    assert report["samples"] == 4
+    assert set(report["accuracy"]) >= {"torch", "twin", "chip"}
+    wanted = {
+        "name",
+        "core",
+        "spikes",
+        "spike_difference",
+        "cosine",
+        "synops_per_second_peak",
+        "kernel_memory",
+        "neuron_memory",
+    }
+    assert wanted <= set(report["layers"][0])
+    assert report["lost_events"] == 0
+    assert Program.load(tmp_path / "o" / "program.speck").sha256 == report["program"]["sha256"]
+
+
+def test_deploy_runs_a_program_again_to_the_same_spikes(model_file, tmp_path):
+    first = run("deploy", model_file, *DATA, "--json", "--out", tmp_path / "a")
+    second = run("deploy", tmp_path / "a" / "program.speck", *DATA, "--json")
+    spikes = [[la["spikes"] for la in json.loads(r.stdout)["layers"]] for r in (first, second)]
+    assert spikes[0] == spikes[1]
+
+
+def test_a_required_chip_that_is_missing_exits_3(model_file):
+    result = run("deploy", model_file, *DATA, "--require-chip")
+    assert_fails_in_one_line(result, 3, "speck2e")
+
+
+def test_an_unknown_board_exits_3(model_file):
+    assert_fails_in_one_line(run("deploy", model_file, *DATA, "--board", "loihi"), 3, "loihi")
+
+
+def test_a_missed_bar_exits_4_and_still_writes_the_report(model_file, tmp_path):
+    out = tmp_path / "out"
+    result = run("deploy", model_file, *DATA, "--min-accuracy", "1.0", "--out", out)
+    assert result.exit_code == 4, result.output
+    assert "missed: accuracy" in result.stderr
+    assert (out / "report.json").is_file()
+
+
+def test_a_reached_bar_exits_0(model_file):
+    result = run("deploy", model_file, *DATA, "--min-accuracy", "0", "--max-spike-difference", "9")
+    assert result.exit_code == 0, result.output
+
+
+def test_missing_arguments_and_unknown_options_exit_2(tmp_path):
+    assert run("deploy").exit_code == 2
+    assert run("deploy", tmp_path / "absent.pt").exit_code == 2
+    assert run("nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize("shape", ["2,34", "2,0,34", "a,b,c", "2x34x34x1"])
+def test_a_shape_that_is_none_exits_2(model_file, shape):
+    assert run("check", model_file, "--input-shape", shape).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [(b"", "empty"), (b"not a model", "model"), (b"PK\x03\x04 cut off", "model")],
+)
+def test_a_damaged_model_fails_in_one_line(tmp_path, content, part):
+    path = tmp_path / "model.pt"
+    path.write_bytes(content)
+    assert_fails_in_one_line(run("check", path, "--input-shape", SHAPE), 1, part)
+
+
+def test_fold_writes_a_network_without_bias_and_says_what_it_dropped(model_file, tmp_path):
+    out = tmp_path / "folded.pt"
+    result = run("fold", model_file, "--out", out, "--input-shape", SHAPE, "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["proof_error"] < 1e-6
+    assert facts["layers"][0]["layer"] == "conv1"
+    assert not [name for name, _ in load_network(out).named_parameters() if "bias" in name]
+
+
+def test_convert_writes_a_program(model_file, tmp_path):
+    out = tmp_path / "model.speck"
+    result = run("convert", model_file, "--out", out, "--input-shape", SHAPE, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["sha256"] == Program.load(out).sha256
+
+
+def test_convert_without_a_shape_says_how_to_give_it(model_file, tmp_path):
+    result = run("convert", model_file, "--out", tmp_path / "m.speck")
+    assert_fails_in_one_line(result, 1, "--input-shape")
+
+
+def test_check_shows_need_and_have_of_every_layer(model_file):
+    result = run("check", model_file, "--input-shape", SHAPE)
+    assert result.exit_code == 0, result.output
+    assert "fits speck2e" in result.stdout
+    table = json.loads(run("check", model_file, "--input-shape", SHAPE, "--json").stdout)
+    first = table["layers"][0]
+    assert first["kernel_words"] == 2 * 2 ** (4 + 2)
+    assert first["neuron_words"] == 4 * 2 ** (5 + 5)
+    assert all(
+        need <= have
+        for need, have in zip(
+            (first["kernel_words"], first["neuron_words"], first["bias_words"]),
+            first["holds"],
+            strict=True,
+        )
+    )
+
+
+def test_check_of_a_network_that_is_too_large_exits_1_and_names_the_layer(tmp_path):
+    from torch import nn
+
+    network = small_network()
+    network.conv1 = nn.Conv2d(2, 4, 3, stride=3, padding=1, bias=False)
+    network.linear = nn.Linear(4 * 3 * 3, 10, bias=False)
+    path = tmp_path / "stride.pt"
+    save_network(network, path)
+    result = run("check", path, "--input-shape", "2,36,36")
+    assert result.exit_code == 1
+    assert "conv1" in result.stdout
+    assert "stride" in result.stdout
+
+
+def test_compare_equals_the_report_of_the_deployment(model_file, tmp_path):
+    out = tmp_path / "out"
+    report = json.loads(run("deploy", model_file, *DATA, "--json", "--out", out).stdout)
+    recordings = (out / "recording-torch.h5", out / "recording-twin.h5")
+    result = run("compare", *recordings, "--program", out / "program.speck", "--json")
+    assert result.exit_code == 0, result.output
+    compared = json.loads(result.stdout)
+    for here, there in zip(report["layers"], compared["layers"], strict=True):
+        assert here["spike_difference"] == there["spike_difference"]
+
+
+def test_compare_of_a_recording_with_itself_finds_no_difference(model_file, tmp_path):
+    out = tmp_path / "out"
+    run("deploy", model_file, *DATA, "--out", out)
+    twin = out / "recording-twin.h5"
+    again = tmp_path / "again.h5"
+    again.write_bytes(twin.read_bytes())
+    result = run("compare", twin, again, "--json", "--max-spike-difference", "0")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["spike_difference"] == 0
+
+
+@pytest.mark.parametrize("form", ["text", "md", "csv", "html"])
+def test_compare_writes_every_format(model_file, tmp_path, form):
+    out = tmp_path / "out"
+    run("deploy", model_file, *DATA, "--out", out)
+    target = tmp_path / f"difference.{form}"
+    recordings = (out / "recording-torch.h5", out / "recording-twin.h5")
+    result = run("compare", *recordings, "--format", form, "--out", target)
+    assert result.exit_code == 0, result.output
+    assert target.stat().st_size > 100
+
+
+def test_compare_of_one_recording_is_misuse(model_file, tmp_path):
+    assert run("compare", model_file).exit_code == 2
+
+
+def test_a_recording_that_is_none_fails_in_one_line(model_file):
+    assert_fails_in_one_line(run("compare", model_file, model_file), 1, "my model.pt")
+
+
+def test_deploy_of_unlabelled_events_gives_spikes_and_no_accuracy(model_file, tmp_path, rng):
+    from speckflex.events import make_events
+
+    times = np.sort(rng.integers(0, 9000, 500))
+    columns = [rng.integers(0, side, 500) for side in (34, 34, 2)]
+    np.save(tmp_path / "one.npy", make_events(times, *columns))
+    result = run("deploy", model_file, "--data", tmp_path / "one.npy", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["accuracy"]["twin"] is None
+    assert report["layers"][0]["spikes"] > 0

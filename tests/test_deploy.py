@@ -1,0 +1,140 @@
+"""Deployment through the library: what runs, what is compared and what is written."""
+
+import json
+
+import numpy as np
+import pytest
+from networks_of_tests import small_network
+
+from speckflex.boards import open_board
+from speckflex.data import open_dataset
+from speckflex.deploy import ChosenBoard, DeploySettings, choose_board, deploy
+from speckflex.errors import BoardNotFoundError, EventsError
+from speckflex.events import make_events
+from speckflex.model import read_model
+from speckflex.network import save_network
+from speckflex.program import Program
+from speckflex.recording import Recording
+
+SHAPE = (2, 34, 34)
+
+
+@pytest.fixture
+def recordings(tmp_path, rng):
+    """A file of seven short recordings."""
+    samples = []
+    for _ in range(7):
+        n = int(rng.integers(300, 600))
+        times = np.sort(rng.integers(0, 30_000, n))
+        columns = [rng.integers(0, side, n) for side in (34, 34, 2)]
+        samples.append(make_events(times, *columns))
+    path = tmp_path / "events.npz"
+    np.savez(path, **{f"sample{i}": sample for i, sample in enumerate(samples)})
+    return path
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    path = tmp_path / "model.pt"
+    save_network(small_network(norm=True), path)
+    return path
+
+
+def run(model_file, recordings, **settings):
+    model = read_model(model_file, input_shape=SHAPE)
+    dataset = open_dataset(recordings)
+    with open_board("twin") as board:
+        chosen = ChosenBoard(board, "twin")
+        return deploy(model, dataset, chosen, settings=DeploySettings(**settings))
+
+
+def test_a_network_with_batch_norm_is_folded_and_shown_beside_its_trained_self(
+    model_file, recordings
+):
+    deployment = run(model_file, recordings)
+    assert set(deployment.recordings) == {"torch", "trained", "twin"}
+    assert deployment.report["folding"]["layers"][0]["norm"] == "norm1"
+    trained = deployment.recordings["trained"].counts(0)
+    assert not np.array_equal(trained, deployment.recordings["torch"].counts(0))
+
+
+def test_batches_do_not_change_what_is_recorded(model_file, recordings):
+    one = run(model_file, recordings, batch=1).recordings
+    all_at_once = run(model_file, recordings, batch=32).recordings
+    for name, recording in one.items():
+        np.testing.assert_array_equal(recording.counts(-1), all_at_once[name].counts(-1))
+
+
+def test_long_runs_keep_the_spikes_of_the_first_samples_alone(model_file, recordings):
+    twin = run(model_file, recordings, batch=2, events_of=3).recordings["twin"]
+    assert len(twin.layer(0).events) == 4
+    assert twin.n_samples == 7
+
+
+def test_a_program_alone_is_played_without_torch(model_file, recordings, tmp_path):
+    program = tmp_path / "model.speck"
+    read_model(model_file, input_shape=SHAPE).program.save(program)
+    deployment = run(program, recordings)
+    assert set(deployment.recordings) == {"twin"}
+    assert deployment.report["accuracy"]["torch"] is None
+
+
+def test_an_interrupt_keeps_what_was_played_until_then(model_file, recordings):
+    def stop_after_two(samples):
+        nonlocal played
+        played += samples
+        if played >= 4:
+            raise KeyboardInterrupt
+
+    played = 0
+    with open_board("twin") as board:
+        deployment = deploy(
+            read_model(model_file, input_shape=SHAPE),
+            open_dataset(recordings),
+            ChosenBoard(board, "twin"),
+            settings=DeploySettings(batch=2),
+            progress=stop_after_two,
+        )
+    assert deployment.interrupted
+    assert deployment.report["interrupted"]
+    assert deployment.report["samples"] == 4
+
+
+def test_the_folder_holds_what_ran_what_came_out_and_the_report(model_file, recordings, tmp_path):
+    deployment = run(model_file, recordings)
+    written = deployment.save(tmp_path / "out" / "with space")
+    assert all(path.is_file() for path in written)
+    folder = tmp_path / "out" / "with space"
+    program = Program.load(folder / "program.speck")
+    report = json.loads((folder / "report.json").read_text())
+    assert report["program"]["sha256"] == program.sha256
+    twin = Recording.load(folder / "recording-twin.h5")
+    np.testing.assert_array_equal(twin.counts(-1), deployment.recordings["twin"].counts(-1))
+
+
+def test_a_missing_chip_is_replaced_by_its_twin_and_said(monkeypatch):
+    chosen = choose_board("speck2e")
+    with chosen.board:
+        assert chosen.board.kind == "twin"
+        assert "no speck2e is attached" in chosen.note
+
+
+def test_a_required_chip_that_is_missing_is_an_error():
+    with pytest.raises(BoardNotFoundError, match="speck2f"):
+        choose_board("speck2f", require_chip=True)
+
+
+def test_a_twin_does_not_count_as_the_required_chip():
+    with pytest.raises(BoardNotFoundError, match="'twin' is no chip"):
+        choose_board("twin", require_chip=True)
+
+
+def test_recordings_of_another_shape_are_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    save_network(small_network(), path)
+    events = make_events(*(np.zeros(3, int) for _ in range(4)))
+    np.save(tmp_path / "other.npy", events)
+    dataset = open_dataset(tmp_path / "other.npy")
+    model = read_model(path, input_shape=SHAPE)
+    with open_board("twin") as board, pytest.raises(EventsError, match="shape"):
+        deploy(model, dataset, ChosenBoard(board, "twin"))
