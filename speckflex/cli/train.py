@@ -29,6 +29,13 @@ __all__ = ["command"]
     help="Any number of spikes a step, or one at most.",
 )
 @click.option(
+    "--lower-bound",
+    type=float,
+    default=-1.0,
+    show_default=True,
+    help="Lowest potential, in thresholds; far lower, time steps and events differ less.",
+)
+@click.option(
     "--voting",
     type=click.Choice(["spikes", "potential"]),
     help="Count the last layer's spikes, or read its potential. [default: the paper's]",
@@ -46,13 +53,12 @@ def command(**options: Any) -> None:
 
 
 def _build(dataset: EventDataset, options: dict[str, Any]) -> nn.Module:
-    from speckflex.networks import NEURONS
-    from speckflex.training.pipeline import new_network
+    from speckflex.training.pipeline import bounded_neuron, new_network
 
     return new_network(
         options["network"],
         seed=options["seed"],
-        neuron=NEURONS[options["neuron"]],
+        neuron=bounded_neuron(options["neuron"], options["lower_bound"]),
         width=options["width"],
         voting=options["voting"],
         batch_norm=options["batch_norm"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -85,13 +86,14 @@ def _load(run: TrainingRun, state: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
     except OSError as error:
         raise TrainingError(
             f"{path}: can't be read ({error.strerror or error}): check the path"
         ) from error
-    # torch reports damage by whatever its reader stumbles over.
-    except Exception as error:
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch reports damage by whatever its reader stumbles over
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise TrainingError(
             f"{path}: no checkpoint of a training, or cut short ({reason[:80]}):"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from speckflex.neurons import fused_neurons
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -54,7 +56,7 @@ def evaluate(
         device: where the network is.
     """
     loss = correct = 0.0
-    with _evaluation_mode(network):
+    with _evaluation_mode(network), fused_neurons(network):
         for start in range(0, len(recordings), EVALUATION_BATCH):
             frames = recordings.frames[start : start + EVALUATION_BATCH].to(device).float()
             labels = recordings.labels[start : start + EVALUATION_BATCH].to(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from speckflex.errors import TrainingError
+from speckflex.neurons import fused_neurons
 from speckflex.stages import reset_states
 from speckflex.training.batches import Batch, draw_order, iterate_batches
 from speckflex.training.calibration import batch_norms, recalibrate_batch_norm
@@ -99,9 +100,10 @@ def fit(
     """
     files = files or TrainingFiles()
     fabric = fabric or open_fabric()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), ExitStack() as stack:
         torch.manual_seed(settings.seed + fabric.global_rank)
         run = start_run(network, data, settings, fabric)
+        stack.enter_context(fused_neurons(run.network))
         if files.resume is not None:
             restore_run(run, files.resume)
         interrupted = False
@@ -130,7 +132,7 @@ def _finish(run: TrainingRun, *, interrupted: bool) -> TrainingResult:
             f"interrupted in epoch 1 of {run.settings.epochs}, before there was a network to"
             " keep: start the training anew"
         )
-    run.network.cpu().eval().requires_grad_(True)
+    run.network.cpu().eval()
     reset_states(run.network)
     run.network.load_state_dict(run.best_weights)
     return TrainingResult(run.network.network, run.best, tuple(run.history), interrupted)

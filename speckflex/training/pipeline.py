@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +11,49 @@ import torch
 from speckflex.errors import TrainingError
 from speckflex.fold import fold_batchnorm
 from speckflex.fold_proof import check_no_bias
-from speckflex.networks import build_network
+from speckflex.networks import NEURONS, build_network
 from speckflex.training.calibration import batch_norms
 from speckflex.training.loop import TrainingResult, fit
 from speckflex.training.weight_layers import first_bias, weight_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sinabs.layers import IAFSqueeze
     from torch import nn
 
     from speckflex.training.data import TrainingData
     from speckflex.training.settings import TrainingSettings
 
-__all__ = ["finetune_network", "merge_network", "new_network", "train_network"]
+__all__ = ["bounded_neuron", "finetune_network", "merge_network", "new_network", "train_network"]
 
 # Without batch norm torch's own initial weights leave deep neurons silent; measured on N-MNIST.
 INITIAL_GAIN = 2.0
+
+
+def bounded_neuron(kind: str, lower_bound: float) -> Callable[[], IAFSqueeze]:
+    """Return what makes neurons of a kind with another lower bound.
+
+    Args:
+        kind: a key of `NEURONS`.
+        lower_bound: of the potential, in units of the threshold 1; below 0. The paper has -1. Far
+            lower, the order of excitation and inhibition matters less, and so does the
+            difference between time steps and single events.
+
+    Raises:
+        TrainingError: the bound is not below 0 (the chip must not have 0, datasheet 3.2.4.6.3).
+    """
+    if not -math.inf < lower_bound < 0:
+        raise TrainingError(
+            f"lower bound {lower_bound}: must be a number below 0, such as -1: change it"
+        )
+
+    def make() -> IAFSqueeze:
+        neuron: Any = NEURONS[kind]()
+        neuron.min_v_mem.data.fill_(lower_bound)
+        return neuron
+
+    return make
 
 
 def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:

@@ -21,20 +21,21 @@ __all__ = ["clip_weights", "discretisation_scale", "eight_bit_weights"]
 LARGEST_WEIGHT = 0.99
 
 
-def discretisation_scale(weights: torch.Tensor, threshold: float | None) -> float:
+def discretisation_scale(weights: torch.Tensor, reach: float | None) -> float:
     """Return the integers per unit that sinabs' converter gives a bias-free layer.
 
-    `s = min(127 / max w or 128 / |min w|, 32767 / threshold)`, whichever weight binds first
-    (sinabs 3.1.3, `backend/dynapcnn/discretize.py`).
+    `s = min(127 / max w, 128 / |min w|, 32767 / reach)` (sinabs 3.1.3,
+    `backend/dynapcnn/discretize.py`).
 
     Args:
         weights: as they go to the chip: divided by the values pooled before them.
-        threshold: of the neuron, whose lower bound is not below -threshold; None without one.
+        reach: the larger of the neuron's threshold and its lower bound's size; None without a
+            neuron.
     """
     low, high = float(weights.min()), float(weights.max())
     scales = [WEIGHT_MIN / low] if low < 0 else []
     scales += [WEIGHT_MAX / high] if high > 0 else []
-    scales += [NEURON_MAX / threshold] if threshold else []
+    scales += [NEURON_MAX / reach] if reach else []
     return min(scales, default=1.0)
 
 
@@ -73,7 +74,7 @@ def clip_weights(network: nn.Module) -> None:
 @torch.no_grad()
 def _rounded(layer: WeightLayer) -> torch.Tensor:
     weights = layer.module.weight / layer.pooled
-    scale = discretisation_scale(weights, layer.threshold)
+    scale = discretisation_scale(weights, layer.reach)
     threshold = layer.threshold
     unit = 1 / scale if threshold is None else threshold / max(round(scale * threshold), 1)
     return torch.round(weights * scale) * unit * layer.pooled

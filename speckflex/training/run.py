@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from speckflex.errors import TrainingError
+from speckflex.network import copy_network
 from speckflex.samplers import SAMPLERS
 from speckflex.stages import MixedTimestepNetwork, reset_states, split_stages
 from speckflex.training.batches import n_batches
@@ -112,7 +112,7 @@ def start_run(
         NetworkError: the network is no chain of layers, or has no neuron.
         TrainingError: it has no weight to train.
     """
-    network = copy.deepcopy(network)
+    network = copy_network(network)
     stages = split_stages(network, granularity=settings.granularity)
     mixed = MixedTimestepNetwork(network, stages, upsampling=_upsampling(settings))
     reset_states(mixed)

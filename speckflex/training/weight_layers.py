@@ -36,6 +36,14 @@ class WeightLayer(NamedTuple):
         threshold: Any = self.neuron.spike_threshold
         return float(threshold)
 
+    @property
+    def reach(self) -> float | None:
+        """How far the neuron's potential goes from 0, up or down."""
+        if self.threshold is None:
+            return None
+        lowest: Any = getattr(self.neuron, "min_v_mem", None)
+        return max(self.threshold, 0.0 if lowest is None else -float(lowest))
+
 
 def weight_layers(network: nn.Module) -> list[WeightLayer]:
     """Return the weight layers of a chain of layers, in order."""
