@@ -173,11 +173,10 @@ def _cores(prepared: PreparedNetwork) -> tuple[list[Core], list[Check]]:
 
 def _backend(prepared: PreparedNetwork) -> Any:
     stage_shape = prepared.input.output_shape
-    network = _PlainNetwork(prepared)
     try:
-        # sinabs draws a random sample to look at shapes; the caller's seed must not move.
+        # New layers and sinabs' sample input draw random numbers; the caller's seed must not move.
         with torch.random.fork_rng(devices=[]):
-            return DynapcnnNetwork(network, stage_shape, batch_size=1)
+            return DynapcnnNetwork(_PlainNetwork(prepared), stage_shape, batch_size=1)
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise ConversionError(
@@ -198,7 +197,9 @@ class _PlainNetwork(nn.Module):
         for index, layer in enumerate(prepared.layers):
             steps: OrderedDict[str, nn.Module] = OrderedDict()
             for place, source in enumerate(layer.sources):
-                if source.pooling != (1, 1):
+                if source.layer != INPUT:
+                    # Also where it pools nothing: sinabs' backend (3.1.3) stumbles over neurons
+                    # with both a pooled and a direct destination.
                     steps[f"pool{place}"] = sl.SumPool2d(source.pooling)
                 if place:
                     steps[f"merge{place}"] = sl.Merge()
@@ -218,7 +219,7 @@ class _PlainNetwork(nn.Module):
             inputs = None
             for place, source in enumerate(sources):
                 arriving = outputs[source.layer]
-                if f"pool{place}" in block:
+                if source.layer != INPUT:
                     arriving = block[f"pool{place}"](arriving)
                 inputs = arriving if inputs is None else block[f"merge{place}"](inputs, arriving)
             outputs[index] = block["neurons"](block["weights"](inputs))

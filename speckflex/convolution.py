@@ -166,7 +166,7 @@ def _grown(reach: int, extra: int, stride: int) -> tuple[int, int] | None:
     # With one output the stride has no meaning and may be the chip's next one.
     strides = (stride, 2) if outputs == 1 and stride == 1 else (stride,)
     for chosen in strides:
-        for front in range((extra + 1) // 2, extra + 1):
+        for front in range(extra + 1):
             if (reach + 2 * front - extra) // chosen + 1 == outputs:
                 return front, chosen
     return None

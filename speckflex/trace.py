@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -170,7 +171,9 @@ class _Tracer(TorchFunctionMode):
                 handles.append(module.register_forward_pre_hook(self._enter))
                 handles.append(module.register_forward_hook(self._leave(name)))
         try:
-            with torch.no_grad(), self:
+            with warnings.catch_warnings(), torch.no_grad(), self:
+                # What torch has to say on a network's speed or style is not for this run.
+                warnings.simplefilter("ignore")
                 self.network(values)
         finally:
             for handle in handles:
