@@ -107,7 +107,7 @@ def fold_with_report(
         _take_in(graph, foldings, node, norm)
     report = FoldReport(tuple(_reported(graph, name, item) for name, item in foldings.items()))
     for name, item in foldings.items():
-        _scale_weights(folded.get_submodule(name), item.gain)
+        _scale_weights(name, folded.get_submodule(name), item.gain)
     folded = _stripped(folded)
     check_no_bias(folded)
     if input_shape is not None:
@@ -179,6 +179,11 @@ def _reported(graph: LayerGraph, name: str, folding: _Folding) -> FoldedLayer:
     node = graph.neurons_after(folding.last)
     threshold = getattr(None if node is None else graph.layer(node), "spike_threshold", None)
     smallest = 1.0 if threshold is None else float(threshold.min())
+    if not smallest > 0:
+        raise NetworkError(
+            f"neurons {'' if node is None else node.target} have a threshold of {smallest}:"
+            " thresholds must be above 0"
+        )
     dropped = folding.shift.abs() / smallest
     return FoldedLayer(
         layer=name,
@@ -193,10 +198,16 @@ def _reported(graph: LayerGraph, name: str, folding: _Folding) -> FoldedLayer:
     )
 
 
-def _scale_weights(layer: Any, gain: torch.Tensor) -> None:
+def _scale_weights(name: str, layer: Any, gain: torch.Tensor) -> None:
     weight = layer.weight
     scaled = weight.double() * gain.reshape(-1, *[1] * (weight.ndim - 1))
-    layer.weight = nn.Parameter(scaled.to(weight.dtype), requires_grad=weight.requires_grad)
+    scaled = scaled.to(weight.dtype)
+    if not torch.isfinite(scaled).all():
+        raise NetworkError(
+            f"layer {name} has weights that are not finite after folding, its largest gain is"
+            f" {float(gain.abs().max()):g}: train it again"
+        )
+    layer.weight = nn.Parameter(scaled, requires_grad=weight.requires_grad)
 
 
 def _stripped(network: nn.Module) -> nn.Module:

@@ -379,6 +379,16 @@ REFUSED = {
         lambda: nn.Sequential(nn.Conv2d(2, 2, 3), _norm(running_var=0.0, eps=0.0)),
         "eps 0.0",
     ),
+    "overflow": (
+        lambda: nn.Sequential(nn.Conv2d(2, 2, 3), _norm(running_var=0.0, eps=1e-90)),
+        "layer 0 has weights that are not finite after folding",
+    ),
+    "threshold of zero": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 2, 3), _norm(), sl.IAFSqueeze(batch_size=1, spike_threshold=0.0)
+        ),
+        "neurons 2 have a threshold of 0.0",
+    ),
     "group norm": (
         lambda: nn.Sequential(nn.Conv2d(2, 2, 3), nn.GroupNorm(1, 2)),
         r"layer 1 \(GroupNorm\) keeps its bias",
