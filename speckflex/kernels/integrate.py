@@ -3,7 +3,7 @@
 import numpy as np
 from numba import config, njit
 
-from speckflex.kernels.lanes import BIT_POSITIONS, LANES, append_fired, update_lanes
+from speckflex.kernels.lanes import BIT_POSITIONS, LANES, append_fired, count_fired, update_lanes
 
 __all__ = ["LANES", "LANES_AVAILABLE", "integrate"]
 
@@ -25,6 +25,7 @@ def integrate(
     state: np.ndarray,
     layout: np.ndarray,
     rule: np.ndarray,
+    pending: np.ndarray,
     spikes: np.ndarray,
     ends: np.ndarray,
 ) -> tuple[int, int]:
@@ -45,67 +46,64 @@ def integrate(
             neurons lie side by side, and the first weight's place in its row.
         weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
         state: int16, potentials [y][x][channel], `LANES` beyond the last; changed in place.
-        layout: `(5,) int64`, kernel rows, weights in a row of taps, stride y, neurons in a row
-            of the map, the most spikes that one event can cause.
+        layout: `(6,) int64`, kernel rows, weights in a row of taps, stride y, neurons in a row
+            of the map, the most spikes and the most masks that one event can cause.
         rule: `(5,) int64`, threshold high, threshold low, 1 to return to zero, 1 to wrap
             around beyond 32767 instead of saturating, 1 to use vector instructions.
+        pending: `(k,) uint64`, scratch, for at least the most masks of one event.
         spikes: int32, written: addresses of the neurons that fired.
         ends: `(n,) int32`, written: for each event run, where its spikes end.
     """
-    n_kernel_rows, row_weights, stride_y, row_neurons, most_spikes = layout
-    last = spikes.size - most_spikes - LANES
-    n_spikes = 0
+    n_kernel_rows, row_weights, stride_y = layout[0], layout[1], layout[2]
+    row_neurons, most_spikes, most_masks = layout[3], layout[4], layout[5]
+    last_spikes = spikes.size - most_spikes - LANES
+    last_pending = len(pending) - most_masks
+    # local copies: a store to an array might otherwise have to be taken for a change of these
+    high, low = np.int16(rule[0]), np.int16(rule[1])
+    keep, with_lanes = np.int16(0) if rule[2] else np.int16(-1), rule[4]
+    n_spikes = written = n_pending = 0
     event = start
-    while event < codes.size and n_spikes <= last:
-        channel, y, x = routes[codes[event]]
-        row, n_rows, kernel_row = row_spans[y]
-        first, n_neurons, first_weight = column_spans[x]
+    while event < codes.size and n_spikes <= last_spikes:
+        code = codes[event]
+        channel, y, x = routes[code, 0], routes[code, 1], routes[code, 2]
+        row, n_rows, kernel_row = row_spans[y, 0], row_spans[y, 1], row_spans[y, 2]
+        first, n_neurons = column_spans[x, 0], column_spans[x, 1]
+        first_weight = column_spans[x, 2]
         for step in range(n_rows):
             neuron = (row + step) * row_neurons + first
             kernel_index = channel * n_kernel_rows + kernel_row - step * stride_y
             tap = kernel_index * row_weights + first_weight
-            if rule[4]:
-                n_spikes = _run_lanes(
-                    neuron, n_neurons, weights, tap, state, rule, spikes, n_spikes
-                )
+            if with_lanes:
+                for offset in range(0, n_neurons, LANES):
+                    n_valid = np.int16(min(n_neurons - offset, LANES))
+                    place = neuron + offset
+                    mask = update_lanes(
+                        state, place, weights, tap + offset, n_valid, high, low, keep
+                    )
+                    # Kept without a branch: which neurons fire is as good as random, and a
+                    # processor pays dearly for a wrong guess.
+                    pending[n_pending] = np.uint64(mask) << np.uint64(32) | np.uint64(place)
+                    n_pending += mask != 0
+                    n_spikes += count_fired(mask)
             else:
                 n_spikes = _run_single(
                     neuron, n_neurons, weights, tap, state, rule, spikes, n_spikes
                 )
         ends[event] = n_spikes
         event += 1
+        if n_pending > last_pending:
+            written = _expand(pending, n_pending, spikes, written)
+            n_pending = 0
+    _expand(pending, n_pending, spikes, written)
     return event, n_spikes
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _run_lanes(
-    neuron: int,
-    n_neurons: int,
-    weights: np.ndarray,
-    tap: int,
-    state: np.ndarray,
-    rule: np.ndarray,
-    spikes: np.ndarray,
-    n_spikes: int,
-) -> int:
-    """Update neurons side by side, 32 at once; return the new number of spikes."""
-    high, low = np.int16(rule[0]), np.int16(rule[1])
-    keep = np.int16(0) if rule[2] else np.int16(-1)
-    for offset in range(0, n_neurons, LANES):
-        mask = update_lanes(
-            state,
-            neuron + offset,
-            weights,
-            tap + offset,
-            np.int32(n_neurons - offset),
-            high,
-            low,
-            keep,
-        )
-        if mask:
-            n_spikes = append_fired(
-                BIT_POSITIONS, spikes, n_spikes, np.int32(neuron + offset), mask
-            )
+def _expand(pending: np.ndarray, n_pending: int, spikes: np.ndarray, n_spikes: int) -> int:
+    """Write the addresses that masks stand for; return the new number of spikes."""
+    for index in range(n_pending):
+        neuron, mask = np.int32(pending[index]), np.uint32(pending[index] >> np.uint64(32))
+        n_spikes = append_fired(BIT_POSITIONS, spikes, n_spikes, neuron, mask)
     return n_spikes
 
 

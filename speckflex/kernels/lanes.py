@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LANES", "append_fired", "update_lanes"]
+__all__ = ["LANES", "append_fired", "count_fired", "update_lanes"]
 
 LANES = 32
 GROUP = 8
@@ -44,13 +44,13 @@ def _type_update(
         neuron: int64, the first neuron.
         weights: `(m,) int8`; 32 may be read at `tap`.
         tap: int64, the first weight.
-        n_valid: int32, how many of the 32 neurons are updated; the rest stays as it is.
+        n_valid: int16, how many of the 32 neurons are updated; the rest stays as it is.
         high: int16, the threshold.
         low: int16, the lower bound.
         keep: int16, -1 to keep the residue after a spike, 0 to return to zero.
     """
     signature = types.uint32(
-        state, types.int64, weights, types.int64, types.int32, types.int16, types.int16, types.int16
+        state, types.int64, weights, types.int64, types.int16, types.int16, types.int16, types.int16
     )
     return signature, _generate_update
 
@@ -60,17 +60,20 @@ def _generate_update(context: Any, builder: ir.IRBuilder, signature: Any, argume
     wide, narrow = ir.VectorType(_I16, LANES), ir.VectorType(_I8, LANES)
     place = _address(context, builder, signature.args[0], state, neuron, wide)
     source = _address(context, builder, signature.args[2], weights, tap, narrow)
-    before = builder.load(place, align=2)
-    taps = builder.sext(builder.load(source, align=1), wide)
-    v = _call(builder, "llvm.sadd.sat", wide, before, taps)
-    v = _call(builder, "llvm.smax", wide, v, _splat(builder, low, LANES))
-    top = _splat(builder, high, LANES)
-    lanes = ir.Constant(ir.VectorType(_I32, LANES), list(range(LANES)))
+    lanes = ir.Constant(wide, list(range(LANES)))
     valid = builder.icmp_signed("<", lanes, _splat(builder, n_valid, LANES))
+    # A lane that is not valid gets the weight 0 and no bound, and so keeps its value: a store
+    # of all lanes can be loaded again at once, a masked store can't on many processors.
+    taps = builder.sext(builder.load(source, align=1), wide)
+    taps = builder.select(valid, taps, ir.Constant(wide, [0] * LANES))
+    bottom = ir.Constant(wide, [-(2**15)] * LANES)
+    bottom = builder.select(valid, _splat(builder, low, LANES), bottom)
+    v = _call(builder, "llvm.sadd.sat", wide, builder.load(place, align=2), taps)
+    v = _call(builder, "llvm.smax", wide, v, bottom)
+    top = _splat(builder, high, LANES)
     fired = builder.and_(builder.icmp_signed(">=", v, top), valid)
     residue = builder.and_(builder.sub(v, top), _splat(builder, keep, LANES))
-    after = builder.select(valid, builder.select(fired, residue, v), before)
-    builder.store(after, place, align=2)
+    builder.store(builder.select(fired, residue, v), place, align=2)
     return builder.bitcast(fired, ir.IntType(LANES))
 
 
@@ -107,9 +110,19 @@ def _generate_append(context: Any, builder: ir.IRBuilder, signature: Any, argume
     return n_spikes
 
 
+def _type_count(typing_context: Any, mask: Any) -> tuple[Any, Callable[..., Any]]:
+    """Return how many bits of a uint32 `mask` are set, as int64."""
+    return types.int64(types.uint32), _generate_count
+
+
+def _generate_count(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    return builder.zext(_call(builder, "llvm.ctpop", _I32, *arguments), _I64)
+
+
 # Called from compiled code alone, without the typing context.
 update_lanes: Callable[..., Any] = intrinsic(_type_update)
 append_fired: Callable[..., Any] = intrinsic(_type_append)
+count_fired: Callable[..., Any] = intrinsic(_type_count)
 
 
 def _bit_positions() -> np.ndarray:

@@ -21,6 +21,7 @@ __all__ = ["CoreModel", "RunningCore", "SpikeBlock"]
 
 # Room for the spikes of one kernel call: small enough to stay in a processor's second cache.
 SPIKES_PER_CALL = 2**15
+MASKS_PER_FLUSH = 2**10
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,9 @@ class CoreModel:
         kernel_y, kernel_x = core.weights.shape[2:]
         stride_y, stride_x = core.stride
         most_rows, most_columns = -(-kernel_y // stride_y), -(-kernel_x // stride_x)
-        self.most_spikes = min(most_rows, height) * min(most_columns, width) * channels
+        most_rows, side_by_side = min(most_rows, height), min(most_columns, width) * channels
+        self.most_spikes = most_rows * side_by_side
+        self.most_masks = most_rows * -(-side_by_side // LANES)
         self.layout = np.array(
             (
                 kernel_y,
@@ -62,6 +65,7 @@ class CoreModel:
                 stride_y,
                 width * channels,
                 self.most_spikes,
+                self.most_masks,
             ),
             np.int64,
         )
@@ -110,21 +114,24 @@ class RunningCore:
     """A core with its potentials and spike counts.
 
     Attributes:
+        memory: `(y * x * channel + LANES,) int16`, potentials by address.
+        pending: scratch of the kernel.
         counts: `(y * x * channel,) int64`, spikes by address, since they were last cleared.
     """
 
     def __init__(self, model: CoreModel) -> None:
         self.model = model
         n_neurons = model.initial.size
-        self._memory = np.zeros(n_neurons + LANES, np.int16)
+        self.memory = np.zeros(n_neurons + LANES, np.int16)
         self.counts = np.zeros(n_neurons, np.int64)
         self._spikes = np.empty(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
+        self.pending = np.empty(model.most_masks + MASKS_PER_FLUSH, np.uint64)
         self.reset()
 
     @property
     def state(self) -> np.ndarray:
         """`(y, x, channel) int16`, the potentials themselves."""
-        return self._memory[: self.counts.size].reshape(self.model.initial.shape)
+        return self.memory[: self.counts.size].reshape(self.model.initial.shape)
 
     def reset(self) -> None:
         """Set every potential to its initial value."""
@@ -149,9 +156,10 @@ class RunningCore:
                 model.row_spans,
                 model.column_spans,
                 model.weights,
-                self._memory,
+                self.memory,
                 model.layout,
                 model.rule,
+                self.pending,
                 self._spikes,
                 ends,
             )

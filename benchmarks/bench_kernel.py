@@ -1,0 +1,170 @@
+"""The twin's kernel beside the same loop written by hand in C++: 3x3 layers, one thread.
+
+Both run the same events on the same integers in one process, one after the other, and must
+agree in every spike. Prints the medians, in synaptic operations a second, and their ratio.
+
+    python benchmarks/bench_kernel.py [--json FILE] [--repeats N] [--flags="-march=native"]
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import shlex
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.boards.settings import TwinSettings
+from speckflex.kernels.integrate import LANES, integrate
+from speckflex.program import Core
+from speckflex.twin.cores import CoreModel, RunningCore
+from speckflex.twin.routing import places_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIDE, N_IN = 16, 16
+# per layer; enough events that no branch predictor learns them by heart
+N_UPDATES = 4_000_000
+CHANNELS = (16, 32, 64, 128, 256, 512)
+# mean and spread of the weights, and the threshold: how many updates make a neuron fire
+REGIMES = {
+    "chip-like, about 2 % fire": (3, 40, 210),
+    "quiet, under 0.1 % fire": (0, 20, 3000),
+    "most updates fire": (64, 20, 20),
+}
+
+
+def compile_bound(folder: str, flags: str) -> Callable[..., int]:
+    """Return the hand-written loop as a function."""
+    source, library = Path(__file__).with_name("bound.cpp"), Path(folder) / "bound.so"
+    command = ["g++", "-O3", *shlex.split(flags), "-shared", "-fPIC", "-o", library, source]
+    subprocess.run(command, check=True)
+    function = ctypes.CDLL(str(library)).play_3x3
+    function.restype = ctypes.c_int64
+    return function
+
+
+def make_layer(rng: np.random.Generator, n_out: int, regime: str) -> tuple[Core, np.ndarray]:
+    """Return a 3x3 core and events on its input, as (channel, y, x)."""
+    mean, spread, threshold = REGIMES[regime]
+    weights = np.clip(np.round(rng.normal(mean, spread, (n_out, N_IN, 3, 3))), -128, 127)
+    n_events = N_UPDATES // (9 * n_out)
+    core = Core("layer", weights, threshold, -threshold, (N_IN, SIDE, SIDE), padding=(1, 1))
+    events = np.column_stack([rng.integers(0, high, n_events) for high in (N_IN, SIDE, SIDE)])
+    return core, events.astype(np.int32)
+
+
+class TwinRun:
+    """The package's kernel, called as the twin calls it."""
+
+    def __init__(self, core: Core, events: np.ndarray) -> None:
+        places = places_of(core.input_shape)
+        self.model = CoreModel(core, [places], TwinSettings())
+        self.core = RunningCore(self.model)
+        self.codes = ((events[:, 1] * SIDE + events[:, 2]) * N_IN + events[:, 0]).astype(np.int32)
+        self.spikes = np.empty(len(events) * self.model.most_spikes + LANES, np.int32)
+        self.ends = np.empty(len(events), np.int32)
+
+    def __call__(self) -> tuple[float, np.ndarray]:
+        """Run all events from zero state; return seconds and spikes."""
+        model, core = self.model, self.core
+        core.reset()
+        started = time.perf_counter()
+        _, n_spikes = integrate(
+            self.codes, 0, model.routes, model.row_spans, model.column_spans, model.weights,
+            core.memory, model.layout, model.rule, core.pending, self.spikes, self.ends,
+        )  # fmt: skip
+        return time.perf_counter() - started, self.spikes[:n_spikes]
+
+
+class BoundRun:
+    """The hand-written loop on the same layer."""
+
+    def __init__(self, function: Callable[..., int], core: Core, events: np.ndarray) -> None:
+        self.function, self.core = function, core
+        self.events = np.ascontiguousarray(events)
+        arranged = core.weights[..., ::-1].transpose(1, 2, 3, 0)
+        self.weights = np.concatenate([arranged.reshape(-1), np.zeros(64, np.int8)])
+        n_neurons = int(np.prod(core.output_shape))
+        self.state = np.zeros(n_neurons + 64, np.int16)
+        self.spikes = np.empty(len(events) * 9 * core.output_shape[0] + 64, np.int32)
+        self.ends = np.empty(len(events), np.int32)
+
+    def __call__(self) -> tuple[float, np.ndarray]:
+        """Run all events from zero state; return seconds and spikes."""
+        self.state[:] = 0
+        core = self.core
+        pointers = [
+            ctypes.c_void_p(array.ctypes.data)
+            for array in (self.events, self.weights, self.state, self.spikes, self.ends)
+        ]
+        events, weights, state, spikes, ends = pointers
+        started = time.perf_counter()
+        n_spikes = self.function(
+            events, ctypes.c_int64(len(self.events)), weights, state, SIDE, SIDE,
+            core.output_shape[0], core.threshold_high, core.threshold_low, spikes, ends,
+        )  # fmt: skip
+        return time.perf_counter() - started, self.spikes[:n_spikes]
+
+
+def measure(function: Callable[..., int], n_out: int, regime: str, repeats: int) -> dict[str, Any]:
+    """Return the figures of one layer in one regime."""
+    core, events = make_layer(np.random.default_rng(n_out), n_out, regime)
+    runs = {"twin": TwinRun(core, events), "bound": BoundRun(function, core, events)}
+    times = {name: [] for name in runs}
+    for _ in range(repeats):
+        spikes = {}
+        for name, run in runs.items():
+            seconds, spikes[name] = run()
+            times[name].append(seconds)
+        if not np.array_equal(spikes["twin"], spikes["bound"]):
+            raise SystemExit(f"{n_out} channels, {regime}: the spikes differ")
+    model = runs["twin"].model
+    rows = model.row_spans[events[:, 1], 1].astype(np.int64)
+    n_updates = int((rows * model.column_spans[events[:, 2], 1]).sum())
+    speed = {name: n_updates / statistics.median(values) for name, values in times.items()}
+    return {
+        "channels": n_out,
+        "regime": regime,
+        "fired": len(spikes["twin"]) / n_updates,
+        "twin_synops_per_second": speed["twin"],
+        "bound_synops_per_second": speed["bound"],
+        "ratio": speed["twin"] / speed["bound"],
+    }
+
+
+def main() -> None:
+    """Measure every layer in every regime and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--flags", default="-march=native", help="for g++")
+    options = parser.parse_args()
+    results = []
+    print("channels  fired   twin   bound  ratio  (G SynOps/s)")
+    with tempfile.TemporaryDirectory() as folder:
+        function = compile_bound(folder, options.flags)
+        for regime in REGIMES:
+            print(regime)
+            for n_out in CHANNELS:
+                figures = measure(function, n_out, regime, options.repeats)
+                results.append(figures)
+                print(
+                    f"{n_out:8d} {figures['fired']:6.4f}"
+                    f" {figures['twin_synops_per_second'] / 1e9:6.2f}"
+                    f" {figures['bound_synops_per_second'] / 1e9:7.2f} {figures['ratio']:6.2f}"
+                )
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
