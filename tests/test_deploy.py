@@ -53,7 +53,7 @@ def test_a_network_with_batch_norm_is_folded_and_shown_beside_its_trained_self(
 ):
     deployment = run(model_file, recordings)
     assert set(deployment.recordings) == {"torch", "trained", "twin"}
-    assert deployment.report["folding"]["layers"][0]["norm"] == "norm1"
+    assert deployment.report["folding"]["layers"][0]["norms"] == ["norm1"]
     trained = deployment.recordings["trained"].counts(0)
     assert not np.array_equal(trained, deployment.recordings["torch"].counts(0))
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from speckflex.cli.options import json_option, model_argument, model_options
+
+if TYPE_CHECKING:
+    from speckflex.fold import FoldReport
 
 __all__ = ["command"]
 
@@ -44,17 +47,27 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
         result = {"path": str(out), "proof_error": error, **report.to_dict()}
         click.echo(json.dumps(result, indent=2, allow_nan=False))
         return
-    _show(report.to_dict(), error)
+    _show(report, error)
     click.echo(f"written: {out}")
 
 
-def _show(report: dict[str, Any], error: float | None) -> None:
+def _show(report: FoldReport, error: float | None) -> None:
     from speckflex.cli.tables import echo_table
 
-    layers = report["layers"]
-    if layers:
-        columns = list(layers[0])
-        echo_table([c.replace("_", " ") for c in columns], [list(la.values()) for la in layers])
+    if report.layers:
+        columns = ("layer", "norm", "gain from", "to", "dropped mean", "dropped max")
+        rows = [
+            (
+                layer.layer,
+                ", ".join(layer.norms) or "bias alone",
+                layer.gain_min,
+                layer.gain_max,
+                layer.dropped_mean,
+                layer.dropped_max,
+            )
+            for layer in report.layers
+        ]
+        echo_table(columns, rows, title="dropped per time step, in firing thresholds")
     else:
         click.echo("nothing to fold: the network has no BatchNorm and no bias")
     if error is not None:
