@@ -5,23 +5,91 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from bokeh.resources import Resources
+from jinja2 import ChainableUndefined, Environment
+from markupsafe import Markup
 
-from speckflex.report.tables import accuracy_table, layer_table
+from speckflex.report.as_json import render_json
+from speckflex.report.charts import accuracy_chart, difference_chart
+from speckflex.report.cores_chart import cores_chart
+from speckflex.report.pixels import difference_image, frame_images, png_uri
+from speckflex.report.plots import plot_item, raster_plot, scatter_plot
+from speckflex.report.roles import role_name
+from speckflex.report.tables import accuracy_table, layer_table, weight_table
 from speckflex.report.verdict import percent
+from speckflex.report.work_chart import work_chart
 
 __all__ = ["render_html"]
 
+FILTERS = {
+    "percent": percent,
+    "role": role_name,
+    "difference_chart": difference_chart,
+    "cores_chart": cores_chart,
+    "work_chart": work_chart,
+}
+
 
 def render_html(report: dict[str, Any]) -> str:
-    """Return the page: no other file, no network."""
+    """Return the page: no other file, no network.
+
+    Args:
+        report: what `build_report` returned; without its "figures" the page has no plots.
+    """
     folder = files("speckflex.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters["percent"] = percent
+    environment = Environment(autoescape=True, undefined=ChainableUndefined, trim_blocks=True)
+    environment.filters.update(FILTERS)
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+    figures = report.get("figures") or {}
+    plots = _plots(figures)
     return template.render(
         report=report,
-        style=(folder / "page.css").read_text(encoding="utf-8"),
+        facts=Markup(render_json(report).replace("<", "\\u003c")),  # noqa: S704 - JSON without "<"
+        style=_inline("page.css"),
+        script=_inline("page.js"),
+        bokeh=Markup("\n").join(_bokeh()) if plots else "",
+        plots=plots,
+        maps=[{**facts, "image": _image(facts["values"])} for facts in figures.get("maps", [])],
+        frames=[
+            {**facts, "images": [png_uri(image) for image in frame_images(facts["values"])]}
+            for facts in figures.get("frames", [])
+        ],
+        work=[row for row in figures.get("work", []) if len(row["rate"])],
+        accuracy_chart=accuracy_chart(report),
         accuracy_table=accuracy_table(report),
         layer_table=layer_table(report),
+        weight_table=weight_table(report),
+        classes=(report.get("data") or {}).get("classes") or [],
     )
+
+
+def _plots(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return kind, layer, element id and Bokeh's JSON of each plot."""
+    makers = {"scatter": scatter_plot, "rasters": raster_plot}
+    return [
+        {
+            "kind": kind,
+            "facts": facts,
+            "id": f"{kind}-{position}",
+            "item": Markup(plot_item(make(facts), f"{kind}-{position}")),  # noqa: S704 - no "<"
+        }
+        for kind, make in makers.items()
+        for position, facts in enumerate(figures.get(kind, []))
+    ]
+
+
+def _image(values: Any) -> str:
+    return png_uri(difference_image(values))
+
+
+def _inline(name: str) -> Markup:
+    """Return a file of this package, which nobody else wrote, as it stands."""
+    return Markup((files("speckflex.report") / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _bokeh() -> list[Markup]:
+    """Return Bokeh's own script, which comes with its package."""
+    return [
+        Markup(text.replace("</script", "<\\/script"))  # noqa: S704 - a file of Bokeh's package
+        for text in Resources(mode="inline", components=["bokeh"]).js_raw
+    ]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.check import Check
     from speckflex.divergence import Divergence
+    from speckflex.finding import Check
     from speckflex.program import Program
     from speckflex.recording import Recording
 
@@ -77,7 +77,9 @@ def build_report(
         "lost_events": sum(recording.lost_events for recording in recordings.values()),
         **_accuracies(recordings),
         **_headline(comparisons),
-        "layers": layer_rows(program, recordings, comparisons, synops, played),
+        "layers": _with_weight_errors(
+            layer_rows(program, recordings, comparisons, synops, played), checks or ()
+        ),
         "synops": _synops_facts(),
         "comparisons": [_comparison_facts(comparison) for comparison in comparisons],
         "checks": [check.to_dict() for check in checks or ()],
@@ -87,8 +89,16 @@ def build_report(
     }
     report["verdict"] = verdict(report)
     report = strict(report)
-    report["figures"] = collect_figures(program, recordings, comparisons, input_events)
+    report["figures"] = collect_figures(program, recordings, comparisons, input_events, synops)
     return report
+
+
+def _with_weight_errors(
+    rows: list[dict[str, Any]], checks: Sequence[Check]
+) -> list[dict[str, Any]]:
+    """Add each layer's relative 8-bit error, None where conversion did not measure it."""
+    errors = {check.layer: check.value for check in checks if check.rule == "8-bit error"}
+    return [{**row, "weight_error": errors.get(row["name"])} for row in rows]
 
 
 def _without_repeat(recordings: Mapping[str, Recording]) -> dict[str, Recording]:

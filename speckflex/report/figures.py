@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from speckflex.report.roles import played_role
+from speckflex.synops import core_inputs, synops_per_window
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-
     from speckflex.program import Program
-    from speckflex.recording import Recording
+    from speckflex.recording import LayerRecord, Recording
     from speckflex.report.roles import Comparison
+    from speckflex.synops import LayerSynops
 
 __all__ = ["collect_figures"]
+
+MAX_POINTS = 1500  # of a scatter plot
+MAX_CHANNELS = 64  # of a difference map
+MAX_SPIKES = 3000  # of a raster, for each recording
+MAX_RASTERS = 4
+N_FRAMES = 6
 
 
 def collect_figures(
@@ -21,6 +31,169 @@ def collect_figures(
     recordings: Mapping[str, Recording],
     comparisons: Sequence[Comparison],
     input_events: Sequence[np.ndarray],
+    synops: Sequence[LayerSynops],
 ) -> dict[str, Any]:
-    """Return what the pictures show, by picture."""
-    return {}
+    """Return what the pictures show, by picture.
+
+    Args:
+        program: what ran; None where only recordings are at hand.
+        recordings: by role.
+        comparisons: the one that the report is about first.
+        input_events: the streams that were played, of the first samples at least.
+        synops: one per core of the program, or none.
+    """
+    figures: dict[str, Any] = {"scatter": [], "maps": [], "rasters": [], "frames": [], "work": []}
+    if comparisons:
+        x_role, y_role = _axes(comparisons[0])
+        pairs = _common_layers(recordings[x_role], recordings[y_role])
+        figures["scatter"] = [_scatter(x, y, x_role, y_role) for x, y in pairs]
+        figures["maps"] = [_difference_map(x, y, x_role, y_role) for x, y in pairs]
+    sample = _interesting_sample(recordings, comparisons, len(input_events))
+    if sample is not None:
+        figures["rasters"] = _rasters(recordings, sample)
+    if input_events:
+        shown = sample if sample is not None and sample < len(input_events) else 0
+        figures["frames"] = [_frames(program, input_events[shown], shown)]
+    if program is not None and synops:
+        board = recordings[played_role(recordings)]
+        figures["work"] = _work(program, board, input_events, synops)
+    return figures
+
+
+def _axes(comparison: Comparison) -> tuple[str, str]:
+    """Return the roles on x and y: the torch network lies on x, whoever is the reference."""
+    pair = (comparison.reference, comparison.other)
+    return (pair[1], pair[0]) if comparison.other == "torch" else pair
+
+
+def _common_layers(a: Recording, b: Recording) -> list[tuple[LayerRecord, LayerRecord]]:
+    others = {record.index: record for record in b.layers}
+    return [(record, others[record.index]) for record in a.layers if record.index in others]
+
+
+def _scatter(x: LayerRecord, y: LayerRecord, x_role: str, y_role: str) -> dict[str, Any]:
+    """Return one point per pair of counts, with how many neurons have it and which is first."""
+    counts = np.stack([x.counts.sum(axis=0).ravel(), y.counts.sum(axis=0).ravel()], axis=1)
+    points, first, n_neurons = np.unique(counts, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(-np.abs(points[:, 0] - points[:, 1]), kind="stable")[:MAX_POINTS]
+    channel, row, column = np.unravel_index(first[order], x.shape)
+    return {
+        "layer": x.name,
+        "x_role": x_role,
+        "y_role": y_role,
+        "x": points[order, 0],
+        "y": points[order, 1],
+        "neurons": n_neurons[order],
+        "address": [f"({c}, {r}, {k})" for c, r, k in zip(channel, row, column, strict=True)],
+        "shown": len(order),
+        "pairs": len(points),
+        "total": len(counts),
+    }
+
+
+def _difference_map(x: LayerRecord, y: LayerRecord, x_role: str, y_role: str) -> dict[str, Any]:
+    """Return (channel, y, x) spikes more (or fewer) than the x recording, a sample."""
+    n_samples = max(1, len(x.counts))
+    difference = (y.counts.sum(axis=0) - x.counts.sum(axis=0)) / n_samples
+    if difference.shape[1:] == (1, 1):
+        # A layer of single neurons reads better as one row than as many tiny maps.
+        difference = difference.reshape(1, 1, -1)
+    return {
+        "layer": x.name,
+        "x_role": x_role,
+        "y_role": y_role,
+        "values": difference[:MAX_CHANNELS],
+        "largest": float(np.abs(difference).max(initial=0)),
+        "channels": len(difference),
+        "hidden": max(0, len(difference) - MAX_CHANNELS),
+        "row_of_neurons": x.shape[1:] == (1, 1),
+    }
+
+
+def _interesting_sample(
+    recordings: Mapping[str, Recording], comparisons: Sequence[Comparison], n_inputs: int
+) -> int | None:
+    """Return the sample whose output differs most, among those with events; None without any."""
+    kept = [
+        len(record.events)
+        for recording in recordings.values()
+        for record in recording.layers
+        if record.events is not None
+    ]
+    n_samples = min([max(kept, default=0), *([n_inputs] if n_inputs else [])])
+    if not n_samples:
+        return None
+    if not comparisons:
+        return 0
+    values = comparisons[0].difference.output.per_sample[:n_samples]
+    return int(np.nan_to_num(values, nan=-1.0, posinf=np.finfo(float).max).argmax())
+
+
+def _rasters(recordings: Mapping[str, Recording], sample: int) -> list[dict[str, Any]]:
+    """Return the spikes of a sample, layer by layer, of every recording that keeps them."""
+    names = {r.index: r for recording in recordings.values() for r in recording.layers}
+    rasters = []
+    for index in sorted(names, reverse=True):
+        streams = {
+            role: _stream(record.events[sample], record)
+            for role, recording in recordings.items()
+            for record in recording.layers
+            if record.index == index and record.events is not None and sample < len(record.events)
+        }
+        if any(stream["total"] for stream in streams.values()):
+            rasters.append({"layer": names[index].name, "sample": sample, "streams": streams})
+    return rasters[:MAX_RASTERS]
+
+
+def _stream(events: np.ndarray, record: LayerRecord) -> dict[str, Any]:
+    chosen = np.unique(np.linspace(0, max(0, len(events) - 1), MAX_SPIKES).astype(int))
+    shown = events[chosen] if len(events) > MAX_SPIKES else events
+    neuron = np.ravel_multi_index((shown["p"], shown["y"], shown["x"]), record.shape)
+    address = zip(shown["p"], shown["y"], shown["x"], strict=True)
+    return {
+        "time_ms": shown["t"] / 1000,
+        "neuron": neuron,
+        "address": [f"({c}, {y}, {x})" for c, y, x in address],
+        "total": len(events),
+    }
+
+
+def _frames(program: Program | None, events: np.ndarray, sample: int) -> dict[str, Any]:
+    """Return (frame, channel, y, x) counts of the input, cut into frames of equal time."""
+    if program is not None:
+        shape = program.input.shape
+    else:
+        sizes = (int(events[name].max(initial=0)) + 1 for name in ("p", "y", "x"))
+        shape = tuple(sizes)
+    frames = np.zeros((N_FRAMES, *shape), np.int64)
+    start = int(events["t"].min()) if len(events) else 0
+    span = max(1, int(events["t"].max()) - start + 1) if len(events) else 1
+    index = (events["t"] - start) * N_FRAMES // span
+    np.add.at(frames, (index, events["p"], events["y"], events["x"]), 1)
+    return {"sample": sample, "events": len(events), "span_ms": span / 1000, "values": frames}
+
+
+def _work(
+    program: Program,
+    board: Recording,
+    input_events: Sequence[np.ndarray],
+    synops: Sequence[LayerSynops],
+) -> list[dict[str, Any]]:
+    """Return the operations per second over time, of each core's busiest sample."""
+    lines = []
+    for layer in synops:
+        streams = core_inputs(program, board, input_events, layer.index)
+        if streams is None or layer.peak_sample is None:
+            continue
+        events = streams[layer.peak_sample]
+        starts, rates = synops_per_window(program.cores[layer.index], events, window=layer.window)
+        lines.append(
+            {
+                "layer": layer.name,
+                "sample": layer.peak_sample,
+                "start_ms": starts / 1000,
+                "rate": rates,
+                "window_ms": layer.window / 1000,
+            }
+        )
+    return lines

@@ -6,7 +6,7 @@ from typing import Any
 
 from speckflex.report.verdict import percent
 
-__all__ = ["accuracy_table", "layer_table"]
+__all__ = ["accuracy_table", "layer_table", "weight_table"]
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -38,6 +38,26 @@ def layer_table(report: dict[str, Any]) -> Table:
         for layer in report["layers"]
     ]
     return [*headings, "kernel words", "neuron words"], rows
+
+
+def weight_table(report: dict[str, Any]) -> Table:
+    """Return one row per layer: thresholds and what 8 bits do to its weights."""
+    headings = ["layer", "weights", "8-bit error", "saturated", "zero", "above threshold"]
+    rows = [
+        [
+            layer["name"],
+            str(layer["weights"]),
+            percent(layer["weight_error"]),
+            percent(layer["weights_saturated"]),
+            percent(layer["weights_zero"]),
+            percent(layer["weights_above_threshold"]),
+            f"{layer['threshold_low']} to {layer['threshold_high']}",
+            percent(layer["silent_neurons"]),
+        ]
+        for layer in report["layers"]
+        if "weights" in layer
+    ]
+    return [*headings, "thresholds", "silent neurons"], rows
 
 
 def difference_text(layer: dict[str, Any]) -> str:

@@ -1,0 +1,117 @@
+"""The plots that one can hover over and zoom into, made with Bokeh."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bokeh.core.types import ID
+from bokeh.embed import json_item
+from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.plotting import figure
+
+from speckflex.report.roles import role_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ROLE_COLORS", "plot_item", "raster_plot", "scatter_plot"]
+
+ROLE_COLORS = {"torch": "#2678c8", "twin": "#e66101", "chip": "#1b9e5a"}
+OTHER_COLORS = ("#2678c8", "#e66101", "#1b9e5a", "#a14ec2")
+TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
+
+
+def plot_item(plot: Any, identity: str) -> str:
+    """Return a plot as JSON that is safe inside a script element.
+
+    Args:
+        plot: the Bokeh figure.
+        identity: the id of the page's element that takes it.
+    """
+    # Bokeh's own ids count up through a process; the page must depend on its facts alone.
+    return json.dumps(json_item(plot, ID(identity))).replace("<", "\\u003c")
+
+
+def scatter_plot(facts: Mapping[str, Any]) -> Any:
+    """Return spikes per neuron, one recording against another, with the line of agreement."""
+    plot = _figure(
+        x_axis_label=f"spikes, {role_name(facts['x_role'])}",
+        y_axis_label=f"spikes, {role_name(facts['y_role'])}",
+    )
+    top = float(max(facts["x"].max(initial=0), facts["y"].max(initial=0), 1))
+    plot.line([0, top], [0, top], color="#888888", line_dash="dashed")
+    columns = {name: facts[name] for name in ("x", "y", "neurons", "address")}
+    columns["size"] = 5 + 2.5 * np.log2(facts["neurons"])
+    points = plot.scatter(
+        "x",
+        "y",
+        size="size",
+        source=ColumnDataSource(columns),
+        color=_color(facts["y_role"], 1),
+        alpha=0.6,
+    )
+    plot.add_tools(
+        HoverTool(
+            renderers=[points],
+            tooltips=[
+                (role_name(facts["x_role"]), "@x spikes"),
+                (role_name(facts["y_role"]), "@y spikes"),
+                ("neurons", "@neurons"),
+                ("first (channel, y, x)", "@address"),
+            ],
+        )
+    )
+    return plot
+
+
+def raster_plot(facts: Mapping[str, Any]) -> Any:
+    """Return the spikes of one layer and sample over time, one colour a recording."""
+    plot = _figure(x_axis_label="time (ms)", y_axis_label="neuron", active_drag="box_zoom")
+    for position, (role, stream) in enumerate(facts["streams"].items()):
+        columns = {name: stream[name] for name in ("time_ms", "neuron", "address")}
+        columns["role"] = [role_name(role)] * len(columns["address"])
+        plot.scatter(
+            "time_ms",
+            "neuron",
+            source=ColumnDataSource(columns),
+            marker=("circle", "cross", "x", "square")[position % 4],
+            size=6,
+            alpha=0.7,
+            color=_color(role, position),
+            legend_label=role_name(role),
+        )
+    plot.add_tools(
+        HoverTool(
+            tooltips=[
+                ("recording", "@role"),
+                ("time", "@time_ms{0.000} ms"),
+                ("(channel, y, x)", "@address"),
+            ]
+        )
+    )
+    plot.legend.click_policy = "hide"
+    plot.legend.background_fill_alpha = 0.0
+    plot.add_layout(plot.legend[0], "above")
+    plot.legend.orientation = "horizontal"
+    return plot
+
+
+def _figure(**settings: Any) -> Any:
+    plot = figure(
+        height=340,
+        sizing_mode="stretch_width",
+        tools=TOOLS,
+        toolbar_location="below",
+        background_fill_alpha=0.0,
+        border_fill_alpha=0.0,
+        **settings,
+    )
+    plot.toolbar.logo = None
+    plot.outline_line_alpha = 0.3
+    return plot
+
+
+def _color(role: str, position: int) -> str:
+    return ROLE_COLORS.get(role, OTHER_COLORS[position % len(OTHER_COLORS)])
