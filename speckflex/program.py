@@ -276,6 +276,12 @@ def _check_settings(core: Core) -> None:
             f"core {core.name}: input_shape {core.input_shape} or readout {core.readout!r} is not"
             " (channel, y, x) and 'spikes' or 'potential'"
         )
+    for name in ("threshold_high", "threshold_low"):
+        value = getattr(core, name)
+        if not isinstance(value, int):
+            raise ConversionError(
+                f"core {core.name}: {name} {value!r} is no whole number: discretise it first"
+            )
     if not 0 < core.scale < float("inf"):
         raise ConversionError(f"core {core.name}: scale {core.scale} is not a positive number")
     if core.decimator_interval is not None and core.decimator_interval not in range(8):

@@ -70,11 +70,13 @@ def save_program(program: Program, path: str | Path) -> None:
             np.save(content, array, allow_pickle=False)
             _write_member(archive, name, content.getvalue())
     path = Path(path)
+    partial = path.with_name(path.name + ".partial")
     try:
-        partial = path.with_name(path.name + ".partial")
         partial.write_bytes(buffer.getvalue())
         partial.replace(path)
     except OSError as error:
+        if partial.is_file():
+            partial.unlink()
         raise FileFormatError(
             f"{path}: can't be written ({error.strerror}): choose another folder"
         ) from error

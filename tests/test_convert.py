@@ -124,7 +124,8 @@ def test_random_chains_spike_as_sinabs_chip_network_does(layers, spread, seed, s
 def test_single_events_through_a_chain_spike_as_in_sinabs(seed, events):
     random = np.random.default_rng(events)
     frames = np.zeros((30, 2, 8, 8), dtype=int)
-    frames[np.arange(30), *(random.integers(0, size, 30) for size in (2, 8, 8))] = 1
+    places = [random.integers(0, size, 30) for size in (2, 8, 8)]
+    frames[(np.arange(30), *places)] = 1
     assert_equals_sinabs(chain_of(2, 8.0, seed), (2, 8, 8), frames)
 
 
