@@ -13,9 +13,11 @@ from speckflex.errors import NetworkError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["WEIGHT_LAYERS", "check_intact", "check_layers", "name_of"]
+__all__ = ["WEIGHT_LAYERS", "check_intact", "check_layers", "check_tensor", "name_of"]
 
 WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+# Far beyond any network; Python itself gives up at a depth of about a thousand.
+DEEPEST = 50
 REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 # The most telling reason first: a LIFRecurrent is a LIF.
@@ -52,6 +54,10 @@ def check_intact(network: nn.Module, source: str) -> None:
     """
     for name, module in _walk(network, "", source, set()):
         layer = f"{source}: module {name_of(name)} ({type(module).__name__})"
+        _check_complete(module, layer)
+        for key, value in (*vars(module)["_parameters"].items(), *vars(module)["_buffers"].items()):
+            if value is not None:
+                check_tensor(value, f"{layer} {key}")
         for key, value in vars(module).items():
             if key.endswith("_hooks") and value:
                 raise NetworkError(
@@ -64,6 +70,39 @@ def check_intact(network: nn.Module, source: str) -> None:
                 )
 
 
+def check_tensor(tensor: torch.Tensor, label: str) -> None:
+    """Check that a tensor is plain, and as large in memory as its shape says.
+
+    A file of a few bytes can describe a tensor of any shape over one repeated number.
+
+    Raises:
+        NetworkError: it is sparse, quantised, without values, or repeats its memory.
+    """
+    plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
+    if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise NetworkError(
+            f"{label} of shape {tuple(tensor.shape)} is no plain tensor with a value for each"
+            " element: save a contiguous copy of it"
+        )
+
+
+def _check_complete(module: nn.Module, layer: str) -> None:
+    """Check that a layer has what its class sets when it is made."""
+    needed = ("training", *getattr(type(module), "__constants__", ()))
+    missing = [key for key in needed if not hasattr(module, key)]
+    if not all(isinstance(key, str) for key in vars(module)):
+        raise NetworkError(f"{layer} has an attribute without a name: save the module again")
+    if isinstance(module, sl.StatefulLayer) and not missing:
+        try:
+            _ = module.arg_dict
+        except AttributeError:
+            missing = ["complete set of sinabs' settings"]
+    if not isinstance(vars(module).get("_non_persistent_buffers_set"), set):
+        missing = ["set of its buffers"]
+    if missing:
+        raise NetworkError(f"{layer} is incomplete, it has no {missing[0]}: save the module again")
+
+
 def _walk(
     module: nn.Module, name: str, source: str, seen: set[int]
 ) -> Iterator[tuple[str, nn.Module]]:
@@ -71,6 +110,11 @@ def _walk(
     if id(module) in seen:
         return
     seen.add(id(module))
+    if name.count(".") >= DEEPEST:
+        raise NetworkError(
+            f"{source}: module {name[:40]}.. lies more than {DEEPEST} containers deep: save a"
+            " flatter network"
+        )
     kinds = (torch.Tensor, torch.Tensor, nn.Module)
     for registry, kind in zip(REGISTRIES, kinds, strict=True):
         content = vars(module).get(registry)

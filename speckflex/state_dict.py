@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from speckflex.errors import NetworkError
+from speckflex.network_checks import check_tensor
 from speckflex.safe_pickle import first_line
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def find_state_dict(content: Any, source: str) -> dict[str, torch.Tensor]:
     if isinstance(content, dict):
         for candidate in (content, *(content[key] for key in WRAPPERS if key in content)):
             if _is_state_dict(candidate):
+                for key, tensor in candidate.items():
+                    check_tensor(tensor, f"{source}: {key}")
                 return candidate
     raise NetworkError(
         f"{source}: holds a {type(content).__name__}, neither a module nor a dict of tensors:"

@@ -189,6 +189,58 @@ def test_flipped_bytes_never_give_another_error_than_ours(tmp_path, rng):
             assert "\n" not in str(error)  # noqa: PT017 - an intact load is as good
 
 
+def test_damage_inside_the_pickle_never_gives_another_error_than_ours(tmp_path, rng):
+    whole, path = tmp_path / "whole.pt", tmp_path / "damaged.pt"
+    save_network(_network(), whole)
+    with zipfile.ZipFile(whole) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in members if name.endswith("data.pkl"))
+    for _ in range(400):
+        damaged = bytearray(members[name])
+        damaged[rng.integers(len(damaged))] = rng.integers(256)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in (members | {name: bytes(damaged)}).items():
+                archive.writestr(member, content)
+        try:
+            load_network(path)
+        except SpeckflexError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - an intact load is as good
+
+
+@pytest.mark.parametrize("place", ["module", "state dict"])
+def test_a_tensor_that_repeats_one_number_to_any_size_is_refused(place, tmp_path):
+    path = tmp_path / "expanded.pt"
+    weight = torch.zeros(1).as_strided((2**20, 2**20), (0, 0))
+    network = _network()
+    network[0].weight = nn.Parameter(weight, requires_grad=False)
+    torch.save(network if place == "module" else {"weight": weight}, path)
+    assert "no plain tensor" in _refusal(path, NetworkError)
+
+
+def test_a_layer_without_one_of_its_settings_is_refused(tmp_path):
+    network = _network()
+    del network[0].stride
+    torch.save(network, tmp_path / "incomplete.pt")
+    assert "it has no stride" in _refusal(tmp_path / "incomplete.pt", NetworkError)
+
+
+def test_neurons_without_one_of_their_settings_are_refused(tmp_path):
+    network = _network()
+    del network[1].reset_fn
+    torch.save(network, tmp_path / "incomplete.pt")
+    assert "it has no complete set of sinabs' settings" in _refusal(
+        tmp_path / "incomplete.pt", NetworkError
+    )
+
+
+def test_a_network_nested_without_end_is_refused(tmp_path):
+    network = nn.Sequential(nn.Linear(2, 2))
+    for _ in range(60):
+        network = nn.Sequential(network)
+    torch.save(network, tmp_path / "deep.pt")
+    assert "50 containers deep" in _refusal(tmp_path / "deep.pt", NetworkError)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"weights: none\n", b"\x00" * 100, b"PK\x03\x04", b"\x80\x02", b"\x89PNG"]
 )
