@@ -1,0 +1,87 @@
+"""Train the network that `speckflex demo` plays: synthetic digits, a few minutes on one core.
+
+    python examples/bundled/train_bundled.py --out speckflex/models/synthetic-digits.pt
+
+The 1500 training images of scikit-learn's digits, moved before a simulated sensor, train and
+choose; the 297 others, played at the end in torch and on the twin, are seen by nothing before.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+import speckflex as sf
+from speckflex.data import open_dataset
+from speckflex.network import save_network
+from speckflex.stages import MixedTimestepNetwork
+from speckflex.training import (
+    TrainingSettings,
+    cache_frames,
+    evaluate,
+    finetune_network,
+    split_frames,
+    train_network,
+)
+from speckflex.training.pipeline import bounded_neuron, new_network
+
+
+def main() -> None:
+    """Train, fine-tune, save, and say how well it went on unseen images."""
+    options = _options()
+    torch.set_num_threads(1)
+    base = TrainingSettings(epochs=options.epochs, shift=2, clip_weights=True, seed=options.seed)
+    tuning = TrainingSettings(
+        method="mtt",
+        epochs=options.finetune_epochs,
+        learning_rate=1e-3,
+        shift=2,
+        clip_weights=True,
+        eight_bit=True,
+        seed=options.seed,
+    )
+    data = split_frames(cache_frames(open_dataset("synthetic-digits", split="train"), 10), base)
+    network = new_network(
+        "nmnist-3c1fc",
+        seed=options.seed,
+        neuron=bounded_neuron("multi-spike", options.lower_bound),
+        voting=options.voting,
+    )
+    trained = train_network(network, data, base)
+    print("trained:", trained.best)
+    tuned = finetune_network(trained.network, data, tuning)
+    print("fine-tuned:", tuned.best)
+    save_network(tuned.network, options.out)
+    print("written:", options.out)
+    _report(tuned.network)
+
+
+def _report(network: torch.nn.Module) -> None:
+    """Print the accuracy on unseen images, in torch and on the twin."""
+    dataset = open_dataset("synthetic-digits", split="test")
+    for n_bins in (10, 50):
+        accuracy = evaluate(MixedTimestepNetwork(network), cache_frames(dataset, n_bins)).accuracy
+        print(f"unseen images, torch at T = {n_bins}: {accuracy:.2%} of {len(dataset)}")
+    program = sf.convert(network, input_shape=dataset.shape)
+    with sf.open_board("twin") as board:
+        board.load(program)
+        recording = board.play([events for events, _ in dataset], monitor=[-1], keep_events=False)
+    accuracy = recording.with_labels(dataset.labels).accuracy()
+    print(f"unseen images, twin: {accuracy:.2%} of {len(dataset)}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the network of the demo.")
+    parser.add_argument("--out", type=Path, required=True, help="the .pt file to write")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--finetune-epochs", type=int, default=10)
+    parser.add_argument("--lower-bound", type=float, default=-8.0)
+    parser.add_argument("--voting", choices=["spikes", "potential"], default="spikes")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
