@@ -14,9 +14,9 @@ from speckflex.errors import EventsError
 from speckflex.events import as_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-__all__ = ["open_array_files", "read_npy_file"]
+__all__ = ["event_extent", "open_array_files", "read_npy_file"]
 
 LABELS = "labels"  # the array of an .npz that holds no events but their labels
 
@@ -51,7 +51,7 @@ def open_array_files(path: Path) -> EventDataset:
     labels = _labels(path, len(items))
     return EventDataset(
         name=path.name,
-        shape=_extent(items),
+        shape=event_extent(map(read_array, items)),
         classes=tuple(str(label) for label in range(int(labels.max()) + 1)),
         labels=labels,
         synthetic=False,
@@ -119,9 +119,10 @@ def _labels(path: Path, n_items: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _extent(items: Sequence[Path | Member]) -> tuple[int, int, int]:
+def event_extent(streams: Iterable[np.ndarray]) -> tuple[int, int, int]:
+    """Return the smallest (channel, y, x) shape that holds every event."""
     largest = np.ones(3, np.int64)
-    for stream in map(read_array, items):
+    for stream in streams:
         sizes = [int(stream[name].max(initial=0)) + 1 for name in "pyx"]
         largest = np.maximum(largest, sizes)
     channels, height, width = largest.tolist()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
+import hashlib
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from speckflex.data.dataset import EventDataset
-from speckflex.data.folders import mark_synthetic, synthetic_mark
+from speckflex.data.folders import write_split
 from speckflex.data.nmnist import CLASSES, SHAPE, open_nmnist_folder, write_nmnist_file
 from speckflex.data.saccades import simulate_saccades
 from speckflex.errors import EventsError
@@ -53,7 +54,9 @@ def open_synthetic_digits(
             each is simulated when it is read (about 10 ms) and nothing is written.
     """
     if cache_folder is not None:
-        return open_nmnist_folder(write_synthetic_digits(cache_folder, seed=seed), split)
+        return open_nmnist_folder(
+            write_synthetic_digits(cache_folder, seed=seed, split=split), split
+        )
     indices = _split_indices(split)
     return EventDataset(
         name="synthetic-digits",
@@ -66,24 +69,25 @@ def open_synthetic_digits(
     )
 
 
-def write_synthetic_digits(folder: Path, *, seed: int = 0) -> Path:
+def write_synthetic_digits(folder: str | Path, *, seed: int = 0, split: str = "all") -> Path:
     """Write the synthetic digits in N-MNIST's layout and return their folder.
 
-    The folder is `synthetic-digits-<seed>` inside `folder`, with `Train`, `Test` and the mark
-    `synthetic.json`; one that is complete already is left as it is.
+    The folder is `synthetic-digits-<seed>` inside `folder`, with `Train` and `Test` in it, each
+    with the mark `synthetic.json`; a split that is complete already is left as it is.
+
+    Raises:
+        EventsError: the folder can't be written to.
     """
     target = Path(folder) / f"synthetic-digits-{seed}"
     settings = {"data": "synthetic-digits", "seed": seed, "version": VERSION}
-    if synthetic_mark(target) == settings:
-        return target
     labels = _images()[1]
-    for name, split in (("Train", "train"), ("Test", "test")):
-        for index in _split_indices(split):
-            label_folder = target / name / str(labels[index])
-            label_folder.mkdir(parents=True, exist_ok=True)
-            events = _simulate(Glyph(index, seed))
-            write_nmnist_file(label_folder / f"{index:05d}.bin", events)
-    mark_synthetic(target, settings)  # last: a folder without it is made again
+    for name in ("Train", "Test"):
+        if split in ("all", name.lower()):
+            files = [
+                (f"{labels[i]}/{i:05d}.bin", partial(_write, glyph=Glyph(i, seed)))
+                for i in _split_indices(name.lower())
+            ]
+            write_split(target / name, settings, files)
     return target
 
 
@@ -101,17 +105,21 @@ def write_saccade_recordings(
         seed: of position and noise; a recording depends on its index and the seed alone.
 
     Raises:
-        EventsError: images or labels are not of this kind.
+        EventsError: images or labels are not of this kind, or the folder can't be written to.
     """
     folder, images, labels = Path(folder), np.asarray(images), np.asarray(labels)
     _check_images(images, labels)
     scale = 255 if images.dtype == np.uint8 else 1
-    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        label_folder = folder / str(label)
-        label_folder.mkdir(parents=True, exist_ok=True)
-        events = simulate_saccades(image / scale, np.random.default_rng((seed, index)))
-        write_nmnist_file(label_folder / f"{index:05d}.bin", events)
-    mark_synthetic(folder, {"data": "saccades", "seed": seed, "version": VERSION})
+    files = [
+        (f"{label}/{index:05d}.bin", partial(_write_image, image=image / scale, seed=(seed, index)))
+        for index, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
+    digest = hashlib.sha256(images.tobytes() + labels.astype(np.int64).tobytes()).hexdigest()
+    write_split(
+        folder,
+        {"data": "saccades", "images": digest, "seed": seed, "version": VERSION},
+        files,
+    )
     return folder
 
 
@@ -155,6 +163,14 @@ def _split_indices(split: str) -> list[int]:
     n_images = len(_images()[1])
     ranges = {"train": (0, n_images - N_TEST), "test": (n_images - N_TEST, n_images)}
     return list(range(*ranges.get(split, (0, n_images))))
+
+
+def _write_image(path: Path, image: np.ndarray, seed: tuple[int, int]) -> None:
+    write_nmnist_file(path, simulate_saccades(image, np.random.default_rng(seed)))
+
+
+def _write(path: Path, glyph: Glyph) -> None:
+    write_nmnist_file(path, _simulate(glyph))
 
 
 def _simulate(glyph: Glyph) -> np.ndarray:

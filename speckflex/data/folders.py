@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "read_bytes",
     "split_folders",
     "synthetic_mark",
+    "write_split",
 ]
 
 SPLITS = ("train", "test", "all")
@@ -77,8 +79,38 @@ def synthetic_mark(folder: Path) -> dict[str, Any] | None:
 
 
 def is_synthetic(folder: Path) -> bool:
-    """Return whether a folder, or the one around it, is marked as simulated."""
-    return any((place / MARK).is_file() for place in (folder, folder.resolve().parent))
+    """Return whether a folder, the one around it, or one in it is marked as simulated."""
+    return any(
+        (place / MARK).is_file()
+        for place in (folder, folder.resolve().parent, *(p for p in folder.iterdir() if p.is_dir()))
+    )
+
+
+def write_split(
+    folder: Path, settings: dict[str, Any], recordings: Iterable[tuple[str, Callable[[Path], None]]]
+) -> None:
+    """Write a simulated split, unless it is there already, complete and of the same settings.
+
+    Args:
+        folder: of the split.
+        settings: of the simulation, kept in the mark.
+        recordings: the path of each inside `folder`, and what writes it there.
+
+    Raises:
+        EventsError: the folder can't be written to.
+    """
+    if synthetic_mark(folder) == settings:
+        return
+    try:
+        for name, write in recordings:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path)
+        mark_synthetic(folder, settings)  # last: a folder without it is made again
+    except OSError as error:
+        raise EventsError(
+            f"{folder}: can't be written ({error.strerror or error}): choose another folder"
+        ) from error
 
 
 def _numbers_and_text(path: Path) -> list[tuple[int, int, str]]:

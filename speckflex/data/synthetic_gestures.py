@@ -1,0 +1,188 @@
+"""Synthetic gestures: simulated people before an event sensor, in DVS-Gesture's layout."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from speckflex.data.arms import Body, Pose, pose
+from speckflex.data.dataset import EventDataset
+from speckflex.data.folders import write_split
+from speckflex.data.gestures import (
+    CLASSES,
+    SHAPE,
+    TEST,
+    TRAIN,
+    open_gesture_folder,
+    write_gesture_file,
+)
+from speckflex.data.sensor import EventSensor
+
+__all__ = ["open_synthetic_gestures", "write_synthetic_gestures"]
+
+# As in DVS-Gesture, tests see people who are not in the training data.
+USERS = {"train": range(1, 24), "test": range(24, 30)}
+# Each light: background, contrast of the person to it, noise events a second and pixel.
+LIGHTS = {"lab": (0.25, 0.9, 0.1), "natural": (0.4, 0.6, 0.2)}
+VERSION = 1  # of the simulation; a change of its figures makes another data set
+PIXELS = SHAPE[1]
+STEP_US = 5_000
+MAX_EVENTS = 60_000  # a recording ends there, so that the fastest are quick to play too
+SHIRT = 0.55  # brightness of the trunk relative to arms and head, so that arms show before it
+
+
+class Take(NamedTuple):
+    """One recording to be simulated: who shows what in which light."""
+
+    user: int
+    light: str
+    label: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"synthetic gesture {self.label}, user {self.user}, {self.light}, seed {self.seed}"
+
+
+def open_synthetic_gestures(
+    split: str, *, seed: int = 0, cache_folder: Path | None = None
+) -> EventDataset:
+    """Return simulated recordings of the eleven classes of DVS-Gesture.
+
+    29 simulated people, 23 to train and 6 to test, each in two lights: 506 and 132 recordings
+    of 1.2 to 1.8 s, shorter only where 60000 events come first.
+
+    Args:
+        split: train, test or all.
+        seed: of the people, their movements and the sensor's noise.
+        cache_folder: where to keep the recordings as files in DVS-Gesture's layout (times then
+            in whole milliseconds, as in tonic's copy); without one each is simulated when it
+            is read and nothing is written.
+    """
+    if cache_folder is not None:
+        folder = write_synthetic_gestures(cache_folder, seed=seed, split=split)
+        return open_gesture_folder(folder, split)
+    takes = [take for name in USERS if split in ("all", name) for take in _takes(name, seed)]
+    return EventDataset(
+        name="synthetic-gestures",
+        shape=SHAPE,
+        classes=CLASSES,
+        labels=np.array([take.label for take in takes], np.int64),
+        synthetic=True,
+        items=tuple(takes),
+        read=simulate_gesture,
+    )
+
+
+def write_synthetic_gestures(folder: str | Path, *, seed: int = 0, split: str = "all") -> Path:
+    """Write synthetic gestures in the layout of tonic's DVS-Gesture and return their folder.
+
+    The folder is `synthetic-gestures-<seed>` inside `folder`, with `ibmGestureTrain` and
+    `ibmGestureTest` in it, each with the mark `synthetic.json`; a split that is complete
+    already is left as it is.
+
+    Raises:
+        EventsError: the folder can't be written to.
+    """
+    target = Path(folder) / f"synthetic-gestures-{seed}"
+    settings = {"data": "synthetic-gestures", "seed": seed, "version": VERSION}
+    for name, layout in (("train", TRAIN), ("test", TEST)):
+        if split in ("all", name):
+            files = [
+                (f"user{take.user:02d}_{take.light}/{take.label}.npy", partial(_write, take=take))
+                for take in _takes(name, seed)
+            ]
+            write_split(target / layout, settings, files)
+    return target
+
+
+def simulate_gesture(take: Take) -> np.ndarray:
+    """Return the events of one simulated recording, ordered by time, at most 1.8 s."""
+    person = np.random.default_rng((take.seed, take.user))
+    body = Body(
+        scale=person.uniform(0.85, 1.15),
+        shoulder=person.uniform(13, 17),
+        upper_arm=person.uniform(19, 23),
+        forearm=person.uniform(19, 23),
+        thickness=person.uniform(3.0, 4.2),
+    )
+    lights = tuple(LIGHTS)
+    rng = np.random.default_rng((take.seed, take.user, lights.index(take.light), take.label))
+    background, contrast, noise_hz = LIGHTS[take.light]
+    times = np.arange(0, int(rng.uniform(1.2e6, 1.8e6)), STEP_US)
+    joints = pose(take.label, _phase(times, rng), body, rng)
+    frames = background + contrast * _silhouette(joints, body, _sway(times, rng))
+    sensor = EventSensor(threshold=0.22, noise_hz=noise_hz * rng.uniform(0.5, 2), jitter_us=1000)
+    return sensor.observe(frames, times, rng)[:MAX_EVENTS]
+
+
+def _takes(split: str, seed: int) -> list[Take]:
+    return [
+        Take(user, light, label, seed)
+        for user in USERS[split]
+        for light in LIGHTS
+        for label in range(len(CLASSES))
+    ]
+
+
+def _write(path: Path, take: Take) -> None:
+    write_gesture_file(path, simulate_gesture(take))
+
+
+def _phase(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the phase in radians: 0.8 to 1.8 repetitions a second, not quite steady."""
+    rate = rng.uniform(0.8, 1.8)
+    unsteady = rng.uniform(0, 0.3) * np.sin(rng.uniform(1, 4) * times / 1e6 + rng.uniform(0, 6))
+    return 2 * np.pi * (rate * times / 1e6 + rng.uniform()) + unsteady
+
+
+def _sway(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the (y, x) offset of the whole person, `(time, 2)` pixels."""
+    place = rng.uniform((-6, -10), (6, 10))
+    slow = np.sin(times[:, None] / 1e6 * rng.uniform(2, 5, 2) + rng.uniform(0, 6, 2))
+    return place + slow * rng.uniform(0.3, 1.5, 2)
+
+
+def _silhouette(joints: Pose, body: Body, offsets: np.ndarray) -> np.ndarray:
+    """Return the brightness of the person in each pixel, `(time, 128, 128)` from 0 to 1."""
+    radius = body.thickness * body.scale
+    middle = joints.shoulders.mean(axis=1)
+    up, down = np.array([17.0, 0]) * body.scale, np.array([34.0, 0]) * body.scale
+    bones = [
+        (middle + 0.3 * down, middle + down, 11 * body.scale, SHIRT),
+        (middle - up, middle - 1.1 * up, 8 * body.scale, 1.0),
+    ]
+    for side in range(2):
+        shoulder, elbow, hand = (
+            joint[:, side] for joint in (joints.shoulders, joints.elbows, joints.hands)
+        )
+        bones += [
+            (shoulder, elbow, radius, 1.0),
+            (elbow, hand, radius, 1.0),
+            (hand, hand, 1.3 * radius, 1.0),
+        ]
+    cover = np.zeros((len(offsets), PIXELS, PIXELS), np.float32)
+    for start, end, thickness, brightness in bones:
+        _draw(cover, start + offsets, end + offsets, thickness, brightness)
+    return cover
+
+
+def _draw(
+    cover: np.ndarray, starts: np.ndarray, ends: np.ndarray, radius: float, brightness: float
+) -> None:
+    """Draw one rounded bone a frame into `cover`, with edges a pixel wide; the brighter wins."""
+    margin = radius + 1
+    low = np.floor(np.minimum(starts, ends) - margin).astype(int).clip(0, PIXELS)
+    high = np.ceil(np.maximum(starts, ends) + margin).astype(int).clip(0, PIXELS) + 1
+    for frame, start, end, (top, left), (bottom, right) in zip(
+        cover, starts, ends, low, high, strict=True
+    ):
+        part = frame[top:bottom, left:right]
+        y = np.arange(top, top + part.shape[0])[:, None] - start[0]
+        x = np.arange(left, left + part.shape[1]) - start[1]
+        dy, dx = end - start
+        along = np.clip((y * dy + x * dx) / max(dy * dy + dx * dx, 1e-6), 0, 1)
+        distance = np.hypot(y - along * dy, x - along * dx)
+        np.maximum(part, brightness * np.clip(radius + 0.5 - distance, 0, 1), out=part)
