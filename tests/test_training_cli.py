@@ -1,0 +1,130 @@
+"""`speckflex train` and `speckflex finetune` from the command line."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from click.testing import CliRunner
+from sinabs.layers import StatefulLayer
+from torch import nn
+
+from speckflex.cli import main
+from speckflex.data import write_synthetic_digits
+from speckflex.network import load_network, save_network
+
+QUICK = ("--width", "4", "--t", "4", "--epochs", "2", "--batch-size", "20", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A folder in N-MNIST's layout with 40 recordings, all classes."""
+    folder = write_synthetic_digits(tmp_path_factory.mktemp("digits"), split="test") / "Test"
+    for label in folder.iterdir():
+        if label.is_dir():
+            for path in sorted(label.glob("*.bin"))[4:]:
+                path.unlink()
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_train_then_finetune_gives_networks_that_load_at_rest(digits, tmp_path):
+    base, tuned, metrics = (tmp_path / name for name in ("base.pt", "tuned.pt", "m.jsonl"))
+    command = ("train", "--data", digits, "--out", base, "--metrics", metrics, "--seed", "1")
+    trained = run(*command, *QUICK, "--json")
+    assert trained.exit_code == 0, trained.output
+    summary = json.loads(trained.stdout)
+    assert summary["training_recordings"] + summary["validation_recordings"] == 40
+    assert summary["synthetic"] is True
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert summary["validation_loss"] == lines[summary["best_epoch"] - 1]["validation_loss"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base.pt", "m.jsonl"]
+
+    command = ("finetune", base, "--method", "mtt", "--t-max", "4", "--samples-per-step", "2")
+    finetuned = run(*command, "--data", digits, "--epochs", "1", "--eight-bit", "--out", tuned)
+    assert finetuned.exit_code == 0, finetuned.output
+    assert f"written: {tuned}" in finetuned.stdout
+    assert "synthetic recordings" in finetuned.stdout
+    network = load_network(tuned)
+    states = [layer for layer in network.modules() if isinstance(layer, StatefulLayer)]
+    assert len(states) == 4
+    assert all(layer.v_mem.numel() == 0 for layer in states)
+
+
+def test_training_again_gives_the_same_weights(digits, tmp_path):
+    for name in ("a.pt", "b.pt"):
+        run("train", "--data", digits, "--out", tmp_path / name, *QUICK)
+    first, second = (load_network(tmp_path / name) for name in ("a.pt", "b.pt"))
+    assert torch.equal(first.conv1.weight, second.conv1.weight)
+
+
+def test_a_finished_training_resumes_from_a_named_checkpoint(digits, tmp_path):
+    checkpoint = tmp_path / "run.checkpoint"
+    command = ("train", "--data", digits, "--out", tmp_path / "a.pt", *QUICK)
+    assert run(*command, "--checkpoint", checkpoint).exit_code == 0
+    resumed = run(*command, "--resume", checkpoint, "--json")
+    assert json.loads(resumed.stdout)["epochs"] == 2
+    other = run(*command, "--resume", checkpoint, "--voting", "potential")
+    assert other.exit_code == 1
+    assert "is the checkpoint of another network" in other.stderr
+
+
+def test_batch_norm_is_folded_before_fine_tuning(digits, tmp_path):
+    base, folded, tuned = (tmp_path / name for name in ("base.pt", "folded.pt", "tuned.pt"))
+    trained = run("train", "--data", digits, "--out", base, "--batch-norm", *QUICK)
+    assert trained.exit_code == 0, trained.output
+    refused = run("finetune", base, "--data", digits, "--epochs", "1", "--out", tuned)
+    assert refused.exit_code == 1
+    assert "adds a constant" in refused.stderr
+    assert run("fold", base, "--out", folded).exit_code == 0
+    finetuned = run("finetune", folded, "--t", "4", "--data", digits, "--epochs", "1", "-o", tuned)
+    assert finetuned.exit_code == 0, finetuned.output
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in load_network(tuned).modules())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--t", "0"), "t max is 0"),
+        (("--samples-per-step", "0"), "samples per step is 0"),
+        (("--epochs", "0"), "epochs is 0"),
+        (("--validation-share", "0"), "validation share 0.0"),
+        (("--validation-share", "0.9"), "validation share 0.9"),
+        (("--method", "bptt"), "method 'bptt' is not known"),
+        (("--network", "resnet"), "network 'resnet' is not known"),
+        (("--lower-bound", "0"), "lower bound 0.0"),
+        (("--resume", "no-such-file"), "no-such-file: can't be read"),
+        (("--accelerator", "abacus"), "accelerator 'abacus'"),
+    ],
+)
+def test_bad_options_end_in_one_line(digits, tmp_path, options, message):
+    result = run("train", "--data", digits, "--out", tmp_path / "a.pt", *options)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_that_cannot_train_end_in_one_line(digits, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    single = tmp_path / "single"
+    shutil.copytree(digits / "3", single / "3")
+    for folder, message in ((empty, "no recordings"), (single, "at least two classes")):
+        result = run("train", "--data", folder, "--out", tmp_path / "a.pt", *QUICK)
+        assert result.exit_code == 1, result.output
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_network_without_a_neuron_is_refused_in_one_line(digits, tmp_path):
+    path = tmp_path / "linear.pt"
+    save_network(nn.Sequential(nn.Flatten(), nn.Linear(2312, 10, bias=False)), path)
+    result = run("finetune", path, "--data", digits, "--out", tmp_path / "a.pt")
+    assert result.exit_code == 1
+    assert "no spiking neuron" in result.stderr
+    assert result.stderr.count("\n") == 1
