@@ -32,6 +32,13 @@ class Convolution:
     padding: Pair
     changes: tuple[str, ...] = ()
 
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the (channel, y, x) shape that a map of `input_shape` gives."""
+        out, _, kernel_y, kernel_x = self.weights.shape
+        y = (input_shape[1] + 2 * self.padding[0] - kernel_y) // self.stride[0] + 1
+        x = (input_shape[2] + 2 * self.padding[1] - kernel_x) // self.stride[1] + 1
+        return (out, y, x)
+
 
 def convolution_of(layer: nn.Module, input_shape: Shape) -> Convolution:
     """Return the convolution that computes what `layer` does on maps of `input_shape`.

@@ -9,20 +9,20 @@ import sinabs.layers as sl
 import torch
 from torch import nn
 
-from speckflex.convolution import Convolution, convolution_of
+from speckflex.convolution import convolution_of
 from speckflex.errors import ConversionError
 from speckflex.finding import Check
 from speckflex.input_path import input_stage, pool_of
 from speckflex.neuron_settings import NeuronSettings, read_neuron
+from speckflex.prepared import INPUT, Options, PreparedLayer, PreparedNetwork, Source
 from speckflex.program import InputStage
 from speckflex.trace import DVSLayer, NeuronPlace, Node, trace
 
 if TYPE_CHECKING:
-    from speckflex.program import Pair, Readout, Shape
+    from speckflex.program import Shape
 
-__all__ = ["Options", "PreparedLayer", "PreparedNetwork", "Source", "prepare"]
+__all__ = ["INPUT", "Options", "PreparedLayer", "PreparedNetwork", "Source", "prepare"]
 
-INPUT = -1
 PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 POOLINGS = (
@@ -35,77 +35,6 @@ POOLINGS = (
 )
 NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001
 WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear)  # noqa: SLF001
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to do where the chip differs from the network.
-
-    Args:
-        allow_bias: take a torch bias over as the core's bias, added per tick of the slow clock.
-        mend_min_v_mem: set a missing lower bound to minus the threshold.
-        keep_state: start from the potentials that the layers hold now.
-    """
-
-    allow_bias: bool = False
-    mend_min_v_mem: bool = True
-    keep_state: bool = False
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a layer's input comes from: position of the layer (-1 the input) and pooling."""
-
-    layer: int
-    pooling: Pair = (1, 1)
-
-
-@dataclass(frozen=True)
-class PreparedLayer:
-    """One weight layer and its neurons, in float, ready for sinabs' backend.
-
-    Args:
-        name: path of the weight layer in the network; "" for the network itself.
-        neuron_name: path of the neuron layer, "" for a potential readout.
-        convolution: weights with the factors of average pooling in front multiplied in.
-        bias: (out,) float32, or None.
-        neuron: thresholds; None for a potential readout.
-        input_shape: (channel, y, x).
-        sources: what sends to it; several are merged.
-    """
-
-    name: str
-    neuron_name: str
-    convolution: Convolution
-    bias: torch.Tensor | None
-    neuron: NeuronSettings | None
-    input_shape: Shape
-    sources: tuple[Source, ...]
-
-    @property
-    def readout(self) -> Readout:
-        """What the layer is read out by."""
-        return "spikes" if self.neuron else "potential"
-
-    @property
-    def output_shape(self) -> Shape:
-        """(channel, y, x) of the neurons."""
-        return _output_shape(self.convolution, self.input_shape)
-
-
-@dataclass(frozen=True)
-class PreparedNetwork:
-    """Layers in the order in which the network calls them, and all that was found.
-
-    Args:
-        layers: a source always lies before the layer that reads it.
-        input: the stage before the first layers; its destinations are not set yet.
-        checks: mends, and errors where the network can't be converted.
-    """
-
-    layers: tuple[PreparedLayer, ...]
-    input: InputStage
-    checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True)
@@ -130,7 +59,6 @@ def prepare(
         ConversionError: the network does not run on that shape. What the chip can't do is in
             `checks` with severity "error" instead, all of it at once.
     """
-    network = getattr(network, "spiking_model", network)
     return _Preparation(trace(network, input_shape), input_shape, options or Options()).run()
 
 
@@ -145,7 +73,7 @@ class _Preparation:
     layers: list[PreparedLayer] = field(default_factory=list)
     position: dict[int, int] = field(default_factory=dict)
     shapes: dict[int, Shape] = field(default_factory=dict)
-    refused: set[int] = field(default_factory=set)
+    used_steps: set[str] = field(default_factory=set)
     stage: InputStage | None = None
 
     def run(self) -> PreparedNetwork:
@@ -154,6 +82,7 @@ class _Preparation:
             if _is_weight(node):
                 self._take_layer(index, node)
         self._refuse_unread()
+        self._note_dropped_pools()
         if not self.layers and not self.checks:
             self._refuse("", "weight layers", "it has no weight layer", "add a Conv2d or Linear")
         stage = self.stage or InputStage(self.input_shape)
@@ -197,7 +126,7 @@ class _Preparation:
             return
         for change in convolution.changes:
             self.checks.append(Check(node.name, "note", "weights", change))
-        output = _output_shape(convolution, shape)
+        output = convolution.output_shape(shape)
         neuron_name, neuron = self._neuron(node, readers, output)
         bias = self._bias(node, factor, neuron)
         convolution = replace(convolution, weights=convolution.weights * factor)
@@ -293,6 +222,7 @@ class _Preparation:
         """Return the map that reaches a weight layer, its sources and their common factor."""
         found: list[tuple[Shape, Source, float]] = []
         for route in routes:
+            self.used_steps.update(name for name, _, _ in route.steps)
             origin = self.nodes[route.node]
             try:
                 if origin.kind == "input":
@@ -405,8 +335,15 @@ class _Preparation:
             )
         return bias.detach().to(torch.float32).clone()
 
+    def _note_dropped_pools(self) -> None:
+        for node in self.nodes:
+            if isinstance(node.module, POOLINGS) and node.name not in self.used_steps:
+                message = "it pools after the last neurons and is left out of the program"
+                remedy = "recordings have the neurons in front of it"
+                self.checks.append(Check(node.name, "note", "pooling", message, remedy=remedy))
+
     def _refuse_unread(self) -> None:
-        """Refuse neurons without weights, and note what the end of the network loses."""
+        """Refuse neurons that no weight layer feeds."""
         known = set(self.position)
         for index, node in enumerate(self.nodes):
             if isinstance(node.module, NeuronPlace) and index not in known:
@@ -422,13 +359,6 @@ class _Preparation:
 
 def _is_weight(node: Node) -> bool:
     return isinstance(node.module, WEIGHTS)
-
-
-def _output_shape(convolution: Convolution, shape: Shape) -> Shape:
-    out, _, kernel_y, kernel_x = convolution.weights.shape
-    y = (shape[1] + 2 * convolution.padding[0] - kernel_y) // convolution.stride[0] + 1
-    x = (shape[2] + 2 * convolution.padding[1] - kernel_x) // convolution.stride[1] + 1
-    return (out, y, x)
 
 
 def _is_identity_norm(norm: Any) -> bool:

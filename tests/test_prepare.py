@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 import pytest
+import sinabs.from_torch
 import sinabs.layers as sl
 import torch
 from sinabs.activation import MembraneReset, PeriodicExponential, SingleSpike
@@ -54,6 +55,21 @@ class Branches(nn.Module):
     def forward(self, x):
         x = self.stem(x)
         return self.near(x), self.far(x)
+
+
+class TwoEntries(nn.Module):
+    """Two layers that read the pooled input and meet in a third."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool, self.merge = sl.SumPool2d(2), sl.Merge()
+        self.a, self.s1 = conv(2, 3, 3, padding=1), neuron()
+        self.b, self.s2 = conv(2, 3, 1), neuron()
+        self.c, self.s3 = conv(3, 2, 3), neuron()
+
+    def forward(self, x):
+        x = self.pool(x)
+        return self.s3(self.c(self.merge(self.s1(self.a(x)), self.s2(self.b(x)))))
 
 
 class OwnFlatten(nn.Module):
@@ -157,6 +173,7 @@ EXACT = {
     "a merge": (lambda: Residual(plus=False), (2, 8, 8), {"last": 4}),
     "a plus": (lambda: Residual(plus=True), (2, 8, 8), {"last": 4}),
     "two destinations with their own pooling": (Branches, (1, 12, 12), {"near.1": 4}),
+    "two layers at the input": (TwoEntries, (2, 12, 12), {}),
     "a DVS layer": (
         lambda: chain(
             DVSLayer((16, 12), (2, 2), ((1, 7), (0, 5)), flip_x=True, flip_y=False, swap_xy=True),
@@ -237,6 +254,37 @@ def test_a_non_squeezing_network_converts_like_a_squeezing_one():
         [core] = convert(variant, (2, 6, 6)).cores
         assert (core.weights == expected.weights).all()
         assert (core.threshold_high, core.threshold_low) == (200, -300)
+
+
+def test_a_network_that_unpacks_batch_and_time_converts():
+    class Unpacking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.spike = conv(2, 3, 3), neuron()
+
+        def forward(self, x):
+            batch, time, *shape = x.shape
+            if len(shape) != 3:
+                raise ValueError(shape)
+            x = self.conv(x.reshape(batch * time, *shape))
+            return self.spike(x).unflatten(0, (batch, time)).mean(1)
+
+    network = exact_weights(Unpacking())
+    plain = chain(network.conv, network.spike)
+    [ours], [theirs] = convert(network, (2, 6, 6)).cores, convert(plain, (2, 6, 6)).cores
+    assert (ours.weights == theirs.weights).all()
+    assert (ours.name, ours.neuron_name) == ("conv", "spike")
+
+
+def test_a_network_from_sinabs_conversion_keeps_its_own_names():
+    analog = exact_weights(chain(conv(1, 2, 3), nn.ReLU(), nn.Flatten(), linear(18, 3), nn.ReLU()))
+    network = sinabs.from_torch.from_model(
+        analog, input_shape=(1, 5, 5), batch_size=1, spike_threshold=200.0, min_v_mem=-300.0
+    )
+    program = convert(network, (1, 5, 5))
+    names = dict(network.named_modules())
+    assert all(core.name in names and core.neuron_name in names for core in program.cores)
+    assert_same_spikes(network, program, random_frames((1, 5, 5), steps=20))
 
 
 def test_other_spike_and_gradient_functions_are_the_same_to_the_chip():
@@ -499,3 +547,11 @@ def test_all_problems_are_listed_at_once():
 def test_an_input_that_does_not_pass_is_named():
     with pytest.raises(ConversionError, match=r"shape \(3, 8, 8\) \(channel, y, x\) does not pass"):
         convert(chain(conv(2, 2, 3), iaf()), (3, 8, 8))
+
+
+def test_a_pool_after_the_last_neurons_is_left_out_and_told():
+    network = exact_weights(chain(conv(2, 2, 3), neuron(), nn.AvgPool2d(2)))
+    bare = chain(network[0], network[1])
+    assert convert(network, (2, 6, 6)).sha256 == convert(bare, (2, 6, 6)).sha256
+    [check] = prepare(network, (2, 6, 6)).checks
+    assert (check.layer, check.severity, check.rule) == ("2", "note", "pooling")
