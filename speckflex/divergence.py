@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from speckflex.program import Shape
     from speckflex.recording import LayerRecord
 
 __all__ = ["Divergence", "count_reordered", "find_divergence"]
+
+# A recording with so many times fewer distinct times than the other is one in time bins.
+COARSE = 4
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,19 @@ class Divergence:
 
     Args:
         sample: the first sample that differs.
-        kind: "event" where both keep the sample's spikes, "neuron" where counts alone tell.
+        kind: "event" where both keep the sample's spikes, "bin" where one of them has them in
+            coarse time bins, "neuron" where counts alone tell.
         index: of the event in the reference's stream; of the neuron, row by row, in the layer.
-        time_a: µs, of the reference's event; None where it has none there.
+        time_a: µs, of the reference's event or the end of the bin; None where it has none.
         time_b: µs, of the other's event.
         address_a: (channel, y, x) of the reference's event or of the neuron.
         address_b: (channel, y, x) of the other's event or of the neuron.
-        count_a: the neuron's spikes in the reference, over the whole sample.
+        count_a: the neuron's spikes in the reference, in the bin or over the whole sample.
         count_b: the neuron's spikes in the other.
     """
 
     sample: int
-    kind: Literal["event", "neuron"]
+    kind: Literal["event", "bin", "neuron"]
     index: int
     time_a: int | None = None
     time_b: int | None = None
@@ -47,6 +53,11 @@ class Divergence:
             return (
                 f"sample {self.sample}, neuron {_spell(self.address_a)}: {a} counted"
                 f" {self.count_a} spikes, {b} {self.count_b}"
+            )
+        if self.kind == "bin":
+            return (
+                f"sample {self.sample}, up to {self.time_a} µs: {a} has {self.count_a} spikes at"
+                f" {_spell(self.address_a)}, {b} {self.count_b}"
             )
         return (
             f"sample {self.sample}, event {self.index}:"
@@ -65,13 +76,19 @@ def find_divergence(a: LayerRecord, b: LayerRecord) -> Divergence | None:
 
     Samples are looked at in order. Where both keep a sample's events, their addresses are
     compared in order: times are not, since every board has its own clock. Events that either
-    record gives the same time count as simultaneous, and their order as arbitrary. Elsewhere the
-    first neuron whose counts differ is named.
+    record gives the same time count as simultaneous, and their order as arbitrary. Where one
+    record has its events in coarse time bins, the first bin and neuron whose counts differ is
+    named; where events are missing, the first neuron whose counts over the sample do.
     """
     n_events = min(len(a.events or ()), len(b.events or ()))
     for sample in range(len(a.counts)):
         if sample < n_events and a.events is not None and b.events is not None:
-            found = _diverging_event(a.events[sample], b.events[sample], sample, a.shape)
+            one, other = a.events[sample], b.events[sample]
+            bins = _coarse_bins(one["t"], other["t"])
+            if bins is None:
+                found = _diverging_event(one, other, sample, a.shape)
+            else:
+                found = _diverging_bin(one, other, bins, sample, a.shape)
         else:
             found = _diverging_neuron(a.counts[sample], b.counts[sample], sample)
         if found is not None:
@@ -88,6 +105,37 @@ def count_reordered(a: LayerRecord, b: LayerRecord) -> int:
         same = np.array_equal(codes[0], codes[1])
         reordered += not same and np.array_equal(np.sort(codes[0]), np.sort(codes[1]))
     return reordered
+
+
+def _coarse_bins(times_a: np.ndarray, times_b: np.ndarray) -> np.ndarray | None:
+    """Return the times of the recording that has far fewer of them; None where neither has."""
+    distinct = [np.unique(times) for times in (times_a, times_b)]
+    few = int(len(distinct[1]) < len(distinct[0]))
+    has_ties = len(distinct[few]) < len((times_a, times_b)[few])
+    return (
+        distinct[few]
+        if has_ties and COARSE * len(distinct[few]) <= len(distinct[1 - few])
+        else None
+    )
+
+
+def _diverging_bin(
+    a: np.ndarray, b: np.ndarray, bins: np.ndarray, sample: int, shape: Shape
+) -> Divergence | None:
+    """Compare counts up to the end of each bin; a bin holds the events up to its time."""
+    places = [np.searchsorted(bins, events["t"]) for events in (a, b)]
+    codes = [_codes(events, shape) for events in (a, b)]
+    n_neurons = int(np.prod(shape))
+    seen = np.zeros((2, n_neurons), np.int64)
+    for position in range(len(bins) + 1):
+        for row, (place, code) in enumerate(zip(places, codes, strict=True)):
+            seen[row] += np.bincount(code[place == position], minlength=n_neurons)
+        different = seen[0] != seen[1]
+        if different.any():
+            index = int(different.argmax())
+            end = int(bins[min(position, len(bins) - 1)])
+            return _at_neuron((seen[0], seen[1]), index, sample, shape, end)
+    return None
 
 
 def _diverging_event(a: np.ndarray, b: np.ndarray, sample: int, shape: Shape) -> Divergence | None:
@@ -167,16 +215,26 @@ def _diverging_neuron(a: np.ndarray, b: np.ndarray, sample: int) -> Divergence |
     different = (a != b).ravel()
     if not different.any():
         return None
-    index = int(different.argmax())
-    channel, y, x = (int(value) for value in np.unravel_index(index, a.shape))
+    channels, height, width = a.shape
+    counts = (a.ravel(), b.ravel())
+    return _at_neuron(counts, int(different.argmax()), sample, (channels, height, width))
+
+
+def _at_neuron(
+    counts: Sequence[np.ndarray], index: int, sample: int, shape: Shape, time: int | None = None
+) -> Divergence:
+    """Return the divergence at a neuron: in the bin that ends at `time`, or over the sample."""
+    channel, y, x = (int(value) for value in np.unravel_index(index, shape))
     return Divergence(
         sample,
-        "neuron",
+        "neuron" if time is None else "bin",
         index,
+        time_a=time,
+        time_b=time,
         address_a=(channel, y, x),
         address_b=(channel, y, x),
-        count_a=int(a.flat[index]),
-        count_b=int(b.flat[index]),
+        count_a=int(counts[0][index]),
+        count_b=int(counts[1][index]),
     )
 
 

@@ -235,6 +235,32 @@ def test_when_all_is_simultaneous_only_the_multiset_counts(one: Any, other: Any)
     assert (found is None) == (sorted(one) == sorted(other))
 
 
+def test_a_recording_in_time_bins_is_compared_bin_by_bin():
+    fine = record(
+        stream((1, *A), (2, *A), (3, *B), (4, *A), (11, *C), (12, *B), (13, *C), (14, *A))
+    )
+    same = record(
+        stream(*[(10, *address) for address in (B, A, A, A)], *[(20, *a) for a in (A, B, C, C)])
+    )
+    other = record(
+        stream(*[(10, *address) for address in (B, A, A, A)], *[(20, *a) for a in (B, B, C, C)])
+    )
+    assert find_divergence(fine, same) is None
+    found = find_divergence(other, fine)
+    assert found is not None
+    assert (found.kind, found.time_a, found.address_a) == ("bin", 20, A)
+    assert found.describe("torch", "the twin") == (
+        "sample 0, up to 20 µs: torch has 3 spikes at (channel 0, y 0, x 0), the twin 4"
+    )
+
+
+@given(ADDRESSES, st.permutations(range(6)))
+def test_the_order_inside_a_bin_is_free(one: Any, order: Any):
+    fine = stream(*[(t, *address) for t, address in enumerate(one)])
+    binned = stream(*[(9, *one[place]) for place in order if place < len(one)])
+    assert find_divergence(record(fine), record(binned)) is None
+
+
 def test_counts_alone_name_the_first_neuron():
     one = record(stream((1, *A), (5, *B)), events=None)
     other = record(stream((1, *A)), events=None)

@@ -192,7 +192,7 @@ def test_work_beyond_the_limit_is_in_the_verdict(
     report = build_report(program, recordings, input_events=[burst])
     # 20 000 events of 2 * 9 operations in one window of 10 ms.
     assert report["layers"][0]["synops_per_second_peak"] == 20_000 * 18 / 0.010
-    assert "At its peak, conv1 needs more than the 10 million" in report["verdict"]
+    assert "At the peak, layer conv1 needs more than the 10 million" in report["verdict"]
 
 
 def no_constants(name: str):

@@ -50,7 +50,7 @@ def difference_chart(layers: Sequence[Mapping[str, Any]]) -> Markup:
         y = ROW * row + 4
         end = across(layer["spike_difference"] / top)
         marks += [
-            label(LABEL - 10, y + 16, shortened(layer["name"]), anchor="end"),
+            label(LABEL - 10, y + 16, shortened(f"layer {layer['name']}"), anchor="end"),
             box(across(0), y, end - across(0), ROW - 8, "bar"),
             label(end + 6, y + 16, percent(layer["spike_difference"])),
         ]

@@ -42,7 +42,7 @@ def _tile(core: CoreLimits, layer: Mapping[str, Any] | None, column: int, row: i
     marks = [box(x, y, TILE_X - 8, TILE_Y - 8, "core" if layer is None else "core used")]
     repeatable = "" if core.repeatable else " (not repeatable)"
     marks.append(label(x + 10, y + 18, f"core {core.index}{repeatable}", kind="small"))
-    marks.append(label(x + 10, y + 37, shortened(layer["name"]) if layer else "free", kind="title"))
+    marks.append(label(x + 10, y + 37, _title(layer), kind="title"))
     if layer is None:
         return marks
     meters = (
@@ -55,6 +55,15 @@ def _tile(core: CoreLimits, layer: Mapping[str, Any] | None, column: int, row: i
     return marks
 
 
+def _title(layer: Mapping[str, Any] | None) -> str:
+    return "free" if layer is None else shortened(f"layer {layer['name']}")
+
+
+def _percent(share: float) -> str:
+    """Return a share in few characters."""
+    return "< 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
 def _meter(x: float, y: float, name: str, used: float | None, limit: float) -> list[Markup]:
     marks = [label(x, y + 11, name, kind="small"), box(x + 62, y + 2, BAR, 11, "room")]
     if used is None:
@@ -62,4 +71,4 @@ def _meter(x: float, y: float, name: str, used: float | None, limit: float) -> l
     share = used / limit
     kind = "bar over" if share > 1 else "bar"
     marks.append(box(x + 62, y + 2, BAR * min(1.0, share), 11, kind))
-    return [*marks, label(x + 68 + BAR, y + 11, f"{100 * share:.3g} %", kind="small")]
+    return [*marks, label(x + 68 + BAR, y + 11, _percent(share), kind="small")]

@@ -149,10 +149,15 @@ def _headline(comparisons: Sequence[Comparison]) -> dict[str, Any]:
 def _comparison_facts(comparison: Comparison) -> dict[str, Any]:
     difference = comparison.difference
     first = difference.first_divergent_layer
+    facts = difference.to_dict()
+    del facts["noise_floor"]  # stands with the layers
+    for layer in facts["layers"]:
+        # One number a sample and layer is too much for a report; the recordings still tell.
+        del layer["per_sample"]
     return {
         "reference": comparison.reference,
         "other": comparison.other,
-        **difference.to_dict(),
+        **facts,
         "first_divergence": _spelled(first.name, first.first_divergence, comparison)
         if first is not None
         else None,

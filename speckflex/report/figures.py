@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["collect_figures"]
 
-MAX_POINTS = 1500  # of a scatter plot
+MAX_POINTS = 12_000  # of all scatter plots
 MAX_CHANNELS = 64  # of a difference map
-MAX_SPIKES = 3000  # of a raster, for each recording
+MAX_SPIKES = 1500  # of a raster, for each recording
+NEURONS_A_ROW = 32
 MAX_RASTERS = 4
 N_FRAMES = 6
 
@@ -46,7 +47,9 @@ def collect_figures(
     if comparisons:
         x_role, y_role = _axes(comparisons[0])
         pairs = _common_layers(recordings[x_role], recordings[y_role])
-        figures["scatter"] = [_scatter(x, y, x_role, y_role) for x, y in pairs]
+        figures["scatter"] = [
+            _scatter(x, y, (x_role, y_role), MAX_POINTS // len(pairs)) for x, y in pairs
+        ]
         figures["maps"] = [_difference_map(x, y, x_role, y_role) for x, y in pairs]
     sample = _interesting_sample(recordings, comparisons, len(input_events))
     if sample is not None:
@@ -71,16 +74,16 @@ def _common_layers(a: Recording, b: Recording) -> list[tuple[LayerRecord, LayerR
     return [(record, others[record.index]) for record in a.layers if record.index in others]
 
 
-def _scatter(x: LayerRecord, y: LayerRecord, x_role: str, y_role: str) -> dict[str, Any]:
+def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int) -> dict[str, Any]:
     """Return one point per pair of counts, with how many neurons have it and which is first."""
     counts = np.stack([x.counts.sum(axis=0).ravel(), y.counts.sum(axis=0).ravel()], axis=1)
     points, first, n_neurons = np.unique(counts, axis=0, return_index=True, return_counts=True)
-    order = np.argsort(-np.abs(points[:, 0] - points[:, 1]), kind="stable")[:MAX_POINTS]
+    order = np.argsort(-np.abs(points[:, 0] - points[:, 1]), kind="stable")[:limit]
     channel, row, column = np.unravel_index(first[order], x.shape)
     return {
         "layer": x.name,
-        "x_role": x_role,
-        "y_role": y_role,
+        "x_role": roles[0],
+        "y_role": roles[1],
         "x": points[order, 0],
         "y": points[order, 1],
         "neurons": n_neurons[order],
@@ -96,8 +99,7 @@ def _difference_map(x: LayerRecord, y: LayerRecord, x_role: str, y_role: str) ->
     n_samples = max(1, len(x.counts))
     difference = (y.counts.sum(axis=0) - x.counts.sum(axis=0)) / n_samples
     if difference.shape[1:] == (1, 1):
-        # A layer of single neurons reads better as one row than as many tiny maps.
-        difference = difference.reshape(1, 1, -1)
+        difference = _in_rows(difference.ravel())
     return {
         "layer": x.name,
         "x_role": x_role,
@@ -108,6 +110,13 @@ def _difference_map(x: LayerRecord, y: LayerRecord, x_role: str, y_role: str) ->
         "hidden": max(0, len(difference) - MAX_CHANNELS),
         "row_of_neurons": x.shape[1:] == (1, 1),
     }
+
+
+def _in_rows(values: np.ndarray) -> np.ndarray:
+    """Return single neurons as one map of rows: it reads better than many maps of one pixel."""
+    n_rows = -(-len(values) // NEURONS_A_ROW)
+    width = -(-len(values) // n_rows)
+    return np.pad(values, (0, n_rows * width - len(values))).reshape(1, n_rows, width)
 
 
 def _interesting_sample(

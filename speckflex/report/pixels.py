@@ -78,9 +78,9 @@ def _mosaic(tiles: np.ndarray) -> np.ndarray:
     columns = min(len(tiles), max(1, ceil(sqrt(len(tiles) * height / width * 2))))
     rows = ceil(len(tiles) / columns)
     canvas = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, 4), np.uint8)
-    canvas[:] = GAP
     for index, tile in enumerate(tiles):
         y, x = index // columns * (height + 1), index % columns * (width + 1)
+        canvas[y - min(y, 1) : y + height + 1, x - min(x, 1) : x + width + 1] = GAP
         canvas[y : y + height, x : x + width] = tile
     return canvas
 

@@ -25,7 +25,7 @@ def drawing(height: float, description: str, marks: Iterable[Markup]) -> Markup:
 
 def across(share: float) -> float:
     """Return the x of a share of the room beside the labels."""
-    return LABEL + share * (WIDTH - LABEL - 70)
+    return LABEL + share * (WIDTH - LABEL - 90)
 
 
 def box(x: float, y: float, width: float, height: float, kind: str) -> Markup:

@@ -62,8 +62,9 @@ def _warnings(report: dict[str, Any]) -> list[str]:
         if (layer["synops_per_second_peak"] or 0) > limit
     ]
     if over:
+        who, need = ("layers", "need") if len(over) > 1 else ("layer", "needs")
         sentences.append(
-            f"At its peak, {', '.join(over)} needs more than the {limit / 1e6:.0f} million synaptic"
-            " operations a second that a core is said to do (unverified)."
+            f"At the peak, {who} {', '.join(over)} {need} more than the {limit / 1e6:.0f} million"
+            " synaptic operations a second that a core is said to do (unverified)."
         )
     return sentences

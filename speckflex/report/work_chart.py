@@ -42,7 +42,7 @@ def _strip(row: Mapping[str, Any], top: float, end: float) -> list[Markup]:
     near = peak > NEAR * SYNOPS_PER_SECOND
     scale = room / max(peak, SYNOPS_PER_SECOND if near else 0.0, 1.0)
     marks = [
-        label(LABEL - 10, base - 22, shortened(row["layer"]), anchor="end"),
+        label(LABEL - 10, base - 22, shortened(f"layer {row['layer']}"), anchor="end"),
         label(LABEL - 10, base - 5, _millions(row), anchor="end", kind="small"),
         line(across(0), base, across(1), base, "axis"),
     ]
