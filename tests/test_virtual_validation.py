@@ -1,0 +1,126 @@
+"""Every limit of the chip is checked, and each message names core, value and rule."""
+
+import numpy as np
+import pytest
+from virtual_boards import configuration_of, single_core, square_chain
+
+from speckflex import virtual
+from speckflex.virtual.configuration import SpeckConfiguration
+
+SAMNA = virtual.stand_in()
+
+
+def validate(configuration):
+    """Return samna's verdict."""
+    return SAMNA.speck2e.validate_configuration(configuration)
+
+
+def layer_of_size(size, *, features=1, kernel=1, core=0):
+    """Return a configuration whose one core has a map of that size."""
+    configuration = SpeckConfiguration()
+    layer = configuration.cnn_layers[core]
+    shape = {"size": {"x": size, "y": size}, "feature_count": features}
+    layer.dimensions = {
+        "kernel_size": kernel,
+        "padding": {"x": kernel // 2, "y": kernel // 2},
+        "input_shape": shape,
+        "output_shape": shape,
+    }
+    layer.weights = np.zeros((features, features, kernel, kernel), int).tolist()
+    layer.threshold_high = 1
+    return configuration
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_programs_are_valid(seed):
+    program = square_chain(np.random.default_rng(seed), n_cores=4)
+    assert validate(configuration_of(program)) == (True, "")
+
+
+def test_a_fresh_configuration_is_valid():
+    assert validate(SpeckConfiguration()) == (True, "")
+
+
+def test_an_enabled_dvs_destination_must_fit_its_target():
+    configuration = SpeckConfiguration()
+    configuration.dvs_layer.destinations[0].enable = True
+    valid, message = validate(configuration)
+    assert not valid
+    assert "input and target shape do not match, (2, 128, 128)" in message
+    assert "core 0, which takes (1, 1, 1)" in message
+
+
+def change(**values):
+    """Return a function that sets fields of core 0, also nested ones."""
+
+    def apply(configuration):
+        layer = configuration.cnn_layers[0]
+        for name, value in values.items():
+            setattr(layer, name, value)
+
+    return apply
+
+
+BROKEN = {
+    "stride x 3 is not one of 1, 2, 4, 8": change(dimensions={"stride": {"x": 3, "y": 1}}),
+    "padding y 8 is more than 7": change(dimensions={"padding": {"y": 8}}),
+    "kernel size 17 is not in 1..16": change(dimensions={"kernel_size": 17}),
+    "kernel size 0": change(dimensions={"kernel_size": 0}),
+    "weights 200..200 not within -128..127": change(weights=[[[[200]]]]),
+    "weights have shape (1, 2, 1, 1)": change(weights=[[[[1]], [[1]]]]),
+    "biases have shape (2,)": change(biases=[1, 2]),
+    "biases 40000..40000 not within": change(biases=[40000]),
+    "neurons_initial_value have shape (1, 1, 2)": change(neurons_initial_value=[[[1, 2]]]),
+    "threshold_high 40000 not within 1..32767": change(threshold_high=40000),
+    "threshold_low 1 not within -32768..0": change(threshold_low=1),
+    "a dimension is 0": change(dimensions={"input_shape": {"feature_count": 0}}),
+    "pooling 3 is not one of 1, 2, 4": change(
+        destinations=[{"enable": True, "layer": 1, "pooling": 3}, {}]
+    ),
+    "destination 9 is no core": change(destinations=[{"enable": True, "layer": 9}, {}]),
+    "(3, 1, 1) (feature, y, x) is sent to core 1": change(
+        destinations=[{"enable": True, "layer": 1, "feature_shift": 2}, {}]
+    ),
+    "cores 0 feed each other in a circle": change(destinations=[{"enable": True, "layer": 0}, {}]),
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_a_broken_limit_is_named(message):
+    configuration = configuration_of(single_core())
+    BROKEN[message](configuration)
+    valid, found = validate(configuration)
+    assert not valid
+    assert message in found
+    assert "core 0" in found or "cores 0" in found
+
+
+def test_maps_and_features_have_their_limits():
+    assert "larger than 64 a side" in validate(layer_of_size(65))[1]
+    assert "larger than 128 a side" in validate(layer_of_size(129))[1]
+    assert "1025 features are more than 1024" in validate(layer_of_size(1, features=1025))[1]
+
+
+@pytest.mark.parametrize(("core", "fits"), [(0, True), (3, False), (5, False), (7, False)])
+def test_neuron_memory_is_counted_per_core(core, fits):
+    # 16 * 64 * 64 = 64 Ki words, which cores 0 to 2 alone hold (datasheet table 1)
+    valid, message = validate(layer_of_size(64, features=16, core=core))
+    assert valid is fits
+    assert fits or "65536 neuron words needed" in message
+
+
+@pytest.mark.parametrize(("core", "fits"), [(0, False), (3, True), (5, True), (8, False)])
+def test_kernel_memory_is_counted_per_core(core, fits):
+    # 32 * 2^(ceil(log2 9) + 5) = 16 Ki words for 3x3 kernels; 64 features need twice squared
+    valid, message = validate(layer_of_size(1, features=32, kernel=5, core=core))
+    assert valid is fits
+    assert fits or "32768 kernel words needed" in message
+
+
+def test_the_region_of_the_sensor_must_not_be_empty():
+    configuration = SpeckConfiguration()
+    configuration.dvs_layer.origin.x = 9
+    configuration.dvs_layer.cut.x = 8
+    assert "origin x 9 and cut x 8 leave no region" in validate(configuration)[1]
+    configuration.dvs_layer.pooling.y = 3
+    assert "dvs layer: pooling y 3" in validate(configuration)[1]
