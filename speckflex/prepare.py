@@ -59,7 +59,24 @@ def prepare(
         ConversionError: the network does not run on that shape. What the chip can't do is in
             `checks` with severity "error" instead, all of it at once.
     """
-    return _Preparation(trace(network, input_shape), input_shape, options or Options()).run()
+    if not isinstance(network, nn.Module):
+        raise ConversionError(
+            f"the network is a {type(network).__name__}, not a torch module: load it first"
+        )
+    shape = _checked_shape(input_shape)
+    return _Preparation(trace(network, shape), shape, options or Options()).run()
+
+
+def _checked_shape(input_shape: Any) -> Shape:
+    try:
+        channel, y, x = (int(size) for size in input_shape)
+    except (TypeError, ValueError):
+        channel = y = x = 0
+    if min(channel, y, x) < 1:
+        raise ConversionError(
+            f"input_shape {input_shape!r} is not (channel, y, x) with positive sizes: give three"
+        )
+    return (channel, y, x)
 
 
 @dataclass
@@ -82,8 +99,8 @@ class _Preparation:
             if _is_weight(node):
                 self._take_layer(index, node)
         self._refuse_unread()
-        self._note_dropped_pools()
-        if not self.layers and not self.checks:
+        self._note_dropped()
+        if not self.layers and all(check.severity != "error" for check in self.checks):
             self._refuse("", "weight layers", "it has no weight layer", "add a Conv2d or Linear")
         stage = self.stage or InputStage(self.input_shape)
         return PreparedNetwork(tuple(self.layers), stage, tuple(self.checks))
@@ -126,6 +143,10 @@ class _Preparation:
             return
         for change in convolution.changes:
             self.checks.append(Check(node.name, "note", "weights", change))
+        if not bool(convolution.weights.isfinite().all()):
+            message = "its weights hold infinities or what is no number"
+            self._refuse(node.name, "weights", message, "train again with a smaller learning rate")
+            return
         output = convolution.output_shape(shape)
         neuron_name, neuron = self._neuron(node, readers, output)
         bias = self._bias(node, factor, neuron)
@@ -151,6 +172,7 @@ class _Preparation:
             routes = self._routes(node.inputs[0], reader)
             return [replace(route, steps=(*route.steps, step)) for route in routes]
         if isinstance(module, NORMS):
+            self.used_steps.add(node.name)
             self._check_norm(node, module)
         elif not isinstance(module, (*PASSING, *DROPOUTS)):
             self._refuse_step(node, reader)
@@ -335,12 +357,19 @@ class _Preparation:
             )
         return bias.detach().to(torch.float32).clone()
 
-    def _note_dropped_pools(self) -> None:
+    def _note_dropped(self) -> None:
+        """Tell what comes after the last layer, where a program ends."""
+        told = {check.layer for check in self.checks} | self.used_steps
+        silent = (*PASSING, *DROPOUTS, NeuronPlace, sl.Merge)
         for node in self.nodes:
-            if isinstance(node.module, POOLINGS) and node.name not in self.used_steps:
-                message = "it pools after the last neurons and is left out of the program"
+            module = node.module
+            if module is None or _is_weight(node) or isinstance(module, silent):
+                continue
+            if node.name not in told:
+                severity = "note" if isinstance(module, POOLINGS) else "warning"
+                message = f"{type(module).__name__} after the last layer is left out"
                 remedy = "recordings have the neurons in front of it"
-                self.checks.append(Check(node.name, "note", "pooling", message, remedy=remedy))
+                self.checks.append(Check(node.name, severity, "end", message, remedy=remedy))
 
     def _refuse_unread(self) -> None:
         """Refuse neurons that no weight layer feeds."""

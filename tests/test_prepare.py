@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 import sinabs.from_torch
 import sinabs.layers as sl
@@ -330,6 +331,7 @@ def test_constant_tensors_of_thresholds_collapse():
 def test_an_identity_batch_norm_is_dropped():
     norm = nn.BatchNorm2d(2, eps=0.0)
     network = exact_weights(chain(conv(1, 2, 3), norm, neuron())).eval()
+    assert prepare(network, (1, 5, 5)).checks == ()
     assert_same_spikes(network, convert(network, (1, 5, 5)), random_frames((1, 5, 5)))
 
 
@@ -554,4 +556,35 @@ def test_a_pool_after_the_last_neurons_is_left_out_and_told():
     bare = chain(network[0], network[1])
     assert convert(network, (2, 6, 6)).sha256 == convert(bare, (2, 6, 6)).sha256
     [check] = prepare(network, (2, 6, 6)).checks
-    assert (check.layer, check.severity, check.rule) == ("2", "note", "pooling")
+    assert (check.layer, check.severity, check.rule) == ("2", "note", "end")
+
+
+def test_another_layer_at_the_end_is_left_out_with_a_warning():
+    network = chain(conv(2, 2, 3), nn.Flatten(), nn.Softmax(1))
+    [check] = prepare(network, (2, 6, 6)).checks
+    assert (check.layer, check.severity, check.rule) == ("2", "warning", "end")
+
+
+@pytest.mark.parametrize("shape", [(8, 8), "abc", (2, 0, 8), None, (2, 8, 8, 8)])
+def test_an_input_shape_that_is_none_is_refused(shape):
+    with pytest.raises(ConversionError, match=r"input_shape .* is not \(channel, y, x\)"):
+        convert(chain(conv(2, 2, 3), iaf()), shape)
+
+
+def test_sizes_from_numpy_or_a_list_are_taken_as_integers():
+    network = exact_weights(chain(conv(2, 2, 3), neuron()))
+    expected = convert(network, (2, 6, 6)).sha256
+    assert convert(network, list(np.array([2, 6, 6]))).sha256 == expected
+
+
+def test_what_is_no_network_is_refused():
+    with pytest.raises(ConversionError, match="the network is a builtin_function_or_method"):
+        convert(print, (2, 8, 8))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(bad):
+    network = chain(conv(2, 2, 3), iaf())
+    network[0].weight.data[0, 0, 0, 0] = bad
+    with pytest.raises(ConversionError, match=r"^0: its weights hold infinities"):
+        convert(network, (2, 8, 8))
