@@ -16,7 +16,7 @@ TONIC_DTYPE = np.dtype([("x", int), ("y", int), ("t", int), ("p", int)])
 
 @pytest.fixture(scope="module")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_synthetic_digits(tmp_path_factory.mktemp("digits"), seed=3)
+    return write_synthetic_digits(tmp_path_factory.mktemp("digits"), seed=3, split="test")
 
 
 def test_every_image_is_in_one_split_and_the_split_does_not_follow_the_seed():
@@ -57,19 +57,21 @@ def test_tonic_reads_the_files_too(digits_folder: Path):
 
 def test_a_written_folder_says_that_it_is_synthetic(digits_folder: Path):
     assert open_dataset(digits_folder).synthetic
-    assert open_dataset(digits_folder / "Train").synthetic
+    assert open_dataset(digits_folder / "Test").synthetic
     assert "synthetic" in open_dataset(digits_folder).name
 
 
-def test_a_complete_folder_is_left_and_an_incomplete_one_made_again(digits_folder: Path):
-    path = next((digits_folder / "Test" / "4").glob("*.bin"))
-    before = path.stat().st_mtime_ns
-    write_synthetic_digits(digits_folder.parent, seed=3)
-    assert path.stat().st_mtime_ns == before
-    (digits_folder / "synthetic.json").write_text("{}", encoding="utf-8")
-    path.unlink()
-    write_synthetic_digits(digits_folder.parent, seed=3)
-    assert path.is_file()
+def test_a_complete_split_is_left_and_an_incomplete_one_made_again(digits_folder: Path):
+    paths = [next((digits_folder / "Test" / label).glob("*.bin")) for label in "45"]
+    written = paths[0].read_bytes()
+    paths[0].write_bytes(b"untouched")
+    write_synthetic_digits(digits_folder.parent, seed=3, split="test")
+    assert paths[0].read_bytes() == b"untouched"
+    (digits_folder / "Test" / "synthetic.json").unlink()
+    paths[1].unlink()
+    write_synthetic_digits(digits_folder.parent, seed=3, split="test")
+    assert paths[0].read_bytes() == written
+    assert paths[1].is_file()
 
 
 def test_seeds_differ_and_one_seed_does_not():
@@ -108,6 +110,12 @@ def test_recordings_of_ones_own_images_have_their_labels(tmp_path: Path, rng: np
     assert dataset.synthetic
     assert dataset.labels.tolist() == [0, 2, 7, 7]
     assert all(events["t"].max() < 2**23 and len(events) > 1000 for events, _ in dataset)
+
+
+def test_a_folder_that_can_not_be_written_is_one_line(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EventsError, match=r"can't be written .*: choose another folder"):
+        write_saccade_recordings(np.zeros((1, 8, 8)), [0], tmp_path / "file" / "below")
 
 
 def test_a_black_image_gives_noise_alone(tmp_path: Path):

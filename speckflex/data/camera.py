@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speckflex.data.arrays import event_extent
 from speckflex.data.dataset import UNKNOWN, EventDataset
 from speckflex.errors import EventsError
-from speckflex.events import make_events
+from speckflex.events import EVENT_DTYPE, make_events
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,8 @@ def open_camera_file(path: Path) -> EventDataset:
     Raises:
         EventsError: the file is damaged, of an unknown kind, or its reader is not installed.
     """
-    size = None if path.suffix.lower() == ".aedat4" else _header(path).size()
+    is_aedat4 = path.suffix.lower() == ".aedat4"
+    size = _open_aedat4(path)[2] if is_aedat4 else _header(path).size()
     return EventDataset(
         name=path.name,
         shape=(2, *size) if size else event_extent([read_camera_file(path)]),
@@ -142,6 +143,16 @@ def _check_body(path: Path, header: Header, encoding: str) -> None:
 
 
 def _read_aedat4(path: Path) -> np.ndarray:
+    decoder, stream, _ = _open_aedat4(path)
+    try:
+        packets = [packet["events"] for packet in decoder if packet["stream_id"] == stream]
+    except Exception as error:  # the reader has no error class of its own
+        raise EventsError(f"{path}: damaged .aedat4 data ({error}): copy it again") from error
+    return np.concatenate(packets) if packets else np.empty(0, EVENT_DTYPE)
+
+
+def _open_aedat4(path: Path) -> tuple[Any, int, tuple[int, int]]:
+    """Return a decoder, the first stream of events in it, and that stream's (y, x) pixels."""
     try:
         import aedat  # pyright: ignore[reportMissingImports] (an extra)
     except ImportError as error:
@@ -151,9 +162,10 @@ def _read_aedat4(path: Path) -> np.ndarray:
         ) from error
     try:
         decoder = aedat.Decoder(str(path))
-        streams = decoder.id_to_stream().items()
-        chosen = min((index for index, s in streams if s["type"] == "events"), default=None)
-        packets = [packet["events"] for packet in decoder if packet["stream_id"] == chosen]
+        streams = sorted(decoder.id_to_stream().items())
+        stream, found = next(pair for pair in streams if pair[1]["type"] == "events")
+    except StopIteration as error:
+        raise EventsError(f"{path}: holds no stream of events: record again with events") from error
     except Exception as error:  # the reader has no error class of its own
         raise EventsError(f"{path}: damaged .aedat4 file ({error}): copy it again") from error
-    return np.concatenate(packets) if packets else make_events(*np.zeros((4, 0), np.int64))
+    return decoder, stream, (int(found["height"]), int(found["width"]))

@@ -67,22 +67,22 @@ class EventSensor:
         reference = levels[0].copy()
         found = []
         for step in range(1, len(levels)):
-            change = levels[step] - reference
-            polarity = (change > 0).astype(np.int64)
-            threshold = np.where(polarity, thresholds[1], thresholds[0])
-            crossings = (np.abs(change) / threshold).astype(np.int64)
-            pixels = np.flatnonzero(crossings)
-            if not pixels.size:
+            moved = np.flatnonzero(levels[step] != levels[step - 1])
+            change = levels[step, moved] - reference[moved]
+            brighter = (change > 0).astype(np.int64)
+            crossings = (np.abs(change) / thresholds[brighter, moved]).astype(np.int64)
+            fired = np.flatnonzero(crossings)
+            if not fired.size:
                 continue
-            signed = np.where(polarity, threshold, -threshold)[pixels]
-            counts = crossings[pixels]
+            pixels, polarity, counts = moved[fired], brighter[fired], crossings[fired]
+            signed = np.where(polarity, 1, -1) * thresholds[polarity, pixels]
             repeated = np.repeat(np.arange(pixels.size), counts)
             nth = np.arange(repeated.size) - np.repeat(np.cumsum(counts) - counts, counts) + 1
             crossed = reference[pixels][repeated] + nth * signed[repeated]
             before, after = levels[step - 1, pixels][repeated], levels[step, pixels][repeated]
             share = np.clip((crossed - before) / (after - before), 0, 1)
             when = times[step - 1] + share * (times[step] - times[step - 1])
-            found.append((when, pixels[repeated], polarity[pixels][repeated]))
+            found.append((when, pixels[repeated], polarity[repeated]))
             reference[pixels] += counts * signed
         return found
 

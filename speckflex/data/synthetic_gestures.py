@@ -29,6 +29,7 @@ USERS = {"train": range(1, 24), "test": range(24, 30)}
 LIGHTS = {"lab": (0.25, 0.9, 0.1), "natural": (0.4, 0.6, 0.2)}
 VERSION = 1  # of the simulation; a change of its figures makes another data set
 PIXELS = SHAPE[1]
+AXIS = np.arange(PIXELS, dtype=np.float32)
 STEP_US = 5_000
 MAX_EVENTS = 60_000  # a recording ends there, so that the fastest are quick to play too
 SHIRT = 0.55  # brightness of the trunk relative to arms and head, so that arms show before it
@@ -76,26 +77,34 @@ def open_synthetic_gestures(
     )
 
 
-def write_synthetic_gestures(folder: str | Path, *, seed: int = 0, split: str = "all") -> Path:
+def write_synthetic_gestures(
+    folder: str | Path, *, seed: int = 0, split: str = "all", users: int | None = None
+) -> Path:
     """Write synthetic gestures in the layout of tonic's DVS-Gesture and return their folder.
 
-    The folder is `synthetic-gestures-<seed>` inside `folder`, with `ibmGestureTrain` and
-    `ibmGestureTest` in it, each with the mark `synthetic.json`; a split that is complete
-    already is left as it is.
+    The folder is `synthetic-gestures-<seed>` inside `folder` (and names the number of users,
+    where given), with `ibmGestureTrain` and `ibmGestureTest` in it, each with the mark
+    `synthetic.json`; a split that is complete already is left as it is.
+
+    Args:
+        folder: where to write.
+        seed: of the people, their movements and the sensor's noise.
+        split: train, test or all.
+        users: only so many people of each split, 22 recordings each; None for all 29.
 
     Raises:
         EventsError: the folder can't be written to.
     """
-    target = Path(folder) / f"synthetic-gestures-{seed}"
-    settings = {"data": "synthetic-gestures", "seed": seed, "version": VERSION}
-    for name, layout in (("train", TRAIN), ("test", TEST)):
-        if split in ("all", name):
+    name = f"synthetic-gestures-{seed}" + (f"-{users}-users" if users else "")
+    settings = {"data": name, "seed": seed, "version": VERSION}
+    for part, layout in (("train", TRAIN), ("test", TEST)):
+        if split in ("all", part):
             files = [
                 (f"user{take.user:02d}_{take.light}/{take.label}.npy", partial(_write, take=take))
-                for take in _takes(name, seed)
+                for take in _takes(part, seed)[: users and users * len(LIGHTS) * len(CLASSES)]
             ]
-            write_split(target / layout, settings, files)
-    return target
+            write_split(Path(folder) / name / layout, settings, files)
+    return Path(folder) / name
 
 
 def simulate_gesture(take: Take) -> np.ndarray:
@@ -174,15 +183,18 @@ def _draw(
 ) -> None:
     """Draw one rounded bone a frame into `cover`, with edges a pixel wide; the brighter wins."""
     margin = radius + 1
+    starts, ends = starts.astype(np.float32), ends.astype(np.float32)
     low = np.floor(np.minimum(starts, ends) - margin).astype(int).clip(0, PIXELS)
     high = np.ceil(np.maximum(starts, ends) + margin).astype(int).clip(0, PIXELS) + 1
     for frame, start, end, (top, left), (bottom, right) in zip(
         cover, starts, ends, low, high, strict=True
     ):
         part = frame[top:bottom, left:right]
-        y = np.arange(top, top + part.shape[0])[:, None] - start[0]
-        x = np.arange(left, left + part.shape[1]) - start[1]
+        y = AXIS[top : top + part.shape[0], None] - start[0]
+        x = AXIS[left : left + part.shape[1]] - start[1]
         dy, dx = end - start
-        along = np.clip((y * dy + x * dx) / max(dy * dy + dx * dx, 1e-6), 0, 1)
-        distance = np.hypot(y - along * dy, x - along * dx)
-        np.maximum(part, brightness * np.clip(radius + 0.5 - distance, 0, 1), out=part)
+        length = max(dy * dy + dx * dx, np.float32(1e-6))
+        along = np.minimum(np.maximum((y * (dy / length) + x * (dx / length)), 0), 1)
+        y, x = y - along * dy, x - along * dx
+        covered = np.minimum(np.maximum(radius + 0.5 - np.sqrt(y * y + x * x), 0), 1)
+        np.maximum(part, brightness * covered, out=part)
