@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up import played, random_stream, two_core_program
 
 from speckflex import Recording, compare
 from speckflex.errors import ComparisonError, FileFormatError
 from speckflex.events import make_events
-from speckflex.program import Core, Destination, InputStage, Program
-from speckflex.recording import LayerRecord, Provenance, SampleLog
+from speckflex.program import Program
+from speckflex.recording import SampleLog
 from speckflex.report import (
     build_report,
     render_csv,
@@ -27,52 +28,6 @@ from speckflex.report.strict import strict
 from speckflex.speck import CORES
 
 HOSTILE = "<script>alert('x')</script> | `*_[a](javascript:1)"
-
-
-def two_core_program(name: str = "conv1"):
-    first = Core(
-        name,
-        np.arange(-9, 9).reshape(2, 1, 3, 3),
-        8,
-        -8,
-        (1, 6, 6),
-        padding=(1, 1),
-        destinations=(Destination(1, pooling=2),),
-        chip_core=2,
-    )
-    last = Core("fc", np.full((3, 2, 3, 3), 127), 127, -127, (2, 3, 3), chip_core=3)
-    return Program((first, last), InputStage((1, 6, 6)))
-
-
-def random_stream(rng: np.random.Generator, shape: tuple, n: int):
-    channels, height, width = shape
-    return make_events(
-        np.sort(rng.integers(0, 50_000, n)),
-        rng.integers(0, width, n),
-        rng.integers(0, height, n),
-        rng.integers(0, channels, n),
-    )
-
-
-def played(program: Program, rng: np.random.Generator, kind: str, n_samples: int = 4):
-    """Return made-up spikes of every layer, as a board would give them."""
-    layers = []
-    for index, core in enumerate(program.cores):
-        events = tuple(
-            random_stream(rng, core.output_shape, int(rng.integers(5, 30)))
-            for _ in range(n_samples)
-        )
-        counts = np.zeros((n_samples, *core.output_shape), np.int64)
-        for sample, stream in enumerate(events):
-            np.add.at(counts[sample], (stream["p"], stream["y"], stream["x"]), 1)
-        layers.append(LayerRecord(index, core.name, counts, events))
-    return Recording(
-        tuple(layers),
-        len(layers),
-        (SampleLog(50, 50, 30, lost=1),) * n_samples,
-        Provenance(program.sha256, f"{kind}:0", kind, versions={"speckflex": "0"}),
-        np.arange(n_samples) % 3,
-    )
 
 
 @pytest.fixture

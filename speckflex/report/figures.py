@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["collect_figures"]
 
 MAX_POINTS = 12_000  # of all scatter plots
-MAX_CHANNELS = 64  # of a difference map
+MAX_PIXELS = 60_000  # of all difference maps
 MAX_SPIKES = 1500  # of a raster, for each recording
 NEURONS_A_ROW = 32
 MAX_RASTERS = 4
@@ -50,7 +50,9 @@ def collect_figures(
         figures["scatter"] = [
             _scatter(x, y, (x_role, y_role), MAX_POINTS // len(pairs)) for x, y in pairs
         ]
-        figures["maps"] = [_difference_map(x, y, x_role, y_role) for x, y in pairs]
+        figures["maps"] = [
+            _difference_map(x, y, (x_role, y_role), MAX_PIXELS // len(pairs)) for x, y in pairs
+        ]
     sample = _interesting_sample(recordings, comparisons, len(input_events))
     if sample is not None:
         figures["rasters"] = _rasters(recordings, sample)
@@ -84,9 +86,9 @@ def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int)
         "layer": x.name,
         "x_role": roles[0],
         "y_role": roles[1],
-        "x": points[order, 0],
-        "y": points[order, 1],
-        "neurons": n_neurons[order],
+        "x": points[order, 0].astype(np.int32),
+        "y": points[order, 1].astype(np.int32),
+        "neurons": n_neurons[order].astype(np.int32),
         "address": [f"({c}, {r}, {k})" for c, r, k in zip(channel, row, column, strict=True)],
         "shown": len(order),
         "pairs": len(points),
@@ -94,20 +96,23 @@ def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int)
     }
 
 
-def _difference_map(x: LayerRecord, y: LayerRecord, x_role: str, y_role: str) -> dict[str, Any]:
+def _difference_map(
+    x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int
+) -> dict[str, Any]:
     """Return (channel, y, x) spikes more (or fewer) than the x recording, a sample."""
     n_samples = max(1, len(x.counts))
     difference = (y.counts.sum(axis=0) - x.counts.sum(axis=0)) / n_samples
     if difference.shape[1:] == (1, 1):
         difference = _in_rows(difference.ravel())
+    n_shown = max(1, limit // max(1, difference[0].size))
     return {
         "layer": x.name,
-        "x_role": x_role,
-        "y_role": y_role,
-        "values": difference[:MAX_CHANNELS],
+        "x_role": roles[0],
+        "y_role": roles[1],
+        "values": difference[:n_shown],
         "largest": float(np.abs(difference).max(initial=0)),
         "channels": len(difference),
-        "hidden": max(0, len(difference) - MAX_CHANNELS),
+        "hidden": max(0, len(difference) - n_shown),
         "row_of_neurons": x.shape[1:] == (1, 1),
     }
 
@@ -160,8 +165,8 @@ def _stream(events: np.ndarray, record: LayerRecord) -> dict[str, Any]:
     neuron = np.ravel_multi_index((shown["p"], shown["y"], shown["x"]), record.shape)
     address = zip(shown["p"], shown["y"], shown["x"], strict=True)
     return {
-        "time_ms": shown["t"] / 1000,
-        "neuron": neuron,
+        "time_ms": (shown["t"] / 1000).astype(np.float32),
+        "neuron": neuron.astype(np.int32),
         "address": [f"({c}, {y}, {x})" for c, y, x in address],
         "total": len(events),
     }

@@ -30,7 +30,6 @@ def plot_item(plot: Any, identity: str) -> str:
         plot: the Bokeh figure.
         identity: the id of the page's element that takes it.
     """
-    # Bokeh's own ids count up through a process; the page must depend on its facts alone.
     return json.dumps(json_item(plot, ID(identity))).replace("<", "\\u003c")
 
 
@@ -43,7 +42,7 @@ def scatter_plot(facts: Mapping[str, Any]) -> Any:
     top = float(max(facts["x"].max(initial=0), facts["y"].max(initial=0), 1))
     plot.line([0, top], [0, top], color="#888888", line_dash="dashed")
     columns = {name: facts[name] for name in ("x", "y", "neurons", "address")}
-    columns["size"] = 5 + 2.5 * np.log2(facts["neurons"])
+    columns["size"] = (5 + 2.5 * np.log2(facts["neurons"])).astype(np.float32)
     points = plot.scatter(
         "x",
         "y",
@@ -71,7 +70,6 @@ def raster_plot(facts: Mapping[str, Any]) -> Any:
     plot = _figure(x_axis_label="time (ms)", y_axis_label="neuron", active_drag="box_zoom")
     for position, (role, stream) in enumerate(facts["streams"].items()):
         columns = {name: stream[name] for name in ("time_ms", "neuron", "address")}
-        columns["role"] = [role_name(role)] * len(columns["address"])
         plot.scatter(
             "time_ms",
             "neuron",
@@ -80,12 +78,13 @@ def raster_plot(facts: Mapping[str, Any]) -> Any:
             size=6,
             alpha=0.7,
             color=_color(role, position),
+            name=role_name(role),
             legend_label=role_name(role),
         )
     plot.add_tools(
         HoverTool(
             tooltips=[
-                ("recording", "@role"),
+                ("recording", "$name"),
                 ("time", "@time_ms{0.000} ms"),
                 ("(channel, y, x)", "@address"),
             ]
