@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw clean
+.PHONY: demo test check unit hw docs fuzz clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,14 @@ check: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The tests that also run on a chip: make hw BOARD=speck2e:0
+BOARD ?= virtual:speck2e
+hw: $(STAMP)
+	$(BIN)/python -m pytest hw_tests --board $(BOARD)
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
 
 test: check unit
 
