@@ -1,7 +1,10 @@
 """Random programs and event streams for property tests."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from speckflex.boards.settings import EventFilter, TwinSettings
 from speckflex.events import make_events
 from speckflex.program import Core, Destination, InputStage, Program
 
@@ -125,10 +128,21 @@ def random_graph(rng, n_cores):
     return Program(tuple(cores), replace_destinations(stage, sends[0]), chip="unbounded")
 
 
+def with_leaks_and_decimators(rng, program):
+    """Return the program with biases and decimators in some of its cores."""
+    cores = []
+    for core in program.cores:
+        changes = {}
+        if rng.random() < 0.4:
+            changes["bias"] = rng.integers(-40, 60, core.output_shape[0])
+        if rng.random() < 0.3:
+            changes["decimator_interval"] = int(rng.integers(0, 3))
+        cores.append(replace(core, **changes))
+    return replace(program, cores=tuple(cores))
+
+
 def replace_destinations(sender, destinations):
     """Return a core or input stage that sends elsewhere."""
-    from dataclasses import replace
-
     return replace(sender, destinations=tuple(destinations))
 
 
@@ -140,3 +154,30 @@ def random_pooling(rng, shape):
 def pooled(shape, pooling):
     """Return the (channel, y, x) shape after pooling."""
     return (shape[0], shape[1] // pooling, shape[2] // pooling)
+
+
+def random_settings(rng):
+    """Return settings of the twin, one of the choices each."""
+    clock = rng.choice(["none", "none", "period", "divider"])
+    choose = rng.choice
+    window = None
+    if clock != "none" and rng.random() < 0.5:
+        window = EventFilter(
+            mode=str(choose(["noise", "noise and hot pixels", "low pass"])),
+            size=(int(rng.integers(0, 3)), int(rng.integers(0, 3))),
+            window=int(rng.integers(1, 4)),
+        )
+    return TwinSettings(
+        output_order=str(choose(["yxc", "yxc", "yxc", "xyc", "cyx", "xcy"])),
+        destination_order=str(choose(["listed", "reversed"])),
+        overflow=str(choose(["saturate", "saturate", "wrap"])),
+        edge_spikes=str(choose(["drop", "keep"])),
+        mirror_frame=str(choose(["region", "sensor"])),
+        slow_clock_period=int(rng.integers(1, 30)) if clock == "period" else None,
+        slow_clock_phase=int(rng.integers(0, 20)) if clock == "period" else 0,
+        slow_clock_divider=14 if clock == "divider" else None,
+        leak_spikes=str(choose(["at next event", "at tick"])),
+        decimator_passes=str(choose(["last", "first"])),
+        decimator_monitor=str(choose(["before", "after"])),
+        event_filter=window,
+    )

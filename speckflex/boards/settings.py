@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args, get_type_hints
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from speckflex.errors import BoardError
 
-__all__ = ["DestinationOrder", "EdgeSpikes", "OutputOrder", "Overflow", "TwinSettings"]
+__all__ = ["EdgeSpikes", "EventFilter", "MirrorFrame", "OutputOrder", "TwinSettings"]
 
 OutputOrder = Literal["yxc", "xyc", "cyx", "cxy", "ycx", "xcy"]
 DestinationOrder = Literal["listed", "reversed"]
 Overflow = Literal["saturate", "wrap"]
 EdgeSpikes = Literal["drop", "keep"]
+MirrorFrame = Literal["region", "sensor"]
+LeakSpikes = Literal["at next event", "at tick"]
+DecimatorPasses = Literal["last", "first"]
+DecimatorMonitor = Literal["before", "after"]
+FilterMode = Literal["noise", "noise and hot pixels", "low pass"]
+
+# The slow clock made of the camera's events divides their number by a power of two (DS 3.2.6.3.1).
+CLOCK_DIVIDERS = range(14, 18)
+FILTER_WINDOWS = range(1, 16)  # DS 3.2.3.5
+
+
+@dataclass(frozen=True)
+class EventFilter:
+    """The filter behind the input stage (DS 3.2.3.5). It needs a slow clock.
+
+    Args:
+        mode: "noise" passes an event if one of its neighbours, or its own pixel, had one
+            within `window` ticks; "noise and hot pixels" does not count its own pixel;
+            "low pass" drops an event if its own pixel had one within `window` ticks. What
+            the chip's hot-pixel filter does beyond this is not documented.
+        size: (y, x), how far a neighbour may be; without effect in mode "low pass".
+        window: ticks of the slow clock, 1 to 15.
+    """
+
+    mode: FilterMode = "noise"
+    size: tuple[int, int] = (1, 1)
+    window: int = 1
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "event filter")
+        if self.window not in FILTER_WINDOWS or min(self.size) < 0:
+            raise BoardError(
+                f"event filter of size {self.size} and window {self.window}: give a size of 0 or"
+                " more pixels and a window of 1 to 15 ticks"
+            )
 
 
 @dataclass(frozen=True)
@@ -26,22 +62,82 @@ class TwinSettings:
         overflow: what a potential does beyond 32767: stay there, or wrap to -32768.
         edge_spikes: what becomes of spikes beyond the last whole pooling window:
             dropped, as torch does, or sent on as if the map were larger.
+        mirror_frame: the input stage mirrors inside its region of interest, as sinabs does,
+            or the whole picture before the region is cut out.
+        slow_clock_period: µs between two ticks of an external slow clock, which add each
+            core's bias; None for no such clock.
+        slow_clock_phase: µs; the first tick comes one period after it.
+        slow_clock_divider: 14 to 17, one tick in 2**14 to 2**17 input events (the chip's
+            internal clock); None for no such clock.
+        leak_spikes: a neuron that a tick lifts to its threshold fires at the next event that
+            reaches it, or at the tick.
+        decimator_passes: which of N spikes a decimator passes on.
+        decimator_monitor: whether a monitor sees the spikes before or after the decimator.
+        synops_per_second: how fast a core works, for waiting times and for the congestion
+            balancer; None for infinitely fast. `speck.SYNOPS_PER_SECOND` is one user's figure.
+        balancer_buffer: events that may wait at a busy core before its balancer drops more.
+        event_filter: the noise filter behind the input stage; None for off.
     """
 
     output_order: OutputOrder = "yxc"
     destination_order: DestinationOrder = "listed"
     overflow: Overflow = "saturate"
     edge_spikes: EdgeSpikes = "drop"
+    mirror_frame: MirrorFrame = "region"
+    slow_clock_period: int | None = None
+    slow_clock_phase: int = 0
+    slow_clock_divider: int | None = None
+    leak_spikes: LeakSpikes = "at next event"
+    decimator_passes: DecimatorPasses = "last"
+    decimator_monitor: DecimatorMonitor = "before"
+    synops_per_second: float | None = None
+    balancer_buffer: int = 16
+    event_filter: EventFilter | None = None
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for name, value in asdict(self).items():
-            choices = get_args(hints[name])
-            if value not in choices:
-                raise BoardError(
-                    f"twin setting {name} is {value!r}: choose one of {', '.join(choices)}"
-                )
+        _check_choices(self, "twin setting")
+        _check_clock(self)
+        rate = self.synops_per_second
+        if rate is not None and not (isfinite(rate) and rate > 0):
+            raise BoardError(
+                f"twin setting synops_per_second is {rate}: give a positive number, or None"
+            )
+        if self.balancer_buffer < 0:
+            raise BoardError(
+                f"twin setting balancer_buffer is {self.balancer_buffer}: give 0 or more events"
+            )
+
+    @property
+    def has_slow_clock(self) -> bool:
+        """Whether any slow clock ticks."""
+        return self.slow_clock_period is not None or self.slow_clock_divider is not None
 
     def named(self) -> dict[str, str]:
         """Return every setting as text, for a recording's provenance."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return {item.name: str(getattr(self, item.name)) for item in fields(self)}
+
+
+def _check_choices(settings: Any, what: str) -> None:
+    for name, hint in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise BoardError(f"{what} {name} is {value!r}: choose one of {_listed(hint)}")
+
+
+def _listed(hint: Any) -> str:
+    return ", ".join(str(choice) for choice in get_args(hint))
+
+
+def _check_clock(settings: TwinSettings) -> None:
+    period, divider = settings.slow_clock_period, settings.slow_clock_divider
+    if period is not None and period < 1:
+        raise BoardError(f"twin setting slow_clock_period is {period} µs: give 1 or more, or None")
+    if divider is not None and divider not in CLOCK_DIVIDERS:
+        raise BoardError(f"twin setting slow_clock_divider is {divider}: give 14 to 17, or None")
+    if period is not None and divider is not None:
+        raise BoardError("the slow clock has a period and a divider: the chip takes one of them")
+    if settings.event_filter is not None and not settings.has_slow_clock:
+        raise BoardError(
+            "the event filter counts ticks of the slow clock, and there is none:"
+            " set slow_clock_period or slow_clock_divider"
+        )

@@ -9,7 +9,11 @@ import numpy as np
 
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
+from speckflex.twin.decimator import Decimator
+from speckflex.twin.queues import Queue
 from speckflex.twin.routing import Places, column_spans, places_of, row_spans
+from speckflex.twin.service import Service
+from speckflex.twin.slow_clock import leak_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from speckflex.boards.settings import OutputOrder, TwinSettings
     from speckflex.program import Core
 
-__all__ = ["CoreModel", "RunningCore", "SpikeBlock"]
+__all__ = ["CoreModel", "Emission", "RunningCore"]
 
 # Room for the spikes of one kernel call: small enough to stay in a processor's second cache.
 SPIKES_PER_CALL = 2**15
@@ -25,16 +29,16 @@ MASKS_PER_FLUSH = 2**10
 
 
 @dataclass(frozen=True, eq=False)
-class SpikeBlock:
-    """Spikes of one core in the order they left it.
+class Emission:
+    """Spikes of one core in the order they left it; valid only until the core runs again.
 
     Args:
-        addresses: `(n,) int32`; valid only until the core runs again.
-        parents: `(n,) int64`, index of the event that caused each; None where not asked for.
+        monitored: what a monitor sees.
+        sent: what the destinations get.
     """
 
-    addresses: np.ndarray
-    parents: np.ndarray | None
+    monitored: Queue
+    sent: Queue
 
 
 class CoreModel:
@@ -48,6 +52,7 @@ class CoreModel:
 
     def __init__(self, core: Core, arrivals: Sequence[Places], settings: TwinSettings) -> None:
         self.core = core
+        self.settings = settings
         self.shape = core.output_shape
         self.weights = _arrange_weights(core.weights, core.stride[1])
         self._set_routes(arrivals)
@@ -87,6 +92,11 @@ class CoreModel:
         self.places = places
         self.rank = _rank(places, settings.output_order)
 
+    def updates_per_route(self) -> np.ndarray:
+        """Return `(m,) int64`, how many neurons an event on each route updates."""
+        rows, columns = self.row_spans[:, 1], self.column_spans[:, 1]
+        return rows[self.routes[:, 1]].astype(np.int64) * columns[self.routes[:, 2]]
+
     def _set_routes(self, arrivals: Sequence[Places]) -> None:
         core = self.core
         height = 1 + max((int(places.rows.max()) for places in arrivals), default=0)
@@ -116,16 +126,22 @@ class RunningCore:
     Attributes:
         memory: `(y * x * channel + LANES,) int16`, potentials by address.
         pending: scratch of the kernel.
-        counts: `(y * x * channel,) int64`, spikes by address, since they were last cleared.
+        counts: `(y * x * channel,) int64`, monitored spikes by address, of one sample.
+        service: how long the core takes; None where it works infinitely fast.
     """
 
     def __init__(self, model: CoreModel) -> None:
         self.model = model
+        settings, core = model.settings, model.core
         n_neurons = model.initial.size
         self.memory = np.zeros(n_neurons + LANES, np.int16)
-        self.counts = np.zeros(n_neurons, np.int64)
-        self._spikes = np.empty(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
         self.pending = np.empty(model.most_masks + MASKS_PER_FLUSH, np.uint64)
+        self.counts = np.zeros(n_neurons, np.int64)
+        self.service = None
+        if settings.synops_per_second is not None:
+            self.service = Service(core, model.updates_per_route(), settings)
+        self._spikes = np.empty(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
+        self._decimator = Decimator(core, settings)
         self.reset()
 
     @property
@@ -134,23 +150,27 @@ class RunningCore:
         return self.memory[: self.counts.size].reshape(self.model.initial.shape)
 
     def reset(self) -> None:
-        """Set every potential to its initial value."""
+        """Set every potential to its initial value, and the decimator to its start."""
         self.state[:] = self.model.initial
+        self._decimator.reset()
 
-    def run(self, codes: np.ndarray, *, with_parents: bool) -> Iterator[SpikeBlock]:
-        """Run events through the core and yield its spikes, block by block.
+    def begin_sample(self) -> None:
+        """Clear the counts; nothing waits."""
+        self.counts[:] = 0
+        if self.service is not None:
+            self.service.reset()
 
-        Args:
-            codes: `(n,) int32`, rows of the model's routes.
-            with_parents: tell for each spike which event caused it.
-        """
+    def run(self, queue: Queue) -> Iterator[Emission]:
+        """Run events through the core and yield its spikes, block by block."""
+        if self.service is not None and queue.moments is not None:
+            queue = queue.at(self.service.serve(queue.codes, queue.moments))
         model = self.model
-        ends = np.empty(len(codes), np.int32)
+        ends = np.empty(len(queue), np.int32)
         done = 0
-        while done < len(codes):
+        while done < len(queue):
             start = done
             done, n_spikes = integrate(
-                codes,
+                queue.codes,
                 start,
                 model.routes,
                 model.row_spans,
@@ -164,14 +184,43 @@ class RunningCore:
                 ends,
             )
             if n_spikes:
-                addresses, parents = self._spikes[:n_spikes], None
-                if with_parents or model.rank is not None:
-                    n_caused = np.diff(ends[start:done], prepend=0)
-                    parents = np.repeat(np.arange(start, done), n_caused)
-                    if model.rank is not None:
-                        addresses = addresses[np.lexsort((model.rank[addresses], parents))]
-                count_into(addresses, self.counts)
-                yield SpikeBlock(addresses, parents)
+                yield self._emit(queue, start, ends[start:done])
+
+    def leak(self, n_ticks: int) -> np.ndarray:
+        """Add the bias once a tick; return the addresses of neurons that fire at the last one."""
+        core, settings = self.model.core, self.model.settings
+        if core.bias is None:
+            return np.empty(0, np.int32)
+        leak_into(self.state, core.bias, core.threshold_low, n_ticks)
+        if settings.leak_spikes == "at next event":
+            return np.empty(0, np.int32)
+        fired = np.flatnonzero(self.memory[: self.counts.size] >= core.threshold_high)
+        if core.return_to_zero:
+            self.memory[fired] = 0
+        else:
+            self.memory[fired] -= core.threshold_high
+        if self.model.rank is not None:
+            fired = fired[np.argsort(self.model.rank[fired])]
+        return fired.astype(np.int32)
+
+    def send(self, spikes: Queue) -> Emission:
+        """Count spikes and return what monitors see and what the destinations get."""
+        sent = spikes
+        if self._decimator.ratio > 1:
+            sent = spikes.take(self._decimator.passing(len(spikes)))
+        after = self.model.settings.decimator_monitor == "after"
+        monitored = sent if after else spikes
+        count_into(monitored.codes, self.counts)
+        return Emission(monitored, sent)
+
+    def _emit(self, queue: Queue, start: int, ends: np.ndarray) -> Emission:
+        addresses, rank = self._spikes[: ends[-1]], self.model.rank
+        if rank is None and queue.is_bare:
+            return self.send(Queue(addresses))
+        parents = np.repeat(np.arange(start, start + len(ends)), np.diff(ends, prepend=0))
+        if rank is not None:
+            addresses = addresses[np.lexsort((rank[addresses], parents))]
+        return self.send(queue.follow(parents, addresses))
 
 
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.events import EVENT_DTYPE, make_events
 from speckflex.twin.cores import CoreModel, RunningCore
-from speckflex.twin.merging import Queue, merge_queues
+from speckflex.twin.event_filter import RunningFilter
+from speckflex.twin.kept_spikes import KeptSpikes
+from speckflex.twin.queues import Queue, concatenate_queues, merge_queues
 from speckflex.twin.routing import Places, deliver, enter
+from speckflex.twin.slow_clock import ticks_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from speckflex.boards.settings import TwinSettings
     from speckflex.program import Core, InputStage, Program
+    from speckflex.twin.service import CoreLoad
 
 __all__ = ["LayerOutput", "Machine", "MachineModel", "SampleOutput"]
 
@@ -48,14 +51,16 @@ class SampleOutput:
     Args:
         layers: one output per monitored layer.
         accepted: input events that went in before the end or an interrupt.
+        loads: how busy each core was; empty without a rate of work.
     """
 
     layers: tuple[LayerOutput, ...]
     accepted: int
+    loads: tuple[CoreLoad, ...]
 
 
 @dataclass(frozen=True)
-class _Edge:
+class Edge:
     """One destination of a core, or of the input stage."""
 
     target: int
@@ -68,15 +73,19 @@ class MachineModel:
 
     def __init__(self, program: Program, settings: TwinSettings) -> None:
         self.program = program
+        self.settings = settings
+        self.entered = enter(program.input, settings.mirror_frame)
         arrivals: list[list[Places]] = [[] for _ in program.cores]
-        self.input_edges = _connect(program.input, enter(program.input), arrivals, settings)
+        self.input_edges = _connect(program.input, self.entered, arrivals, settings)
         self.cores: list[CoreModel] = []
-        self.edges: list[list[_Edge]] = []
+        self.edges: list[list[Edge]] = []
         for core, places in zip(program.cores, arrivals, strict=True):
             model = CoreModel(core, places, settings)
             self.cores.append(model)
             self.edges.append(_connect(core, model.places, arrivals, settings))
         self.merges = any(len(places) > 1 for places in arrivals)
+        self.chunk_size = EVENTS_PER_MERGED_CHUNK if self.merges else EVENTS_PER_CHUNK
+        self.leaks = any(core.bias is not None for core in program.cores)
 
 
 class Machine:
@@ -90,6 +99,9 @@ class Machine:
     def __init__(self, model: MachineModel) -> None:
         self.model = model
         self.cores = [RunningCore(core) for core in model.cores]
+        self._filter = None
+        if model.settings.event_filter is not None:
+            self._filter = RunningFilter(model.settings.event_filter, model.entered)
 
     def reset(self) -> None:
         """Set every neuron to its initial state."""
@@ -113,100 +125,128 @@ class Machine:
             stopped: asked before each chunk whether to end early.
         """
         for core in self.cores:
-            core.counts[:] = 0
-        kept = _KeptSpikes(monitor if keep_events else ())
-        run = self._run_merging if self.model.merges else self._run_chain
-        chunk_size = EVENTS_PER_MERGED_CHUNK if self.model.merges else EVENTS_PER_CHUNK
-        accepted = 0
+            core.begin_sample()
+        if self._filter is not None:
+            # it counts ticks, and the clock begins anew
+            self._filter.reset()
+        kept = KeptSpikes(monitor if keep_events else ())
+        accepted = n_ticks = 0
         while accepted < len(events) and not stopped():
-            chunk = events[accepted : accepted + chunk_size]
-            run(self._addresses(chunk), accepted, kept)
+            chunk = events[accepted : accepted + self.model.chunk_size]
+            n_ticks = self._play_chunk(chunk, accepted, n_ticks, kept)
             accepted += len(chunk)
         layers = tuple(
             LayerOutput(
                 counts=core.counts.reshape(core.state.shape).transpose(2, 0, 1).copy(),
                 potentials=core.state.transpose(2, 0, 1).astype(np.int64),
-                events=kept.events(index, events, core.model) if keep_events else None,
+                events=kept.events(index, core.model.places) if keep_events else None,
             )
             for index, core in ((index, self.cores[index]) for index in monitor)
         )
-        return SampleOutput(layers, accepted)
+        return SampleOutput(layers, accepted, self.loads())
 
-    def _addresses(self, chunk: np.ndarray) -> np.ndarray:
-        channels, _, width = self.model.program.input.shape
-        pixels = chunk["y"].astype(np.int32) * np.int32(width) + chunk["x"]
-        return pixels * np.int32(channels) + chunk["p"]
+    def loads(self) -> tuple[CoreLoad, ...]:
+        """Return how busy each core was in the last sample; empty without a rate of work."""
+        return tuple(core.service.load() for core in self.cores if core.service is not None)
 
-    def _run_chain(self, addresses: np.ndarray, first: int, kept: _KeptSpikes) -> None:
-        """Push events through cores that have one sender each, block by block.
+    def _play_chunk(self, chunk: np.ndarray, first: int, n_ticks: int, kept: KeptSpikes) -> int:
+        """Run a chunk of events through all cores, between the ticks of the slow clock.
 
         Args:
-            addresses: `(n,) int32`, of the input events.
-            first: index of the first input event.
+            chunk: `(n,)` event array.
+            first: how many events of the sample came before.
+            n_ticks: how many ticks came before.
             kept: takes the spikes of monitored layers.
+
+        Returns:
+            how many ticks came before the end of the chunk.
         """
-        causes = np.arange(first, first + len(addresses)) if kept.wanted else None
-        for edge in self.model.input_edges:
-            self._push(edge.target, addresses, causes, kept)
+        model = self.model
+        queue = self._enter(chunk, with_times=bool(kept.wanted))
+        if not model.settings.has_slow_clock:
+            self._flow(model.input_edges, queue, kept)
+            return 0
+        times = np.maximum.accumulate(chunk["t"])
+        ticks = ticks_before(model.settings, times, first)
+        passing = np.ones(len(chunk), bool)
+        if self._filter is not None:
+            passing = self._filter.passing(queue.codes, ticks)
+        for part in np.split(np.arange(len(chunk)), np.flatnonzero(np.diff(ticks)) + 1):
+            self._tick(int(ticks[part[0]]) - n_ticks, int(times[part[0]]), kept)
+            n_ticks = int(ticks[part[0]])
+            self._flow(model.input_edges, queue.take(part[passing[part]]), kept)
+        return n_ticks
 
-    def _push(
-        self, index: int, codes: np.ndarray, causes: np.ndarray | None, kept: _KeptSpikes
-    ) -> None:
-        for block in self.cores[index].run(codes, with_parents=causes is not None):
-            spike_causes = None
-            if causes is not None:
-                spike_causes = causes[block.parents]
-                kept.add(index, block.addresses, spike_causes)
-            for edge in self.model.edges[index]:
-                self._push(edge.target, block.addresses, spike_causes, kept)
+    def _enter(self, chunk: np.ndarray, *, with_times: bool) -> Queue:
+        channels, _, width = self.model.program.input.shape
+        pixels = chunk["y"].astype(np.int32) * np.int32(width) + chunk["x"]
+        timed = self.model.settings.synops_per_second is not None
+        return Queue(
+            pixels * np.int32(channels) + chunk["p"],
+            np.ascontiguousarray(chunk["t"]) if with_times else None,
+            np.maximum.accumulate(chunk["t"]).astype(np.float64) if timed else None,
+            np.arange(len(chunk), dtype=np.int32)[:, None] if self.model.merges else None,
+        )
 
-    def _run_merging(self, addresses: np.ndarray, first: int, kept: _KeptSpikes) -> None:
-        """Run events through all cores in network order, merging queues where they meet."""
+    def _tick(self, n_ticks: int, time: int, kept: KeptSpikes) -> None:
+        """Leak all cores; then run what fired, core by core."""
+        if not n_ticks or not self.model.leaks:
+            return
+        if self.model.settings.leak_spikes == "at next event":
+            for core in self.cores:
+                core.leak(n_ticks)
+            return
+        for _ in range(n_ticks):
+            fired = [core.leak(1) for core in self.cores]
+            for index, addresses in enumerate(fired):
+                self._forward(index, self._at(addresses, time, kept), kept)
+
+    def _at(self, addresses: np.ndarray, time: int, kept: KeptSpikes) -> Queue:
+        """Return spikes that no event caused, at one time."""
+        timed = self.model.settings.synops_per_second is not None
+        n_spikes = len(addresses)
+        return Queue(
+            addresses,
+            np.full(n_spikes, time) if kept.wanted else None,
+            np.full(n_spikes, float(time)) if timed else None,
+            np.arange(n_spikes, dtype=np.int32)[:, None] if self.model.merges else None,
+        )
+
+    def _forward(self, index: int, spikes: Queue, kept: KeptSpikes) -> None:
+        if len(spikes):
+            emission = self.cores[index].send(spikes)
+            kept.add(index, emission.monitored)
+            self._flow(self.model.edges[index], emission.sent, kept)
+
+    def _flow(self, edges: Sequence[Edge], queue: Queue, kept: KeptSpikes) -> None:
+        """Send spikes along the edges of one sender, and on to the end of the network."""
+        if self.model.merges:
+            self._flow_merging(edges, queue, kept)
+            return
+        for edge in edges:
+            # one sender, so codes are its addresses
+            for emission in self.cores[edge.target].run(queue):
+                kept.add(edge.target, emission.monitored)
+                self._flow(self.model.edges[edge.target], emission.sent, kept)
+
+    def _flow_merging(self, edges: Sequence[Edge], queue: Queue, kept: KeptSpikes) -> None:
+        """Run all cores in network order, merging queues where they meet."""
         arrivals: list[list[Queue]] = [[] for _ in self.cores]
-        entered = Queue(addresses, np.arange(len(addresses), dtype=np.int32)[:, None])
-        for edge in self.model.input_edges:
-            arrivals[edge.target].append(entered.step(edge.rank, edge.offset))
+        for edge in edges:
+            arrivals[edge.target].append(queue.step(edge.rank, edge.offset))
         for index, queues in enumerate(arrivals):
-            if queues:
-                spikes = self._run_core(index, merge_queues(queues))
-                kept.add(index, spikes.codes, spikes.path[:, 0].astype(np.int64) + first)
+            spikes = self._run_whole(index, merge_queues(queues), kept) if queues else None
+            if spikes is not None:
                 for edge in self.model.edges[index]:
                     arrivals[edge.target].append(spikes.step(edge.rank, edge.offset))
 
-    def _run_core(self, index: int, queue: Queue) -> Queue:
-        addresses, paths = [np.empty(0, np.int32)], [queue.path[:0]]
-        for block in self.cores[index].run(queue.codes, with_parents=True):
-            addresses.append(block.addresses.copy())
-            paths.append(queue.path[block.parents])
-        spikes, path = np.concatenate(addresses), np.concatenate(paths)
-        return Queue(spikes, np.column_stack((path, np.arange(len(spikes), dtype=np.int32))))
-
-
-@dataclass(eq=False)
-class _KeptSpikes:
-    """The spikes of the layers that are monitored with their events."""
-
-    wanted: Sequence[int]
-    addresses: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    causes: dict[int, list[np.ndarray]] = field(default_factory=dict)
-
-    def add(self, index: int, addresses: np.ndarray, causes: np.ndarray) -> None:
-        """Keep spikes of one layer, if it is wanted; `causes` are indices of input events."""
-        if index in self.wanted:
-            self.addresses.setdefault(index, []).append(addresses.copy())
-            self.causes.setdefault(index, []).append(causes)
-
-    def events(self, index: int, events: np.ndarray, model: CoreModel) -> np.ndarray:
-        """Return one layer's spikes as events at the time of the input event behind each."""
-        if index not in self.addresses:
-            return np.empty(0, EVENT_DTYPE)
-        addresses, places = np.concatenate(self.addresses[index]), model.places
-        return make_events(
-            events["t"][np.concatenate(self.causes[index])],
-            places.columns[addresses],
-            places.rows[addresses],
-            places.channels[addresses],
-        )
+    def _run_whole(self, index: int, queue: Queue, kept: KeptSpikes) -> Queue | None:
+        """Return all that a core sends for a queue; None for nothing."""
+        blocks = []
+        for emission in self.cores[index].run(queue):
+            kept.add(index, emission.monitored)
+            blocks.append(concatenate_queues([emission.sent]))
+        return concatenate_queues(blocks).numbered() if blocks else None
 
 
 def _connect(
@@ -214,7 +254,7 @@ def _connect(
     places: Places,
     arrivals: list[list[Places]],
     settings: TwinSettings,
-) -> list[_Edge]:
+) -> list[Edge]:
     """Add what each destination receives to `arrivals` and return the edges there."""
     edges = []
     last = len(sender.destinations) - 1
@@ -223,5 +263,5 @@ def _connect(
         offset = sum(len(earlier.rows) for earlier in received)
         rank = last - position if settings.destination_order == "reversed" else position
         received.append(deliver(places, sender.output_shape, destination, settings.edge_spikes))
-        edges.append(_Edge(destination.core, offset, rank))
+        edges.append(Edge(destination.core, offset, rank))
     return edges

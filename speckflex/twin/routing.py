@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from speckflex.boards.settings import EdgeSpikes
+    from speckflex.boards.settings import EdgeSpikes, MirrorFrame
     from speckflex.program import Destination, InputStage, Shape
 
 __all__ = ["Places", "column_spans", "deliver", "enter", "places_of", "row_spans"]
@@ -41,24 +41,32 @@ def places_of(shape: Shape) -> Places:
     return Places(features, rows, columns, np.ones(len(rows), bool))
 
 
-def enter(stage: InputStage) -> Places:
+def enter(stage: InputStage, mirror_frame: MirrorFrame = "region") -> Places:
     """Return where the input stage puts each address of the events as they arrive.
 
     Order: polarity, pooling, region of interest, mirror, exchange of x and y (datasheet
-    figure 6; the mirror acts inside the region, as in sinabs).
+    figure 6).
+
+    Args:
+        stage: the stage's settings.
+        mirror_frame: "region" to mirror inside the region of interest, as sinabs does;
+            "sensor" to mirror the whole pooled picture before the region is cut out.
     """
     raw = places_of(stage.shape)
     height, width = stage.region
-    rows = raw.rows // stage.pooling[0] - stage.origin[0]
-    columns = raw.columns // stage.pooling[1] - stage.origin[1]
+    rows, columns = raw.rows // stage.pooling[0], raw.columns // stage.pooling[1]
+    if mirror_frame == "sensor":
+        rows = stage.shape[1] // stage.pooling[0] - 1 - rows if stage.mirror_y else rows
+        columns = stage.shape[2] // stage.pooling[1] - 1 - columns if stage.mirror_x else columns
+    rows, columns = rows - stage.origin[0], columns - stage.origin[1]
     kept = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     if not stage.keep_off:
         kept &= raw.channels != 0
     if not stage.keep_on:
         kept &= raw.channels != 1
-    if stage.mirror_y:
+    if stage.mirror_y and mirror_frame == "region":
         rows = height - 1 - rows
-    if stage.mirror_x:
+    if stage.mirror_x and mirror_frame == "region":
         columns = width - 1 - columns
     if stage.swap_xy:
         rows, columns = columns, rows

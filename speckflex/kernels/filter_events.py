@@ -1,0 +1,41 @@
+"""The noise filter behind the camera, event by event."""
+
+import numpy as np
+from numba import njit
+
+__all__ = ["filter_events"]
+
+
+@njit(cache=True, nogil=True)
+def filter_events(
+    rows: np.ndarray,
+    columns: np.ndarray,
+    ticks: np.ndarray,
+    latest: np.ndarray,
+    rule: np.ndarray,
+    kept: np.ndarray,
+) -> None:
+    """Decide which events have company in space and time, or come too soon.
+
+    Args:
+        rows: `(n,) int32`, y.
+        columns: `(n,) int32`, x.
+        ticks: `(n,) int64`, the slow clock at each event.
+        latest: `(y, x) int64`, tick of each pixel's latest event, very negative for none;
+            changed in place.
+        rule: `(5,) int64`, reach y, reach x, window in ticks, 1 to count the own pixel,
+            1 to drop events with company instead of those without.
+        kept: `(n,) bool`, written.
+    """
+    reach_y, reach_x, window, with_own, inverted = rule
+    height, width = latest.shape
+    for index in range(rows.size):
+        row, column, now = rows[index], columns[index], ticks[index]
+        company = False
+        for y in range(max(0, row - reach_y), min(height, row + reach_y + 1)):
+            for x in range(max(0, column - reach_x), min(width, column + reach_x + 1)):
+                own = y == row and x == column
+                if (with_own or not own) and now - latest[y, x] <= window:
+                    company = True
+        kept[index] = company != bool(inverted)
+        latest[row, column] = now

@@ -1,0 +1,51 @@
+"""Whether the twin and the slow reference agree, spike for spike."""
+
+import numpy as np
+import programs
+from reference import ReferenceTwin
+
+from speckflex.boards.twin import Twin
+
+
+def assert_twin_equals_reference(program, streams, settings, *, reset=True):
+    """Compare all spikes in order, times, counts and final potentials."""
+    reference = ReferenceTwin(program, settings)
+    with Twin(threads=1, settings=settings) as twin:
+        twin.load(program)
+        recording = twin.play(streams, reset=reset)
+        for sample, events in enumerate(streams):
+            if reset:
+                reference.reset()
+            reference.spikes = [[] for _ in program.cores]
+            reference.play(events)
+            for layer, expected in enumerate(reference.spikes):
+                assert recording.events(layer, sample).tolist() == expected
+                assert_counts_are_of(recording.counts(layer)[sample], expected)
+        for layer, potentials in enumerate(reference.potentials):
+            values = twin.read_neurons(layer)
+            assert {address: values[address] for address in potentials} == potentials
+
+
+def assert_counts_are_of(counts, spikes):
+    """Compare (channel, y, x) counts with a list of spikes (t, x, y, channel)."""
+    expected = np.zeros_like(counts)
+    for _, x, y, channel in spikes:
+        expected[channel, y, x] += 1
+    assert np.array_equal(counts, expected)
+
+
+def check_seed(seed):
+    """Compare twin and reference on the program and streams that a seed stands for."""
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.5:
+        program = programs.random_chain(rng, int(rng.integers(1, 5)))
+    else:
+        program = programs.random_graph(rng, int(rng.integers(2, 6)))
+    if rng.random() < 0.4:
+        program = programs.with_leaks_and_decimators(rng, program)
+    streams = [
+        programs.random_events(rng, program.input.shape, int(rng.integers(0, 25)))
+        for _ in range(int(rng.integers(1, 4)))
+    ]
+    settings = programs.random_settings(rng)
+    assert_twin_equals_reference(program, streams, settings, reset=bool(rng.random() < 0.7))
