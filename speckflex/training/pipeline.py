@@ -59,7 +59,7 @@ def bounded_neuron(kind: str, lower_bound: float) -> Callable[[], IAFSqueeze]:
 def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:
     """Return a network of `speckflex.networks` with weights drawn from `seed`.
 
-    Without batch norm the weights in front of neurons are doubled, so that spikes get through.
+    Without batch norm all weights but the last layer's are doubled, so that spikes get through.
 
     Args:
         name: a key of `NETWORKS`.
@@ -73,9 +73,8 @@ def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:
         torch.manual_seed(seed)
         network = build_network(name, **options)
     if not batch_norms(network):
-        for layer in weight_layers(network):
-            if layer.neuron is not None:
-                layer.module.weight.data *= INITIAL_GAIN
+        for layer in weight_layers(network)[:-1]:
+            layer.module.weight.data *= INITIAL_GAIN
     return network
 
 

@@ -1,0 +1,17 @@
+"""Deep lower bound, potential voting and synthetic recordings besides, fine-tuned by MTT."""
+
+from experiment import Row, run
+
+if __name__ == "__main__":
+    run(
+        Row(
+            "best-mtt",
+            "mtt",
+            voting="potential",
+            lower_bound=-8.0,
+            clip_weights=True,
+            epochs=20,
+            finetune_epochs=10,
+            synthetic=True,
+        )
+    )

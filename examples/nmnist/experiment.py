@@ -1,0 +1,195 @@
+"""One row of the N-MNIST table: train, fine-tune, measure in torch and on the twin."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import speckflex as sf
+from speckflex.data import EventDataset, open_dataset
+from speckflex.network import load_network, save_network
+from speckflex.stages import MixedTimestepNetwork
+from speckflex.torch_reference import TorchReference
+from speckflex.training import (
+    FrameSet,
+    TrainingData,
+    TrainingSettings,
+    cache_frames,
+    evaluate,
+    finetune_network,
+    train_network,
+)
+from speckflex.training.pipeline import bounded_neuron, new_network
+
+T_MAX = 10
+TEST_BINS = (1, 2, 5, 10, 20, 50, 100)
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row of the table is trained with.
+
+    Args:
+        name: of the row and its result files.
+        method: "sdt", "nmt" or "mtt", of the fine-tuning; every row's base is trained by SDT.
+        neuron: a key of `speckflex.networks.NEURONS`.
+        voting: "spikes" or "potential".
+        lower_bound: of the neurons, in thresholds.
+        clip_weights: keep weights below the threshold.
+        batch_norm: train the base with batch norm, folded before the fine-tuning.
+        width: the most channels.
+        epochs: of the base.
+        finetune_epochs: of the fine-tuning.
+        synthetic: add recordings simulated from other handwriting to the training part.
+    """
+
+    name: str
+    method: str
+    neuron: str = "multi-spike"
+    voting: str = "spikes"
+    lower_bound: float = -1.0
+    clip_weights: bool = False
+    batch_norm: bool = False
+    width: int = 16
+    epochs: int = 30
+    finetune_epochs: int = 15
+    synthetic: bool = False
+
+    @property
+    def base_name(self) -> str:
+        """What rows with the same base training share."""
+        parts = (self.neuron, self.voting, self.lower_bound, self.clip_weights, self.batch_norm)
+        return "-".join(str(part) for part in (*parts, self.width, self.epochs, self.synthetic))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The recordings: 70 % train, 10 % choose the epoch, 20 % are played at the end alone."""
+
+    data: TrainingData
+    test: EventDataset
+
+
+def read_parts(options: argparse.Namespace, *, synthetic: bool) -> Parts:
+    """Return the split recordings; the split is the same for every row and seed."""
+    dataset = open_dataset(options.data, split="train")
+    rng = np.random.default_rng(SPLIT_SEED)
+    training, validation, test = [], [], []
+    for label in np.unique(dataset.labels):
+        places = rng.permutation(np.flatnonzero(dataset.labels == label))
+        first, second = round(0.7 * len(places)), round(0.8 * len(places))
+        training.extend(places[:first])
+        validation.extend(places[first:second])
+        test.extend(places[second:])
+    frames = cache_frames(dataset.subset(training), T_MAX)
+    if synthetic:
+        frames = _joined(
+            frames, cache_frames(open_dataset(options.synthetic, split="train"), T_MAX)
+        )
+    chosen = cache_frames(dataset.subset(validation), T_MAX)
+    return Parts(TrainingData(frames, chosen), dataset.subset(test))
+
+
+def run(row: Row) -> None:
+    """Train the row with each seed of the command line and write a result file for each."""
+    options = read_options()
+    torch.set_num_threads(1)
+    parts = read_parts(options, synthetic=row.synthetic)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for seed in options.seeds:
+        path = options.out / f"{row.name}-seed{seed}.json"
+        if path.exists():
+            print(f"{path} is there already")
+            continue
+        started = time.monotonic()
+        network, validation = train_row(row, parts.data, seed, options)
+        result = {
+            "row": asdict(row),
+            "seed": seed,
+            "training_recordings": len(parts.data.training),
+            "validation_recordings": len(parts.data.validation),
+            "test_recordings": len(parts.test),
+            "validation_accuracy": validation,
+            **measure(network, parts.test),
+            "minutes": round((time.monotonic() - started) / 60, 1),
+        }
+        save_network(network, options.work / f"{row.name}-seed{seed}.pt")
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        print(path.name, result["torch"], "twin", result["twin"], flush=True)
+
+
+def train_row(
+    row: Row, data: TrainingData, seed: int, options: argparse.Namespace
+) -> tuple[torch.nn.Module, float]:
+    """Return the fine-tuned network and its validation accuracy."""
+    settings = TrainingSettings(
+        t_max=T_MAX, epochs=row.epochs, shift=2, clip_weights=row.clip_weights, seed=seed
+    )
+    base_path = options.work / f"base-{row.base_name}-seed{seed}.pt"
+    options.work.mkdir(parents=True, exist_ok=True)
+    if not base_path.exists():
+        network = new_network(
+            "nmnist-3c1fc",
+            seed=seed,
+            neuron=bounded_neuron(row.neuron, row.lower_bound),
+            voting=row.voting,
+            width=row.width,
+            batch_norm=row.batch_norm,
+        )
+        base = train_network(network, data, settings)
+        print("base:", base.best, flush=True)
+        save_network(base.network, base_path)
+    folded = sf.fold_batchnorm(load_network(base_path))
+    tuning = replace(settings, method=row.method, epochs=row.finetune_epochs, learning_rate=1e-3)
+    tuned = finetune_network(folded, data, tuning)
+    return tuned.network, tuned.best.validation_accuracy
+
+
+def measure(network: torch.nn.Module, test: EventDataset) -> dict[str, object]:
+    """Return accuracies and spike differences on recordings that nothing has seen before."""
+    mixed = MixedTimestepNetwork(network)
+    in_steps = {str(bins): evaluate(mixed, cache_frames(test, bins)).accuracy for bins in TEST_BINS}
+    program = sf.convert(network, input_shape=test.shape)
+    events = [recording for recording, _ in test]
+    with sf.open_board("twin") as board:
+        board.load(program)
+        on_twin = board.play(events, keep_events=False).with_labels(test.labels)
+    stepped = TorchReference(network, program, bins=T_MAX).play(events, keep_events=False)
+    difference = sf.compare(on_twin, stepped)
+    return {
+        "torch": in_steps,
+        "twin": on_twin.accuracy(),
+        "spike_difference": difference.spike_difference,
+        "layers": {
+            layer.name: {
+                "spike_difference": layer.spike_difference,
+                "twin_spikes": layer.spikes_a / len(test),
+                "torch_spikes": layer.spikes_b / len(test),
+            }
+            for layer in difference.layers
+        },
+    }
+
+
+def read_options() -> argparse.Namespace:
+    """Return where data is and results go."""
+    parser = argparse.ArgumentParser(description="Train and measure one row of the N-MNIST table.")
+    parser.add_argument("--data", required=True, help="N-MNIST: Train inside, or label folders")
+    parser.add_argument("--synthetic", help="recordings of make_synthetic.py, for rows with them")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 2000, 3000])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--work", type=Path, required=True, help="folder for trained networks")
+    return parser.parse_args()
+
+
+def _joined(first: FrameSet, second: FrameSet) -> FrameSet:
+    return FrameSet(
+        torch.cat([first.frames, second.frames]), torch.cat([first.labels, second.labels])
+    )

@@ -1,0 +1,34 @@
+"""Simulate recordings of other handwriting, to add to the training part.
+
+    python examples/nmnist/make_synthetic.py --images t10k-images-idx3-ubyte.gz \
+        --labels t10k-labels-idx1-ubyte.gz --skip 100 --count 3000 --out DIR
+
+Skip the images that are behind recordings you test on: N-MNIST was recorded from MNIST.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from speckflex.data import read_idx, write_saccade_recordings
+
+
+def main() -> None:
+    """Write one simulated recording per image, in N-MNIST's layout."""
+    parser = argparse.ArgumentParser(description="Simulate recordings of MNIST images.")
+    parser.add_argument("--images", type=Path, required=True, help="IDX file, may be .gz")
+    parser.add_argument("--labels", type=Path, required=True, help="IDX file, may be .gz")
+    parser.add_argument("--skip", type=int, default=100, help="leave out the first images")
+    parser.add_argument("--count", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="gets a folder Train")
+    options = parser.parse_args()
+    chosen = slice(options.skip, options.skip + options.count)
+    images, labels = read_idx(options.images)[chosen], read_idx(options.labels)[chosen]
+    write_saccade_recordings(images, labels, options.out / "Train", seed=options.seed)
+    print(f"{len(images)} synthetic recordings: {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""Multi-spike neurons as in the paper (lower bound -1, IF voting), fine-tuned by MTT."""
+
+from experiment import Row, run
+
+if __name__ == "__main__":
+    run(Row("paper-mtt", "mtt"))

@@ -1,0 +1,6 @@
+"""Single-spike neurons (lower bound -1, IF voting), fine-tuned by NMT."""
+
+from experiment import Row, run
+
+if __name__ == "__main__":
+    run(Row("single-nmt", "nmt", neuron="single-spike"))
