@@ -17,6 +17,7 @@ from virtual_boards import (
 )
 
 from speckflex import speck, virtual
+from speckflex.boards.settings import TwinSettings
 from speckflex.events import make_events
 from speckflex.program import Destination, InputStage, Program
 from speckflex.virtual.power import IDLE_WATTS
@@ -27,7 +28,7 @@ def test_every_monitored_core_spikes_as_the_slow_reference(seed):
     rng = np.random.default_rng(seed)
     program = square_chain(rng, n_cores=3)
     events = rising_events(rng, program.input.shape, 120)
-    reference = ReferenceTwin(program)
+    reference = ReferenceTwin(program, TwinSettings())
     reference.play(events)
     with opened(configuration_of(program)) as bench:
         bench.handle.get_stop_watch().start()
@@ -201,6 +202,21 @@ def test_no_leak_without_the_slow_clock():
         time.sleep(0.05)
         read = bench.chip.event.ReadNeuronValue(layer=0, address=0)
         assert bench.ask([read], 1)[0].neuron_state == 127
+
+
+def test_the_internal_slow_clock_counts_sensor_events():
+    program = single_core(initial_state=np.full((1, 1, 1), 100), bias=np.array([-1]))
+    configuration = configuration_of(program)
+    configuration.cnn_layers[0].leak_internal_slow_clk_enable = True
+    with opened(configuration) as bench:
+        bench.handle.get_io_module().set_slow_clk_rate(1000)
+        bench.handle.get_io_module().set_slow_clk(True)
+        bench.handle.get_stop_watch().start()
+        event = bench.chip.event
+        read = event.ReadNeuronValue()
+        # two ticks in 2 * 2^14 events; the external clock ticks beside and has no say
+        events = [event.DvsEvent(timestamp=t // 10) for t in range(2 * 2**14 + 5)]
+        assert bench.ask([*events, read], 1)[0].neuron_state == 98
 
 
 def dvs_configuration(**values):

@@ -23,9 +23,10 @@ chip, or where nobody knows what a chip does:
   caused it, since the twin computes in no time. `speed` makes board time run faster than real
   time; at infinity, events take no time, the slow clock ticks only up to the latest event, and
   ticks at the time of an event come before it.
-- Neurons change with events alone; the leak is added at ticks of the slow clock. The internal
-  slow clock and the DVS filter are not modelled, and the sensor sees nothing: its pixels may be
-  killed to no effect, while injected DvsEvents pass through the DVS layer.
+- Neurons change with events alone, and with the leak at ticks of the slow clock (the internal
+  one counts injected DvsEvents); the readout layer knows the external clock alone. The filter of
+  sensor events is not modelled. The sensor sees nothing: its pixels may be killed to no effect,
+  while injected DvsEvents pass through the DVS layer.
 - Cores that feed each other in a circle are refused. Reads and writes of weights, biases,
   registers and memories are accepted and not answered: their addresses are not documented.
 - Power figures are constants. JSON texts and sentences are speckflex's own, not samna's.

@@ -9,12 +9,15 @@ import numpy as np
 from speckflex.events import make_events
 
 if TYPE_CHECKING:
+    from speckflex.boards.settings import MirrorFrame
     from speckflex.program import InputStage
 
 __all__ = ["preprocess"]
 
 
-def preprocess(stage: InputStage, events: np.ndarray) -> np.ndarray:
+def preprocess(
+    stage: InputStage, events: np.ndarray, mirror_frame: MirrorFrame = "region"
+) -> np.ndarray:
     """Return the events that pass, at the addresses they leave with.
 
     Polarity, pooling, region of interest, mirror, exchange of x and y (datasheet figure 6).
@@ -22,18 +25,21 @@ def preprocess(stage: InputStage, events: np.ndarray) -> np.ndarray:
     Args:
         stage: the layer's settings.
         events: `(n,)` event array, inside the stage's shape.
+        mirror_frame: as in `TwinSettings`.
     """
-    height, width = stage.region
-    y = events["y"] // stage.pooling[0] - stage.origin[0]
-    x = events["x"] // stage.pooling[1] - stage.origin[1]
     on = events["p"] == 1
     passes = np.where(on, stage.keep_on, stage.keep_off)
-    passes &= (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    if stage.mirror_y:
-        y = height - 1 - y
-    if stage.mirror_x:
-        x = width - 1 - x
-    if stage.swap_xy:
-        y, x = x, y
+    mirrored = (stage.mirror_y, stage.mirror_x)
+    places = []
+    for axis, name in enumerate("yx"):
+        place = events[name] // stage.pooling[axis]
+        if mirrored[axis] and mirror_frame == "sensor":
+            place = stage.shape[axis + 1] // stage.pooling[axis] - 1 - place
+        place = place - stage.origin[axis]
+        passes &= (place >= 0) & (place < stage.region[axis])
+        if mirrored[axis] and mirror_frame == "region":
+            place = stage.region[axis] - 1 - place
+        places.append(place)
+    y, x = reversed(places) if stage.swap_xy else places
     feature = np.zeros_like(events["p"]) if stage.merge_polarities else events["p"]
     return make_events(events["t"], x, y, feature)[passes]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.events import make_events
 from speckflex.speck import DVS_LAYER, NEURON_MAX, neuron_at
@@ -16,9 +17,8 @@ from speckflex.virtual.dvs_layer import preprocess
 from speckflex.virtual.readout import ReadoutLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from speckflex.boards.settings import TwinSettings
     from speckflex.program import InputStage, Program
 
 __all__ = ["Engine", "Spikes"]
@@ -58,7 +58,14 @@ class Engine:
     """
 
     def __init__(self, chip: str, settings: TwinSettings | None, stuck_core: int | None) -> None:
-        self._chip, self._settings, self._stuck = chip, settings, stuck_core
+        self._chip, self._stuck = chip, stuck_core
+        # the slow clock ticks on the board, not in the twin, and the sensor's filter is left out
+        self._settings = replace(
+            settings or TwinSettings(),
+            slow_clock_period=None,
+            slow_clock_divider=None,
+            event_filter=None,
+        )
         self._order: list[int] = []
         self._stages: dict[int, InputStage] = {}
         self._twins: dict[int, Twin] = {}
@@ -78,6 +85,9 @@ class Engine:
             entry: decode_input(configuration, entry, order) for entry in (*order, DVS_LAYER)
         }
         self._twins, self._entry = {}, None
+        self._n_sensor_events = 0
+        if configuration.dvs_filter.enable:
+            logger.warning("the filter of sensor events is not modelled: all events pass it")
         self.readout = ReadoutLayer(configuration)
         if order:
             self._enter_at(order[0])
@@ -101,12 +111,32 @@ class Engine:
             self._lose(int((~inside).sum()), f"addresses outside the input of layer {layer}")
         cause = np.flatnonzero(inside)
         events = make_events(cause, x[inside], y[inside], feature[inside])
-        parts = [self._dvs_spikes(stage, events)] if layer == DVS_LAYER else []
-        return _join(parts + self._core_spikes(layer, events))
+        if layer != DVS_LAYER:
+            return _join(self._core_spikes(layer, events))
+        parts = [self._dvs_spikes(stage, events)]
+        for period in self._internal_periods(events):
+            parts += self._core_spikes(layer, period)
+        return _join(parts)
+
+    def _internal_periods(self, events: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield sensor events between ticks of the internal slow clock; leak at each tick.
+
+        The clock divides the number of raw sensor events by a power of two (datasheet 3.2.6.3.1).
+        """
+        period = 2**self.configuration.factory_config.internal_slow_clk_divider
+        done = 0
+        while done < len(events):
+            until_tick = period - self._n_sensor_events % period
+            part = events[done : done + until_tick]
+            yield part
+            done += len(part)
+            self._n_sensor_events += len(part)
+            if len(part) == until_tick:
+                self.leak(internal=True)
 
     def tick(self) -> tuple[int | None, list[int]]:
         """Serve one tick of the slow clock; return what the readout layer shows then."""
-        self.leak()
+        self.leak(internal=False)
         return self.readout.tick()
 
     @property
@@ -114,8 +144,8 @@ class Engine:
         """Whether sensor events are monitored as they come in."""
         return self.configuration.dvs_layer.raw_monitor_enable and not self.readout.hides_monitors
 
-    def leak(self) -> None:
-        """Add the biases of every leaking core once, down to the low threshold.
+    def leak(self, *, internal: bool) -> None:
+        """Add the biases of every core that leaks by one of the clocks, down to its low threshold.
 
         A neuron that reaches the high threshold this way fires with its next event (the data
         sheet calls the leak independent of the neurons' calculations; nobody says more).
@@ -123,7 +153,8 @@ class Engine:
         for position, core in enumerate(self._order):
             layer = self.configuration.cnn_layers[core]
             bias = layer.stored("biases")
-            if layer.leak_enable and bias.any():
+            by_this_clock = layer.leak_internal_slow_clk_enable is internal
+            if layer.leak_enable and by_this_clock and bias.any():
                 twin = self._twin()
                 values = twin.read_neurons(position) + bias[:, None, None]
                 twin.write_neurons(np.clip(values, layer.threshold_low, NEURON_MAX), position)
@@ -179,7 +210,7 @@ class Engine:
         """
         dvs = self.configuration.dvs_layer
         shown = dvs.monitor_enable and not self.readout.hides_monitors
-        sent = preprocess(stage, events if shown else events[:0])
+        sent = preprocess(stage, events if shown else events[:0], self._settings.mirror_frame)
         return _spikes(DVS_LAYER, sent["t"], sent["p"], sent["y"], sent["x"])
 
     def _program(self, entry: int) -> Program:
@@ -208,7 +239,7 @@ class Engine:
         self._entry = layer
 
 
-def _warm_twin(program: Program, settings: TwinSettings | None) -> Twin:
+def _warm_twin(program: Program, settings: TwinSettings) -> Twin:
     """Return a twin whose kernels are compiled: later, a pause would look like silence."""
     twin = Twin(threads=1, settings=settings)
     twin.load(program)

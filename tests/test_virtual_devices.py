@@ -1,0 +1,115 @@
+"""What is attached, what is open, and how a process comes by the stand-in."""
+
+import subprocess
+import sys
+
+import pytest
+
+from speckflex import virtual
+from speckflex.errors import BoardError, BoardNotFoundError
+
+SAMNA = virtual.stand_in()
+DEVICE = SAMNA.device
+
+
+@pytest.fixture
+def infos():
+    """Two devkits of one type and one of another, and nothing else."""
+    virtual.install(["Speck2eDevKit", "Speck2eDevKit", "Speck2fModuleDevKit"])
+    yield DEVICE.get_all_devices()
+    virtual.install()
+
+
+def test_devices_are_listed_with_distinct_addresses(infos):
+    assert [info.device_type_name for info in infos] == [
+        "Speck2eDevKit",
+        "Speck2eDevKit",
+        "Speck2fModuleDevKit",
+    ]
+    assert len({info.usb_device_address for info in infos}) == 3
+    assert repr(infos[0]).startswith("device::DeviceInfo(serial_number=virtual")
+
+
+def test_opening_moves_a_device_from_one_list_to_the_other(infos):
+    handle = DEVICE.open_device(infos[1])
+    assert DEVICE.get_opened_devices() == [infos[1]]
+    assert DEVICE.get_unopened_devices() == [infos[0], infos[2]]
+    DEVICE.close_device(handle)
+    DEVICE.close_device(handle)
+    assert DEVICE.get_opened_devices() == []
+
+
+def test_the_same_info_or_index_gives_the_same_handle_a_name_the_next_free(infos):
+    first = DEVICE.open_device("Speck2eDevKit")
+    assert DEVICE.open_device(infos[0]) is first
+    assert DEVICE.open_device("Speck2eDevKit:0") is first
+    second = DEVICE.open_device("Speck2eDevKit")
+    assert second is DEVICE.open_device(infos[1])
+    with pytest.raises(RuntimeError, match="not attached"):
+        DEVICE.open_device("Speck2eDevKit")
+
+
+@pytest.mark.parametrize("name", ["Speck2fDevKit", "Speck2eDevKit:2", "Speck2eDevKit:x"])
+def test_what_is_not_attached_can_not_be_opened(infos, name):
+    with pytest.raises(RuntimeError, match=f"device {name} is not attached"):
+        DEVICE.open_device(name)
+
+
+def test_something_else_is_no_device(infos):
+    with pytest.raises(TypeError, match="give a DeviceInfo or a name"):
+        DEVICE.open_device(0)
+
+
+def test_each_devkit_carries_its_chip(infos):
+    handle = DEVICE.open_device(infos[2])
+    name = type(handle.get_model_source_node()).__name__
+    # sinabs' visualizer finds the module of the events this way
+    assert getattr(SAMNA, name.split("_")[1]) is SAMNA.speck2f
+
+
+def test_unknown_types_and_speeds_are_refused():
+    with pytest.raises(BoardNotFoundError, match="choose one of Speck2eTestBoard"):
+        virtual.attach("Speck3")
+    with pytest.raises(BoardError, match="positive factor"):
+        virtual.attach("Speck2eDevKit", speed=0)
+
+
+def run_fresh(code):
+    """Return what a fresh interpreter says."""
+    return subprocess.run(  # noqa: S603 - our own Python and our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+
+
+def test_installing_makes_samna_importable_with_all_its_modules():
+    done = run_fresh(
+        "import speckflex.virtual as v; v.install(['Speck2fDevKit'])\n"
+        "import samna, samnagui, importlib.util\n"
+        "import samna.specksim.nodes\n"
+        "from samna.speck2f.configuration import SpeckConfiguration\n"
+        "assert importlib.util.find_spec('samna').name == 'samna'\n"
+        "assert v.is_stand_in(samna)\n"
+        "import sys; assert not {'torch', 'numba'} & set(sys.modules)\n"
+        "print(len(samna.device.get_all_devices()))"
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_the_stand_in_refuses_the_name_of_a_samna_that_is_loaded():
+    done = run_fresh(
+        "import sys, types; sys.modules['samna'] = types.ModuleType('samna')\n"
+        "import speckflex.virtual as v\n"
+        "try: v.install()\n"
+        "except v.BoardError as error: print(error)"
+    )
+    assert "samna is imported already" in done.stdout
+
+
+def test_a_script_that_forgets_to_close_still_ends():
+    done = run_fresh(
+        "import speckflex.virtual as v; s = v.install(['Speck2eDevKit'])\n"
+        "h = s.device.open_device('Speck2eDevKit')\n"
+        "h.get_power_monitor().start_auto_power_measurement(50)\n"
+        "print('end')"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
