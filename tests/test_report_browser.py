@@ -1,0 +1,265 @@
+"""The HTML page in a real browser: no errors, live plots, figures as in report.json."""
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up import played, random_stream, two_core_program
+
+from speckflex.report import build_report, write_report
+
+selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+
+from selenium import webdriver  # noqa: E402 - only where it is installed
+from selenium.webdriver.common.actions.action_builder import ActionBuilder  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1200,900",
+)
+SECONDS = 30
+# The view of the plot in an element, by the element's id.
+VIEW = """
+const view = Object.values(Bokeh.index).find((v) => v.el.parentElement.id === arguments[0]);
+"""
+# Where a point of a plot lies in the window.
+PLACE = (
+    VIEW
+    + """
+view.el.scrollIntoView({block: "center"});
+const canvas = view.canvas_view.el.getBoundingClientRect();
+return [canvas.left + view.frame.x_scale.compute(arguments[1]),
+        canvas.top + view.frame.y_scale.compute(arguments[2])].map(Math.round);
+"""
+)
+RANGE = VIEW + "return [view.model.x_range.start, view.model.x_range.end];"
+# Text of an element and of the shadow trees in it, where Bokeh keeps its tooltips.
+DEEP_TEXT = """
+const text = (node) => [...node.childNodes].map((child) =>
+  child.nodeType === Node.TEXT_NODE ? child.data :
+  child.nodeName === "STYLE" ? "" :
+  (child.shadowRoot ? text(child.shadowRoot) : "") + text(child)).join(" ");
+return text(document.getElementById(arguments[0])) + text(document.body);
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What was written, and where it lies."""
+    rng = np.random.default_rng(1)
+    program = two_core_program()
+    recordings = {role: played(program, rng, role) for role in ("torch", "twin", "repeat")}
+    inputs = [random_stream(rng, program.input.shape, 40) for _ in range(4)]
+    facts = build_report(program, recordings, input_events=inputs, synthetic=True)
+    folder = tmp_path_factory.mktemp("report")
+    write_report(facts, folder)
+    return {**facts, "folder": folder}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium with a fresh profile."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, report: dict[str, Any]) -> webdriver.Chrome:
+    """The page, opened anew, its plots drawn."""
+    browser.set_window_size(1200, 900)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    browser.get((report["folder"] / "report.html").as_uri())
+    WebDriverWait(browser, SECONDS).until(
+        lambda chrome: chrome.execute_script("return document.documentElement.dataset.plots")
+    )
+    return browser
+
+
+def figures_of(report: dict[str, Any], kind: str):
+    """Return a plot's data by the id of its element."""
+    return {f"{kind}-{place}": facts for place, facts in enumerate(report["figures"][kind])}
+
+
+def cells(page: webdriver.Chrome, caption: str):
+    """Return the texts of a table's body by its caption."""
+    for table in page.find_elements(By.TAG_NAME, "table"):
+        if table.find_element(By.TAG_NAME, "caption").get_attribute("textContent") == caption:
+            rows = table.find_elements(By.CSS_SELECTOR, "tbody tr")
+            return [
+                [cell.get_attribute("textContent") for cell in row.find_elements(By.XPATH, "./*")]
+                for row in rows
+            ]
+    raise LookupError(caption)
+
+
+def point_at(page: webdriver.Chrome, place: list[int]):
+    """Move the mouse to a place in the window, in two steps so that it is seen to move."""
+    actions = ActionBuilder(page)
+    actions.pointer_action.move_to_location(place[0] - 3, place[1])
+    actions.pointer_action.pause(0.2)
+    actions.pointer_action.move_to_location(*place)
+    actions.perform()
+
+
+def test_the_console_stays_free_of_errors(page: webdriver.Chrome):
+    messages = [entry for entry in page.get_log("browser") if entry["level"] != "INFO"]
+    assert messages == []
+
+
+def test_nothing_is_loaded_beside_the_page(page: webdriver.Chrome):
+    names = page.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in names if not name.startswith(("data:", "blob:"))] == []
+
+
+def test_every_plot_is_drawn(page: webdriver.Chrome, report: dict[str, Any]):
+    figures = report["figures"]
+    assert figures["scatter"]
+    assert figures["rasters"]
+    drawn = page.execute_script(
+        "const views = [...new Set(Object.values(Bokeh.index))].filter((view) => view.frame);"
+        "return views.filter((view) => view.frame.bbox.width > 100 && view.frame.bbox.height > 100)"
+        ".length"
+    )
+    assert drawn == len(figures["scatter"]) + len(figures["rasters"])
+
+
+def test_hovering_over_a_neuron_tells_its_counts(page: webdriver.Chrome, report: dict[str, Any]):
+    identity, facts = next(iter(figures_of(report, "scatter").items()))
+    alone = int(np.lexsort((-facts["y"], -facts["x"]))[0])
+    x, y = int(facts["x"][alone]), int(facts["y"][alone])
+    point_at(page, page.execute_script(PLACE, identity, x, y))
+    WebDriverWait(page, SECONDS).until(
+        lambda chrome: facts["address"][alone] in chrome.execute_script(DEEP_TEXT, identity)
+    )
+    text = page.execute_script(DEEP_TEXT, identity)
+    assert f"{x} spikes" in text
+    assert f"{y} spikes" in text
+
+
+def test_dragging_over_a_raster_zooms_into_it(page: webdriver.Chrome, report: dict[str, Any]):
+    identity, facts = next(iter(figures_of(report, "rasters").items()))
+    low, high = page.execute_script(RANGE, identity)
+    neurons = facts["streams"]["twin"]["neuron"]
+    times = [low + share * (high - low) for share in (0.4, 0.6)]
+    start = page.execute_script(PLACE, identity, times[0], int(neurons.min()))
+    end = page.execute_script(PLACE, identity, times[1], int(neurons.max()))
+    drag = ActionBuilder(page, duration=100)
+    drag.pointer_action.move_to_location(*start).pointer_down().move_to_location(*end)
+    drag.pointer_action.pointer_up()
+    drag.perform()
+    WebDriverWait(page, SECONDS).until(
+        lambda chrome: chrome.execute_script(RANGE, identity) != [low, high]
+    )
+    zoomed = page.execute_script(RANGE, identity)
+    pixel = (high - low) / 200
+    assert zoomed == pytest.approx(times, abs=3 * pixel)
+
+
+def test_the_tables_show_the_figures_of_report_json(page: webdriver.Chrome, report: dict[str, Any]):
+    facts = json.loads((report["folder"] / "report.json").read_text())
+    rows = cells(page, "Layers in network order")
+    assert [row[0] for row in rows] == [layer["name"] for layer in facts["layers"]]
+    assert [row[2] for row in rows] == [str(layer["spikes"]) for layer in facts["layers"]]
+    shown = [float(row[3].removesuffix(" %")) for row in rows]
+    expected = [100 * layer["spike_difference"] for layer in facts["layers"]]
+    assert shown == pytest.approx(expected, abs=0.005)
+    accuracies = {row[0]: row[1] for row in cells(page, "Share of samples classified right")}
+    known = {role: share for role, share in facts["accuracy"].items() if share is not None}
+    assert accuracies == {role: f"{100 * share:.2f} %" for role, share in known.items()}
+    assert page.find_element(By.ID, "verdict").text == facts["verdict"]
+
+
+def test_the_confusion_matrix_is_the_one_of_report_json(
+    page: webdriver.Chrome, report: dict[str, Any]
+):
+    rows = cells(page, "true class down, predicted class across")
+    shown = [[int(cell or 0) for cell in row[1:]] for row in rows]
+    assert shown == report["confusion"]["torch"]
+
+
+@pytest.mark.parametrize("width", [360, 800, 1600])
+def test_the_page_never_scrolls_sideways(page: webdriver.Chrome, width: int):
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+    )
+    try:
+        inner, content = page.execute_script(
+            "return [window.innerWidth, document.documentElement.scrollWidth]"
+        )
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert inner == width
+    assert content <= width
+
+
+def luminance(color: str):
+    """Return the relative luminance of a CSS colour (WCAG 2.2)."""
+    channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+TEXTS = ("p", "caption", "figcaption", "dt", "a", ".badge", "td", "h2", "h4", "thead th")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_in_both_schemes(page: webdriver.Chrome, scheme: str):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    script = (
+        "const style = (name) => getComputedStyle(document.querySelector(name));"
+        "return arguments[0].map((name) => [style(name).color,"
+        " name === '.badge' ? style(name).backgroundColor : style('body').backgroundColor])"
+    )
+    for name, (ink, paper) in zip(TEXTS, page.execute_script(script, TEXTS), strict=True):
+        bright, dim = sorted((luminance(ink), luminance(paper)), reverse=True)
+        assert (bright + 0.05) / (dim + 0.05) >= 4.5, name
+
+
+def test_plots_take_the_colours_of_the_scheme(page: webdriver.Chrome):
+    script = (
+        "return Object.values(Bokeh.index)[0].model.below[0].major_label_text_color.value"
+        " ?? Object.values(Bokeh.index)[0].model.below[0].major_label_text_color"
+    )
+    found = []
+    for scheme in ("light", "dark"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        found.append(page.execute_script(script))
+    assert found == ["#1b1f24", "#e8ebef"]
+
+
+def test_the_first_tab_stop_skips_to_the_verdict(page: webdriver.Chrome):
+    page.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert page.switch_to.active_element.text == "Skip to the verdict"
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    assert page.execute_script("return location.hash") == "#verdict"
+
+
+def test_the_page_prints(page: webdriver.Chrome):
+    assert base64.b64decode(page.print_page()).startswith(b"%PDF")
