@@ -10,10 +10,11 @@ import numpy as np
 from speckflex.events import make_events
 from speckflex.program import InputStage
 from speckflex.speck import SYNOPS_PER_SECOND
+from speckflex.twin.decimator import RATIOS
 from speckflex.twin.routing import Places, deliver, enter, places_of, row_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from speckflex.boards.settings import EdgeSpikes
     from speckflex.program import Core, Program
@@ -101,22 +102,24 @@ def core_inputs(
 ) -> list[np.ndarray] | None:
     """Return the events that reached a core, one stream a sample, in the order of time.
 
-    Of the leading samples whose events are all known; None where there is none.
+    Of the leading samples whose events are all known; None where there is none. What the
+    recording's board says of its own choices (`Provenance.settings`) is followed; events that a
+    filter or a busy core turned away are counted as if they had arrived.
     """
+    choices = recording.provenance.settings
     parts: list[list[np.ndarray]] = []
     if any(destination.core == index for destination in program.input.destinations):
         places = enter(program.input)
         parts.append([_arrive(events, places, program.input, index) for events in input_events])
-    edges: EdgeSpikes = "drop"
-    if recording.provenance.settings.get("edge_spikes") == "keep":
-        edges = "keep"
+    edges: EdgeSpikes = "keep" if choices.get("edge_spikes") == "keep" else "drop"
     records = {record.index: record for record in recording.layers}
     for source, core in enumerate(program.cores):
         if any(destination.core == index for destination in core.destinations):
             record = records.get(source)
             streams = record.events if record is not None and record.events is not None else ()
+            sent = (events[_passing(core, choices)] for events in streams)
             places = places_of(core.output_shape)
-            parts.append([_arrive(events, places, core, index, edges) for events in streams])
+            parts.append([_arrive(events, places, core, index, edges) for events in sent])
     joined = [np.concatenate(streams) for streams in zip(*parts, strict=False)]
     return [events[np.argsort(events["t"], kind="stable")] for events in joined] or None
 
@@ -211,6 +214,14 @@ def _seconds(events: np.ndarray, window: int) -> float:
     """Return the time from the first event to the last; at least one window."""
     span = int(events["t"].max() - events["t"].min()) if len(events) else 0
     return max(window, span) / MICROSECONDS
+
+
+def _passing(core: Core, choices: Mapping[str, str]) -> slice:
+    """Return which of a core's recorded spikes its output decimator sends on."""
+    if core.decimator_interval is None or choices.get("decimator_monitor") == "after":
+        return slice(None)
+    ratio = RATIOS[core.decimator_interval]
+    return slice(0 if choices.get("decimator_passes") == "first" else ratio - 1, None, ratio)
 
 
 def _arrive(

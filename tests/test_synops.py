@@ -1,14 +1,15 @@
 """Synaptic operations against the slow twin, which counts each update it makes."""
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import programs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import ReferenceTwin
 
+from speckflex.boards.settings import EdgeSpikes, TwinSettings
 from speckflex.events import EVENT_DTYPE, make_events
 from speckflex.program import Core, Destination, InputStage, Program
 from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
@@ -16,25 +17,11 @@ from speckflex.speck import SYNOPS_PER_SECOND
 from speckflex.synops import count_taps, measure_synops, synops_per_window
 
 
-def _sibling(name: str) -> Any:
-    """Import a module beside this test, whatever the working folder."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"synops_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-programs = _sibling("programs")
-
-
-class CountingTwin(_sibling("reference").ReferenceTwin):
+class CountingTwin(ReferenceTwin):
     """The slow twin, counting events and updates of each core."""
 
-    def __init__(self, program: Program, **choices: Any):
-        super().__init__(program, **choices)
+    def __init__(self, program: Program, choices: TwinSettings):
+        super().__init__(program, choices)
         self.arrivals = [0] * len(program.cores)
         self.updates = [0] * len(program.cores)
 
@@ -67,11 +54,11 @@ def recorded(program: Program, spikes: list, *, edge_spikes: str = "drop") -> Re
     kind=st.sampled_from(["random_chain", "random_graph"]),
     edge_spikes=st.sampled_from(["drop", "keep"]),
 )
-def test_every_update_of_the_slow_twin_is_counted(seed: int, kind: str, edge_spikes: str):
+def test_every_update_of_the_slow_twin_is_counted(seed: int, kind: str, edge_spikes: EdgeSpikes):
     rng = np.random.default_rng(seed)
     program = getattr(programs, kind)(rng, int(rng.integers(1, 4)))
     events = programs.random_events(rng, program.input.shape, 8)
-    twin = CountingTwin(program, edge_spikes=edge_spikes)
+    twin = CountingTwin(program, TwinSettings(edge_spikes=edge_spikes))
     twin.play(events)
     recording = recorded(program, twin.spikes, edge_spikes=edge_spikes)
     found = measure_synops(program, recording, [events])
