@@ -214,7 +214,7 @@ def _pass(run: TrainingRun, batch: Batch) -> Pass:
 
     def run_pass(timesteps: Timesteps, is_last: bool) -> Outcome:  # noqa: FBT001
         with _synced(run, is_last=is_last), _counted(run) as synops:
-            scores = mean_output(run.model(frames, timesteps))
+            scores = mean_output(run.model(frames, timesteps)) * _output_factor(run, timesteps)
             losses = functional.cross_entropy(scores, labels, reduction="none") * weights
             penalty = sum(synops) * float(weights.any()) * run.settings.synops_weight / 1e6
             run.fabric.backward((losses.sum() + penalty) * share)
@@ -223,6 +223,11 @@ def _pass(run: TrainingRun, batch: Batch) -> Pass:
         return Outcome(float(losses.detach().sum()), float(hits.sum()))
 
     return run_pass
+
+
+def _output_factor(run: TrainingRun, timesteps: Timesteps) -> float:
+    settings = run.settings
+    return timesteps[-1] / settings.t_max if settings.output == "total" else 1.0
 
 
 def _synced(run: TrainingRun, *, is_last: bool) -> AbstractContextManager[object]:

@@ -13,6 +13,7 @@ OPTIMISERS = ("adamw", "sgd")
 BATCH_NORM_MODES = ("train", "locked")
 MIXED_SAMPLERS = ("fixed-first", "uniform", "non-increasing")
 UPSAMPLINGS = ("copy", "spread")
+OUTPUTS = ("mean", "total")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class TrainingSettings:
         sampler: how "mtt" draws: "fixed-first" keeps the first stage at `t_max`, "uniform" draws
             all stages, "non-increasing" never grows (time encoders).
         granularity: blocks in a stage of "mtt".
+        output: what the loss sees: "mean" over the time steps (the paper), or "total": their sum
+            divided by `t_max`, the same at T_max and of the same size at any other T.
         upsampling: what a longer stage gets of a shorter one, "copy" or "spread".
     """
 
@@ -63,6 +66,7 @@ class TrainingSettings:
     sampler: str = "fixed-first"
     granularity: int = 1
     upsampling: str = "copy"
+    output: str = "mean"
 
     def __post_init__(self) -> None:
         for name in ("t_max", "samples_per_step", "epochs", "batch_size", "granularity"):
@@ -92,6 +96,7 @@ _CHOICES = {
     "batch_norm_mode": BATCH_NORM_MODES,
     "sampler": MIXED_SAMPLERS,
     "upsampling": UPSAMPLINGS,
+    "output": OUTPUTS,
 }
 
 
