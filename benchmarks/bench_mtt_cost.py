@@ -1,0 +1,119 @@
+"""Time an optimiser step of MTT against one of SDT, and compare with the theory (MTT, A.13).
+
+Theory: `s * (T_min + T_max) / (2 * T_max)` for s passes a step at uniformly drawn time steps.
+SDT and MTT take turns in one run. Each drawn configuration is followed by its mirror image
+`T_min + T_max - t`, so that the mean length is the expected one and little is left to chance.
+The ratio is of the means after the slowest tenth of the rounds is dropped, in processor time.
+
+    python benchmarks/bench_mtt_cost.py --seconds 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from speckflex.networks import NETWORKS
+from speckflex.samplers import FixedFirstSampler, TimestepSampler, UniformSampler
+from speckflex.stages import MixedTimestepNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SAMPLES = 3
+ROWS = (("nmnist-3c1fc", 6), ("nmnist-3c1fc", 10), ("gesture-4c2fc", 10), ("gesture-4c2fc", 40))
+
+
+def clock() -> float:
+    """Return seconds of the processor: other work on a shared machine does not count."""
+    return time.process_time()
+
+
+class Trainer:
+    """A network with its optimiser and one batch."""
+
+    def __init__(self, name: str, t_max: int, batch: int) -> None:
+        torch.manual_seed(0)
+        self.network = MixedTimestepNetwork(NETWORKS[name](voting="potential"))
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=5e-4)
+        generator = torch.Generator().manual_seed(0)
+        rates = torch.full((batch, t_max, *NETWORKS[name].input_shape), 3 / t_max)
+        self.frames = torch.poisson(rates, generator=generator)
+        self.labels = torch.randint(0, 10, (batch,), generator=generator)
+
+    def step(self, configurations: Sequence[Sequence[int]]) -> float:
+        """Train for one optimiser step and return the seconds it took."""
+        start = clock()
+        self.optimiser.zero_grad()
+        for timesteps in configurations:
+            output = self.network(self.frames, timesteps).mean(1)
+            nn.functional.cross_entropy(output, self.labels).backward()
+        self.optimiser.step()
+        return clock() - start
+
+
+def mirrored(
+    configurations: Sequence[Sequence[int]], sampler: TimestepSampler
+) -> list[tuple[int, ...]]:
+    """Return the configurations as far above the mean as the given ones are below."""
+    total = sampler.t_min + sampler.t_max
+    first_fixed = isinstance(sampler, FixedFirstSampler)
+    return [
+        tuple(
+            count if first_fixed and stage == 0 else total - count
+            for stage, count in enumerate(timesteps)
+        )
+        for timesteps in configurations
+    ]
+
+
+def measure(trainer: Trainer, sampler: TimestepSampler, seconds: float) -> tuple[float, float, int]:
+    """Return the mean seconds of an SDT and of an MTT step, and the number of rounds."""
+    generator = torch.Generator().manual_seed(1)
+    uniform = [(sampler.t_max,) * sampler.n_stages]
+    # The convolutions of each length are compiled at their first use.
+    trainer.step([(count,) * sampler.n_stages for count in range(1, sampler.t_max + 1)])
+    rounds: list[tuple[float, float]] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rounds) < 5:
+        drawn = [sampler(generator) for _ in range(SAMPLES)]
+        sdt = trainer.step(uniform)
+        mtt = trainer.step(drawn)
+        sdt += trainer.step(uniform)
+        mtt += trainer.step(mirrored(drawn, sampler))
+        rounds.append((sdt / 2, mtt / 2))
+    kept = sorted(rounds, key=sum)[: max(1, 9 * len(rounds) // 10)]
+    sdt, mtt = (sum(times) / len(kept) for times in zip(*kept, strict=True))
+    return sdt, mtt, len(rounds)
+
+
+def main() -> None:
+    """Measure every row and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=30.0, help="per row")
+    parser.add_argument("--batch", type=int, default=16)
+    arguments = parser.parse_args()
+    print(f"torch {torch.__version__}, threads {torch.get_num_threads()}, load {os.getloadavg()}")
+    print("| network | MTT | SDT ms | MTT ms | ratio | theory | above | fixed first | rounds |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, t_max in ROWS:
+        trainer = Trainer(name, t_max, arguments.batch)
+        n_stages = trainer.network.n_stages
+        sdt, mtt, rounds = measure(trainer, UniformSampler(n_stages, t_max), arguments.seconds)
+        fixed = measure(trainer, FixedFirstSampler(n_stages, t_max), arguments.seconds)
+        theory = SAMPLES * (1 + t_max) / (2 * t_max)
+        print(
+            f"| {name} | {SAMPLES}[1, {t_max}] | {1000 * sdt:.1f} | {1000 * mtt:.1f} |"
+            f" {mtt / sdt:.2f} | {theory:.2f} | {100 * (mtt / sdt / theory - 1):+.0f} % |"
+            f" {fixed[1] / fixed[0]:.2f} | {rounds} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
