@@ -77,6 +77,10 @@ class TwinSettings:
             balancer; None for infinitely fast. `speck.SYNOPS_PER_SECOND` is one user's figure.
         balancer_buffer: events that may wait at a busy core before its balancer drops more.
         event_filter: the noise filter behind the input stage; None for off.
+        parallel_window: on chip cores 0 and 1, whose engines run in parallel, an event may
+            overtake others that arrived up to this many places before it, at random;
+            1 for strict order. How far they do is not known.
+        seed: of that random order, and of nothing else.
     """
 
     output_order: OutputOrder = "yxc"
@@ -93,6 +97,8 @@ class TwinSettings:
     synops_per_second: float | None = None
     balancer_buffer: int = 16
     event_filter: EventFilter | None = None
+    parallel_window: int = 1
+    seed: int = 0
 
     def __post_init__(self) -> None:
         _check_choices(self, "twin setting")
@@ -102,10 +108,11 @@ class TwinSettings:
             raise BoardError(
                 f"twin setting synops_per_second is {rate}: give a positive number, or None"
             )
-        if self.balancer_buffer < 0:
-            raise BoardError(
-                f"twin setting balancer_buffer is {self.balancer_buffer}: give 0 or more events"
-            )
+        for name, least in (("balancer_buffer", 0), ("parallel_window", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise BoardError(
+                    f"twin setting {name} is {getattr(self, name)}: give {least} or more"
+                )
 
     @property
     def has_slow_clock(self) -> bool:

@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 
     from speckflex.program import Program
     from speckflex.twin.cores import RunningCore
+    from speckflex.twin.service import CoreLoad
 
 __all__ = ["Twin"]
 
 
 class Twin:
     """A board made of software: the same Program in, the spikes the chip should give out.
+
+    Attributes:
+        loads: for each sample of the last play, how busy each core was; empty unless
+            `settings.synops_per_second` says how fast a core works.
 
     Args:
         threads: how many samples run at the same time; None for one per processor.
@@ -54,6 +59,7 @@ class Twin:
             raise BoardError(f"threads is {threads!r}: give a positive integer, or None for all")
         self.threads = threads or len(os.sched_getaffinity(0))
         self.settings = settings or TwinSettings()
+        self.loads: tuple[tuple[CoreLoad, ...], ...] = ()
         self._model: MachineModel | None = None
         self._machine: Machine | None = None
         self._closed = False
@@ -97,6 +103,7 @@ class Twin:
             outputs, self._machine = _play_parallel(batch, model, machine, self.threads)
         else:
             outputs = [batch.play(machine, index, reset=reset) for index in range(len(samples))]
+        self.loads = tuple(output.loads for output in outputs)
         return Recording(
             layers=tuple(
                 _record(model, outputs, index, position) for position, index in enumerate(layers)
@@ -188,6 +195,7 @@ class Twin:
             board=self.name,
             kind=self.kind,
             started=started,
+            seed=self.settings.seed if self.settings.parallel_window > 1 else None,
             versions={"speckflex": __version__, **_library_versions()},
             settings={**self.settings.named(), "threads": str(self.threads)},
         )
@@ -208,6 +216,7 @@ class _Batch:
         return machine.play(
             self.samples[index],
             self.layers,
+            sample=index,
             keep_events=self.keep_events,
             stopped=self.interrupt.is_set,
         )
@@ -294,11 +303,12 @@ def _potentials(layers: list[LayerOutput], empty: np.ndarray) -> np.ndarray:
 
 
 def _log(sample: np.ndarray, output: SampleOutput) -> SampleLog:
+    dropped = sum(load.dropped for load in output.loads)
     return SampleLog(
         written=len(sample),
         accepted=output.accepted,
         read=sum(int(layer.counts.sum()) for layer in output.layers),
-        lost=len(sample) - output.accepted,
+        lost=len(sample) - output.accepted + dropped,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
+from speckflex.speck import CORES
 from speckflex.twin.decimator import Decimator
 from speckflex.twin.queues import Queue
 from speckflex.twin.routing import Places, column_spans, places_of, row_spans
@@ -53,6 +54,8 @@ class CoreModel:
     def __init__(self, core: Core, arrivals: Sequence[Places], settings: TwinSettings) -> None:
         self.core = core
         self.settings = settings
+        parallel = core.chip_core is not None and not CORES[core.chip_core].repeatable
+        self.overtaking = settings.parallel_window if parallel else 1
         self.shape = core.output_shape
         self.weights = _arrange_weights(core.weights, core.stride[1])
         self._set_routes(arrivals)
@@ -142,6 +145,7 @@ class RunningCore:
             self.service = Service(core, model.updates_per_route(), settings)
         self._spikes = np.empty(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
         self._decimator = Decimator(core, settings)
+        self._generator = np.random.default_rng(settings.seed)
         self.reset()
 
     @property
@@ -154,14 +158,19 @@ class RunningCore:
         self.state[:] = self.model.initial
         self._decimator.reset()
 
-    def begin_sample(self) -> None:
+    def begin_sample(self, sample: int) -> None:
         """Clear the counts; nothing waits."""
         self.counts[:] = 0
+        if self.model.overtaking > 1:
+            self._generator = np.random.default_rng((self.model.settings.seed, sample))
         if self.service is not None:
             self.service.reset()
 
     def run(self, queue: Queue) -> Iterator[Emission]:
         """Run events through the core and yield its spikes, block by block."""
+        if self.model.overtaking > 1:
+            places = self._generator.uniform(0, self.model.overtaking, len(queue))
+            queue = queue.take(np.argsort(places + np.arange(len(queue)), kind="stable"))
         if self.service is not None and queue.moments is not None:
             queue = queue.at(self.service.serve(queue.codes, queue.moments))
         model = self.model

@@ -113,6 +113,7 @@ class Machine:
         events: np.ndarray,
         monitor: Sequence[int],
         *,
+        sample: int = 0,
         keep_events: bool,
         stopped: Callable[[], bool],
     ) -> SampleOutput:
@@ -121,11 +122,12 @@ class Machine:
         Args:
             events: `(n,)` event array, checked against the input's shape.
             monitor: positions of the layers to report.
+            sample: its place among the samples, which seeds what is random.
             keep_events: keep the spikes, not their counts alone.
             stopped: asked before each chunk whether to end early.
         """
         for core in self.cores:
-            core.begin_sample()
+            core.begin_sample(sample)
         if self._filter is not None:
             # it counts ticks, and the clock begins anew
             self._filter.reset()

@@ -1,0 +1,113 @@
+"""Waiting times and the congestion balancer, against a queue simulated by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speckflex.boards.settings import TwinSettings
+from speckflex.boards.twin import Twin
+from speckflex.errors import BoardError
+from speckflex.events import make_events
+from speckflex.load import measure_load
+from speckflex.program import Core, Destination, InputStage, Program
+from speckflex.speck import SYNOPS_PER_SECOND
+
+
+def one_pixel_program(**changes):
+    """A core with 10 neurons, all of which every event updates and makes fire."""
+    core = Core("layer", np.full((10, 1, 1, 1), 50), 50, -50, (1, 1, 1), **changes)
+    return Program((core,), InputStage((1, 1, 1)), chip="unbounded")
+
+
+def events_at(times):
+    zeros = np.zeros(len(times), np.int64)
+    return make_events(np.array(times, np.int64), zeros, zeros, zeros)
+
+
+def simulate(times, duration, buffer):
+    """Return how many events are dropped and the longest wait, keeping the whole queue."""
+    finishes, dropped, longest = [], 0, 0.0
+    for time in times:
+        unfinished = [finish for finish in finishes if finish > time]
+        if len(unfinished) > buffer:
+            dropped += 1
+            continue
+        begin = max(time, max(finishes, default=0.0))
+        longest = max(longest, begin - time)
+        finishes.append(begin + duration)
+    return dropped, longest
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    gaps=st.lists(st.integers(0, 20), max_size=60),
+    buffer=st.integers(0, 5),
+    work=st.sampled_from([1, 5, 12]),
+)
+def test_the_balancer_drops_what_a_full_queue_turns_away(gaps, buffer, work):
+    times = np.cumsum(np.array(gaps, np.int64))
+    chosen = TwinSettings(synops_per_second=10 / work * 1e6, balancer_buffer=buffer)
+    with Twin(settings=chosen) as twin:
+        twin.load(one_pixel_program(congestion_balancer=True))
+        recording = twin.play(events_at(times))
+    dropped, longest = simulate(times.tolist(), work, buffer)
+    assert recording.counts(0).sum() == 10 * (len(times) - dropped)
+    assert recording.samples[0].lost == dropped
+    assert twin.loads[0][0].dropped == dropped
+    assert twin.loads[0][0].longest_wait == pytest.approx(longest)
+
+
+def test_without_balancer_nothing_is_dropped_and_events_wait():
+    (load,) = measure_load(one_pixel_program(), events_at([0] * 100), synops_per_second=1e6)
+    # 100 events of 10 operations each, one operation a microsecond: the last waits for 99
+    assert load.dropped == 0
+    assert load.longest_wait == pytest.approx(990)
+    assert load.backlog == pytest.approx(1000)
+    assert load.utilisation == pytest.approx(1)
+    assert load.passed
+
+
+def test_a_core_that_falls_behind_does_not_pass():
+    times = np.arange(4000)
+    (load,) = measure_load(one_pixel_program(), events_at(times), synops_per_second=1e6)
+    assert load.longest_wait == pytest.approx(10 * 3999 - 3999)
+    assert not load.passed
+
+
+def test_the_wait_adds_up_along_the_network():
+    first = one_pixel_program().cores[0]
+    second = Core("second", np.ones((1, 10, 1, 1)), 1, -1, (10, 1, 1))
+    program = Program(
+        (replace(first, destinations=(Destination(1),)), second),
+        InputStage((1, 1, 1)),
+        chip="unbounded",
+    )
+    loads = measure_load(program, events_at([0, 100]), synops_per_second=1e6)
+    # all ten spikes set out when their event is done; each takes the second core 1 µs
+    assert [load.events for load in loads] == [2, 20]
+    assert loads[1].longest_wait == pytest.approx(9)
+
+
+def test_a_rate_does_not_change_spikes_without_balancer(rng):
+    times = np.sort(rng.integers(0, 100, 500))
+    with Twin(settings=TwinSettings(synops_per_second=SYNOPS_PER_SECOND)) as timed, Twin() as plain:
+        timed.load(one_pixel_program())
+        plain.load(one_pixel_program())
+        events = events_at(times)
+        assert np.array_equal(timed.play(events).events(0), plain.play(events).events(0))
+        assert plain.loads == ((),)
+
+
+def test_no_event_is_no_load():
+    (load,) = measure_load(one_pixel_program(), events_at([]))
+    assert (load.events, load.utilisation, load.passed) == (0, 0.0, True)
+    assert measure_load(one_pixel_program(), [])[0].events == 0
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, float("nan"), float("inf")])
+def test_a_rate_must_be_positive(rate):
+    with pytest.raises(BoardError, match="synops_per_second"):
+        measure_load(one_pixel_program(), events_at([1]), synops_per_second=rate)
