@@ -21,6 +21,7 @@ from speckflex.boards.settings import TwinSettings
 from speckflex.events import make_events
 from speckflex.program import Destination, InputStage, Program
 from speckflex.virtual.power import IDLE_WATTS
+from speckflex.virtual.requests import weight_at
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -132,20 +133,62 @@ def test_a_written_neuron_fires_with_its_next_event():
         assert len(bench.play([write, outside, event.Spike()])) == 1
 
 
+def test_every_weight_has_an_address_of_its_own_within_the_memory():
+    shape = (5, 3, 3, 3)
+    n_words = speck.kernel_words(3, 5, 3, 3)
+    places = [weight_at(address, shape) for address in range(n_words)]
+    assert sorted(place for place in places if place) == list(np.ndindex(shape))
+
+
+def test_weights_and_biases_are_written_and_read_while_neurons_stay():
+    program = single_core(weight=60, bias=np.array([-3]))
+    with opened(configuration_of(program)) as bench:
+        event = bench.chip.event
+        # 60, then 67 more: the neuron kept its potential and reaches 127
+        spike, write = event.Spike(), event.WriteWeightValue(weight=67)
+        reads = [event.ReadWeightValue(), event.ReadWeightValue(address=9), event.ReadBiasValue()]
+        answers = bench.ask([spike, write, spike, *reads, event.WriteBiasValue(bias=-5)], 4)
+        assert isinstance(answers[0], event.Spike)
+        assert [answer.weight for answer in answers[1:3]] == [67, 0]
+        assert answers[3].bias == -3
+        assert bench.ask([event.ReadBiasValue()], 1)[0].bias == -5
+        assert bench.model.get_configuration().cnn_layers[0].weights == [[[[60]]]]
+
+
+def test_the_sensor_feeds_the_dvs_layer_where_it_may():
+    configuration = dvs_configuration()
+    seen = make_events(*np.array([[0, 0], [3, 4], [5, 6], [1, 1]]))
+    with opened(configuration) as bench:
+        event = bench.chip.event
+        bench.handle.sense(seen)
+        assert [(e.x, e.y) for e in bench.settle()] == [(3, 5), (4, 6)]
+        bench.source.write([event.KillSensorPixel(x=3, y=5)])
+        bench.settle()
+        bench.handle.sense(seen)
+        # a silenced pixel is silent; the same event from outside is not
+        assert [(e.x, e.y) for e in bench.settle()] == [(4, 6)]
+        assert len(bench.play([event.DvsEvent(x=3, y=5)])) == 1
+        bench.source.write([event.ResetSensorPixel()])
+        bench.settle()
+        bench.handle.sense(seen)
+        assert len(bench.settle()) == 2
+        configuration.dvs_layer.pass_sensor_events = False
+        bench.model.apply_configuration(configuration)
+        bench.handle.sense(seen)
+        assert bench.settle() == []
+
+
 def test_the_stop_watch_holds_events_back_until_their_time():
     with opened(configuration_of(single_core()), speed=1.0) as bench:
-        events = make_events(np.array([0, 300_000]), *np.zeros((3, 2), int))
-        bench.handle.get_stop_watch().start()
+        events = make_events(np.array([0, 400_000]), *np.zeros((3, 2), int))
         started = time.monotonic()
+        bench.handle.get_stop_watch().start()
         bench.source.write(bench.spikes(events))
         first = bench.sink.get_n_events(1, timeout_ms=1000 * TIMEOUT)
-        early = time.monotonic() - started
         second = bench.sink.get_n_events(1, timeout_ms=1000 * TIMEOUT)
-        late = time.monotonic() - started
-    assert early < 0.25
-    assert 0.29 < late < 2
-    assert first[0].timestamp < 250_000
-    assert second[0].timestamp == 300_000
+        elapsed = time.monotonic() - started
+    assert 0.4 <= elapsed < TIMEOUT
+    assert first[0].timestamp < second[0].timestamp == 400_000
 
 
 def test_a_past_event_leaves_at_once_and_is_stamped_by_the_watch():
@@ -158,11 +201,11 @@ def test_a_past_event_leaves_at_once_and_is_stamped_by_the_watch():
 
 def test_board_time_runs_faster_on_request():
     with opened(configuration_of(single_core()), speed=100.0) as bench:
-        bench.handle.get_stop_watch().start()
         started = time.monotonic()
+        bench.handle.get_stop_watch().start()
         (spike,) = bench.play([bench.chip.event.Spike(timestamp=5_000_000)])
     assert spike.timestamp == 5_000_000
-    assert 0.04 < time.monotonic() - started < 2
+    assert 0.05 <= time.monotonic() - started < 5
 
 
 def test_a_stopped_watch_lets_events_through_at_once():

@@ -25,10 +25,9 @@ chip, or where nobody knows what a chip does:
   ticks at the time of an event come before it.
 - Neurons change with events alone, and with the leak at ticks of the slow clock (the internal
   one counts injected DvsEvents); the readout layer knows the external clock alone. The filter of
-  sensor events is not modelled. The sensor sees nothing: its pixels may be killed to no effect,
-  while injected DvsEvents pass through the DVS layer.
-- Cores that feed each other in a circle are refused. Reads and writes of weights, biases,
-  registers and memories are accepted and not answered: their addresses are not documented.
+  sensor events is not modelled. The sensor sees what `handle.sense(events)` shows it.
+- Cores that feed each other in a circle are refused. The order of a kernel's weights in memory
+  is a guess (`requests.weight_at`); events for registers and raw memories are left out.
 - Power figures are constants. JSON texts and sentences are speckflex's own, not samna's.
 """
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from speckflex.errors import BoardError
+from speckflex.events import check_events
+from speckflex.speck import MAX_INPUT_SIZE
 from speckflex.virtual.configuration import SpeckConfiguration
 from speckflex.virtual.events import INPUT_EVENTS, chip_events
 from speckflex.virtual.faults import ConfigurationError, Faults
@@ -19,6 +21,8 @@ from speckflex.virtual.validation import validate_configuration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+
     from speckflex.boards.settings import TwinSettings
     from speckflex.virtual.clock import StopWatch
 
@@ -26,6 +30,7 @@ __all__ = ["CHIP_EVENTS", "Devkit", "DevkitOptions", "IoModule", "Losses", "Mode
 
 logger = logging.getLogger("speckflex.virtual")
 
+SENSOR_SHAPE = (2, MAX_INPUT_SIZE, MAX_INPUT_SIZE)  # channel, y, x
 # One set of classes per chip and process, as in samna: scripts compare types.
 CHIP_EVENTS = {chip: chip_events(chip) for chip in ("speck2e", "speck2f")}
 
@@ -164,6 +169,29 @@ class Devkit:
         """Go back to the default configuration."""
         self.apply(SpeckConfiguration())
 
+    def sense(self, events: np.ndarray) -> None:
+        """Let the sensor see events, as its pixels would; samna has no such method.
+
+        They go through the DVS layer where `pass_sensor_events` lets them.
+
+        Args:
+            events: structured array; t in µs, x and y in 0..127, p 0 for off and 1 for on.
+
+        Raises:
+            EventsError: an event lies outside the sensor.
+            RuntimeError: the device is gone.
+        """
+        self.check_alive()
+        checked = check_events(events, SENSOR_SHAPE, source="what the sensor sees")
+        kind = CHIP_EVENTS[self.chip]["DvsEvent"]
+        rows = (checked[name].tolist() for name in ("p", "t", "x", "y"))
+        self._player.sense(
+            [
+                kind.trusted({"p": bool(p), "timestamp": t, "x": x, "y": y})
+                for p, t, x, y in zip(*rows, strict=True)
+            ]
+        )
+
     def apply(self, configuration: Any) -> None:
         """Check a configuration, run it from now on, and set every neuron to its initial value.
 
@@ -185,10 +213,10 @@ class Devkit:
             raise ConfigurationError(
                 "the device refused the configuration (a fault on demand): apply it again"
             )
-        applied = copy.deepcopy(configuration)
         with self._player.lock:
-            self._engine.configure(applied)
-            self._applied = applied
+            # two copies: events may change weights on the chip, not in what was applied
+            self._engine.configure(copy.deepcopy(configuration))
+            self._applied = copy.deepcopy(configuration)
 
     def applied(self) -> SpeckConfiguration:
         """Return a copy of the last configuration that was applied."""

@@ -11,13 +11,14 @@ import numpy as np
 from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.events import make_events
-from speckflex.speck import DVS_LAYER, NEURON_MAX, neuron_at
+from speckflex.speck import DVS_LAYER, NEURON_MAX
+from speckflex.virtual.configuration import CnnLayerConfig
 from speckflex.virtual.decode import decode_configuration, decode_input, network_order
 from speckflex.virtual.dvs_layer import preprocess
 from speckflex.virtual.readout import ReadoutLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from speckflex.program import InputStage, Program
 
@@ -159,25 +160,31 @@ class Engine:
                 values = twin.read_neurons(position) + bias[:, None, None]
                 twin.write_neurons(np.clip(values, layer.threshold_low, NEURON_MAX), position)
 
-    def read_neurons(self, layer: int, addresses: Sequence[int]) -> list[int]:
-        """Return potentials by address; 0 where no neuron is."""
+    def read_neurons(self, layer: int) -> np.ndarray | None:
+        """Return a core's (channel, y, x) int16 potentials; None where it isn't configured."""
         if layer not in self._order:
-            return [0] * len(addresses)
-        values = self._twin().read_neurons(self._order.index(layer))
-        places = [neuron_at(address, values.shape) for address in addresses]
-        return [0 if place is None else int(values[place]) for place in places]
+            return None
+        return self._twin().read_neurons(self._order.index(layer))
 
-    def write_neurons(self, layer: int, states: Sequence[tuple[int, int]]) -> None:
-        """Set potentials by (address, value); an address without a neuron has no effect."""
+    def write_neurons(self, layer: int, values: np.ndarray) -> None:
+        """Set a configured core's (channel, y, x) int16 potentials."""
+        self._twin().write_neurons(values, self._order.index(layer))
+
+    def parameters(self, layer: int, name: str) -> np.ndarray:
+        """Return a copy of a core's "weights" (out, in, kx, ky) or "biases" (out,)."""
+        cores = self.configuration.cnn_layers
+        return (cores[layer] if layer < len(cores) else CnnLayerConfig()).stored(name).copy()
+
+    def write_parameters(self, layer: int, name: str, values: np.ndarray) -> None:
+        """Set a core's weights or biases; its neurons stay as they are."""
         if layer not in self._order:
             return
-        position = self._order.index(layer)
-        values = self._twin().read_neurons(position)
-        for address, value in states:
-            place = neuron_at(address, values.shape)
-            if place is not None:
-                values[place] = value
-        self._twin().write_neurons(values, position)
+        states = [self._twin().read_neurons(position) for position in range(len(self._order))]
+        setattr(self.configuration.cnn_layers[layer], name, values)
+        self._twins, self._entry = {}, None
+        self._enter_at(self._order[0])
+        for position, state in enumerate(states):
+            self._twin().write_neurons(state, position)
 
     def _lose(self, number: int, reason: str) -> None:
         self.lost += number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from speckflex.speck import NEURON_MAX, NEURON_MIN, WEIGHT_MAX, WEIGHT_MIN
 from speckflex.virtual.fields import Flag, Integer, Number
 from speckflex.virtual.records import Record
 
@@ -54,7 +55,7 @@ class WriteNeuronValue(Record):
     __slots__ = ()
     address = _unsigned()
     layer = _unsigned()
-    neuron_state = Integer()
+    neuron_state = Integer(0, NEURON_MIN, NEURON_MAX)
 
 
 class NeuronValue(Record):
@@ -63,7 +64,7 @@ class NeuronValue(Record):
     __slots__ = ()
     address = _unsigned()
     layer = _unsigned()
-    neuron_state = Integer()
+    neuron_state = Integer(0, NEURON_MIN, NEURON_MAX)
 
 
 class ReadWeightValue(Record):
@@ -80,7 +81,7 @@ class WriteWeightValue(Record):
     __slots__ = ()
     address = _unsigned()
     layer = _unsigned()
-    weight = Integer()
+    weight = Integer(0, WEIGHT_MIN, WEIGHT_MAX)
 
 
 class WeightValue(Record):
@@ -89,7 +90,7 @@ class WeightValue(Record):
     __slots__ = ()
     address = _unsigned()
     layer = _unsigned()
-    weight = Integer()
+    weight = Integer(0, WEIGHT_MIN, WEIGHT_MAX)
 
 
 class ReadBiasValue(Record):
@@ -105,7 +106,7 @@ class WriteBiasValue(Record):
 
     __slots__ = ()
     address = _unsigned()
-    bias = Integer()
+    bias = Integer(0, NEURON_MIN, NEURON_MAX)
     layer = _unsigned()
 
 
@@ -114,7 +115,7 @@ class BiasValue(Record):
 
     __slots__ = ()
     address = _unsigned()
-    bias = Integer()
+    bias = Integer(0, NEURON_MIN, NEURON_MAX)
     layer = _unsigned()
 
 

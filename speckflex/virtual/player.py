@@ -8,13 +8,15 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.speck import DVS_LAYER
 from speckflex.virtual.clock import BoardClock, SlowClock, StopWatch
 from speckflex.virtual.outbox import Outbox
+from speckflex.virtual.requests import Requests
+from speckflex.virtual.sensor import Sensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,10 +35,11 @@ logger = logging.getLogger("speckflex.virtual")
 
 @dataclass
 class _Waiting:
-    """An input event in the FPGA's queue; it arrived at a board time in µs."""
+    """An event in the queue, of the host or of the sensor; it arrived at a board time in µs."""
 
     event: Record
     arrived: int
+    sensed: bool
 
 
 class Player:
@@ -72,19 +75,18 @@ class Player:
         self._queue: deque[_Waiting] = deque()
         self._served, self._last = 0, 0
         self.unplugged = self.closed = False
-        self._answers: dict[type, Callable[[Sequence[Any]], list[Record]]] = {
-            events["ReadNeuronValue"]: self._read_neurons,
-            events["WriteNeuronValue"]: self._write_neurons,
-        }
+        self._sensor = Sensor()
+        self._requests = Requests(engine, self._sensor, events)
         self._thread = threading.Thread(target=self._run, name="virtual devkit", daemon=True)
         self._thread.start()
 
     def write(self, events: Sequence[Record]) -> None:
         """Put events into the FPGA's queue."""
-        with self._changed:
-            now = self.clock.now()
-            self._queue.extend(_Waiting(event, now) for event in events)
-            self._changed.notify_all()
+        self._enqueue(events, sensed=False)
+
+    def sense(self, events: Sequence[Record]) -> None:
+        """Let the sensor see events; they wait for their time like those that are written."""
+        self._enqueue(events, sensed=True)
 
     def wake(self) -> None:
         """Look at the clocks and the queue again."""
@@ -99,6 +101,12 @@ class Player:
             self._changed.notify_all()
         if self._thread is not threading.current_thread():
             self._thread.join()
+
+    def _enqueue(self, events: Sequence[Record], *, sensed: bool) -> None:
+        with self._changed:
+            now = self.clock.now()
+            self._queue.extend(_Waiting(event, now, sensed) for event in events)
+            self._changed.notify_all()
 
     def _run(self) -> None:
         with self._changed:
@@ -154,8 +162,15 @@ class Player:
             if moment > horizon:
                 break
             self._last = moment
-            due.append((moment, self._queue.popleft().event))
+            waiting = self._queue.popleft()
+            if not waiting.sensed or self._passes(waiting.event):
+                due.append((moment, waiting.event))
         return due
+
+    def _passes(self, event: Record) -> bool:
+        """Return whether what the sensor sees gets into the chip."""
+        dvs = self._engine.configuration.dvs_layer
+        return dvs.pass_sensor_events and self._sensor.sees(event)
 
     def _play(self, due: list[tuple[int, Record]]) -> None:
         limit = self._faults.unplug_after
@@ -171,8 +186,8 @@ class Player:
         """Serve consecutive events of one kind for one layer."""
         kind, layer = key
         events = [event for _, event in due]
-        if kind in self._answers:
-            self.outbox.put(self._answers[kind](events))
+        if self._requests.serves(kind):
+            self.outbox.put(self._requests.answer(events))
         elif kind in {self._classes["Spike"], self._classes["DvsEvent"]}:
             times = np.array([self.stop_watch.reading(moment) for moment, _ in due])
             feature = "p" if kind is self._classes["DvsEvent"] else "feature"
@@ -197,20 +212,6 @@ class Player:
         names = ("feature", "layer", "timestamp", "x", "y")
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [kind.trusted(dict(zip(names, row, strict=True))) for row in rows]
-
-    def _read_neurons(self, events: Sequence[Any]) -> list[Record]:
-        layer, addresses = events[0].layer, [event.address for event in events]
-        kind = self._classes["NeuronValue"]
-        values = self._engine.read_neurons(layer, addresses)
-        return [
-            kind.trusted({"address": address, "layer": layer, "neuron_state": value})
-            for address, value in zip(addresses, values, strict=True)
-        ]
-
-    def _write_neurons(self, events: Sequence[Any]) -> list[Record]:
-        states = [(event.address, event.neuron_state) for event in events]
-        self._engine.write_neurons(events[0].layer, states)
-        return []
 
     def _tick(self) -> None:
         """Let the slow clock tick: leak, then the readout layer closes its cycle."""
