@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,18 +27,20 @@ class Divergence:
     Args:
         sample: the first sample that differs.
         kind: "event" where both keep the sample's spikes, "bin" where one of them has them in
-            coarse time bins, "neuron" where counts alone tell.
+            coarse time bins, "neuron" where counts alone tell, "potential" where the layer never
+            spikes and its neurons end at different potentials.
         index: of the event in the reference's stream; of the neuron, row by row, in the layer.
         time_a: µs, of the reference's event or the end of the bin; None where it has none.
         time_b: µs, of the other's event.
         address_a: (channel, y, x) of the reference's event or of the neuron.
         address_b: (channel, y, x) of the other's event or of the neuron.
-        count_a: the neuron's spikes in the reference, in the bin or over the whole sample.
-        count_b: the neuron's spikes in the other.
+        count_a: the neuron's spikes in the reference, in the bin or over the whole sample; or
+            its potential, in the program's integers.
+        count_b: the same of the other.
     """
 
     sample: int
-    kind: Literal["event", "bin", "neuron"]
+    kind: Literal["event", "bin", "neuron", "potential"]
     index: int
     time_a: int | None = None
     time_b: int | None = None
@@ -49,6 +51,11 @@ class Divergence:
 
     def describe(self, a: str = "the reference", b: str = "the other") -> str:
         """Return one sentence that spells the difference out."""
+        if self.kind == "potential":
+            return (
+                f"sample {self.sample}, neuron {_spell(self.address_a)}: {a} ends at potential"
+                f" {self.count_a}, {b} at {self.count_b}"
+            )
         if self.kind == "neuron":
             return (
                 f"sample {self.sample}, neuron {_spell(self.address_a)}: {a} counted"
@@ -78,8 +85,11 @@ def find_divergence(a: LayerRecord, b: LayerRecord) -> Divergence | None:
     compared in order: times are not, since every board has its own clock. Events that either
     record gives the same time count as simultaneous, and their order as arbitrary. Where one
     record has its events in coarse time bins, the first bin and neuron whose counts differ is
-    named; where events are missing, the first neuron whose counts over the sample do.
+    named; where events are missing, the first neuron whose counts over the sample do. A layer
+    that never spikes is compared by its potentials, where both have them.
     """
+    if a.potentials is not None and b.potentials is not None and not _spikes(a, b):
+        return _diverging_potential(a.potentials, b.potentials)
     n_events = min(len(a.events or ()), len(b.events or ()))
     for sample in range(len(a.counts)):
         if sample < n_events and a.events is not None and b.events is not None:
@@ -105,6 +115,19 @@ def count_reordered(a: LayerRecord, b: LayerRecord) -> int:
         same = np.array_equal(codes[0], codes[1])
         reordered += not same and np.array_equal(np.sort(codes[0]), np.sort(codes[1]))
     return reordered
+
+
+def _spikes(a: LayerRecord, b: LayerRecord) -> bool:
+    return bool(a.counts.any() or b.counts.any())
+
+
+def _diverging_potential(a: np.ndarray, b: np.ndarray) -> Divergence | None:
+    different = (a != b).reshape(len(a), -1).any(axis=1)
+    if not different.any():
+        return None
+    sample = int(different.argmax())
+    found = _diverging_neuron(a[sample], b[sample], sample)
+    return None if found is None else replace(found, kind="potential")
 
 
 def _coarse_bins(times_a: np.ndarray, times_b: np.ndarray) -> np.ndarray | None:

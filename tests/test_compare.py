@@ -308,6 +308,10 @@ def test_potentials_are_compared_where_the_layer_never_spikes():
     readout = difference.layers[1]
     assert readout.spike_difference is None
     assert readout.potential_difference == 4 / 40
+    assert readout.first_divergence is not None
+    assert readout.first_divergence.describe("a", "b") == (
+        "sample 0, neuron (channel 0, y 0, x 0): a ends at potential 10, b at 14"
+    )
     assert difference.spike_difference == 1 / 4
     assert difference.output.name == "out"
     json.dumps(difference.to_dict(), allow_nan=False)

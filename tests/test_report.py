@@ -129,7 +129,7 @@ def test_without_any_recording_there_is_no_report(program: Program):
 def test_equal_recordings_are_said_to_be_equal(program: Program, recordings: dict[str, Recording]):
     twin = recordings["twin"]
     report = build_report(program, {"torch": twin, "twin": twin})
-    assert "no spike of the twin against the torch network differs" in report["verdict"]
+    assert "nothing of the twin against the torch network differs" in report["verdict"]
     assert report["comparisons"][0]["first_divergence"] is None
 
 

@@ -41,7 +41,7 @@ def _difference(report: dict[str, Any]) -> str:
     first = report["comparisons"][0]
     pair = f"{role_name(first['other'])} against {role_name(first['reference'])}"
     if first["first_divergent_layer"] is None:
-        return f"no spike of {pair} differs in any layer"
+        return f"nothing of {pair} differs in any layer"
     if first["spike_difference"] is None:
         return f"the outputs of {pair} part in layer {first['first_divergent_layer']}"
     return (
