@@ -74,6 +74,13 @@ def test_unknown_types_and_speeds_are_refused():
         virtual.attach("Speck2eDevKit", speed=0)
 
 
+def test_registering_the_name_leaves_devices_alone(infos):
+    handle = DEVICE.open_device(infos[0])
+    assert virtual.register() is SAMNA
+    assert DEVICE.get_opened_devices() == [infos[0]]
+    handle.get_model()
+
+
 def run_fresh(code):
     """Return what a fresh interpreter says."""
     return subprocess.run(  # noqa: S603 - our own Python and our own code

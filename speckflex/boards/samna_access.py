@@ -101,7 +101,7 @@ def _import_real() -> ModuleType:
 def _install_stand_in() -> ModuleType:
     from speckflex import virtual
 
-    return virtual.install()
+    return virtual.register()
 
 
 def _version() -> str:

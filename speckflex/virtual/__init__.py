@@ -60,6 +60,7 @@ __all__ = [
     "detach",
     "install",
     "is_stand_in",
+    "register",
     "stand_in",
 ]
 
@@ -88,6 +89,19 @@ def install(
         BoardError: the vendor's samna was imported already, or the speed is not positive.
         BoardNotFoundError: there is no such type of device.
     """
+    register()
+    _bus.clear()
+    for name in devices:
+        attach(name, speed=speed, faults=faults, settings=settings)
+    return _samna
+
+
+def register() -> ModuleType:
+    """Give the stand-in the names `samna` and `samnagui`; devices stay as they are.
+
+    Raises:
+        BoardError: the vendor's samna was imported already.
+    """
     present = sys.modules.get("samna")
     if present is not None and not is_stand_in(present):
         raise BoardError(
@@ -97,9 +111,6 @@ def install(
     for module in _tree(_samna):
         sys.modules[module.__name__] = module
     sys.modules.setdefault("samnagui", build_samnagui())
-    _bus.clear()
-    for name in devices:
-        attach(name, speed=speed, faults=faults, settings=settings)
     return _samna
 
 

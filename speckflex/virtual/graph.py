@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Edge", "EventFilterGraph", "Node", "hand_on", "sequential"]
 
 logger = logging.getLogger("speckflex.virtual")
+# Scripts connect nodes while devices send: a set must not grow while it is walked through.
+_edges_lock = threading.Lock()
 
 
 class Node:
@@ -27,7 +29,8 @@ class Node:
 
     def connect(self, edge: Edge) -> Edge:
         """Let an edge take part in what this node sends, for as long as its owner lives."""
-        self._outgoing.add(edge)
+        with _edges_lock:
+            self._outgoing.add(edge)
         return edge
 
     def keep(self, edge: Edge) -> None:
@@ -36,7 +39,9 @@ class Node:
 
     def running_edges(self) -> list[Edge]:
         """Return the edges whose graph runs, in the order they were made."""
-        return sorted((edge for edge in self._outgoing if edge.runs), key=lambda edge: edge.number)
+        with _edges_lock:
+            edges = list(self._outgoing)
+        return sorted((edge for edge in edges if edge.runs), key=lambda edge: edge.number)
 
     def send(self, events: Any) -> None:
         """Pass events to every node behind this one."""
