@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,6 @@ import click
 from speckflex.cli.options import chip_option, json_option, model_argument, model_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from speckflex.check import CheckTable, LayerCost
 
 __all__ = ["command"]
@@ -22,8 +21,14 @@ __all__ = ["command"]
 @model_argument
 @model_options
 @chip_option
+@click.option(
+    "--diagram",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw the layers on their cores into this SVG file.",
+)
 @json_option
-def command(model: Path, *, as_json: bool, **options: Any) -> None:
+def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any) -> None:
     """Say whether the network in MODEL fits the chip, layer by layer, and what is in the way.
 
     Exits 1 where it does not fit.
@@ -31,12 +36,22 @@ def command(model: Path, *, as_json: bool, **options: Any) -> None:
     from speckflex.model import check_model
 
     table = check_model(model, **options)
+    if diagram is not None:
+        _draw(diagram, model, options if not table.errors else {**options, "chip": "unbounded"})
     if as_json:
         click.echo(json.dumps(table.to_dict(), indent=2, allow_nan=False))
     else:
         _show(table)
     if table.errors:
         sys.exit(1)
+
+
+def _draw(diagram: Path, model: Path, options: dict[str, Any]) -> None:
+    """Write the drawing; a network that does not fit is drawn without its cores."""
+    from speckflex.model import read_model
+    from speckflex.report.network_diagram import write_network_diagram
+
+    write_network_diagram(read_model(model, **options).program, diagram)
 
 
 def _show(table: CheckTable) -> None:
