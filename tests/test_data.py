@@ -1,5 +1,6 @@
 """Data sets opened by name or by path."""
 
+import contextlib
 import io
 import pickle
 import subprocess
@@ -145,6 +146,33 @@ def test_a_bad_npz_file_is_one_line_that_names_it(tmp_path: Path):
     np.savez(tmp_path / "objects.npz", np.array([EVENTS, None], dtype=object))
     with pytest.raises(EventsError, match="without Python objects"):
         open_dataset(tmp_path / "objects.npz")
+
+
+def archive(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, array)
+    return buffer.getvalue()
+
+
+@given(
+    st.sampled_from([("a.npy", npy(EVENTS)), ("a.npz", archive(EVENTS))]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6),
+    st.integers(0, 20),
+)
+def test_a_damaged_array_file_never_gives_another_error(
+    tmp_path_factory: pytest.TempPathFactory,
+    file: tuple[str, bytes],
+    changes: list[tuple[int, int]],
+    cut: int,
+):
+    name, content = file
+    damaged = bytearray(content[: len(content) - cut])
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    path = tmp_path_factory.mktemp("damaged") / name
+    path.write_bytes(damaged)
+    with contextlib.suppress(EventsError):
+        assert all(events.dtype == EVENT_DTYPE for events, _ in open_dataset(path))
 
 
 @pytest.mark.parametrize(

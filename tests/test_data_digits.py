@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from tonic.io import read_mnist_file
 
-from speckflex.data import open_dataset, read_idx, write_saccade_recordings, write_synthetic_digits
+from speckflex.data import (
+    EventDataset,
+    open_dataset,
+    read_idx,
+    write_saccade_recordings,
+    write_synthetic_digits,
+)
 from speckflex.data.digits import open_synthetic_digits
 from speckflex.errors import EventsError
 
@@ -89,6 +95,32 @@ def test_recordings_look_like_those_of_the_real_camera(shared_data: Path):
             np.median([FIGURES[name](events) for events, _ in data]) for data in (synthetic, real)
         )
         assert abs(ours - theirs) <= tolerance * theirs, (name, ours, theirs)
+
+
+def mean_place(dataset: EventDataset, start: int, polarity: int) -> np.ndarray:
+    """Return the mean (y, x) of one polarity's events in 15 ms of all recordings."""
+    events = np.concatenate([events for events, _ in dataset])
+    chosen = events[(events["t"] // 15_000 == start // 15) & (events["p"] == polarity)]
+    return np.array([chosen["y"].mean(), chosen["x"].mean()])
+
+
+@pytest.fixture(scope="module")
+def saccades_of_mnist(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> EventDataset:
+    images = read_idx(shared_data / "mnist" / "t10k-images-idx3-ubyte.gz")[100:200]
+    labels = read_idx(shared_data / "mnist" / "t10k-labels-idx1-ubyte.gz")[100:200]
+    folder = tmp_path_factory.mktemp("mnist")
+    return open_dataset(write_saccade_recordings(images, labels, folder))
+
+
+@pytest.mark.parametrize("start", [30, 45, 60, 135, 150, 165, 240, 255, 270])
+def test_images_move_as_before_the_real_camera(
+    saccades_of_mnist: EventDataset, shared_data: Path, start: int
+):
+    """Both polarities are within 2.5 pixels of the real ones in every slice with many events."""
+    real = open_dataset(shared_data / "nmnist", split="train", limit=100)
+    for polarity in (0, 1):
+        gap = mean_place(saccades_of_mnist, start, polarity) - mean_place(real, start, polarity)
+        assert np.abs(gap).max() < 2.5, (polarity, gap)
 
 
 FIGURES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -77,7 +78,8 @@ def read_npy_file(path: Path) -> np.ndarray:
 
 def _load(path: Path, source: str, key: str | None = None) -> np.ndarray:
     try:
-        with path.open("rb") as file:
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
             if key is None:
                 return np.lib.format.read_array(file, allow_pickle=False)
             with np.load(file, allow_pickle=False) as archive:
@@ -86,7 +88,9 @@ def _load(path: Path, source: str, key: str | None = None) -> np.ndarray:
         raise EventsError(
             f"{source}: can't be read ({error.strerror or error}): check the path"
         ) from error
-    except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except (
+        Exception
+    ) as error:  # damaged headers raise whatever numpy's, zip's and zlib's parsers do
         reason = str(error).splitlines()[0] if str(error) else "it is cut off"
         raise EventsError(
             f"{source}: no plain numpy array ({reason}): save it as a structured array,"
@@ -102,7 +106,7 @@ def _keys(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise EventsError(f"{path}: no readable .npz archive ({error}): save it again") from error
     return [name.removesuffix(".npy") for name in names]
 

@@ -27,7 +27,7 @@ __all__ = [
 N_TEST = 297  # the last of scikit-learn's 1797 images, so that tests see unseen handwriting
 SMALL_PIXELS = 8  # a side of scikit-learn's images
 GLYPH_PIXELS = 20  # a side of the digit on the sensor
-VERSION = 1  # of the simulation; a change of its figures makes another data set
+VERSION = 2  # of the simulation; a change of its figures makes another data set
 
 
 class Glyph(NamedTuple):

@@ -26,7 +26,7 @@ class EventSensor:
         darkness: brightness of black, relative to white; sets the contrast.
     """
 
-    threshold: float = 0.5
+    threshold: float = 0.43
     mismatch: float = 0.2
     jitter_us: float = 300.0
     noise_hz: float = 0.2
