@@ -9,15 +9,19 @@ import numpy as np
 import programs
 import pytest
 from agreement import assert_twin_equals_reference, check_seed
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
+from speckflex.events import make_events
+from speckflex.program import Core, InputStage, Program
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(max_examples=100, deadline=None)
 @given(seed=SEEDS)
 def test_any_program_spikes_as_the_depth_first_reference(seed):
     check_seed(seed)
@@ -59,6 +63,30 @@ def test_one_long_play_equals_many_short_ones(rng):
         assert np.array_equal(whole.counts(layer)[0], parts.counts(layer).sum(axis=0))
         joined = np.concatenate([parts.events(layer, sample) for sample in range(3)])
         assert np.array_equal(whole.events(layer), joined)
+
+
+def test_a_stream_in_blocks_counts_as_the_whole(rng):
+    program = programs.random_chain(rng, 2)
+    events = programs.random_events(rng, program.input.shape, 20_000)
+    with Twin(settings=TwinSettings(slow_clock_period=7)) as twin:
+        twin.load(program)
+        whole = twin.play(events, keep_events=False)
+        twin.reset()
+        stream = twin.play_stream(iter([events[:10], events[10:10], events[10:15_000]]))
+        assert stream.samples[0].accepted == 15_000
+        twin.reset()
+        stream = twin.play_stream(np.array_split(events, 7))
+    for layer in range(2):
+        assert np.array_equal(stream.counts(layer), whole.counts(layer))
+
+
+def test_events_out_of_order_meet_each_tick_once(rng):
+    core = Core("leaky", np.full((1, 1, 1, 1), 1), 100, -100, (1, 1, 1), bias=np.array([5]))
+    program = Program((core,), InputStage((1, 1, 1)))
+    times = np.concatenate([np.full(10_000, 95), np.full(10_000, 12)])
+    events = make_events(times, *np.zeros((3, 20_000), int))
+    settings = TwinSettings(slow_clock_period=10)
+    assert_twin_equals_reference(program, [events], settings)
 
 
 def test_kernels_agree_with_the_reference_without_compiling():

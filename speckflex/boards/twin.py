@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +16,7 @@ from speckflex.errors import BoardError, EventsError
 from speckflex.events import check_events
 from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
 from speckflex.speck import NEURON_MAX, NEURON_MIN
+from speckflex.twin.batch import Batch, play_parallel
 from speckflex.twin.machine import LayerOutput, Machine, MachineModel, SampleOutput
 from speckflex.version import __version__
 
@@ -57,7 +54,7 @@ class Twin:
     def __init__(self, *, threads: int | None = None, settings: TwinSettings | None = None) -> None:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise BoardError(f"threads is {threads!r}: give a positive integer, or None for all")
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or _n_processors()
         self.settings = settings or TwinSettings()
         self.loads: tuple[tuple[CoreLoad, ...], ...] = ()
         self._model: MachineModel | None = None
@@ -98,22 +95,39 @@ class Twin:
         samples = _samples(events, model.program)
         layers = _monitored(monitor, len(model.cores))
         started = datetime.now(timezone.utc).isoformat()
-        batch = _Batch(samples, layers, keep_events)
+        batch = Batch(samples, layers, keep_events)
         if reset and min(self.threads, len(samples)) > 1:
-            outputs, self._machine = _play_parallel(batch, model, machine, self.threads)
+            outputs, self._machine = play_parallel(batch, model, machine, self.threads)
         else:
             outputs = [batch.play(machine, index, reset=reset) for index in range(len(samples))]
-        self.loads = tuple(output.loads for output in outputs)
-        return Recording(
-            layers=tuple(
-                _record(model, outputs, index, position) for position, index in enumerate(layers)
-            ),
-            n_layers=len(model.cores),
-            samples=tuple(
-                _log(sample, output) for sample, output in zip(samples, outputs, strict=True)
-            ),
-            provenance=self._provenance(started),
+        return self._recording(layers, [len(sample) for sample in samples], outputs, started)
+
+    def play_stream(
+        self, blocks: Iterable[np.ndarray], *, monitor: Sequence[int] | None = None
+    ) -> Recording:
+        """Play one sample that comes in blocks, and return what the layers counted.
+
+        No more than one block is held at a time, so a stream may be longer than the memory.
+        The neurons begin as they are: see `reset`.
+
+        Args:
+            blocks: structured arrays, one behind the other; fields t (µs), x, y, p.
+            monitor: positions of the layers to record, -1 the last; None for all.
+
+        Raises:
+            BoardError: the board is closed, has no program, or a layer doesn't exist.
+            EventsError: a block is no event stream of the input's shape.
+        """
+        machine, model = self._loaded()
+        layers = _monitored(monitor, len(model.cores))
+        started = datetime.now(timezone.utc).isoformat()
+        shape = model.program.input.shape
+        checked = (
+            check_events(block, shape, source=f"block {index}")
+            for index, block in enumerate(blocks)
         )
+        output = machine.play(checked, layers, keep_events=False, stopped=lambda: False)
+        return self._recording(layers, [output.accepted], [output], started)
 
     def read_neurons(self, layer: int = -1) -> np.ndarray:
         """Return the (channel, y, x) int16 potentials of a layer as they stand.
@@ -189,6 +203,20 @@ class Twin:
         machine, _ = self._loaded()
         return machine.cores[_monitored([layer], len(machine.cores))[0]]
 
+    def _recording(
+        self, layers: list[int], written: list[int], outputs: list[SampleOutput], started: str
+    ) -> Recording:
+        _, model = self._loaded()
+        self.loads = tuple(output.loads for output in outputs)
+        return Recording(
+            layers=tuple(
+                _record(model, outputs, index, position) for position, index in enumerate(layers)
+            ),
+            n_layers=len(model.cores),
+            samples=tuple(map(_log, written, outputs)),
+            provenance=self._provenance(started),
+        )
+
     def _provenance(self, started: str) -> Provenance:
         return Provenance(
             program_sha256=self._sha256,
@@ -199,59 +227,6 @@ class Twin:
             versions={"speckflex": __version__, **_library_versions()},
             settings={**self.settings.named(), "threads": str(self.threads)},
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Samples to play, and what to keep of them."""
-
-    samples: list[np.ndarray]
-    layers: list[int]
-    keep_events: bool
-    interrupt: threading.Event = field(default_factory=threading.Event)
-
-    def play(self, machine: Machine, index: int, *, reset: bool = True) -> SampleOutput:
-        if reset:
-            machine.reset()
-        return machine.play(
-            self.samples[index],
-            self.layers,
-            sample=index,
-            keep_events=self.keep_events,
-            stopped=self.interrupt.is_set,
-        )
-
-
-def _play_parallel(
-    batch: _Batch, model: MachineModel, machine: Machine, threads: int
-) -> tuple[list[SampleOutput], Machine]:
-    """Return every sample's output, and the machine that played the last one."""
-    n_samples = len(batch.samples)
-    idle: SimpleQueue[Machine] = SimpleQueue()
-    idle.put(machine)
-    for _ in range(min(threads, n_samples) - 1):
-        idle.put(Machine(model))
-    last: list[Machine] = []
-
-    def play_one(index: int) -> SampleOutput:
-        own = idle.get()
-        output = batch.play(own, index)
-        # the last sample's machine is kept as it is: no later sample waits for one
-        if index == n_samples - 1:
-            last.append(own)
-        else:
-            idle.put(own)
-        return output
-
-    with ThreadPoolExecutor(min(threads, n_samples)) as pool:
-        try:
-            outputs = list(pool.map(play_one, range(n_samples)))
-        except BaseException:
-            # threads end at their next chunk, so that Ctrl-C returns promptly
-            batch.interrupt.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return outputs, last[0]
 
 
 def _samples(events: np.ndarray | Sequence[np.ndarray], program: Program) -> list[np.ndarray]:
@@ -302,14 +277,21 @@ def _potentials(layers: list[LayerOutput], empty: np.ndarray) -> np.ndarray:
     return np.stack([layer.potentials for layer in layers]) if layers else empty
 
 
-def _log(sample: np.ndarray, output: SampleOutput) -> SampleLog:
+def _log(written: int, output: SampleOutput) -> SampleLog:
     dropped = sum(load.dropped for load in output.loads)
     return SampleLog(
-        written=len(sample),
+        written=written,
         accepted=output.accepted,
         read=sum(int(layer.counts.sum()) for layer in output.layers),
-        lost=len(sample) - output.accepted + dropped,
+        lost=written - output.accepted + dropped,
     )
+
+
+def _n_processors() -> int:
+    """Return how many processors this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @cache

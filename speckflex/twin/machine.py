@@ -15,7 +15,7 @@ from speckflex.twin.routing import Places, deliver, enter
 from speckflex.twin.slow_clock import ticks_before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from speckflex.boards.settings import TwinSettings
     from speckflex.program import Core, InputStage, Program
@@ -99,6 +99,7 @@ class Machine:
     def __init__(self, model: MachineModel) -> None:
         self.model = model
         self.cores = [RunningCore(core) for core in model.cores]
+        self._n_events = self._n_ticks = self._latest = 0
         self._filter = None
         if model.settings.event_filter is not None:
             self._filter = RunningFilter(model.settings.event_filter, model.entered)
@@ -110,7 +111,7 @@ class Machine:
 
     def play(
         self,
-        events: np.ndarray,
+        blocks: Iterable[np.ndarray],
         monitor: Sequence[int],
         *,
         sample: int = 0,
@@ -120,7 +121,7 @@ class Machine:
         """Play one sample and return what the monitored layers did.
 
         Args:
-            events: `(n,)` event array, checked against the input's shape.
+            blocks: `(n,)` event arrays, one behind the other, in the input's shape.
             monitor: positions of the layers to report.
             sample: its place among the samples, which seeds what is random.
             keep_events: keep the spikes, not their counts alone.
@@ -132,11 +133,12 @@ class Machine:
             # it counts ticks, and the clock begins anew
             self._filter.reset()
         kept = KeptSpikes(monitor if keep_events else ())
-        accepted = n_ticks = 0
-        while accepted < len(events) and not stopped():
-            chunk = events[accepted : accepted + self.model.chunk_size]
-            n_ticks = self._play_chunk(chunk, accepted, n_ticks, kept)
-            accepted += len(chunk)
+        self._n_events = self._n_ticks = self._latest = 0
+        for block in blocks:
+            for start in range(0, len(block), self.model.chunk_size):
+                if stopped():
+                    break
+                self._play_chunk(block[start : start + self.model.chunk_size], kept)
         layers = tuple(
             LayerOutput(
                 counts=core.counts.reshape(core.state.shape).transpose(2, 0, 1).copy(),
@@ -145,48 +147,40 @@ class Machine:
             )
             for index, core in ((index, self.cores[index]) for index in monitor)
         )
-        return SampleOutput(layers, accepted, self.loads())
+        return SampleOutput(layers, self._n_events, self.loads())
 
     def loads(self) -> tuple[CoreLoad, ...]:
         """Return how busy each core was in the last sample; empty without a rate of work."""
         return tuple(core.service.load() for core in self.cores if core.service is not None)
 
-    def _play_chunk(self, chunk: np.ndarray, first: int, n_ticks: int, kept: KeptSpikes) -> int:
-        """Run a chunk of events through all cores, between the ticks of the slow clock.
-
-        Args:
-            chunk: `(n,)` event array.
-            first: how many events of the sample came before.
-            n_ticks: how many ticks came before.
-            kept: takes the spikes of monitored layers.
-
-        Returns:
-            how many ticks came before the end of the chunk.
-        """
+    def _play_chunk(self, chunk: np.ndarray, kept: KeptSpikes) -> None:
+        """Run a chunk of events through all cores, between the ticks of the slow clock."""
         model = self.model
-        queue = self._enter(chunk, with_times=bool(kept.wanted))
+        # the board replays an event that is late at once
+        moments = np.maximum.accumulate(np.maximum(chunk["t"], self._latest))
+        queue = self._enter(chunk, moments, with_times=bool(kept.wanted))
+        first, self._n_events = self._n_events, self._n_events + len(chunk)
+        self._latest = int(moments[-1])
         if not model.settings.has_slow_clock:
             self._flow(model.input_edges, queue, kept)
-            return 0
-        times = np.maximum.accumulate(chunk["t"])
-        ticks = ticks_before(model.settings, times, first)
+            return
+        ticks = ticks_before(model.settings, moments, first)
         passing = np.ones(len(chunk), bool)
         if self._filter is not None:
             passing = self._filter.passing(queue.codes, ticks)
         for part in np.split(np.arange(len(chunk)), np.flatnonzero(np.diff(ticks)) + 1):
-            self._tick(int(ticks[part[0]]) - n_ticks, int(times[part[0]]), kept)
-            n_ticks = int(ticks[part[0]])
+            self._tick(int(ticks[part[0]]) - self._n_ticks, int(moments[part[0]]), kept)
+            self._n_ticks = int(ticks[part[0]])
             self._flow(model.input_edges, queue.take(part[passing[part]]), kept)
-        return n_ticks
 
-    def _enter(self, chunk: np.ndarray, *, with_times: bool) -> Queue:
+    def _enter(self, chunk: np.ndarray, moments: np.ndarray, *, with_times: bool) -> Queue:
         channels, _, width = self.model.program.input.shape
         pixels = chunk["y"].astype(np.int32) * np.int32(width) + chunk["x"]
         timed = self.model.settings.synops_per_second is not None
         return Queue(
             pixels * np.int32(channels) + chunk["p"],
             np.ascontiguousarray(chunk["t"]) if with_times else None,
-            np.maximum.accumulate(chunk["t"]).astype(np.float64) if timed else None,
+            moments.astype(np.float64) if timed else None,
             np.arange(len(chunk), dtype=np.int32)[:, None] if self.model.merges else None,
         )
 
