@@ -54,7 +54,7 @@ def run_suite(sdist: Path | None, arguments: list[str]) -> int:
     """Run the tests and return pytest's exit code."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        root = unpack_tests(sdist or fetch_sdist(folder), folder)
+        root = unpack_tests(sdist or fetch_sdist(folder), folder / "unpacked")
         code = RUN.format(devices=DEVICES)
         command = [sys.executable, "-c", code, "-q", "-rs", *(arguments or FOLDERS)]
         return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - our own Python

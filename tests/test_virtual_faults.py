@@ -99,3 +99,13 @@ def test_a_stuck_core_is_silent_and_so_is_what_lies_behind():
 def test_impossible_faults_are_refused(values, message):
     with pytest.raises(BoardError, match=message):
         Faults(**values)
+
+
+def test_a_device_is_released_at_once_with_much_left_to_do():
+    program = square_chain(np.random.default_rng(1), n_cores=3)
+    with opened(configuration_of(program)) as bench:
+        bench.source.write([bench.chip.event.Spike()] * 200_000)
+        bench.sink.get_events_blocking(timeout_ms=1000 * TIMEOUT)
+        started = time.monotonic()
+        bench.samna.device.close_device(bench.handle)
+        assert time.monotonic() - started < TIMEOUT / 4

@@ -30,6 +30,8 @@ __all__ = ["Player"]
 # Real seconds between two looks at the queue while events wait for their time: events that
 # fall due in between go through the twin together, each with its own time.
 PACE = 0.001
+# Events that are served before calls from outside get their turn, such as to close.
+EVENTS_PER_TURN = 2048
 logger = logging.getLogger("speckflex.virtual")
 
 
@@ -123,7 +125,7 @@ class Player:
     def _pause(self) -> float | None:
         """Return the real seconds until something is due; None to wait for a change."""
         moments = [self.outbox.seconds_until_next()]
-        if self._queue and not math.isinf(self.clock.speed):
+        if self._queue:
             moments.append(self.clock.seconds_until(self._due(self._queue[0])))
         if not (math.isinf(self.slow_clock.next_tick) or math.isinf(self.clock.speed)):
             moments.append(self.clock.seconds_until(self.slow_clock.next_tick))
@@ -157,7 +159,7 @@ class Player:
 
     def _take_due(self, horizon: float) -> list[tuple[int, Record]]:
         due = []
-        while self._queue:
+        while self._queue and len(due) < EVENTS_PER_TURN:
             moment = self._due(self._queue[0])
             if moment > horizon:
                 break
