@@ -134,6 +134,31 @@ class ReadoutPinValue(Record):
     timestamp = _time()
 
 
+class FilterDvsEvent(Record):
+    """An event for the sensor's noise filter, which isn't modelled."""
+
+    __slots__ = ()
+    p = Flag()
+    x = _unsigned()
+    y = _unsigned()
+
+
+class FilterValue(Record):
+    """A counter of the sensor's noise filter, which isn't modelled."""
+
+    __slots__ = ()
+    counter_data = _unsigned()
+    x = _unsigned()
+    y = _unsigned()
+
+
+class AverageSel(Record):
+    """Which average the readout shows."""
+
+    __slots__ = ()
+    average_sel = _unsigned()
+
+
 class KillSensorPixel(Record):
     """Silence one pixel of the sensor."""
 
@@ -176,6 +201,9 @@ EVENT_CLASSES: tuple[type[Record], ...] = (
     BiasValue,
     ReadoutValue,
     ReadoutPinValue,
+    FilterDvsEvent,
+    FilterValue,
+    AverageSel,
 )
 
 
