@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,10 +35,13 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    _Run = Callable[[Sequence[torch.Tensor], Sequence[Any]], None]
+
 __all__ = ["FusedIAFSqueeze", "Triangular", "fused_neurons"]
 
 # Below this many values a second thread costs more than it saves (about 1 ms of work).
 VALUES_PER_THREAD = 2**20
+FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 @dataclass
@@ -57,11 +62,12 @@ class Triangular:
 class FusedIAFSqueeze(IAFSqueeze):
     """sinabs' `IAFSqueeze`, faster: the same spikes, states and gradients from one kernel.
 
-    Constructor, parameters, state and attributes are sinabs' own. What the kernel does not know
+    Constructor, parameters, state and attributes are sinabs' own. What the kernels do not know
     (synaptic currents, recorded states, a threshold per neuron or one that learns, spike, reset
-    or surrogate functions that are not sinabs' own, other devices than the CPU) runs on
-    sinabs' loop, with the same results. Differences: spikes of a float64 input are float64, where
-    sinabs makes them float32, and gradients can't be differentiated again.
+    or surrogate functions that are not sinabs' own, a GPU without Triton) runs on sinabs' loop,
+    with the same results. Differences: spikes of a float64 input are float64, where sinabs makes
+    them float32, and gradients can't be differentiated again. On GPUs the kernel is unverified:
+    it was compiled for one and ran in Triton's interpreter, nothing more.
 
     sinabs' chip backend and its NIR export compare types exactly, so they do not take this class:
     prefer plain `IAFSqueeze` layers in a network, with `fused_neurons` around what must be fast.
@@ -126,8 +132,8 @@ class _IntegrateAndFire(torch.autograd.Function):
         spikes = torch.empty_like(current)
         potential = potential.clone(memory_format=torch.contiguous_format)
         before = torch.empty_like(current if any(ctx.needs_input_grad) else current[:, :1])
-        numbers = _numbers(rule, _flat(current).dtype)
-        _run(if_forward, [current, potential, spikes, before], numbers)
+        numbers = _numbers(rule, current.dtype)
+        _passes(current.device)[0]([current, potential, spikes, before], numbers)
         ctx.save_for_backward(before)
         ctx.rule = rule
         return spikes, potential
@@ -144,10 +150,10 @@ class _IntegrateAndFire(torch.autograd.Function):
             gradient = slopes.to(before.dtype).contiguous()
         else:
             gradient = torch.empty_like(before)
-        dtype = _flat(before).dtype
-        numbers = [*_numbers(ctx.rule, dtype), kind, dtype.type(height), dtype.type(sharpness)]
+        as_float = FLOATS[before.dtype]
+        numbers = [*_numbers(ctx.rule, before.dtype), kind, as_float(height), as_float(sharpness)]
         incoming = [part.contiguous() for part in grad_outputs]
-        _run(if_backward, [*incoming, before, gradient], numbers)
+        _passes(before.device)[1]([*incoming, before, gradient], numbers)
         by_potential = gradient[:, 0].clone() if ctx.needs_input_grad[1] else None
         return gradient, by_potential, None
 
@@ -166,8 +172,7 @@ def _rule(layer: IAF, current: torch.Tensor) -> _Rule | None:
     threshold, low = _number(layer.spike_threshold), _number(layer.min_v_mem, absent=-np.inf)
     most_spikes, step = _most_spikes(layer.spike_fn), _reset_step(layer.reset_fn, threshold)
     known = (
-        current.device.type == "cpu"
-        and current.dtype in (torch.float32, torch.float64)
+        _on_device(current)
         and current.numel() > 0
         and layer.tau_syn is None
         and not layer.record_states
@@ -250,9 +255,9 @@ def _native_surrogate(rule: _Rule, dtype: torch.dtype) -> tuple[int, float, floa
     return SURROGATES[type(rule.surrogate)](rule.surrogate, rule.threshold)
 
 
-def _numbers(rule: _Rule, dtype: np.dtype) -> list[Any]:
+def _numbers(rule: _Rule, dtype: torch.dtype) -> list[Any]:
     """Return what both kernels take behind their arrays, floats in the arrays' own dtype."""
-    as_float = dtype.type
+    as_float = FLOATS[dtype]
     return [
         as_float(rule.threshold),
         as_float(rule.most_spikes),
@@ -263,26 +268,36 @@ def _numbers(rule: _Rule, dtype: np.dtype) -> list[Any]:
     ]
 
 
-def _flat(tensor: torch.Tensor) -> np.ndarray:
-    """Return the memory of a contiguous tensor as an array."""
-    return tensor.detach().numpy()
+def _passes(device: torch.device) -> tuple[_Run, _Run]:
+    """Return the forward and the backward pass for tensors on `device`."""
+    if device.type == "cuda":
+        from speckflex.kernels.if_triton import run_backward, run_forward
+
+        return run_forward, run_backward
+    return partial(_run, if_forward), partial(_run, if_backward)
+
+
+def _on_device(current: torch.Tensor) -> bool:
+    """Return whether there are kernels for a tensor of this device and dtype."""
+    if current.device.type == "cuda":
+        return current.dtype == torch.float32 and find_spec("triton") is not None
+    return current.device.type == "cpu" and current.dtype in FLOATS
 
 
 def _run(
     kernel: Callable[..., None], tensors: Sequence[torch.Tensor], numbers: Sequence[Any]
 ) -> None:
-    """Call a kernel on `(batch, time, neuron)` and `(batch, neuron)` views, in threads if large.
+    """Call a kernel on `(batch, time, neuron)` and `(batch, neuron)` arrays, in threads if large.
 
     The samples of a batch are independent, so the number of threads changes no result. Threads
     live for one call: a pool that stays would hang in a forked process.
     """
-    neurons = tensors[0].shape[2:].numel()
-    arrays = [
-        tensor.view(*tensor.shape[: tensor.ndim - len(tensors[0].shape[2:])], neurons)
+    trailing = tensors[0].shape[2:]
+    views = [
+        tensor.detach().view(*tensor.shape[: tensor.ndim - len(trailing)], trailing.numel()).numpy()
         for tensor in tensors
     ]
-    n_threads = min(torch.get_num_threads(), tensors[0].numel() // VALUES_PER_THREAD)
-    views = [_flat(array) for array in arrays]
+    n_threads = min(torch.get_num_threads(), views[0].size // VALUES_PER_THREAD)
     if n_threads < 2:
         kernel(*views, *numbers)
         return
