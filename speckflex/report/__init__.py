@@ -4,7 +4,6 @@ from speckflex.report.as_csv import render_csv
 from speckflex.report.as_json import render_json
 from speckflex.report.as_markdown import render_markdown
 from speckflex.report.as_text import render_text
-from speckflex.report.diagram import render_diagram
 from speckflex.report.facts import SCHEMA, build_report
 from speckflex.report.files import write_report
 
@@ -12,7 +11,6 @@ __all__ = [
     "SCHEMA",
     "build_report",
     "render_csv",
-    "render_diagram",
     "render_html",
     "render_json",
     "render_markdown",
