@@ -1,0 +1,54 @@
+"""What every board's `play` is given, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speckflex.errors import BoardError, EventsError
+from speckflex.events import check_events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.program import Shape
+
+__all__ = ["check_monitor", "check_samples"]
+
+
+def check_samples(events: np.ndarray | Sequence[np.ndarray], shape: Shape) -> list[np.ndarray]:
+    """Return the samples as a list of event arrays that fit a (channel, y, x) shape.
+
+    Raises:
+        EventsError: a sample is no event stream of that shape.
+    """
+    if isinstance(events, np.ndarray) and events.dtype != object:
+        events = [events]
+    if isinstance(events, str) or not isinstance(events, Iterable):
+        raise EventsError(
+            f"events of type {type(events).__name__} are no event stream: give a structured"
+            " array, or a list of them"
+        )
+    return [
+        check_events(np.asarray(sample), shape, source=f"sample {index}")
+        for index, sample in enumerate(events)
+    ]
+
+
+def check_monitor(monitor: Sequence[int] | None, n_layers: int) -> list[int]:
+    """Return positions of layers in network order, each once; all of them for None.
+
+    Raises:
+        BoardError: there is no such layer.
+    """
+    if monitor is None:
+        return list(range(n_layers))
+    for layer in monitor:
+        if not -n_layers <= layer < n_layers:
+            raise BoardError(
+                f"layer {layer} is not in the program of {n_layers} layers:"
+                f" choose 0 to {n_layers - 1}, or -1 for the last"
+            )
+    return sorted({layer % n_layers for layer in monitor})

@@ -1,0 +1,108 @@
+"""The settings of a chip as a board: when reading ends, and what is checked on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from speckflex.errors import BoardError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ChipSettings", "WantedPath"]
+
+WantedPath = Literal["auto", "dvs layer", "host"]
+MAX_POWER_RATE = 100.0  # Hz, sinabs' notebook on power monitoring
+
+
+@dataclass(frozen=True)
+class ChipSettings:
+    """How a chip is played and what is verified; every value stands in the recording.
+
+    Args:
+        silence: ms of real time without any output, after the last input event has left, that
+            end a sample.
+        deadline: seconds beyond a sample's own length after which reading ends in any case, and
+            the longest wait for any answer.
+        verify_neurons: how many neurons of each core are read back after every reset; None for
+            all, 0 for none.
+        check_cores: after an upload, make one neuron of each core spike.
+        input_path: how events enter. "auto" writes them as spikes for the first core where
+            nothing happens to them before it, else sends them through the DVS layer, and lets the
+            host do that layer's work where the layer can't.
+        slow_clock: Hz of the clock that adds the biases; None for off. It runs during samples
+            alone; its phase on a chip is not documented.
+        gap: µs between samples that are played without a reset, in one stream.
+        chunk: events that are written at a time.
+        power: Hz at which every rail's power is measured during samples; None for not at all.
+        readout_layer: let the last layer feed the chip's readout layer (Speck2e and 2f need
+            every fourth channel for that, sinabs' chip errata), which needs the slow clock.
+        readout_threshold: spikes a cycle above which a class shows on the readout's pins.
+        open_deadline: seconds that opening the device may take.
+    """
+
+    silence: float = 20.0
+    deadline: float = 5.0
+    verify_neurons: int | None = 16
+    check_cores: bool = True
+    input_path: WantedPath = "auto"
+    slow_clock: float | None = None
+    gap: int = 10_000
+    chunk: int = 1024
+    power: float | None = None
+    readout_layer: bool = False
+    readout_threshold: int = 0
+    open_deadline: float = 15.0
+
+    def __post_init__(self) -> None:
+        for name in ("silence", "gap", "readout_threshold", "verify_neurons"):
+            _check_least(name, getattr(self, name), 0, strict=False)
+        for name in ("deadline", "chunk", "slow_clock", "power", "open_deadline"):
+            _check_least(name, getattr(self, name), 0, strict=True)
+        if self.input_path not in get_args(WantedPath):
+            raise BoardError(
+                f"chip setting input_path is {self.input_path!r}: choose one of"
+                f" {', '.join(get_args(WantedPath))}"
+            )
+        if self.power is not None and self.power > MAX_POWER_RATE:
+            raise BoardError(
+                f"chip setting power is {self.power} Hz: boards measure at most"
+                f" {MAX_POWER_RATE:g} times a second"
+            )
+        if self.readout_layer and self.slow_clock is None:
+            raise BoardError(
+                "chip setting readout_layer needs the slow clock, whose cycles it counts in:"
+                " set slow_clock to a rate in Hz"
+            )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ChipSettings:
+        """Return settings by name.
+
+        Raises:
+            BoardError: there is no setting of a name, or a value is out of range.
+        """
+        known = [item.name for item in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise BoardError(
+                f"{unknown[0]} is no setting of a chip: choose from {', '.join(known)}"
+            )
+        return cls(**values)
+
+    def named(self) -> dict[str, str]:
+        """Return every setting as text, for a recording's provenance."""
+        return {item.name: str(getattr(self, item.name)) for item in fields(self)}
+
+
+def _check_least(name: str, value: Any, least: float, *, strict: bool) -> None:
+    if value is None and name in {"verify_neurons", "slow_clock", "power"}:
+        return
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not (value > least if strict else value >= least)
+    ):
+        bound = f"more than {least}" if strict else f"{least} or more"
+        raise BoardError(f"chip setting {name} is {value!r}: give a number, {bound}")
