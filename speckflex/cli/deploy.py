@@ -96,6 +96,8 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
         split=options["split"],
         limit=options["samples"],
         seed=options["seed"],
+        cache=options["cache"],
+        download=options["download"],
     )
     chip = "speck2f" if "speck2f" in board else "speck2e"
     model = read_model(

@@ -87,6 +87,17 @@ def model_options(function: Any) -> Any:
 def data_options(function: Any) -> Any:
     """Add the choice of recordings."""
     function = click.option(
+        "--download",
+        is_flag=True,
+        help="Let nmnist and dvsgesture be downloaded; nothing ever is without this flag.",
+    )(function)
+    function = click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of data sets: nmnist and dvsgesture are looked for in it [default: data],"
+        " synthetic recordings are kept in it.",
+    )(function)
+    function = click.option(
         "--samples",
         type=click.IntRange(min=1),
         help="How many recordings to play, balanced over the classes. [default: all]",
