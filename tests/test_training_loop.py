@@ -23,7 +23,7 @@ from speckflex.training import (
     train_network,
 )
 from speckflex.training.calibration import lock_batch_norm, recalibrate_batch_norm
-from speckflex.training.pipeline import new_network
+from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 
 SETTINGS = TrainingSettings(t_max=4, epochs=3, batch_size=8, learning_rate=0.01, shift=1)
 
@@ -353,3 +353,36 @@ def assert_equal_states(first, second):
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+
+
+def test_a_voting_neuron_spikes_once_for_each_threshold_of_the_potential(rng):
+    network = small_network()
+    frames = torch.from_numpy(rng.integers(0, 4, (3, 4, 1, 6, 6))).float()
+    potentials = MixedTimestepNetwork(network)(frames).sum(dim=1)
+    voting = add_voting_neuron(network, threshold=0.01)
+    spikes = MixedTimestepNetwork(voting)(frames).sum(dim=1)
+    reached = MixedTimestepNetwork(network)(frames).cumsum(dim=1).amax(dim=1).clamp(min=0)
+    assert torch.allclose(spikes, torch.floor(reached / 0.01), atol=1)
+    assert torch.equal(spikes.argmax(dim=1), potentials.argmax(dim=1))
+    assert len(network) == len(voting) - 1
+
+
+def test_only_a_network_read_by_potential_takes_a_voting_neuron():
+    voting = add_voting_neuron(small_network())
+    with pytest.raises(TrainingError, match="is not read by potential"):
+        add_voting_neuron(voting)
+
+
+def test_the_lower_bound_of_a_neuron_is_a_number_below_zero():
+    assert float(bounded_neuron("single-spike", -8.0)().min_v_mem) == -8.0
+    for bound in (0.0, math.nan, -math.inf):
+        with pytest.raises(TrainingError, match="must be a number below 0"):
+            bounded_neuron("multi-spike", bound)
+
+
+def test_the_total_output_is_the_mean_at_t_max(data):
+    mean, total = (
+        fit(small_network(), data, TrainingSettings(t_max=4, epochs=1, output=output))
+        for output in ("mean", "total")
+    )
+    assert_equal_weights(mean.network, total.network)

@@ -25,7 +25,7 @@ from speckflex.training import (
     finetune_network,
     train_network,
 )
-from speckflex.training.pipeline import bounded_neuron, new_network
+from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 
 T_MAX = 10
 TEST_BINS = (1, 2, 5, 10, 20, 50, 100)
@@ -40,7 +40,8 @@ class Row:
         name: of the row and its result files.
         method: "sdt", "nmt" or "mtt", of the fine-tuning; every row's base is trained by SDT.
         neuron: a key of `speckflex.networks.NEURONS`.
-        voting: "spikes" or "potential".
+        upsampling: "copy" (the paper's) or "spread".
+        output: "mean" (the paper's) or "total".
         lower_bound: of the neurons, in thresholds.
         clip_weights: keep weights below the threshold.
         batch_norm: train the base with batch norm, folded before the fine-tuning.
@@ -53,19 +54,20 @@ class Row:
     name: str
     method: str
     neuron: str = "multi-spike"
-    voting: str = "spikes"
+    upsampling: str = "copy"
+    output: str = "mean"
     lower_bound: float = -1.0
     clip_weights: bool = False
     batch_norm: bool = False
     width: int = 16
-    epochs: int = 30
-    finetune_epochs: int = 15
+    epochs: int = 40
+    finetune_epochs: int = 20
     synthetic: bool = False
 
     @property
     def base_name(self) -> str:
         """What rows with the same base training share."""
-        parts = (self.neuron, self.voting, self.lower_bound, self.clip_weights, self.batch_norm)
+        parts = (self.neuron, self.lower_bound, self.clip_weights, self.batch_norm)
         return "-".join(str(part) for part in (*parts, self.width, self.epochs, self.synthetic))
 
 
@@ -139,7 +141,7 @@ def train_row(
             "nmnist-3c1fc",
             seed=seed,
             neuron=bounded_neuron(row.neuron, row.lower_bound),
-            voting=row.voting,
+            voting="potential",
             width=row.width,
             batch_norm=row.batch_norm,
         )
@@ -147,9 +149,16 @@ def train_row(
         print("base:", base.best, flush=True)
         save_network(base.network, base_path)
     folded = sf.fold_batchnorm(load_network(base_path))
-    tuning = replace(settings, method=row.method, epochs=row.finetune_epochs, learning_rate=1e-3)
+    tuning = replace(
+        settings,
+        method=row.method,
+        upsampling=row.upsampling,
+        output=row.output,
+        epochs=row.finetune_epochs,
+        learning_rate=1e-3,
+    )
     tuned = finetune_network(folded, data, tuning)
-    return tuned.network, tuned.best.validation_accuracy
+    return add_voting_neuron(tuned.network), tuned.best.validation_accuracy
 
 
 def measure(network: torch.nn.Module, test: EventDataset) -> dict[str, object]:

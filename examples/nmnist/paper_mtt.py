@@ -1,4 +1,4 @@
-"""Multi-spike neurons as in the paper (lower bound -1, IF voting), fine-tuned by MTT."""
+"""Multi-spike neurons as in the paper (lower bound -1), fine-tuned by MTT."""
 
 from experiment import Row, run
 

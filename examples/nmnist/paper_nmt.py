@@ -1,4 +1,4 @@
-"""Multi-spike neurons as in the paper (lower bound -1, IF voting), fine-tuned by NMT."""
+"""Multi-spike neurons as in the paper (lower bound -1), fine-tuned by NMT."""
 
 from experiment import Row, run
 

@@ -1,4 +1,4 @@
-"""Multi-spike neurons as in the paper (lower bound -1, IF voting), fine-tuned by SDT."""
+"""Multi-spike neurons as in the paper (lower bound -1), fine-tuned by SDT."""
 
 from experiment import Row, run
 

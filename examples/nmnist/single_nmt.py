@@ -1,4 +1,4 @@
-"""Single-spike neurons (lower bound -1, IF voting), fine-tuned by NMT."""
+"""Single-spike neurons (lower bound -1), fine-tuned by NMT."""
 
 from experiment import Row, run
 

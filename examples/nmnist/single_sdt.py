@@ -1,4 +1,4 @@
-"""Single-spike neurons (lower bound -1, IF voting), fine-tuned by SDT."""
+"""Single-spike neurons (lower bound -1), fine-tuned by SDT."""
 
 from experiment import Row, run
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from speckflex.errors import TrainingError
 from speckflex.fold import fold_batchnorm
 from speckflex.fold_proof import check_no_bias
+from speckflex.network import copy_network
 from speckflex.networks import NEURONS, build_network
 from speckflex.training.calibration import batch_norms
 from speckflex.training.loop import TrainingResult, fit
@@ -20,15 +22,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sinabs.layers import IAFSqueeze
-    from torch import nn
 
     from speckflex.training.data import TrainingData
     from speckflex.training.settings import TrainingSettings
 
-__all__ = ["bounded_neuron", "finetune_network", "merge_network", "new_network", "train_network"]
+__all__ = [
+    "add_voting_neuron",
+    "bounded_neuron",
+    "finetune_network",
+    "merge_network",
+    "new_network",
+    "train_network",
+]
 
 # Without batch norm torch's own initial weights leave deep neurons silent; measured on N-MNIST.
 INITIAL_GAIN = 2.0
+
+# Deep enough that a class that inhibition came to first can still win.
+VOTING_BOUND = -100.0  # thresholds
+VOTING_THRESHOLD = 0.25
 
 
 def bounded_neuron(kind: str, lower_bound: float) -> Callable[[], IAFSqueeze]:
@@ -76,6 +88,34 @@ def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:
         for layer in weight_layers(network)[:-1]:
             layer.module.weight.data *= INITIAL_GAIN
     return network
+
+
+def add_voting_neuron(network: nn.Module, *, threshold: float = VOTING_THRESHOLD) -> nn.Sequential:
+    """Return a network read by potential with a neuron at its end, so that spikes vote.
+
+    Potentials give the better gradient; on the chip they would have to stay within 16 bits and be
+    read out neuron by neuron, while spikes come by themselves. With a deep lower bound each class
+    spikes once for each threshold that its potential reached.
+
+    Args:
+        network: an `nn.Sequential` whose last layer has weights; stays as it is.
+        threshold: of the new neurons; lower makes more spikes and fewer ties.
+
+    Raises:
+        TrainingError: the network's last layer has no weights.
+    """
+    copied = copy_network(network)
+    layers = weight_layers(copied)
+    if not isinstance(copied, nn.Sequential) or not layers or layers[-1].neuron is not None:
+        raise TrainingError(
+            f"{type(network).__name__} is not read by potential: a voting neuron belongs behind"
+            " a last layer with weights"
+        )
+    name = f"vote_{layers[-1].name.replace('.', '_')}"
+    neuron: Any = bounded_neuron("multi-spike", VOTING_BOUND * threshold)()
+    neuron.spike_threshold.data.fill_(threshold)
+    copied.add_module(name, neuron)
+    return copied
 
 
 def train_network(
