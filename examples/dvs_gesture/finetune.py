@@ -1,0 +1,25 @@
+"""Step 4: train on without biases, with time steps drawn for each stage (MTT)."""
+
+from __future__ import annotations
+
+import torch
+from frames import read_frames
+from sizes import read_step
+
+from speckflex.network import load_network, save_network
+from speckflex.training import finetune_network
+
+
+def main() -> None:
+    """Read folded.pt, write tuned.pt."""
+    step = read_step(__doc__ or "")
+    torch.set_num_threads(1)
+    network = load_network(step.out / "folded.pt")
+    tuned = finetune_network(network, read_frames(step), step.size.finetuning(step.seed))
+    save_network(tuned.network, step.out / "tuned.pt")
+    best = tuned.best
+    print(f"tuned.pt: {best.validation_accuracy:.1%} right at T = {step.size.t_max}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Step 2: train 4C2FC with batch norm at a fixed number of time steps."""
+
+from __future__ import annotations
+
+import torch
+from frames import read_frames
+from sizes import read_step
+
+from speckflex.network import save_network
+from speckflex.training import train_network
+from speckflex.training.pipeline import new_network
+
+
+def main() -> None:
+    """Train and write base.pt."""
+    step = read_step(__doc__ or "")
+    torch.set_num_threads(1)
+    network = new_network("gesture-4c2fc", seed=step.seed, width=step.size.width)
+    trained = train_network(network, read_frames(step), step.size.training(step.seed))
+    save_network(trained.network, step.out / "base.pt")
+    best = trained.best
+    print(f"base.pt: {best.validation_accuracy:.1%} right at T = {step.size.t_max}")
+
+
+if __name__ == "__main__":
+    main()
