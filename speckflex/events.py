@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from speckflex.errors import EventsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EVENT_DTYPE", "FIELDS", "as_events", "check_events", "make_events"]
+__all__ = ["EVENT_DTYPE", "FIELDS", "as_events", "check_events", "hash_events", "make_events"]
 
 FIELDS = ("t", "x", "y", "p")
 
@@ -87,6 +88,19 @@ def check_events(
             " negative: subtract the first event's time"
         )
     return events
+
+
+def hash_events(events: np.ndarray) -> str:
+    """Return the SHA-256 of an event stream, the same for every field order and machine.
+
+    Args:
+        events: `(n,)` event array.
+    """
+    events = as_events(events)
+    digest = hashlib.sha256()
+    for name in FIELDS:
+        digest.update(np.ascontiguousarray(events[name], "<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _check_castable(column: np.ndarray, dtype: np.dtype, source: str) -> None:

@@ -28,6 +28,7 @@ class SampleLog:
         read: spikes read back from monitored layers.
         lost: events known to be lost, in or out.
         stopped: why reading ended: "complete", "silence", "deadline" or "interrupted".
+        input_sha256: of the input events, see `events.hash_events`; "" where it wasn't taken.
     """
 
     written: int
@@ -35,6 +36,7 @@ class SampleLog:
     read: int
     lost: int = 0
     stopped: str = "complete"
+    input_sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def _manifest(recording: Recording) -> dict[str, Any]:
         "n_layers": recording.n_layers,
         "layers": [{"index": layer.index, "name": layer.name} for layer in recording.layers],
         "stopped": [log.stopped for log in recording.samples],
+        "input_sha256": [log.input_sha256 for log in recording.samples],
         "provenance": {
             **{name: getattr(provenance, name) for name in Provenance.__dataclass_fields__},
             "versions": dict(provenance.versions),
@@ -151,10 +152,16 @@ def _check_format(file: h5py.File, path: Path) -> None:
 def _read(file: h5py.File) -> Recording:
     manifest = json.loads(_dataset(file, "manifest").asstr()[()])
     stopped = manifest["stopped"]
+    # recordings made before inputs were hashed have none
+    hashes = manifest.get("input_sha256") or [""] * len(stopped)
     columns = [_read_integers(file, f"samples/{name}", (len(stopped),)) for name in LOG_COUNTS]
     samples = tuple(
-        SampleLog(*(int(column[row]) for column in columns), stopped=reason)
-        for row, reason in enumerate(stopped)
+        SampleLog(
+            *(int(column[row]) for column in columns),
+            stopped=reason,
+            input_sha256=_checked(digest, str),
+        )
+        for row, (reason, digest) in enumerate(zip(stopped, hashes, strict=True))
     )
     return Recording(
         layers=tuple(

@@ -9,6 +9,7 @@ import numpy as np
 
 from speckflex.boards.chip_events import read_spikes
 from speckflex.boards.chip_session import Stream, StreamOutcome  # noqa: TC001 - fields' types
+from speckflex.events import hash_events
 from speckflex.recording import LayerRecord, Recording, SampleLog
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _samples(
         owner = played.stream.sample_of(events["t"])
         for sample, arrays in enumerate(found):
             own = events[owner == sample]
-            own["t"] -= played.stream.offsets[sample]
+            # a clock that ticks before the first event is due may cause a spike
+            own["t"] = np.maximum(own["t"] - played.stream.offsets[sample], 0)
             arrays.append(own)
     lost = [0] * len(found)
     lost[-1] += misplaced + foreign + played.lost_answers
@@ -132,6 +134,7 @@ def _samples(
                 read=sum(len(own) for own in arrays),
                 lost=missing,
                 stopped=played.outcome.stopped,
+                input_sha256=hash_events(events),
             ),
         )
         for arrays, events, missing in zip(found, played.stream.samples, lost, strict=True)
