@@ -1,20 +1,27 @@
 """Integrate and fire over all time steps at once, on a GPU: the two passes in Triton.
 
-Triton comes with the builds of torch for CUDA and is imported by nothing else. The arithmetic
+Triton comes with the builds of torch for CUDA and is imported nowhere else. The arithmetic
 is that of `if_forward.py` and `if_backward.py`, in single precision.
 """
 
 # Triton gives its arguments their types, and writes constants in capitals.
 # ruff: noqa: ANN001, ANN202, N803
 # Triton is not among the dependencies: it comes with torch's builds for CUDA.
-# pyright: reportMissingImports=false, reportIndexIssue=false
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import triton
-import triton.language as tl
+try:
+    import triton.language as tl
+    from triton import jit
+except ModuleNotFoundError:  # the kernels stay plain functions that nobody calls
+
+    def jit(kernel: Any) -> Any:
+        """Return the function as it is."""
+        return kernel
+
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +33,7 @@ __all__ = ["run_backward", "run_forward"]
 BLOCK = 256  # neurons a program; unverified for speed, no GPU was at hand
 
 
-@triton.jit
+@jit
 def _forward(
     current,
     potential,
@@ -64,7 +71,7 @@ def _forward(
     tl.store(potential + row, v, mask=inside)
 
 
-@triton.jit
+@jit
 def _backward(
     spike_gradient,
     state_gradient,
