@@ -37,11 +37,19 @@ class Accuracy:
     interval: tuple[float, float]
     confusion: np.ndarray
 
+    @property
+    def per_class(self) -> np.ndarray:
+        """(class,) float: the share of each class's samples predicted right; NaN without any."""
+        totals = self.confusion.sum(axis=1)
+        shares = np.full(len(totals), np.nan)
+        return np.divide(self.confusion.diagonal(), totals, out=shares, where=totals > 0)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON types."""
         return {
             "share": self.share,
             "interval": list(self.interval),
+            "per_class": [_finite(float(share)) for share in self.per_class],
             "confusion": self.confusion.tolist(),
         }
 

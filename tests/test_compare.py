@@ -134,6 +134,14 @@ def test_accuracies_agreement_and_confusion_come_with_labels():
     np.testing.assert_array_equal(difference.accuracy_b.confusion, [[1, 0], [2, 0]])
 
 
+def test_each_class_has_its_own_accuracy():
+    a = recording(output([[2, 0, 0], [0, 2, 0], [2, 0, 0]]), labels=[0, 1, 1])
+    accuracy = compare(a, a).accuracy_a
+    assert accuracy is not None
+    np.testing.assert_array_equal(accuracy.per_class, [1, 1 / 2, np.nan])
+    assert accuracy.to_dict()["per_class"] == [1, 1 / 2, None]
+
+
 def test_without_labels_there_is_no_accuracy():
     difference = compare(recording(output([[1, 0]])), recording(output([[1, 0]])))
     assert difference.accuracy_a is None

@@ -102,7 +102,7 @@ def recordings(draw: st.DrawFn):
         versions=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
         settings=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
     )
-    logs = st.builds(SampleLog, *[st.integers(0, 2**40)] * 4, stopped=NAMES)
+    logs = st.builds(SampleLog, *[st.integers(0, 2**40)] * 4, stopped=NAMES, input_sha256=NAMES)
     samples = tuple(draw(logs) for _ in range(n_samples))
     labels = rng.integers(0, 10, n_samples) if draw(st.booleans()) else None
     return Recording(tuple(layers), len(layers) + 1, samples, provenance, labels)

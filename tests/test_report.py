@@ -121,6 +121,25 @@ def test_recordings_without_a_program_make_a_report(recordings: dict[str, Record
         assert render(report)
 
 
+def test_a_recording_of_another_program_is_refused(recordings: dict[str, Recording]):
+    with pytest.raises(
+        ComparisonError, match="torch is a recording of program .*, the program given"
+    ):
+        build_report(two_core_program("other"), recordings)
+
+
+def test_the_text_lines_up_its_columns(program: Program, recordings: dict[str, Recording]):
+    text = render_text(build_report(program, recordings, synthetic=True))
+    verdict, accuracy, layers, divergence, synthetic = text.split("\n\n")
+    assert verdict.startswith("On 4 synthetic samples")
+    assert [line.split()[0] for line in layers.splitlines()] == ["layer", "conv1", "fc"]
+    ends = {len(line) for line in (*layers.splitlines()[:1], *layers.splitlines()[1:])}
+    assert len(ends) == 1
+    assert accuracy.splitlines()[1].startswith("torch")
+    assert divergence.startswith("first divergence: layer conv1, sample")
+    assert synthetic.startswith("synthetic: the samples were made up")
+
+
 def test_without_any_recording_there_is_no_report(program: Program):
     with pytest.raises(ComparisonError, match="no recording to report on"):
         build_report(program, {})

@@ -61,6 +61,8 @@ def _title(layer: Mapping[str, Any] | None) -> str:
 
 def _percent(share: float) -> str:
     """Return a share in few characters."""
+    if share >= 10:
+        return f"{share:.0f} times"
     return "< 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 

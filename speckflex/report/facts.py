@@ -57,6 +57,7 @@ def build_report(
     """
     if not recordings:
         raise ComparisonError("no recording to report on: play the program on a board first")
+    _check_program(program, recordings)
     repeat, recordings = recordings.get("repeat"), _without_repeat(recordings)
     played = played_role(recordings)
     board = recordings[played]
@@ -93,6 +94,16 @@ def build_report(
     return report
 
 
+def _check_program(program: Program | None, recordings: Mapping[str, Recording]) -> None:
+    for role, recording in recordings.items():
+        ran = recording.provenance.program_sha256
+        if program is not None and ran not in ("", program.sha256):
+            raise ComparisonError(
+                f"{role} is a recording of program {ran[:12]}, the program given is"
+                f" {program.sha256[:12]}: give the program that ran"
+            )
+
+
 def _with_weight_errors(
     rows: list[dict[str, Any]], checks: Sequence[Check]
 ) -> list[dict[str, Any]]:
@@ -126,6 +137,9 @@ def _accuracies(recordings: Mapping[str, Recording]) -> dict[str, Any]:
     return {
         "accuracy": {role: value and value.share for role, value in found.items()},
         "accuracy_interval": {role: value and value.interval for role, value in found.items()},
+        "accuracy_per_class": {
+            role: None if value is None else value.per_class for role, value in found.items()
+        },
         "confusion": {
             role: None if value is None else value.confusion for role, value in found.items()
         },
