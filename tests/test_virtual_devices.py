@@ -74,6 +74,21 @@ def test_unknown_types_and_speeds_are_refused():
         virtual.attach("Speck2eDevKit", speed=0)
 
 
+def test_a_devkit_opens_with_the_boards_default_configuration(infos):
+    handle = DEVICE.open_device(infos[2], SAMNA.speck2fBoards.DevKitDefaultConfig())
+    handle.get_power_module().set_vdd_io(3.3)
+    handle.get_io_module().set_dual_channel_output_enable(True)
+    with pytest.raises(RuntimeError, match="slow clock rate 0 Hz"):
+        handle.get_io_module().set_slow_clk_rate(0)
+
+
+def test_no_flash_image_is_made_up():
+    with pytest.raises(RuntimeError, match="isn't public"):
+        SAMNA.speck2f.configuration_to_flash_binary(
+            SAMNA.speck2f.configuration.SpeckConfiguration()
+        )
+
+
 def test_registering_the_name_leaves_devices_alone(infos):
     handle = DEVICE.open_device(infos[0])
     assert virtual.register() is SAMNA

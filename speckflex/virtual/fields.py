@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Field", "Flag", "Integer", "Nested", "Number"]
 
 
-class Field:
+class Field(ABC):
     """One field of a record: its default, and what may be assigned to it."""
 
     name: str
@@ -35,17 +36,17 @@ class Field:
         values = record.stored_values
         values[self.name] = self.coerce(value, values.get(self.name))
 
+    @abstractmethod
     def default(self) -> Any:
         """Return the value of a fresh record."""
-        raise NotImplementedError
 
+    @abstractmethod
     def coerce(self, value: Any, current: Any) -> Any:
         """Return `value` as the field stores it.
 
         Raises:
             TypeError: the value is of another type or doesn't fit.
         """
-        raise NotImplementedError
 
     def read(self, stored: Any) -> Any:
         """Return what a reader of the field sees."""
