@@ -98,7 +98,9 @@ def test_a_broken_limit_is_named(message):
 def test_maps_and_features_have_their_limits():
     assert "larger than 64 a side" in validate(layer_of_size(65))[1]
     assert "larger than 128 a side" in validate(layer_of_size(129))[1]
-    assert "1025 features are more than 1024" in validate(layer_of_size(1, features=1025))[1]
+    configuration = configuration_of(single_core())
+    configuration.cnn_layers[0].dimensions.output_shape.feature_count = 1025
+    assert "1025 features are more than 1024" in validate(configuration)[1]
 
 
 @pytest.mark.parametrize(("core", "fits"), [(0, True), (3, False), (5, False), (7, False)])
