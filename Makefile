@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw docs fuzz clean
+.PHONY: demo test check unit hw docs fuzz sinabs-suite clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,10 +30,19 @@ BOARD ?= virtual:speck2e
 hw: $(STAMP)
 	$(BIN)/python -m pytest hw_tests --board $(BOARD)
 
+# Ten thousand random programs against the slow reference; CI runs a part of them.
+PROGRAMS ?= 10000
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz_twin.py --programs $(PROGRAMS)
+
+# sinabs' own tests of its backend, unchanged, on the virtual devkit (fetches sinabs' source).
+sinabs-suite: $(STAMP)
+	$(BIN)/python tests/sinabs_suite.py
+
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict
 
-test: check unit
+test: check unit hw
 
 clean:
 	rm -rf $(VENV) demo out build dist *.egg-info
