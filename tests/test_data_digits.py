@@ -180,7 +180,7 @@ def test_idx_files_are_read_gzipped_or_not(tmp_path: Path):
     values = np.arange(24, dtype=np.uint8)
     raw = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4]) + values.tobytes()
     (tmp_path / "plain").write_bytes(raw)
-    (tmp_path / "zipped.gz").write_bytes(gzip.compress(raw))
+    (tmp_path / "zipped.gz").write_bytes(gzip.compress(raw, mtime=0))
     for name in ("plain", "zipped.gz"):
         assert np.array_equal(read_idx(tmp_path / name), values.reshape(2, 3, 4))
 
