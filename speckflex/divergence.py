@@ -59,11 +59,11 @@ class Divergence:
         if self.kind == "neuron":
             return (
                 f"sample {self.sample}, neuron {_spell(self.address_a)}: {a} counted"
-                f" {self.count_a} spikes, {b} {self.count_b}"
+                f" {_number(self.count_a)}, {b} {self.count_b}"
             )
         if self.kind == "bin":
             return (
-                f"sample {self.sample}, up to {self.time_a} µs: {a} has {self.count_a} spikes at"
+                f"sample {self.sample}, up to {self.time_a} µs: {a} has {_number(self.count_a)} at"
                 f" {_spell(self.address_a)}, {b} {self.count_b}"
             )
         return (
@@ -269,6 +269,10 @@ def _codes(events: np.ndarray, shape: Shape) -> np.ndarray:
 
 def _address(event: Any) -> Shape | None:
     return None if event is None else (int(event["p"]), int(event["y"]), int(event["x"]))
+
+
+def _number(spikes: int | None) -> str:
+    return "1 spike" if spikes == 1 else f"{spikes} spikes"
 
 
 def _spell(address: Shape | None) -> str:

@@ -275,7 +275,7 @@ def test_counts_alone_name_the_first_neuron():
     found = find_divergence(one, other)
     assert found is not None
     assert (found.kind, found.address_a, found.count_a, found.count_b) == ("neuron", B, 1, 0)
-    assert "neuron (channel 1, y 1, x 2): a counted 1 spikes, b 0" in found.describe("a", "b")
+    assert "neuron (channel 1, y 1, x 2): a counted 1 spike, b 0" in found.describe("a", "b")
 
 
 def test_samples_without_events_are_compared_by_counts():

@@ -157,6 +157,20 @@ def test_the_verdict_carries_the_figures(program: Program, recordings: dict[str,
     assert "8 events were lost" in report["verdict"]
 
 
+def test_the_verdict_holds_the_chip_against_twin_and_itself(
+    program: Program, recordings: dict[str, Recording], rng: np.random.Generator
+):
+    four = {**recordings, **{role: played(program, rng, role) for role in ("chip", "repeat")}}
+    report = build_report(program, four)
+    twin = compare(four["chip"], recordings["twin"]).spike_difference
+    assert twin is not None
+    assert f"that of the twin {100 * twin:.2f} %" in report["verdict"]
+    assert f"the chip from itself {100 * report['noise_floor']:.2f} %" in report["verdict"]
+    for render in (render_text, render_markdown):
+        assert "noise floor" in render(report)
+        assert "the twin against the chip" in render(report)
+
+
 def test_work_beyond_the_limit_is_in_the_verdict(
     program: Program, recordings: dict[str, Recording]
 ):

@@ -151,7 +151,7 @@ def test_the_noise_floor_stands_beside_every_bar(
 ):
     with_floor = {**recordings, "repeat": played(program, rng, "twin")}
     layers = build_report(program, with_floor)["layers"]
-    assert len(elements(difference_chart(layers), "line", "limit")) == len(layers)
+    assert len(elements(difference_chart(layers), "line", "floor")) == len(layers)
 
 
 def test_accuracy_points_lie_inside_their_intervals(

@@ -15,7 +15,7 @@ from speckflex.report.cores_chart import cores_chart
 from speckflex.report.pixels import difference_image, frame_images, png_uri
 from speckflex.report.plots import plot_item, raster_plot, scatter_plot
 from speckflex.report.roles import role_name
-from speckflex.report.tables import accuracy_table, layer_table, weight_table
+from speckflex.report.tables import accuracy_table, layer_table, pair_table, weight_table
 from speckflex.report.verdict import percent
 from speckflex.report.work_chart import work_chart
 
@@ -58,6 +58,7 @@ def render_html(report: dict[str, Any]) -> str:
         accuracy_chart=accuracy_chart(report),
         accuracy_table=accuracy_table(report),
         layer_table=layer_table(report),
+        pair_table=pair_table(report),
         weight_table=weight_table(report),
         classes=(report.get("data") or {}).get("classes") or [],
     )

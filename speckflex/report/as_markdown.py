@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from speckflex.report.tables import accuracy_table, layer_table
+from speckflex.report.tables import accuracy_table, layer_table, pair_table
 
 __all__ = ["render_markdown"]
 
@@ -23,6 +23,8 @@ def render_markdown(report: dict[str, Any]) -> str:
         for headings, rows in (accuracy_table(report), layer_table(report))
         if rows
     ]
+    if len(report["comparisons"]) > 1:
+        blocks.append(_table(*pair_table(report)))
     blocks += [
         f"First divergence: {_escape(comparison['first_divergence'])}"
         for comparison in report["comparisons"][:1]
@@ -34,7 +36,8 @@ def render_markdown(report: dict[str, Any]) -> str:
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
     alignment = ["---", *["--:"] * (len(headings) - 1)]
-    lines = [headings, alignment, *[[_escape(cell) for cell in row] for row in rows]]
+    escaped = [[_escape(cell) for cell in line] for line in (headings, *rows)]
+    lines = [escaped[0], alignment, *escaped[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from speckflex.report.tables import accuracy_table, layer_table
+from speckflex.report.tables import accuracy_table, layer_table, pair_table
 
 __all__ = ["render_text"]
 
@@ -12,11 +12,10 @@ __all__ = ["render_text"]
 def render_text(report: dict[str, Any]) -> str:
     """Return the verdict, the accuracies, the layers and the first divergence."""
     blocks = [report["verdict"]]
-    blocks += [
-        _aligned(headings, rows)
-        for headings, rows in (accuracy_table(report), layer_table(report))
-        if rows
-    ]
+    tables = [accuracy_table(report), layer_table(report)]
+    if len(report["comparisons"]) > 1:
+        tables.append(pair_table(report))
+    blocks += [_aligned(headings, rows) for headings, rows in tables if rows]
     blocks += [
         f"first divergence: {comparison['first_divergence']}"
         for comparison in report["comparisons"][:1]

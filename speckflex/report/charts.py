@@ -56,6 +56,6 @@ def difference_chart(layers: Sequence[Mapping[str, Any]]) -> Markup:
         ]
         if layer["noise_floor"] is not None:
             at = across(layer["noise_floor"] / top)
-            marks.append(line(at, y - 2, at, y + ROW - 6, "limit"))
+            marks.append(line(at, y - 2, at, y + ROW - 6, "floor"))
     words = "; ".join(f"{layer['name']} {percent(layer['spike_difference'])}" for layer in known)
     return drawing(ROW * len(known) + 4, f"Spike difference of each layer: {words}", marks)

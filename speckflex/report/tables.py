@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from speckflex.report.roles import role_name
 from speckflex.report.verdict import percent
 
-__all__ = ["accuracy_table", "layer_table", "weight_table"]
+__all__ = ["accuracy_table", "layer_table", "pair_table", "weight_table"]
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -23,13 +24,16 @@ def accuracy_table(report: dict[str, Any]) -> Table:
 
 def layer_table(report: dict[str, Any]) -> Table:
     """Return one row per layer: core, spikes, distance, work and memory."""
-    headings = ["layer", "core", "spikes", "spike difference", "cosine", "peak SynOps/s"]
+    has_floor = any(layer["noise_floor"] is not None for layer in report["layers"])
+    floor = ["noise floor"] if has_floor else []
+    headings = ["layer", "core", "spikes", "spike difference", *floor, "cosine", "peak SynOps/s"]
     rows = [
         [
             layer["name"],
             _or_dash(layer["core"]),
             _or_dash(layer["spikes"]),
             difference_text(layer),
+            *([percent(layer["noise_floor"])] if has_floor else []),
             "-" if layer["cosine"] is None else f"{layer['cosine']:.4f}",
             _millions(layer["synops_per_second_peak"]),
             memory_text(layer, "kernel"),
@@ -38,6 +42,19 @@ def layer_table(report: dict[str, Any]) -> Table:
         for layer in report["layers"]
     ]
     return [*headings, "kernel words", "neuron words"], rows
+
+
+def pair_table(report: dict[str, Any]) -> Table:
+    """Return one row per pair of recordings: same class, and each layer's spike difference."""
+    pairs = report["comparisons"]
+    names = {layer["index"]: layer["name"] for pair in pairs for layer in pair["layers"]}
+    rows = []
+    for pair in pairs:
+        layers = {layer["index"]: layer for layer in pair["layers"]}
+        differences = [difference_text(layers[i]) if i in layers else "-" for i in sorted(names)]
+        who = f"{role_name(pair['other'])} against {role_name(pair['reference'])}"
+        rows.append([who, percent(pair["agreement"]), *differences])
+    return ["pair", "same class", *(names[index] for index in sorted(names))], rows
 
 
 def weight_table(report: dict[str, Any]) -> Table:

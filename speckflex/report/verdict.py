@@ -46,9 +46,24 @@ def _difference(report: dict[str, Any]) -> str:
         return f"the outputs of {pair} part in layer {first['first_divergent_layer']}"
     return (
         f"the spike difference of {pair} is {percent(first['spike_difference'])} at the output"
-        f" (layer {first['spike_difference_layer']}), and they part first in layer"
+        f" (layer {first['spike_difference_layer']}){_beside(report)}, and they part first in layer"
         f" {first['first_divergent_layer']}"
     )
+
+
+def _beside(report: dict[str, Any]) -> str:
+    """Return what the difference is to be held against: the twin's, and the board's own."""
+    reference = report["reference"]
+    parts = [
+        f"that of {role_name(pair['other'])} {percent(pair['spike_difference'])}"
+        for pair in report["comparisons"][1:]
+        if pair["reference"] == reference
+    ]
+    if report["noise_floor"] is not None:
+        parts.append(
+            f"that of {role_name(report['played'])} from itself {percent(report['noise_floor'])}"
+        )
+    return "".join(f", {part}" for part in parts)
 
 
 def _warnings(report: dict[str, Any]) -> list[str]:
