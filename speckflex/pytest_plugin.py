@@ -1,1 +1,194 @@
-"""The pytest plugin for users' own hardware tests."""
+"""The pytest plugin for hardware tests: `--board`, fixtures, markers, measured differences.
+
+It imports nothing heavy: every pytest run on a machine with speckflex loads it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+
+    from speckflex.boards import Board
+    from speckflex.program import Program
+    from speckflex.recording import Recording
+
+__all__ = ["BoardMetrics", "pytest_addoption", "pytest_configure", "pytest_report_header"]
+
+DEFAULT_BOARD = "twin"
+KINDS = {
+    "twin": "software twin, no hardware",
+    "virtual": "virtual devkit over the software twin, no hardware",
+    "replay": "recording of an earlier session, no hardware",
+    "speck2e": "Speck2e, hardware",
+    "speck2f": "Speck2f, hardware",
+}
+MARKERS = (
+    "needs_chip(reason): skip where the board is no real chip",
+    "needs_devkit(reason): skip where the board is neither a chip nor a virtual devkit",
+    "needs_samna(reason): skip where the vendor's samna is not installed",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --board and --board-metrics."""
+    group = parser.getgroup("speckflex", "hardware tests on Speck")
+    group.addoption(
+        "--board",
+        dest="speckflex_board",
+        metavar="NAME",
+        help="board for the fixtures board and play: twin (default), virtual:speck2e, speck2e:0,"
+        " replay:FILE",
+    )
+    group.addoption(
+        "--board-metrics",
+        dest="speckflex_board_metrics",
+        metavar="FILE",
+        help="append what tests measured to FILE, one JSON object a line",
+    )
+    parser.addini("speckflex_board", "board where --board is not given", default=DEFAULT_BOARD)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the board, where there is anything to say about it."""
+    name = board_name(config)
+    asked = config.getoption("speckflex_board") is not None
+    if not asked and name == DEFAULT_BOARD:
+        return None
+    return f"speckflex board: {name} ({KINDS.get(name.partition(':')[0], 'unknown')})"
+
+
+def board_name(config: pytest.Config) -> str:
+    """Return the board that tests are to use."""
+    return config.getoption("speckflex_board") or config.getini("speckflex_board")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what the board can't do, with the reason that the test states."""
+    family = board_name(item.config).partition(":")[0]
+    able = {
+        "needs_chip": family in {"speck2e", "speck2f"},
+        "needs_devkit": family in {"speck2e", "speck2f", "virtual"},
+    }
+    for name, is_able in able.items():
+        for marker in item.iter_markers(name):
+            if not is_able:
+                board = board_name(item.config)
+                pytest.skip(f"board {board} is not enough: {_reason(item, marker)}")
+    for marker in item.iter_markers("needs_samna"):
+        from speckflex.boards.samna_access import real_samna_installed
+
+        if not real_samna_installed():
+            pytest.skip(f"the vendor's samna is not installed: {_reason(item, marker)}")
+
+
+def _reason(item: pytest.Item, marker: pytest.Mark) -> str:
+    reason = marker.args[0] if marker.args else marker.kwargs.get("reason")
+    if not isinstance(reason, str) or not reason:
+        raise pytest.UsageError(
+            f"{item.nodeid}: marker {marker.name} has no reason: write"
+            f' @pytest.mark.{marker.name}("why")'
+        )
+    return reason
+
+
+class BoardMetrics:
+    """Keeps what a test measured: in its JUnit properties and in the metrics file.
+
+    Args:
+        test: the test's node id.
+        board: the board's name.
+        record_property: pytest's own fixture.
+        path: of the metrics file; None for none.
+    """
+
+    def __init__(
+        self,
+        test: str,
+        board: str,
+        record_property: Callable[[str, object], None],
+        path: Path | None,
+    ) -> None:
+        self._test, self._board, self._record, self._path = test, board, record_property, path
+
+    def record(self, **values: Any) -> None:
+        """Keep values by name; they must be numbers, text, or lists of them."""
+        for name, value in values.items():
+            self._record(name, value)
+        if self._path is not None:
+            line = json.dumps({"test": self._test, "board": self._board, **values}, allow_nan=False)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def record_difference(self, recording: Recording, other: Recording) -> float | None:
+        """Compare two recordings, keep the spike difference of each layer, return the last's.
+
+        Raises:
+            ComparisonError: they can't be compared.
+        """
+        from speckflex.compare import compare
+
+        layers = compare(recording, other).layers
+        for layer in layers:
+            # an infinite difference has no place in JSON
+            value = layer.to_dict()["spike_difference"]
+            self.record(**{f"spike_difference {layer.name}": value})
+        return layers[-1].spike_difference
+
+
+@pytest.fixture
+def board_metrics(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> BoardMetrics:
+    """Where a test puts what it measured; see `BoardMetrics`."""
+    file = request.config.getoption("speckflex_board_metrics")
+    return BoardMetrics(
+        request.node.nodeid,
+        board_name(request.config),
+        record_property,
+        Path(file) if file else None,
+    )
+
+
+@pytest.fixture
+def board(request: pytest.FixtureRequest) -> Iterator[Board]:
+    """The board that --board names, opened for this test and closed after it."""
+    from speckflex.boards import open_board
+    from speckflex.errors import SpeckflexError
+
+    try:
+        opened = open_board(board_name(request.config))
+    except SpeckflexError as error:
+        pytest.fail(str(error), pytrace=False)
+    with opened:
+        yield opened
+
+
+@pytest.fixture
+def play(board: Board, record_property: Callable[[str, object], None]) -> Callable[..., Recording]:
+    """A function of (program, events, ...) that plays on the board and returns the recording."""
+
+    def play_on_board(
+        program: Program, events: np.ndarray | Sequence[np.ndarray], **options: Any
+    ) -> Recording:
+        board.load(program)
+        recording = board.play(events, **options)
+        record_property("board", board.name)
+        record_property("board kind", board.kind)
+        record_property("lost events", recording.lost_events)
+        return recording
+
+    return play_on_board
