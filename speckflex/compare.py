@@ -115,6 +115,7 @@ class Difference:
         accuracy_b: of the other.
         agreement: share of samples that both classify alike; None without a last layer.
         noise_floor: the difference of a board against itself, where it was measured.
+        unlike_inputs: samples known to have been played with other events.
     """
 
     layers: tuple[LayerDifference, ...]
@@ -123,6 +124,7 @@ class Difference:
     accuracy_b: Accuracy | None = None
     agreement: float | None = None
     noise_floor: Difference | None = None
+    unlike_inputs: int = 0
 
     def layer(self, index: int) -> LayerDifference:
         """Return the difference of the layer at that position of the network.
@@ -163,6 +165,7 @@ class Difference:
             "spike_difference_layer": self.output.name,
             "first_divergent_layer": None if first is None else first.name,
             "agreement": self.agreement,
+            "unlike_inputs": self.unlike_inputs,
             "accuracy": {
                 name: None if accuracy is None else accuracy.to_dict()
                 for name, accuracy in accuracies.items()
@@ -208,6 +211,7 @@ def compare(
         accuracy_b=measure_accuracy(b, labels),
         agreement=_agreement(a, b),
         noise_floor=noise_floor,
+        unlike_inputs=_count_unlike_inputs(a, b),
     )
 
 
@@ -276,6 +280,12 @@ def _agreement(a: Recording, b: Recording) -> float | None:
     if not a.n_samples or not (_holds_last_layer(a) and _holds_last_layer(b)):
         return None
     return float((a.predictions() == b.predictions()).mean())
+
+
+def _count_unlike_inputs(a: Recording, b: Recording) -> int:
+    """Count samples whose events both boards hashed, to different results."""
+    hashes = ((x.input_sha256, y.input_sha256) for x, y in zip(a.samples, b.samples, strict=True))
+    return sum(bool(one and other and one != other) for one, other in hashes)
 
 
 def _holds_last_layer(recording: Recording) -> bool:

@@ -325,6 +325,17 @@ def test_potentials_are_compared_where_the_layer_never_spikes():
     json.dumps(difference.to_dict(), allow_nan=False)
 
 
+def test_samples_played_with_other_events_are_counted():
+    a = recording(output([[1, 0], [1, 0], [1, 0]]))
+    hashed = [
+        replace(log, input_sha256=digest) for log, digest in zip(a.samples, "xy-", strict=True)
+    ]
+    b = replace(a, samples=(*hashed[:2], a.samples[2]))
+    c = replace(b, samples=tuple(replace(log, input_sha256="x") for log in b.samples))
+    assert compare(a, b).unlike_inputs == 0
+    assert compare(b, c).unlike_inputs == 1
+
+
 def test_a_noise_floor_travels_along():
     a, b = recording(output([[4, 0]])), recording(output([[3, 0]]))
     floor = compare(a, a)

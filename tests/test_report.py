@@ -171,6 +171,15 @@ def test_the_verdict_holds_the_chip_against_twin_and_itself(
         assert "the twin against the chip" in render(report)
 
 
+def test_other_inputs_are_in_the_verdict(program: Program, recordings: dict[str, Recording]):
+    hashed = {
+        role: replace(r, samples=tuple(replace(log, input_sha256=role) for log in r.samples))
+        for role, r in recordings.items()
+    }
+    report = build_report(program, hashed)
+    assert "4 samples were not played with the same events" in report["verdict"]
+
+
 def test_work_beyond_the_limit_is_in_the_verdict(
     program: Program, recordings: dict[str, Recording]
 ):

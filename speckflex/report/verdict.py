@@ -70,6 +70,9 @@ def _warnings(report: dict[str, Any]) -> list[str]:
     sentences = []
     if report["lost_events"]:
         sentences.append(f"{report['lost_events']} events were lost.")
+    unlike = max((pair["unlike_inputs"] for pair in report["comparisons"]), default=0)
+    if unlike:
+        sentences.append(f"{unlike} samples were not played with the same events on every board.")
     limit = report["synops"]["limit_per_second"]
     over = [
         layer["name"]
