@@ -91,7 +91,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 def page(browser: webdriver.Chrome, report: dict[str, Any]) -> webdriver.Chrome:
     """The page, opened anew, its plots drawn."""
     browser.set_window_size(1200, 900)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     browser.get((report["folder"] / "report.html").as_uri())
     WebDriverWait(browser, SECONDS).until(
         lambda chrome: chrome.execute_script("return document.documentElement.dataset.plots")
@@ -264,5 +264,16 @@ def test_the_first_tab_stop_skips_to_the_verdict(page: webdriver.Chrome):
     assert page.execute_script("return location.hash") == "#verdict"
 
 
-def test_the_page_prints(page: webdriver.Chrome):
+def test_the_page_prints_black_on_white_and_fits_the_paper(page: webdriver.Chrome):
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
+    page.set_window_size(760, 900)
+    script = "return getComputedStyle(document.body)[arguments[0]]"
+    assert luminance(page.execute_script(script, "backgroundColor")) == 1
+    assert luminance(page.execute_script(script, "color")) < 0.1
+    WebDriverWait(page, SECONDS).until(
+        lambda chrome: chrome.execute_script(
+            "return document.documentElement.scrollWidth <= window.innerWidth"
+        )
+    )
     assert base64.b64decode(page.print_page()).startswith(b"%PDF")
