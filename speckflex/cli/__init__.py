@@ -22,6 +22,8 @@ COMMANDS = (
     "convert",
     "check",
     "compare",
+    "boards",
+    "doctor",
 )
 
 WORK_FAILED = 1

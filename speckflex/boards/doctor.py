@@ -1,0 +1,211 @@
+"""What a machine has and lacks for a board, found out by looking, never by guessing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from speckflex.boards.samna_access import find_samna
+from speckflex.errors import BoardError, BoardNotFoundError
+
+__all__ = ["Finding", "diagnose"]
+
+OLDEST_PYTHON = (3, 10)
+# What the twin and the way to a program need; the tested ranges are the package's own metadata.
+PACKAGES = ("numpy", "numba", "h5py", "torch", "sinabs")
+CHIP_FAMILIES = ("speck2e", "speck2f")
+USB_FOLDER = Path("/dev/bus/usb")
+RULE_FOLDERS = (
+    Path("/etc/udev/rules.d"),
+    Path("/run/udev/rules.d"),
+    Path("/usr/local/lib/udev/rules.d"),
+    Path("/usr/lib/udev/rules.d"),
+    Path("/lib/udev/rules.d"),
+)
+RULE_WORDS = ("synsense", "speck", "samna")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        subject: what.
+        state: "ok"; "missing" for what the board needs and isn't there; "note" for the rest.
+        found: what there is.
+        remedy: what to do about it, "" for nothing.
+    """
+
+    subject: str
+    state: Literal["ok", "missing", "note"]
+    found: str
+    remedy: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the board can't work like this."""
+        return self.state == "missing"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self)
+
+
+def diagnose(board: str = "twin") -> list[Finding]:
+    """Return what this machine has and lacks for a board.
+
+    Args:
+        board: as for `open_board`; what only another board needs is a note.
+
+    Raises:
+        BoardNotFoundError: there is no such kind of board.
+    """
+    family = board.partition(":")[0]
+    if family not in {"twin", "virtual", "replay", *CHIP_FAMILIES}:
+        raise BoardNotFoundError(
+            f"board {board!r} is not known: choose twin, virtual:speck2e, speck2e or speck2f"
+        )
+    needs_chip = family in CHIP_FAMILIES
+    found = [_python(), *(_package(name) for name in PACKAGES), _samna(needed=needs_chip)]
+    if sys.platform.startswith("linux"):
+        found += [_usb(needed=needs_chip), _udev()]
+    elif needs_chip:
+        found.append(_platform())
+    if find_samna().kind == "real":
+        found.append(_device(board, needed=needs_chip))
+    return found
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Finding("Python", "ok", version)
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    return Finding("Python", "missing", version, f"install Python {oldest} or newer")
+
+
+def _package(name: str) -> Finding:
+    """Return whether a package is there in a version that speckflex states in its own metadata."""
+    wanted = _requirement(name)
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(name, "missing", "not installed", f'pip install "{name}{wanted}"')
+    if _satisfies(version, wanted):
+        return Finding(name, "ok", version)
+    return Finding(
+        name, "missing", f"{version}, tested with {wanted}", f'pip install "{name}{wanted}"'
+    )
+
+
+def _requirement(name: str) -> str:
+    """Return the version range of a requirement, "" where none is stated."""
+    for line in metadata.requires("speckflex") or []:
+        requirement = line.partition(";")[0].strip()
+        if requirement.startswith(name) and not requirement[len(name) :][:1].isalnum():
+            return requirement[len(name) :].strip()
+    return ""
+
+
+def _satisfies(version: str, wanted: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(wanted).contains(version, prereleases=True)
+
+
+def _samna(*, needed: bool) -> Finding:
+    installed = find_samna()
+    if installed.kind == "real":
+        return Finding("samna", "ok", f"{installed.version or 'of unknown version'}, the vendor's")
+    state = "missing" if needed else "note"
+    if installed.kind == "stub":
+        return Finding(
+            "samna",
+            state,
+            f"{installed.version}, the package index's stub: it has no compiled part",
+            "pip uninstall samna, then install the vendor's as SynSense's documentation says;"
+            " twin and virtual boards work without it",
+        )
+    return Finding(
+        "samna",
+        state,
+        "not installed; only a chip needs it",
+        "install the vendor's as SynSense's documentation says; the package of that name on the"
+        " package index is only a stub that fetches it from SynSense's own server",
+    )
+
+
+def _usb(*, needed: bool) -> Finding:
+    """Return whether this user may write to any USB device: a devkit is one."""
+    state = "missing" if needed else "note"
+    nodes = sorted(USB_FOLDER.glob("*/*")) if USB_FOLDER.is_dir() else []
+    if not nodes:
+        return Finding(
+            "USB",
+            state,
+            f"no device under {USB_FOLDER}",
+            "plug the devkit in; in a container, pass /dev/bus/usb through to it",
+        )
+    writable = sum(os.access(node, os.R_OK | os.W_OK) for node in nodes)
+    found = f"{writable} of {len(nodes)} devices may be written by this user"
+    if writable == len(nodes):
+        return Finding("USB", "ok", found)
+    # which of them is a devkit can't be told: its vendor and product numbers are not published
+    return Finding(
+        "USB",
+        "note",
+        found,
+        "where a devkit is among the others, install SynSense's udev rule (next line), then plug"
+        " it in again",
+    )
+
+
+def _udev() -> Finding:
+    """Return whether a udev rule names the vendor; its contents are the vendor's to give."""
+    for folder in RULE_FOLDERS:
+        for path in sorted(folder.glob("*.rules")) if folder.is_dir() else []:
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace").lower()
+            except OSError:
+                continue
+            if any(word in text or word in path.name.lower() for word in RULE_WORDS):
+                return Finding("udev rule", "ok", str(path))
+    return Finding(
+        "udev rule",
+        "note",
+        "none names SynSense, Speck or samna",
+        "take the rule from SynSense's documentation of samna's installation (the devkits' USB"
+        " numbers are not published elsewhere), put it into /etc/udev/rules.d as root, run"
+        " 'udevadm control --reload-rules && udevadm trigger', and plug the devkit in again",
+    )
+
+
+def _platform() -> Finding:
+    return Finding(
+        "operating system",
+        "note",
+        sys.platform,
+        "samna is made for Linux and macOS; on macOS no udev rule is needed",
+    )
+
+
+def _device(board: str, *, needed: bool) -> Finding:
+    """Return whether samna sees the chip, or any chip."""
+    from speckflex.boards.attached import attached_devices, find_device
+
+    state = "missing" if needed else "note"
+    remedy = "plug the devkit in, press its reset button, and close other programs that use it"
+    try:
+        devices = attached_devices()
+        if needed:
+            devices = [find_device(board, devices)]
+    except BoardError as error:
+        return Finding("chip", state, str(error), remedy)
+    if not devices:
+        return Finding("chip", state, "none attached", remedy)
+    listed = ", ".join(f"{item.name} ({item.device_type} {item.serial})" for item in devices)
+    return Finding("chip", "ok", listed)
