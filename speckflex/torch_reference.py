@@ -163,7 +163,7 @@ def _recorded_module(network: nn.Module, core: Core) -> nn.Module:
 def _initial_states(network: nn.Module) -> list[tuple[StatefulLayer, torch.Tensor]]:
     """Return each neuron layer with the state of one sample that it starts from."""
     return [
-        (module, module.v_mem[:1].detach().clone())
+        (module, module.get_buffer("v_mem")[:1].detach().clone())
         for module in network.modules()
         if isinstance(module, StatefulLayer)
     ]

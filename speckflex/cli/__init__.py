@@ -26,8 +26,11 @@ COMMANDS = (
     "doctor",
 )
 
-WORK_FAILED = 1
-NO_SUCH_BOARD = 3
+
+class NoSuchBoardError(click.ClickException):
+    """A missing board has an exit code of its own, so that scripts can tell it from a failure."""
+
+    exit_code = 3
 
 
 class CommandGroup(click.Group):
@@ -48,10 +51,9 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except SpeckflexError as error:
-            failure = click.ClickException(str(error))
             missing = isinstance(error, BoardNotFoundError)
-            failure.exit_code = NO_SUCH_BOARD if missing else WORK_FAILED
-            raise failure from error
+            failure = NoSuchBoardError if missing else click.ClickException
+            raise failure(str(error)) from error
 
 
 @click.command(
