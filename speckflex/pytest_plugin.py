@@ -109,27 +109,22 @@ class BoardMetrics:
     """Keeps what a test measured: in its JUnit properties and in the metrics file.
 
     Args:
-        test: the test's node id.
+        test: which test.
         board: the board's name.
-        record_property: pytest's own fixture.
         path: of the metrics file; None for none.
     """
 
-    def __init__(
-        self,
-        test: str,
-        board: str,
-        record_property: Callable[[str, object], None],
-        path: Path | None,
-    ) -> None:
-        self._test, self._board, self._record, self._path = test, board, record_property, path
+    def __init__(self, test: pytest.Item, board: str, path: Path | None) -> None:
+        self._test, self._board, self._path = test, board, path
 
     def record(self, **values: Any) -> None:
         """Keep values by name; they must be numbers, text, or lists of them."""
-        for name, value in values.items():
-            self._record(name, value)
+        # not by the fixture record_property, which warns of pytest's own default of JUnit XML
+        self._test.user_properties.extend(values.items())
         if self._path is not None:
-            line = json.dumps({"test": self._test, "board": self._board, **values}, allow_nan=False)
+            line = json.dumps(
+                {"test": self._test.nodeid, "board": self._board, **values}, allow_nan=False
+            )
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
@@ -150,17 +145,10 @@ class BoardMetrics:
 
 
 @pytest.fixture
-def board_metrics(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> BoardMetrics:
+def board_metrics(request: pytest.FixtureRequest) -> BoardMetrics:
     """Where a test puts what it measured; see `BoardMetrics`."""
     file = request.config.getoption("speckflex_board_metrics")
-    return BoardMetrics(
-        request.node.nodeid,
-        board_name(request.config),
-        record_property,
-        Path(file) if file else None,
-    )
+    return BoardMetrics(request.node, board_name(request.config), Path(file) if file else None)
 
 
 @pytest.fixture
@@ -178,7 +166,7 @@ def board(request: pytest.FixtureRequest) -> Iterator[Board]:
 
 
 @pytest.fixture
-def play(board: Board, record_property: Callable[[str, object], None]) -> Callable[..., Recording]:
+def play(request: pytest.FixtureRequest, board: Board) -> Callable[..., Recording]:
     """A function of (program, events, ...) that plays on the board and returns the recording."""
 
     def play_on_board(
@@ -186,9 +174,13 @@ def play(board: Board, record_property: Callable[[str, object], None]) -> Callab
     ) -> Recording:
         board.load(program)
         recording = board.play(events, **options)
-        record_property("board", board.name)
-        record_property("board kind", board.kind)
-        record_property("lost events", recording.lost_events)
+        request.node.user_properties.extend(
+            {
+                "board": board.name,
+                "board kind": board.kind,
+                "lost events": recording.lost_events,
+            }.items()
+        )
         return recording
 
     return play_on_board
