@@ -1,6 +1,6 @@
 """Step 1: the recordings. Synthetic ones, in DVS-Gesture's layout, unless --data names real ones.
 
-The real data set, where there is a network (1.4 GB; tonic asks its server):
+The real data set, where there is a network, through tonic:
 
     python examples/dvs_gesture/prepare.py --data data/DVSGesture --download
 """

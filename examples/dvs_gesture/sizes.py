@@ -67,7 +67,7 @@ SIZES = {
     # To see that every step runs; its figures mean nothing.
     "tiny": Size(users=1, width=8, t_max=3, epochs=1, finetune_epochs=1, samples=11),
     "small": Size(
-        users=8, width=16, t_max=10, epochs=15, finetune_epochs=5, learning_rate=1e-2, samples=66
+        users=8, width=16, t_max=10, epochs=25, finetune_epochs=10, learning_rate=1e-2, samples=66
     ),
     # T, augmentation, optimiser and its figures are the paper's; it does not state its epochs.
     "full": Size(
