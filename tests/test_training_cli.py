@@ -128,3 +128,16 @@ def test_a_network_without_a_neuron_is_refused_in_one_line(digits, tmp_path):
     assert result.exit_code == 1
     assert "no spiking neuron" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_network_read_by_potential_can_be_made_to_vote_by_spikes(digits, tmp_path):
+    base, tuned = tmp_path / "base.pt", tmp_path / "tuned.pt"
+    command = ("train", "--data", digits, "--out", base, "--voting", "potential")
+    assert run(*command, *QUICK).exit_code == 0
+    finetuned = run(
+        *("finetune", base, "--vote-by-spikes", "--data", digits, "--t", "4"),
+        *("--epochs", "1", "--method", "sdt", "--out", tuned),
+    )
+    assert finetuned.exit_code == 0, finetuned.output
+    assert isinstance(load_network(tuned)[-1], StatefulLayer)
+    assert not isinstance(load_network(base)[-1], StatefulLayer)

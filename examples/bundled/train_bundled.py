@@ -25,7 +25,7 @@ from speckflex.training import (
     split_frames,
     train_network,
 )
-from speckflex.training.pipeline import bounded_neuron, new_network
+from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 
 
 def main() -> None:
@@ -35,6 +35,8 @@ def main() -> None:
     base = TrainingSettings(epochs=options.epochs, shift=2, clip_weights=True, seed=options.seed)
     tuning = TrainingSettings(
         method="mtt",
+        upsampling="spread",
+        output="total",
         epochs=options.finetune_epochs,
         learning_rate=1e-3,
         shift=2,
@@ -47,12 +49,12 @@ def main() -> None:
         "nmnist-3c1fc",
         seed=options.seed,
         neuron=bounded_neuron("multi-spike", options.lower_bound),
-        voting=options.voting,
+        voting="potential",
     )
     trained = train_network(network, data, base)
-    print("trained:", trained.best)
-    tuned = finetune_network(trained.network, data, tuning)
-    print("fine-tuned:", tuned.best)
+    print("trained:", trained.best, flush=True)
+    tuned = finetune_network(add_voting_neuron(trained.network), data, tuning)
+    print("fine-tuned:", tuned.best, flush=True)
     save_network(tuned.network, options.out)
     print("written:", options.out)
     _report(tuned.network)
@@ -75,10 +77,9 @@ def _report(network: torch.nn.Module) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the network of the demo.")
     parser.add_argument("--out", type=Path, required=True, help="the .pt file to write")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--finetune-epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--finetune-epochs", type=int, default=8)
     parser.add_argument("--lower-bound", type=float, default=-8.0)
-    parser.add_argument("--voting", choices=["spikes", "potential"], default="spikes")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Deep lower bound, potential voting and synthetic recordings besides, fine-tuned by MTT."""
+"""As deep_mtt, with synthetic recordings besides."""
 
 from experiment import Row, run
 
@@ -7,11 +7,13 @@ if __name__ == "__main__":
         Row(
             "best-mtt",
             "mtt",
-            voting="potential",
             lower_bound=-8.0,
             clip_weights=True,
-            epochs=20,
-            finetune_epochs=10,
+            upsampling="spread",
+            output="total",
+            epochs=25,
+            finetune_epochs=4,
             synthetic=True,
+            eight_bit=True,
         )
     )

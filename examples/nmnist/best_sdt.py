@@ -1,4 +1,4 @@
-"""Deep lower bound, potential voting and synthetic recordings besides, fine-tuned by SDT."""
+"""As deep_sdt, with synthetic recordings besides."""
 
 from experiment import Row, run
 
@@ -7,11 +7,11 @@ if __name__ == "__main__":
         Row(
             "best-sdt",
             "sdt",
-            voting="potential",
             lower_bound=-8.0,
             clip_weights=True,
-            epochs=20,
-            finetune_epochs=10,
+            epochs=25,
+            finetune_epochs=4,
             synthetic=True,
+            eight_bit=True,
         )
     )

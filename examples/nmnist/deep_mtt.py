@@ -1,6 +1,15 @@
-"""Multi-spike neurons with a deep lower bound and potential voting, fine-tuned by MTT."""
+"""Multi-spike neurons with a deep lower bound, fine-tuned by MTT."""
 
 from experiment import Row, run
 
 if __name__ == "__main__":
-    run(Row("deep-mtt", "mtt", voting="potential", lower_bound=-8.0, clip_weights=True))
+    run(
+        Row(
+            "deep-mtt",
+            "mtt",
+            lower_bound=-8.0,
+            clip_weights=True,
+            upsampling="spread",
+            output="total",
+        )
+    )

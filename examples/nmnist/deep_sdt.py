@@ -1,6 +1,6 @@
-"""Multi-spike neurons with a deep lower bound and potential voting, fine-tuned by SDT."""
+"""Multi-spike neurons with a deep lower bound, fine-tuned by SDT."""
 
 from experiment import Row, run
 
 if __name__ == "__main__":
-    run(Row("deep-sdt", "sdt", voting="potential", lower_bound=-8.0, clip_weights=True))
+    run(Row("deep-sdt", "sdt", lower_bound=-8.0, clip_weights=True))

@@ -42,18 +42,21 @@ class Row:
         neuron: a key of `speckflex.networks.NEURONS`.
         upsampling: "copy" (the paper's) or "spread".
         output: "mean" (the paper's) or "total".
+        eight_bit: fine-tune through the chip's weights.
         lower_bound: of the neurons, in thresholds.
         clip_weights: keep weights below the threshold.
         batch_norm: train the base with batch norm, folded before the fine-tuning.
         width: the most channels.
         epochs: of the base.
         finetune_epochs: of the fine-tuning.
-        synthetic: add recordings simulated from other handwriting to the training part.
+        synthetic: take the real training recordings twice and add those simulated from other
+            handwriting.
     """
 
     name: str
     method: str
     neuron: str = "multi-spike"
+    eight_bit: bool = False
     upsampling: str = "copy"
     output: str = "mean"
     lower_bound: float = -1.0
@@ -61,7 +64,7 @@ class Row:
     batch_norm: bool = False
     width: int = 16
     epochs: int = 40
-    finetune_epochs: int = 20
+    finetune_epochs: int = 10
     synthetic: bool = False
 
     @property
@@ -92,9 +95,8 @@ def read_parts(options: argparse.Namespace, *, synthetic: bool) -> Parts:
         test.extend(places[second:])
     frames = cache_frames(dataset.subset(training), T_MAX)
     if synthetic:
-        frames = _joined(
-            frames, cache_frames(open_dataset(options.synthetic, split="train"), T_MAX)
-        )
+        simulated = cache_frames(open_dataset(options.synthetic, split="train"), T_MAX)
+        frames = _joined(frames, frames, simulated)
     chosen = cache_frames(dataset.subset(validation), T_MAX)
     return Parts(TrainingData(frames, chosen), dataset.subset(test))
 
@@ -148,17 +150,18 @@ def train_row(
         base = train_network(network, data, settings)
         print("base:", base.best, flush=True)
         save_network(base.network, base_path)
-    folded = sf.fold_batchnorm(load_network(base_path))
+    voting = add_voting_neuron(sf.fold_batchnorm(load_network(base_path)))
     tuning = replace(
         settings,
         method=row.method,
         upsampling=row.upsampling,
         output=row.output,
+        eight_bit=row.eight_bit,
         epochs=row.finetune_epochs,
         learning_rate=1e-3,
     )
-    tuned = finetune_network(folded, data, tuning)
-    return add_voting_neuron(tuned.network), tuned.best.validation_accuracy
+    tuned = finetune_network(voting, data, tuning)
+    return tuned.network, tuned.best.validation_accuracy
 
 
 def measure(network: torch.nn.Module, test: EventDataset) -> dict[str, object]:
@@ -198,7 +201,7 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _joined(first: FrameSet, second: FrameSet) -> FrameSet:
+def _joined(*parts: FrameSet) -> FrameSet:
     return FrameSet(
-        torch.cat([first.frames, second.frames]), torch.cat([first.labels, second.labels])
+        torch.cat([part.frames for part in parts]), torch.cat([part.labels for part in parts])
     )

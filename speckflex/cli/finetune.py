@@ -24,7 +24,12 @@ __all__ = ["command"]
     help="What builds the network when MODEL holds only a state dict.",
 )
 @method_options("mtt")
-@training_options(epochs=10, learning_rate=1e-3)
+@click.option(
+    "--vote-by-spikes",
+    is_flag=True,
+    help="Put a neuron behind a last layer that is read by potential.",
+)
+@training_options(epochs=10, learning_rate=1e-3, shift=2, clip_weights=True)
 def command(model: Path, **options: Any) -> None:
     """Train the bias-free network in MODEL on, by mixed time steps, and write the best epoch.
 
@@ -34,7 +39,9 @@ def command(model: Path, **options: Any) -> None:
 
     def build(dataset: Any) -> Any:
         from speckflex.network import load_network
+        from speckflex.training.pipeline import add_voting_neuron
 
-        return load_network(model, factory=options["factory"], input_shape=dataset.shape)
+        network = load_network(model, factory=options["factory"], input_shape=dataset.shape)
+        return add_voting_neuron(network) if options["vote_by_spikes"] else network
 
     run_training(options, build, finetune_network)

@@ -19,7 +19,7 @@ __all__ = ["command"]
 @click.command("train")
 @click.option("--network", default="nmnist-3c1fc", show_default=True, help="Name of the network.")
 @method_options("sdt")
-@training_options()
+@training_options(shift=2, clip_weights=True)
 @click.option("--width", type=click.IntRange(min=1), help="The most channels. [default: paper's]")
 @click.option(
     "--neuron",
@@ -31,9 +31,9 @@ __all__ = ["command"]
 @click.option(
     "--lower-bound",
     type=float,
-    default=-1.0,
+    default=-8.0,
     show_default=True,
-    help="Lowest potential, in thresholds; far lower, time steps and events differ less.",
+    help="Lowest potential, in thresholds; deep, time steps and events differ less. Paper: -1.",
 )
 @click.option(
     "--voting",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from sinabs.activation import Heaviside
 from torch import nn
 
 from speckflex.errors import TrainingError
@@ -95,7 +96,7 @@ def add_voting_neuron(network: nn.Module, *, threshold: float = VOTING_THRESHOLD
 
     Potentials give the better gradient; on the chip they would have to stay within 16 bits and be
     read out neuron by neuron, while spikes come by themselves. With a deep lower bound each class
-    spikes once for each threshold that its potential reached.
+    spikes once for each threshold that its potential reached. Fine-tune it in this form.
 
     Args:
         network: an `nn.Sequential` whose last layer has weights; stays as it is.
@@ -114,6 +115,8 @@ def add_voting_neuron(network: nn.Module, *, threshold: float = VOTING_THRESHOLD
     name = f"vote_{layers[-1].name.replace('.', '_')}"
     neuron: Any = bounded_neuron("multi-spike", VOTING_BOUND * threshold)()
     neuron.spike_threshold.data.fill_(threshold)
+    # Linear from potential 0 on: a class that spikes often must not lose its gradient.
+    neuron.surrogate_grad_fn = Heaviside(window=threshold)
     copied.add_module(name, neuron)
     return copied
 
