@@ -15,12 +15,12 @@ from torch import nn
 
 from speckflex.boards.samna_access import load_samna
 from speckflex.check import CheckTable, check_program, ordered
+from speckflex.conversion.prepare import INPUT, Options, PreparedLayer, PreparedNetwork, prepare
+from speckflex.conversion.quantisation import quantisation_checks
 from speckflex.errors import ConversionError
 from speckflex.finding import Check
 from speckflex.placement import place_layers, placement_problems
-from speckflex.prepare import INPUT, Options, PreparedLayer, PreparedNetwork, prepare
 from speckflex.program import Core, Destination, Program
-from speckflex.quantisation import quantisation_checks
 from speckflex.speck import NEURON_MAX
 
 load_samna()

@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from speckflex.errors import NetworkError
 from speckflex.fold_proof import check_no_bias, prove_folding
 from speckflex.layer_graph import LayerGraph
+from speckflex.loading.network_checks import WEIGHT_LAYERS
 from speckflex.network import copy_network
-from speckflex.network_checks import WEIGHT_LAYERS
 
 if TYPE_CHECKING:
     from torch import fx

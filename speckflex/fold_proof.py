@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from speckflex.errors import NetworkError
+from speckflex.loading.network_checks import WEIGHT_LAYERS, name_of
+from speckflex.loading.safe_pickle import first_line
 from speckflex.network import copy_network
-from speckflex.network_checks import WEIGHT_LAYERS, name_of
-from speckflex.safe_pickle import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

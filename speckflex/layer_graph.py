@@ -11,8 +11,8 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from speckflex.errors import NetworkError
-from speckflex.network_checks import WEIGHT_LAYERS, name_of
-from speckflex.safe_pickle import first_line
+from speckflex.loading.network_checks import WEIGHT_LAYERS, name_of
+from speckflex.loading.safe_pickle import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,10 @@ from torch import nn
 
 from speckflex.errors import FileFormatError, NetworkError
 from speckflex.layer_graph import LayerGraph
-from speckflex.network_checks import check_intact, check_layers, name_of
-from speckflex.nir_file import is_nir, load_nir
-from speckflex.safe_pickle import first_line, load_pickle, pickle_module
-from speckflex.state_dict import find_state_dict, load_state, network_from_factory
+from speckflex.loading.network_checks import check_intact, check_layers, name_of
+from speckflex.loading.nir_file import is_nir, load_nir
+from speckflex.loading.safe_pickle import first_line, load_pickle, pickle_module
+from speckflex.loading.state_dict import find_state_dict, load_state, network_from_factory
 
 if TYPE_CHECKING:
     from speckflex.program import Shape

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from speckflex.check import check_program
+from speckflex.conversion.quantisation import quantisation_checks
 from speckflex.convert import check_network, convert_with_checks
 from speckflex.limits import layer_warnings
 from speckflex.memory import layer_memory
 from speckflex.placement import place_layers
 from speckflex.program import Core, Destination, InputStage, Program
-from speckflex.quantisation import quantisation_checks
 
 
 def core(out=2, channels=1, kernel=(3, 3), size=(8, 8), **changes):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from stepped import play_steps, random_frames
 from torch import nn
 
+from speckflex.conversion.prepare import Options
 from speckflex.convert import DynapcnnNetwork, check_network, convert, convert_with_checks
 from speckflex.errors import ConversionError, PlacementError
 from speckflex.networks import NETWORKS, build_network
-from speckflex.prepare import Options
 from speckflex.program import Program
 
 # SPECK.md section 3: 1 x 1 convolutions, threshold 1, lower bound -1, as sinabs 3.1.3 makes them.

@@ -15,8 +15,8 @@ from sinabs import layers as sl
 from torch import nn
 from torch.nn import functional
 
-from speckflex import nir_file
 from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
+from speckflex.loading import nir_file
 from speckflex.network import load_network, save_network
 
 

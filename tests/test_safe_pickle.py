@@ -16,8 +16,8 @@ import torch
 from sinabs import layers as sl
 from torch import nn
 
-from speckflex import safe_pickle
 from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
+from speckflex.loading import safe_pickle
 from speckflex.network import load_network, save_network
 
 

@@ -9,9 +9,9 @@ from speckflex.errors import BoardNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Self
 
     import numpy as np
+    from typing_extensions import Self
 
     from speckflex.program import Program
     from speckflex.recording import Recording

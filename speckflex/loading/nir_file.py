@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from speckflex.errors import FileFormatError, NetworkError
-from speckflex.safe_pickle import MAX_UNPACKED_BYTES, first_line
+from speckflex.loading.safe_pickle import MAX_UNPACKED_BYTES, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from speckflex.convolution import Convolution
+    from speckflex.conversion.convolution import Convolution
+    from speckflex.conversion.neuron_settings import NeuronSettings
     from speckflex.finding import Check
-    from speckflex.neuron_settings import NeuronSettings
     from speckflex.program import InputStage, Pair, Readout, Shape
 
 __all__ = ["INPUT", "Options", "PreparedLayer", "PreparedNetwork", "Source"]

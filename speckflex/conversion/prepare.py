@@ -9,14 +9,14 @@ import sinabs.layers as sl
 import torch
 from torch import nn
 
-from speckflex.convolution import convolution_of
+from speckflex.conversion.convolution import convolution_of
+from speckflex.conversion.input_path import input_stage, pool_of
+from speckflex.conversion.neuron_settings import NeuronSettings, read_neuron
+from speckflex.conversion.prepared import INPUT, Options, PreparedLayer, PreparedNetwork, Source
+from speckflex.conversion.trace import DVSLayer, NeuronPlace, Node, trace
 from speckflex.errors import ConversionError
 from speckflex.finding import Check
-from speckflex.input_path import input_stage, pool_of
-from speckflex.neuron_settings import NeuronSettings, read_neuron
-from speckflex.prepared import INPUT, Options, PreparedLayer, PreparedNetwork, Source
 from speckflex.program import InputStage
-from speckflex.trace import DVSLayer, NeuronPlace, Node, trace
 
 if TYPE_CHECKING:
     from speckflex.program import Shape

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from speckflex.errors import NetworkError
-from speckflex.network_checks import check_tensor
-from speckflex.safe_pickle import first_line
+from speckflex.loading.network_checks import check_tensor
+from speckflex.loading.safe_pickle import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

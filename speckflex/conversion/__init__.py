@@ -1,0 +1,1 @@
+"""What conversion does before sinabs' backend: trace, prepare, mend, and count what 8 bits lose."""
