@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deploy"]
 
 CHIP_FAMILIES = ("speck2e", "speck2f")
+# The twin repeats itself by its making, and a replay has each sample once.
+REPEATING_KINDS = ("chip", "virtual")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,15 @@ class DeploySettings:
         events_of: how many samples keep their spikes; the rest keep counts.
         threads: of the twin; None for one a processor.
         batch: samples per call of a board, and per step of the progress.
+        repeat: play every batch on a chip or virtual devkit twice: how far it is from itself
+            is the floor below which no other difference means anything.
     """
 
     bins: int = 10
     events_of: int = 32
     threads: int | None = None
     batch: int = 32
+    repeat: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +66,8 @@ class Deployment:
 
     Args:
         model: what ran.
-        recordings: by "torch", "twin" and "chip", those that there are.
+        recordings: by "torch", "twin", "chip" and "repeat" (the chip once more), those that
+            there are.
         report: the content of `report.json`.
         interrupted: whether the user stopped it before the last sample.
     """
@@ -208,6 +214,8 @@ def _players(
         players["twin"] = twin.play
     board.load(model.program)
     players["twin" if board.kind == "twin" else "chip"] = board.play
+    if settings.repeat and board.kind in REPEATING_KINDS:
+        players["repeat"] = board.play
     return players
 
 

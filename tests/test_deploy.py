@@ -112,6 +112,47 @@ def test_the_folder_holds_what_ran_what_came_out_and_the_report(model_file, reco
     np.testing.assert_array_equal(twin.counts(-1), deployment.recordings["twin"].counts(-1))
 
 
+def test_a_virtual_devkit_is_compared_with_torch_with_its_twin_and_with_itself(
+    model_file, recordings, tmp_path
+):
+    dataset = open_dataset(recordings)
+    with open_board("virtual:speck2e") as board:
+        chosen = ChosenBoard(board, "virtual:speck2e")
+        deployment = deploy(read_model(model_file, input_shape=SHAPE), dataset, chosen)
+    played = deployment.recordings
+    assert {"torch", "twin", "chip", "repeat"} <= played.keys()
+    for other in ("twin", "repeat"):
+        for layer in range(2):
+            np.testing.assert_array_equal(played["chip"].counts(layer), played[other].counts(layer))
+    assert deployment.report["board"] == "virtual:speck2e"
+    assert deployment.report["lost_events"] == 0
+    assert (tmp_path / "out" / "recording-repeat.h5") in deployment.save(tmp_path / "out")
+
+
+def test_a_board_is_played_once_where_its_noise_floor_is_not_wanted(model_file, recordings):
+    with open_board("virtual:speck2e") as board:
+        deployment = deploy(
+            read_model(model_file, input_shape=SHAPE),
+            open_dataset(recordings),
+            ChosenBoard(board, "virtual:speck2e"),
+            settings=DeploySettings(repeat=False),
+        )
+    assert "repeat" not in deployment.recordings
+
+
+def test_a_session_on_a_board_is_deployed_again_from_its_recording(
+    model_file, recordings, tmp_path
+):
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    with open_board("virtual:speck2e") as board:
+        first = deploy(model, dataset, ChosenBoard(board, board.name))
+    first.save(tmp_path)
+    with open_board(f"replay:{tmp_path / 'recording-chip.h5'}") as board:
+        again = deploy(model, dataset, ChosenBoard(board, board.name))
+    assert again.report["spike_difference"] == first.report["spike_difference"]
+    assert "repeat" not in again.recordings
+
+
 def test_a_missing_chip_is_replaced_by_its_twin_and_said(monkeypatch):
     chosen = choose_board("speck2e")
     with chosen.board:
