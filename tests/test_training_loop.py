@@ -386,3 +386,11 @@ def test_the_total_output_is_the_mean_at_t_max(data):
         for output in ("mean", "total")
     )
     assert_equal_weights(mean.network, total.network)
+
+
+def test_the_last_epoch_is_kept_where_it_is_asked_for(data):
+    settings = TrainingSettings(t_max=4, epochs=6, batch_size=8, learning_rate=0.3, keep="last")
+    result = fit(small_network(), data, settings)
+    assert result.best == result.history[-1]
+    again = evaluate(MixedTimestepNetwork(result.network), data.validation)
+    assert again.loss == pytest.approx(result.history[-1].validation_loss)

@@ -35,6 +35,8 @@ from speckflex.training.steps import STEPS, Outcome, StepPlan
         ({"method": "bptt"}, "method 'bptt' is not known: choose one of sdt, nmt, mtt"),
         ({"optimiser": "adam"}, "optimiser 'adam' is not known"),
         ({"sampler": "any"}, "sampler 'any' is not known"),
+        ({"keep": "first"}, "keep 'first' is not known"),
+        ({"keep": "last", "patience": 3}, "patience 3 with keep 'last'"),
         ({"upsampling": "any"}, "upsampling 'any' is not known"),
     ],
 )

@@ -158,7 +158,8 @@ def train_row(
         output=row.output,
         eight_bit=row.eight_bit,
         epochs=row.finetune_epochs,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
+        keep="last",
     )
     tuned = finetune_network(voting, data, tuning)
     return tuned.network, tuned.best.validation_accuracy

@@ -59,8 +59,8 @@ class TrainingResult:
     """A trained network.
 
     Args:
-        network: of the best epoch, at rest, on the CPU.
-        best: what that epoch measured.
+        network: of the epoch that was kept, at rest, on the CPU.
+        best: what that epoch measured; the best one unless the settings keep the last.
         history: every epoch.
         interrupted: whether training was stopped from outside.
     """

@@ -44,7 +44,7 @@ class TrainingRun:
         order_generator: draws order and shifts, in the same way in every process.
         step_generator: draws time steps, in the same way in every process.
         history: the epochs done.
-        best: the best of them.
+        best: the epoch to keep: the best of them, or the last.
         best_weights: the network's state after it, on the CPU.
     """
 
@@ -97,7 +97,7 @@ class TrainingRun:
         """Take an epoch into the history, and its network if none was better."""
         reset_states(self.network)
         self.history.append(metrics)
-        if metrics.is_better_than(self.best):
+        if self.settings.keep == "last" or metrics.is_better_than(self.best):
             self.best = metrics
             weights = self.network.state_dict()
             self.best_weights = {name: value.cpu().clone() for name, value in weights.items()}

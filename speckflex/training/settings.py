@@ -14,6 +14,7 @@ BATCH_NORM_MODES = ("train", "locked")
 MIXED_SAMPLERS = ("fixed-first", "uniform", "non-increasing")
 UPSAMPLINGS = ("copy", "spread")
 OUTPUTS = ("mean", "total")
+KEPT_EPOCHS = ("best", "last")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class TrainingSettings:
         learning_rate: at the start; it ends at 0.
         weight_decay: of the optimiser.
         validation_share: part of the recordings that chooses the best epoch, 0 < share <= 0.5.
+        keep: the epoch whose network comes out: "best" by validation at `t_max`, or "last", which
+            mixed time steps may need: what they gain lies at other T.
         patience: epochs without a better validation before training stops; None for all.
         seed: of split, order, augmentation and drawn time steps.
         shift: recordings are moved by up to so many pixels in y and x, drawn anew each epoch.
@@ -56,6 +59,7 @@ class TrainingSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
     validation_share: float = 0.1
+    keep: str = "best"
     patience: int | None = None
     seed: int = 0
     shift: int = 0
@@ -73,6 +77,11 @@ class TrainingSettings:
             _check_at_least(name, getattr(self, name), 1)
         if self.patience is not None:
             _check_at_least("patience", self.patience, 1)
+            if self.keep == "last":
+                raise TrainingError(
+                    f"patience {self.patience} with keep 'last': waiting for a better epoch makes"
+                    " sense where the best is kept: leave one of them out"
+                )
         for name in ("weight_decay", "seed", "shift", "synops_weight"):
             _check_at_least(name, getattr(self, name), 0)
         for name, choices in _CHOICES.items():
@@ -97,6 +106,7 @@ _CHOICES = {
     "sampler": MIXED_SAMPLERS,
     "upsampling": UPSAMPLINGS,
     "output": OUTPUTS,
+    "keep": KEPT_EPOCHS,
 }
 
 
