@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 RUN = ("python", "console")
 SHOWN = ("text", "json")  # nothing to run: output, formulas, contents of files
+# A Python block that begins so is a file that the reader saves under that name.
+FILE = re.compile(r"# (\w+\.py)\n")
 FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -68,7 +70,10 @@ def run_page(page):
     for block in blocks(page):
         if block.reason or block.language not in RUN:
             continue
-        if block.language == "python":
+        saved = FILE.match(block.code)
+        if saved:
+            Path(saved[1]).write_text(block.code, encoding="utf-8")
+        elif block.language == "python":
             exec(compile(block.code, block.place, "exec"), namespace)  # noqa: S102  our own pages
         else:
             for command in commands(block.code):
