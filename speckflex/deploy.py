@@ -11,6 +11,8 @@ import numpy as np
 
 from speckflex.boards import open_board
 from speckflex.errors import BoardNotFoundError, EventsError
+from speckflex.outlook import ensemble_facts, load_facts
+from speckflex.perturbation import Perturbation
 from speckflex.recording import concatenate_recordings
 from speckflex.report import build_report
 
@@ -42,6 +44,9 @@ class DeploySettings:
         batch: samples per call of a board, and per step of the progress.
         repeat: play every batch on a chip or virtual devkit twice: how far it is from itself
             is the floor below which no other difference means anything.
+        ensemble: how often the first samples are played on the twin with changes; 0 for not.
+        perturbation: how these plays differ.
+        seed: of these plays.
     """
 
     bins: int = 10
@@ -49,6 +54,9 @@ class DeploySettings:
     threads: int | None = None
     batch: int = 32
     repeat: bool = True
+    ensemble: int = 0
+    perturbation: Perturbation = field(default_factory=Perturbation)
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +174,16 @@ def deploy(
         command=command,
     )
     report |= _context(model, dataset, chosen, settings, recordings)
+    report |= load_facts(model.program, run.first_events)
+    if settings.ensemble:
+        report |= ensemble_facts(
+            model.program,
+            run.first_events,
+            dataset.labels,
+            n_plays=settings.ensemble,
+            perturbation=settings.perturbation,
+            seed=settings.seed,
+        )
     report["interrupted"] = run.interrupted
     return Deployment(model, recordings, report, run.interrupted)
 

@@ -231,3 +231,26 @@ def test_deploy_of_unlabelled_events_gives_spikes_and_no_accuracy(model_file, tm
     report = json.loads(result.stdout)
     assert report["accuracy"]["twin"] is None
     assert report["layers"][0]["spikes"] > 0
+
+
+def test_check_with_data_says_whether_each_core_keeps_up(model_file):
+    result = run("check", model_file, "--data", "synthetic-digits", "--samples", "2", "--json")
+    assert result.exit_code == 0, result.output
+    loads = json.loads(result.stdout)["load"]
+    assert [load["name"] for load in loads] == ["conv1", "linear"]
+    assert all(load["passed"] == (load["longest_wait"] <= 10_000) for load in loads)
+
+
+def test_an_ensemble_of_unchanged_events_has_no_spread_and_one_with_losses_has(model_file):
+    common = ("deploy", model_file, *DATA, "--json", "--ensemble", "2")
+    still = json.loads(run(*common).stdout)["ensemble"]
+    lossy = json.loads(run(*common, "--drop", "0.2").stdout)["ensemble"]
+    assert lossy["layers"][0]["between_plays"][0] > still["layers"][0]["between_plays"][0]
+    assert lossy["plays"] == 2
+
+
+def test_an_ensemble_is_shown_in_the_text(model_file):
+    result = run("deploy", model_file, *DATA, "--ensemble", "2", "--jitter", "50")
+    assert result.exit_code == 0, result.output
+    assert "changed plays of the same samples" in result.stdout
+    assert "load of the cores" in result.stdout

@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.options import chip_option, json_option, model_argument, model_options
+from speckflex.cli.options import (
+    chip_option,
+    data_options,
+    json_option,
+    model_argument,
+    model_options,
+    open_data,
+    seed_option,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from speckflex.check import CheckTable, LayerCost
+    from speckflex.load import LayerLoad
 
 __all__ = ["command"]
 
@@ -27,31 +38,51 @@ __all__ = ["command"]
     metavar="FILE",
     help="Draw the layers on their cores into this SVG file.",
 )
+@data_options
+@seed_option
 @json_option
 def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any) -> None:
     """Say whether the network in MODEL fits the chip, layer by layer, and what is in the way.
 
-    Exits 1 where it does not fit.
+    With --data the recordings are played on the twin, to say whether the cores keep up with the
+    synaptic operations; the stated rate of a core is unverified, so that an overload is a
+    warning. Exits 1 where the network does not fit.
     """
-    from speckflex.model import check_model
+    from speckflex.load import measure_load
+    from speckflex.model import check_model, read_model
+    from speckflex.report.network_diagram import write_network_diagram
 
-    table = check_model(model, **options)
+    dataset = open_data(options) if options["data"] else None
+    reading = {name: options[name] for name in ("input_shape", "chip", "factory")}
+    if dataset is not None:
+        reading["input_shape"] = reading["input_shape"] or dataset.shape
+    table = check_model(model, **reading)
     if diagram is not None:
-        _draw(diagram, model, options if not table.errors else {**options, "chip": "unbounded"})
+        # a network that does not fit is drawn without its cores
+        drawn = {**reading, "chip": "unbounded"} if table.errors else reading
+        write_network_diagram(read_model(model, **drawn).program, diagram)
+    loads = ()
+    if dataset is not None and not table.errors:
+        program = read_model(model, **reading).program
+        loads = measure_load(program, [events for events, _ in dataset])
     if as_json:
-        click.echo(json.dumps(table.to_dict(), indent=2, allow_nan=False))
+        facts = {**table.to_dict(), "load": [layer.to_dict() for layer in loads]}
+        click.echo(json.dumps(facts, indent=2, allow_nan=False))
     else:
         _show(table)
+        _show_load(loads)
     if table.errors:
         sys.exit(1)
 
 
-def _draw(diagram: Path, model: Path, options: dict[str, Any]) -> None:
-    """Write the drawing; a network that does not fit is drawn without its cores."""
-    from speckflex.model import read_model
-    from speckflex.report.network_diagram import write_network_diagram
-
-    write_network_diagram(read_model(model, **options).program, diagram)
+def _show_load(loads: Sequence[LayerLoad]) -> None:
+    for load in loads:
+        verdict = "note" if load.passed else "warning"
+        click.echo(
+            f"{verdict}: {load.name}: {load.sustained / 1e6:.3g} million synaptic operations a"
+            f" second keep its core busy for {load.utilisation:.1%}, an event waits up to"
+            f" {load.longest_wait / 1000:.3g} ms (at an unverified rate)"
+        )
 
 
 def _show(table: CheckTable) -> None:

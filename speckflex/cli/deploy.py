@@ -13,6 +13,7 @@ from speckflex.cli.options import (
     json_option,
     model_argument,
     model_options,
+    open_data,
     out_folder_option,
     seed_option,
 )
@@ -65,6 +66,34 @@ MISSED_BAR = 4
     metavar="FRACTION",
     help="Fail (exit 4) where the board's accuracy is lower.",
 )
+@click.option(
+    "--ensemble",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Play the first samples N times on the twin, each time a little changed: the spread to"
+    " expect of a chip against itself.",
+)
+@click.option(
+    "--jitter",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="µs",
+    help="Of the ensemble: standard deviation of the delays on the bus.",
+)
+@click.option(
+    "--drop",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Of the ensemble: share of the events that are lost.",
+)
+@click.option(
+    "--parallel-window",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="SPIKES",
+    help="Of the ensemble: how far spikes of cores 0 and 1 may change places.",
+)
 @seed_option
 @json_option
 def command(model: Path, *, board: str, **options: Any) -> None:
@@ -87,18 +116,11 @@ def command(model: Path, *, board: str, **options: Any) -> None:
 
 def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
     from speckflex.cli.progress import progress_bar
-    from speckflex.data import open_dataset
     from speckflex.deploy import DeploySettings, choose_board, deploy
     from speckflex.model import read_model
+    from speckflex.perturbation import Perturbation
 
-    dataset = open_dataset(
-        options["data"] or "synthetic-digits",
-        split=options["split"],
-        limit=options["samples"],
-        seed=options["seed"],
-        cache=options["cache"],
-        download=options["download"],
-    )
+    dataset = open_data(options)
     chip = "speck2f" if "speck2f" in board else "speck2e"
     model = read_model(
         path,
@@ -109,7 +131,17 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     chosen = choose_board(board, require_chip=options["require_chip"], threads=options["threads"])
     with chosen.board, progress_bar(f"playing on {chosen.board.name}", len(dataset)) as progress:
         _announce(chosen, as_json=options["as_json"])
-        settings = DeploySettings(bins=options["bins"], threads=options["threads"])
+        settings = DeploySettings(
+            bins=options["bins"],
+            threads=options["threads"],
+            ensemble=options["ensemble"] or 0,
+            perturbation=Perturbation(
+                jitter=options["jitter"],
+                drop=options["drop"],
+                parallel_window=options["parallel_window"],
+            ),
+            seed=options["seed"],
+        )
         deployment = deploy(
             model,
             dataset,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from speckflex.speck import CHIPS
+
+if TYPE_CHECKING:
+    from speckflex.data import EventDataset
 
 __all__ = [
     "ShapeType",
@@ -17,6 +20,7 @@ __all__ = [
     "json_option",
     "model_argument",
     "model_options",
+    "open_data",
     "out_folder_option",
     "seed_option",
 ]
@@ -59,6 +63,21 @@ chip_option = click.option(
     show_default=True,
     help="Chip to convert for; unbounded is any size, for the twin alone.",
 )
+
+
+def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> EventDataset:
+    """Return the recordings that `data_options` and `seed_option` chose."""
+    from speckflex.data import open_dataset
+
+    return open_dataset(
+        options["data"] or default,
+        split=options["split"],
+        limit=options["samples"],
+        seed=options["seed"],
+        cache=options["cache"],
+        download=options["download"],
+    )
+
 
 out_folder_option = click.option(
     "-o",

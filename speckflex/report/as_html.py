@@ -15,7 +15,14 @@ from speckflex.report.cores_chart import cores_chart
 from speckflex.report.pixels import difference_image, frame_images, png_uri
 from speckflex.report.plots import plot_item, raster_plot, scatter_plot
 from speckflex.report.roles import role_name
-from speckflex.report.tables import accuracy_table, layer_table, pair_table, weight_table
+from speckflex.report.tables import (
+    accuracy_table,
+    ensemble_table,
+    layer_table,
+    load_table,
+    pair_table,
+    weight_table,
+)
 from speckflex.report.verdict import percent
 from speckflex.report.work_chart import work_chart
 
@@ -60,6 +67,8 @@ def render_html(report: dict[str, Any]) -> str:
         layer_table=layer_table(report),
         pair_table=pair_table(report),
         weight_table=weight_table(report),
+        load_table=load_table(report),
+        ensemble_table=ensemble_table(report),
         classes=(report.get("data") or {}).get("classes") or [],
     )
 

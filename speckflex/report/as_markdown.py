@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from speckflex.report.tables import accuracy_table, layer_table, pair_table
+from speckflex.report.tables import (
+    accuracy_table,
+    ensemble_table,
+    layer_table,
+    load_table,
+    pair_table,
+)
 
 __all__ = ["render_markdown"]
 
@@ -20,7 +26,12 @@ def render_markdown(report: dict[str, Any]) -> str:
     blocks.append(_escape(report["verdict"]))
     blocks += [
         _table(headings, rows)
-        for headings, rows in (accuracy_table(report), layer_table(report))
+        for headings, rows in (
+            accuracy_table(report),
+            layer_table(report),
+            load_table(report),
+            ensemble_table(report),
+        )
         if rows
     ]
     if len(report["comparisons"]) > 1:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from speckflex.report.tables import accuracy_table, layer_table, pair_table
+from speckflex.report.tables import (
+    accuracy_table,
+    ensemble_table,
+    layer_table,
+    load_table,
+    pair_table,
+)
 
 __all__ = ["render_text"]
 
@@ -16,6 +22,14 @@ def render_text(report: dict[str, Any]) -> str:
     if len(report["comparisons"]) > 1:
         tables.append(pair_table(report))
     blocks += [_aligned(headings, rows) for headings, rows in tables if rows]
+    blocks += [
+        f"{title}\n{_aligned(headings, rows)}"
+        for title, (headings, rows) in (
+            ("load of the cores", load_table(report)),
+            ("changed plays of the same samples", ensemble_table(report)),
+        )
+        if rows
+    ]
     blocks += [
         f"first divergence: {comparison['first_divergence']}"
         for comparison in report["comparisons"][:1]

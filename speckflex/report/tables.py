@@ -7,7 +7,14 @@ from typing import Any
 from speckflex.report.roles import role_name
 from speckflex.report.verdict import percent
 
-__all__ = ["accuracy_table", "layer_table", "pair_table", "weight_table"]
+__all__ = [
+    "accuracy_table",
+    "ensemble_table",
+    "layer_table",
+    "load_table",
+    "pair_table",
+    "weight_table",
+]
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -75,6 +82,36 @@ def weight_table(report: dict[str, Any]) -> Table:
         if "weights" in layer
     ]
     return [*headings, "thresholds", "silent neurons"], rows
+
+
+def load_table(report: dict[str, Any]) -> Table:
+    """Return one row per core: how busy it is, and whether it keeps up; none where not measured."""
+    rows = [
+        [
+            layer["name"],
+            _millions(layer["sustained"]),
+            percent(layer["utilisation"]),
+            f"{layer['longest_wait'] / 1000:.3g} ms",
+            str(layer["dropped"]),
+            "keeps up" if layer["passed"] else "overloaded",
+        ]
+        for layer in report.get("load") or ()
+    ]
+    return ["layer", "sustained SynOps/s", "busy", "longest wait", "dropped", "verdict"], rows
+
+
+def ensemble_table(report: dict[str, Any]) -> Table:
+    """Return one row per layer: how far changed plays of the same samples are apart."""
+    rows = [
+        [
+            layer["name"],
+            f"{layer['spikes'][0]:.0f} ± {layer['spikes'][1]:.0f}",
+            *(percent(share) for share in (*layer["from_unperturbed"], *layer["between_plays"])),
+        ]
+        for layer in (report.get("ensemble") or {}).get("layers", ())
+    ]
+    headings = ["layer", "spikes", "from unchanged", "at most", "between plays", "at most"]
+    return headings, rows
 
 
 def difference_text(layer: dict[str, Any]) -> str:
