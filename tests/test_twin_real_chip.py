@@ -6,6 +6,7 @@ import nir
 import numpy as np
 import pytest
 
+from speckflex.boards.settings import EngineTimes, TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.events import make_events
 from speckflex.program import Core, InputStage, Program
@@ -35,8 +36,8 @@ def recordings(shared_data):
 
 
 @pytest.fixture(scope="module")
-def twin_counts(shared_data, recordings):
-    """(digit, channel, y, x) spikes of the twin's first layer, discretised by hand."""
+def program(shared_data):
+    """The network's first layer, discretised by hand, on the core where it was recorded."""
     graph = nir.read(shared_data / "chip_first_layer" / "cnn_sinabs.nir")
     weights = np.asarray(graph.nodes["0"].weight)
     scale = float(128 / abs(weights.min()))
@@ -49,10 +50,22 @@ def twin_counts(shared_data, recordings):
         stride=(2, 2),
         padding=(1, 1),
         scale=scale,
+        chip_core=0,
     )
-    with Twin() as twin:
-        twin.load(Program((core,), InputStage((2, 34, 34))))
+    return Program((core,), InputStage((2, 34, 34)))
+
+
+def play(program, recordings, settings=None):
+    """Return (digit, channel, y, x) spikes of the twin."""
+    with Twin(settings=settings) as twin:
+        twin.load(program)
         return twin.play(recordings, keep_events=False).counts(0)
+
+
+@pytest.fixture(scope="module")
+def twin_counts(program, recordings):
+    """(digit, channel, y, x) spikes of the twin with its default settings."""
+    return play(program, recordings)
 
 
 def test_first_layer_equals_the_chip_on_digit_one(twin_counts, real_counts):
@@ -63,3 +76,18 @@ def test_first_layer_equals_the_chip_on_digit_one(twin_counts, real_counts):
 def test_first_layer_is_within_the_bar_of_the_chip_over_five_digits(twin_counts, real_counts):
     difference = np.abs(twin_counts - real_counts).sum() / real_counts.sum()
     assert difference <= 0.011
+
+
+def test_two_engines_explain_part_of_the_difference(program, recordings, real_counts, twin_counts):
+    counts = play(program, recordings, TwinSettings(engine_times=EngineTimes()))
+    apart = np.abs(counts - real_counts).sum(axis=(1, 2, 3))
+    strict = np.abs(twin_counts - real_counts).sum(axis=(1, 2, 3))
+    assert apart.sum() / real_counts.sum() <= 0.0070
+    # times fitted to digits 0, 1 and 2 alone bring digit 3 as near: see benchmarks/real_chip.md
+    assert apart[3] < strict[3] / 2
+
+
+def test_engines_in_random_order_do_not(program, recordings, real_counts, twin_counts):
+    counts = play(program, recordings, TwinSettings(parallel_window=3))
+    strict = np.abs(twin_counts - real_counts).sum()
+    assert np.abs(counts - real_counts).sum() > strict

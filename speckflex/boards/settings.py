@@ -8,7 +8,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from speckflex.errors import BoardError
 
-__all__ = ["EdgeSpikes", "EventFilter", "MirrorFrame", "OutputOrder", "TwinSettings"]
+__all__ = [
+    "EdgeSpikes",
+    "EngineTimes",
+    "EventFilter",
+    "MirrorFrame",
+    "OutputOrder",
+    "TwinSettings",
+]
 
 OutputOrder = Literal["yxc", "xyc", "cyx", "cxy", "ycx", "xcy"]
 DestinationOrder = Literal["listed", "reversed"]
@@ -52,6 +59,32 @@ class EventFilter:
 
 
 @dataclass(frozen=True)
+class EngineTimes:
+    """How long each of the two engines of chip cores 0 and 1 takes for an event, µs.
+
+    The engines take events in turn. When events come faster than they are worked off, one
+    engine falls behind the other, and events overtake each other. The defaults were fitted to
+    the counts of one layer of a real Speck2f (five recordings, 16 channels, kernel 5, stride 2)
+    and are unverified beyond it; `benchmarks/real_chip.md` tells how well they do there.
+
+    Args:
+        event: for the event itself.
+        update: for each neuron that it updates.
+        spike: for each neuron that fires.
+    """
+
+    event: float = 57.0
+    update: float = 0.38
+    spike: float = 2.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not (isfinite(value) and value >= 0):
+                raise BoardError(f"engine time {item.name} is {value} µs: give 0 or more")
+
+
+@dataclass(frozen=True)
 class TwinSettings:
     """Choices where no source says what the chip does; the defaults are conventions.
 
@@ -81,6 +114,8 @@ class TwinSettings:
             overtake others that arrived up to this many places before it, at random;
             1 for strict order. How far they do is not known.
         seed: of that random order, and of nothing else.
+        engine_times: how long the two engines of chip cores 0 and 1 take, to let events
+            overtake each other as the times say, not at random; None for strict order.
     """
 
     output_order: OutputOrder = "yxc"
@@ -99,6 +134,7 @@ class TwinSettings:
     event_filter: EventFilter | None = None
     parallel_window: int = 1
     seed: int = 0
+    engine_times: EngineTimes | None = None
 
     def __post_init__(self) -> None:
         _check_choices(self, "twin setting")
@@ -107,6 +143,10 @@ class TwinSettings:
         if rate is not None and not (isfinite(rate) and rate > 0):
             raise BoardError(
                 f"twin setting synops_per_second is {rate}: give a positive number, or None"
+            )
+        if rate is not None and self.engine_times is not None:
+            raise BoardError(
+                "the twin has synops_per_second and engine_times: give one model of time"
             )
         for name, least in (("balancer_buffer", 0), ("parallel_window", 1), ("seed", 0)):
             if getattr(self, name) < least:
@@ -118,6 +158,11 @@ class TwinSettings:
     def has_slow_clock(self) -> bool:
         """Whether any slow clock ticks."""
         return self.slow_clock_period is not None or self.slow_clock_divider is not None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether spikes carry the moment at which they set out."""
+        return self.synops_per_second is not None or self.engine_times is not None
 
     def named(self) -> dict[str, str]:
         """Return every setting as text, for a recording's provenance."""

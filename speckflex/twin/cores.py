@@ -11,6 +11,7 @@ from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
 from speckflex.speck import CORES
 from speckflex.twin.decimator import Decimator
+from speckflex.twin.engines import Engines
 from speckflex.twin.queues import Queue
 from speckflex.twin.routing import Places, column_spans, places_of, row_spans
 from speckflex.twin.service import Service
@@ -54,8 +55,8 @@ class CoreModel:
     def __init__(self, core: Core, arrivals: Sequence[Places], settings: TwinSettings) -> None:
         self.core = core
         self.settings = settings
-        parallel = core.chip_core is not None and not CORES[core.chip_core].repeatable
-        self.overtaking = settings.parallel_window if parallel else 1
+        self.parallel = core.chip_core is not None and not CORES[core.chip_core].repeatable
+        self.overtaking = settings.parallel_window if self.parallel else 1
         self.shape = core.output_shape
         self.weights = _arrange_weights(core.weights, core.stride[1])
         self._set_routes(arrivals)
@@ -144,6 +145,9 @@ class RunningCore:
         if settings.synops_per_second is not None:
             self.service = Service(core, model.updates_per_route(), settings)
         self._spikes = np.empty(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
+        self._engines = None
+        if settings.engine_times is not None and model.parallel:
+            self._engines = Engines(model.updates_per_route(), settings.engine_times)
         self._decimator = Decimator(core, settings)
         self._generator = np.random.default_rng(settings.seed)
         self.reset()
@@ -165,6 +169,8 @@ class RunningCore:
             self._generator = np.random.default_rng((self.model.settings.seed, sample))
         if self.service is not None:
             self.service.reset()
+        if self._engines is not None:
+            self._engines.reset()
 
     def run(self, queue: Queue) -> Iterator[Emission]:
         """Run events through the core and yield its spikes, block by block."""
@@ -173,27 +179,38 @@ class RunningCore:
             queue = queue.take(np.argsort(places + np.arange(len(queue)), kind="stable"))
         if self.service is not None and queue.moments is not None:
             queue = queue.at(self.service.serve(queue.codes, queue.moments))
-        model = self.model
-        ends = np.empty(len(queue), np.int32)
+        begun, ends = np.arange(len(queue)), np.empty(len(queue), np.int32)
+        if self._engines is not None and queue.moments is not None:
+            self._engines.take(queue.codes, queue.moments)
         done = 0
         while done < len(queue):
             start = done
-            done, n_spikes = integrate(
-                queue.codes,
-                start,
-                model.routes,
-                model.row_spans,
-                model.column_spans,
-                model.weights,
-                self.memory,
-                model.layout,
-                model.rule,
-                self.pending,
-                self._spikes,
-                ends,
-            )
+            done, n_spikes = self._integrate(queue.codes, start, begun, ends)
             if n_spikes:
-                yield self._emit(queue, start, ends[start:done])
+                yield self._emit(queue, begun[start:done], ends[start:done])
+
+    def _integrate(
+        self, codes: np.ndarray, start: int, begun: np.ndarray, ends: np.ndarray
+    ) -> tuple[int, int]:
+        """Run the kernel; return how many events are done, and the spikes of this call.
+
+        Args:
+            codes: `(n,) int32`.
+            start: how many events are done.
+            begun: `(n,) int64`, the events in the order they were begun, changed in place.
+            ends: `(n,) int32`, written: for each of them, where its spikes end.
+        """
+        model = self.model
+        constants = (model.routes, model.row_spans, model.column_spans, model.weights)
+        if self._engines is not None:
+            return self._engines.run(
+                codes, begun, *constants, self.memory, model.layout, model.rule, self.pending,
+                self._spikes, ends,
+            )  # fmt: skip
+        return integrate(
+            codes, start, *constants, self.memory, model.layout, model.rule, self.pending,
+            self._spikes, ends,
+        )  # fmt: skip
 
     def leak(self, n_ticks: int) -> np.ndarray:
         """Add the bias once a tick; return the addresses of neurons that fire at the last one."""
@@ -222,14 +239,14 @@ class RunningCore:
         count_into(monitored.codes, self.counts)
         return Emission(monitored, sent)
 
-    def _emit(self, queue: Queue, start: int, ends: np.ndarray) -> Emission:
+    def _emit(self, queue: Queue, begun: np.ndarray, ends: np.ndarray) -> Emission:
         addresses, rank = self._spikes[: ends[-1]], self.model.rank
         if rank is None and queue.is_bare:
             return self.send(Queue(addresses))
-        parents = np.repeat(np.arange(start, start + len(ends)), np.diff(ends, prepend=0))
+        places = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
         if rank is not None:
-            addresses = addresses[np.lexsort((rank[addresses], parents))]
-        return self.send(queue.follow(parents, addresses))
+            addresses = addresses[np.lexsort((rank[addresses], places))]
+        return self.send(queue.follow(begun[places], addresses))
 
 
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:

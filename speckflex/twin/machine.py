@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,9 @@ class MachineModel:
             self.edges.append(_connect(core, model.places, arrivals, settings))
         self.merges = any(len(places) > 1 for places in arrivals)
         self.chunk_size = EVENTS_PER_MERGED_CHUNK if self.merges else EVENTS_PER_CHUNK
+        if settings.engine_times is not None:
+            # an event may overtake any other that waits
+            self.chunk_size = sys.maxsize
         self.leaks = any(core.bias is not None for core in program.cores)
 
 
@@ -176,7 +180,7 @@ class Machine:
     def _enter(self, chunk: np.ndarray, moments: np.ndarray, *, with_times: bool) -> Queue:
         channels, _, width = self.model.program.input.shape
         pixels = chunk["y"].astype(np.int32) * np.int32(width) + chunk["x"]
-        timed = self.model.settings.synops_per_second is not None
+        timed = self.model.settings.is_timed
         return Queue(
             pixels * np.int32(channels) + chunk["p"],
             np.ascontiguousarray(chunk["t"]) if with_times else None,
@@ -199,7 +203,7 @@ class Machine:
 
     def _at(self, addresses: np.ndarray, time: int, kept: KeptSpikes) -> Queue:
         """Return spikes that no event caused, at one time."""
-        timed = self.model.settings.synops_per_second is not None
+        timed = self.model.settings.is_timed
         n_spikes = len(addresses)
         return Queue(
             addresses,
