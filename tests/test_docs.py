@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import fields
 from importlib.util import find_spec
 
 import pytest
 from documentation import DOCS, ROOT, RUN, SHOWN, blocks, is_printed, pages, run_page
 
 import speckflex as sf
+from speckflex.boards.settings import TwinSettings
+from speckflex.speck import CORES
 
 QUICKSTART = DOCS / "quickstart.md"
 PAGES = pages()
@@ -66,6 +69,23 @@ def test_every_public_name_is_in_the_reference():
     for name in sf.__all__:
         if not name.startswith("__"):
             assert re.search(rf"^::: speckflex\.\S*\b{name}$", reference, re.MULTILINE), name
+
+
+def test_every_setting_of_the_twin_is_on_its_page():
+    page = (DOCS / "twin.md").read_text(encoding="utf-8")
+    for field in fields(TwinSettings):
+        assert f"`{field.name}`" in page, field.name
+
+
+def test_the_tables_of_the_chip_say_what_the_package_holds():
+    page = (DOCS / "stages" / "placement.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1:-1] for row in page.splitlines() if row.startswith("| ")]
+    seen = {}
+    for cores, kernel, neuron, bias, *_ in (row for row in rows if row[1].strip().endswith("Ki")):
+        words = [1024 * int(cell.split()[0]) for cell in (kernel, neuron, bias)]
+        seen |= {int(index): words for index in cores.split(",")}
+    held = {core.index: [core.kernel_words, core.neuron_words, core.bias_words] for core in CORES}
+    assert seen == held
 
 
 @pytest.fixture(scope="module")
