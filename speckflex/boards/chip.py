@@ -61,6 +61,7 @@ class _Loaded:
     layers: list[PlacedLayer]
     path: InputPath
     writer: InputWriter
+    checked: list[int]
 
     @property
     def probe(self) -> tuple[int, int]:
@@ -131,12 +132,13 @@ class Chip:
         link.slow_clock(None)
         self._apply(link, program, everything, path)
         check_states(link, layers, self.settings)
+        checked: list[int] = []
         if self.settings.check_cores:
-            check_cores(link, layers, self.settings.deadline)
+            checked = check_cores(link, layers, self.settings.deadline)
             self._apply(link, program, everything, path)
             check_states(link, layers, self.settings)
         writer = InputWriter(link.module.event, program, path)
-        self._program = _Loaded(program, program.sha256, layers, path, writer)
+        self._program = _Loaded(program, program.sha256, layers, path, writer, checked)
         self._untouched = True
 
     def play(
@@ -324,6 +326,7 @@ class Chip:
             "path": loaded.path,
             "chip": self._device.chip,
             "device": self._device.device_type,
+            "layers_seen_spiking_at_load": " ".join(map(str, loaded.checked)) or "none",
             "late_events": str(sum(part.outcome.late for part in played)),
             "repeated_answers": str(sum(part.stray_answers for part in played)),
             "spikes_between_samples": str(sum(part.spikes_before for part in played)),

@@ -47,17 +47,20 @@ def check_states(link: ChipLink, layers: Sequence[PlacedLayer], settings: ChipSe
     )
 
 
-def check_cores(link: ChipLink, layers: Sequence[PlacedLayer], deadline: float) -> None:
+def check_cores(link: ChipLink, layers: Sequence[PlacedLayer], deadline: float) -> list[int]:
     """Make one neuron of each core spike; the states are not what they were afterwards.
 
     The neuron is set so close to its threshold that one event must lift it there. A layer whose
     first neuron no event can reach is passed over.
 
+    Returns:
+        Positions of the layers whose core has spiked.
+
     Raises:
         BoardError: a core stayed silent.
     """
-    for layer in layers:
-        spark = layer.spark()
+    sparks = [(layer, layer.spark()) for layer in layers]
+    for layer, spark in sparks:
         if spark is None:
             continue
         if not any(_sparks(link, spark, deadline) for _ in range(ATTEMPTS)):
@@ -65,6 +68,7 @@ def check_cores(link: ChipLink, layers: Sequence[PlacedLayer], deadline: float) 
                 f"board {link.name}: core {layer.chip_core} (layer {layer.core.name}) takes events"
                 " and does not spike: place the layer on another core, or use another chip"
             )
+    return [layer.index for layer, spark in sparks if spark is not None]
 
 
 def _sparks(link: ChipLink, spark: Spark, deadline: float) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.boards.chip_configuration import READOUT_STRIDE
+from speckflex.boards.chip_questions import Place  # noqa: TC001 - a field's type
 from speckflex.speck import NEURON_MAX, NEURON_MIN, neuron_address
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from speckflex.program import Core, Program, Shape
 
 __all__ = ["PlacedLayer", "Spark", "placed_layers"]
-
-Place = tuple[int, int]  # the chip's core, the neuron's address
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,11 @@ class PlacedLayer:
         if pad_y >= kernel[0] or pad_x >= kernel[1]:
             return None
         weights = self.core.weights[0, :, pad_y, pad_x].astype(int)
-        feature = int(weights.argmax())
-        state = self.core.threshold_high - int(weights[feature])
-        if not max(NEURON_MIN, self.core.threshold_low) <= state <= NEURON_MAX:
-            return None
-        return Spark((self.chip_core, 0), state, feature)
+        for feature in np.argsort(-weights, kind="stable").tolist():
+            state = self.core.threshold_high - int(weights[feature])
+            if max(NEURON_MIN, self.core.threshold_low) <= state <= NEURON_MAX:
+                return Spark((self.chip_core, 0), state, feature)
+        return None
 
     def _place(self, channel: int, y: int, x: int) -> Place:
         return (self.chip_core, neuron_address(channel * self.stride, y, x, self.shape))

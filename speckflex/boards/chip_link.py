@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from speckflex.boards.chip_questions import Questions
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
@@ -194,32 +194,32 @@ class ChipLink:
         Raises:
             BoardError: the device is gone, or not all have answered by the deadline.
         """
-        asked, heard = Counter(places), Counter()
-        values: dict[tuple[int, int], int] = {}
+        questions = Questions(places)
         now = time.monotonic()
         end, patience, retry = now + due + deadline, PATIENCE, now + due + PATIENCE
-        while True:
-            for place, value in self._take_in():
-                heard[place] += 1
-                values[place] = value
-            missing = [place for place in asked if place not in values]
-            if all(heard[place] >= asked[place] for place in asked):
-                break
+        while questions.outstanding:
+            answers = self._take_in()
+            questions.hear(answers)
             now = time.monotonic()
-            if missing and now > end:
-                raise BoardError(self._unanswered(len(missing), len(asked), deadline))
-            if now > retry:
+            if answers:
+                patience, retry = PATIENCE, max(retry, now + PATIENCE)
+            elif now > retry:
                 self.check_attached()
+                missing = questions.missing()
                 if not missing:
                     break
+                if now > end:
+                    raise BoardError(self._unanswered(len(missing), questions.n_places, deadline))
                 self.write([self.question(place) for place in missing])
-                asked.update(missing)
-                patience *= 2
+                questions.repeat(missing)
+                # with no answer at all the device may be slow, and more questions make it slower
+                patience = min(2 * patience, max(PATIENCE, end - now))
                 retry = now + patience
-            time.sleep(PAUSE)
-        self.lost_answers += (asked - heard).total()
-        self.stray_answers += (heard - asked).total()
-        return values
+            if questions.outstanding:
+                time.sleep(PAUSE)
+        self.lost_answers += questions.outstanding
+        self.stray_answers += questions.stray
+        return questions.values
 
     def check_attached(self) -> None:
         """Raise where the device has left the bus.
