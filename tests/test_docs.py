@@ -1,5 +1,6 @@
 """The documentation: every block of code runs, every page builds, nothing is loaded from afar."""
 
+import json
 import os
 import re
 import shutil
@@ -75,6 +76,12 @@ def test_every_setting_of_the_twin_is_on_its_page():
     page = (DOCS / "twin.md").read_text(encoding="utf-8")
     for field in fields(TwinSettings):
         assert f"`{field.name}`" in page, field.name
+
+
+def test_every_field_of_a_report_is_on_the_page_of_formats(after_quickstart):
+    page = (DOCS / "formats.md").read_text(encoding="utf-8")
+    for name in json.loads((after_quickstart / "out" / "report.json").read_text()):
+        assert f"`{name}`" in page, name
 
 
 def test_the_tables_of_the_chip_say_what_the_package_holds():
