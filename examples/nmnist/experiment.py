@@ -38,7 +38,7 @@ class Row:
 
     Args:
         name: of the row and its result files.
-        method: "sdt", "nmt" or "mtt", of the fine-tuning; every row's base is trained by SDT.
+        method: "sdt", "nmt" or "mtt", of the fine-tuning (its base is trained by SDT), or of all.
         neuron: a key of `speckflex.networks.NEURONS`.
         upsampling: "copy" (the paper's) or "spread".
         output: "mean" (the paper's) or "total".
@@ -51,6 +51,7 @@ class Row:
         finetune_epochs: of the fine-tuning.
         synthetic: take the real training recordings twice and add those simulated from other
             handwriting.
+        from_scratch: train by `method` from the first weights, without fine-tuning.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Row:
     epochs: int = 40
     finetune_epochs: int = 10
     synthetic: bool = False
+    from_scratch: bool = False
 
     @property
     def base_name(self) -> str:
@@ -132,37 +134,42 @@ def run(row: Row) -> None:
 def train_row(
     row: Row, data: TrainingData, seed: int, options: argparse.Namespace
 ) -> tuple[torch.nn.Module, float]:
-    """Return the fine-tuned network and its validation accuracy."""
+    """Return the row's network and its validation accuracy."""
     settings = TrainingSettings(
         t_max=T_MAX, epochs=row.epochs, shift=2, clip_weights=row.clip_weights, seed=seed
     )
-    base_path = options.work / f"base-{row.base_name}-seed{seed}.pt"
+    mixing = {"method": row.method, "upsampling": row.upsampling, "output": row.output}
     options.work.mkdir(parents=True, exist_ok=True)
+    if row.from_scratch:
+        trained = train_network(_new(row, seed), data, replace(settings, keep="last", **mixing))
+        return add_voting_neuron(trained.network), trained.best.validation_accuracy
+    base_path = options.work / f"base-{row.base_name}-seed{seed}.pt"
     if not base_path.exists():
-        network = new_network(
-            "nmnist-3c1fc",
-            seed=seed,
-            neuron=bounded_neuron(row.neuron, row.lower_bound),
-            voting="potential",
-            width=row.width,
-            batch_norm=row.batch_norm,
-        )
-        base = train_network(network, data, settings)
+        base = train_network(_new(row, seed), data, settings)
         print("base:", base.best, flush=True)
         save_network(base.network, base_path)
     voting = add_voting_neuron(sf.fold_batchnorm(load_network(base_path)))
     tuning = replace(
         settings,
-        method=row.method,
-        upsampling=row.upsampling,
-        output=row.output,
-        eight_bit=row.eight_bit,
         epochs=row.finetune_epochs,
         learning_rate=2e-3,
+        eight_bit=row.eight_bit,
         keep="last",
+        **mixing,
     )
     tuned = finetune_network(voting, data, tuning)
     return tuned.network, tuned.best.validation_accuracy
+
+
+def _new(row: Row, seed: int) -> torch.nn.Module:
+    return new_network(
+        "nmnist-3c1fc",
+        seed=seed,
+        neuron=bounded_neuron(row.neuron, row.lower_bound),
+        voting="potential",
+        width=row.width,
+        batch_norm=row.batch_norm,
+    )
 
 
 def measure(network: torch.nn.Module, test: EventDataset) -> dict[str, object]:
