@@ -154,7 +154,7 @@ def test_a_recording_tells_where_it_comes_from_and_survives_its_file(devkit, tmp
     assert found.provenance.board == "virtual:speck2e"
     assert found.provenance.serial.startswith("virtual")
     assert found.provenance.program_sha256 == program.sha256
-    assert found.provenance.settings["silence"] == "20.0"
+    assert found.provenance.settings["silence"] == "10.0"
     assert [log.stopped for log in found.samples] == ["silence", "silence"]
     found.save(tmp_path / "run.h5")
     assert Recording.load(tmp_path / "run.h5").samples == found.samples

@@ -88,7 +88,7 @@ def _sparks(link: ChipLink, spark: Spark, deadline: float) -> bool:
     end = time.monotonic() + min(0.1, deadline)
     while time.monotonic() < end:
         link.poll()
-        if any(spike.layer == core for spike in link.take_spikes()):
+        if any(layer == core for layer, *_ in link.take_spikes()):
             return True
         time.sleep(PAUSE)
     return False

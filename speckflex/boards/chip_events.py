@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.boards.chip_configuration import InputPath
+    from speckflex.boards.chip_link import SpikeRow
     from speckflex.program import Program
 
 __all__ = ["InputWriter", "SpikeColumns", "read_spikes"]
@@ -87,15 +88,16 @@ class SpikeColumns:
         return (events["p"] < channels) & (events["y"] < height) & (events["x"] < width)
 
 
-def read_spikes(spikes: list[Any], layers: Sequence[PlacedLayer]) -> tuple[list[SpikeColumns], int]:
+def read_spikes(
+    spikes: Sequence[SpikeRow], layers: Sequence[PlacedLayer]
+) -> tuple[list[SpikeColumns], int]:
     """Return the spikes layer by layer, and how many belong to none of the layers.
 
     Args:
-        spikes: samna's events of class Spike.
+        spikes: as a link gives them.
         layers: of the program.
     """
-    rows = [(s.layer, s.timestamp, s.x, s.y, s.feature) for s in spikes]
-    table = np.array(rows, np.int64).reshape(-1, 5)
+    table = np.array(spikes, np.int64).reshape(-1, 5)
     parts = []
     for layer in layers:
         _, times, x, y, feature = table[table[:, 0] == layer.chip_core].T

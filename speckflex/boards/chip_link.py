@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from speckflex.boards.attached import AttachedDevice
 
-__all__ = ["ChipLink"]
+__all__ = ["ChipLink", "SpikeRow"]
 
 logger = logging.getLogger("speckflex.boards")
 
@@ -33,6 +33,9 @@ OUTPUT_BUFFER = "BasicSinkNode_{}_event_output_event"
 POWER_BUFFER = "BasicSinkNode_unifirm_modules_events_measurement"
 # What samna's bindings raise; they have no class of their own.
 SAMNA_ERRORS = (RuntimeError, TypeError, ValueError, AttributeError, OSError)
+
+
+SpikeRow = tuple[int, int, int, int, int]  # the chip's core, µs, x, y, feature
 
 
 class ChipLink:
@@ -58,7 +61,7 @@ class ChipLink:
     ) -> None:
         self.name, self._samna, self._device = name, samna, device
         self.module = getattr(samna, device.chip)
-        self._spikes: list[Any] = []
+        self._spikes: list[SpikeRow] = []
         self._others: list[Any] = []
         self.lost_answers = self.stray_answers = 0
         self.last_arrival = 0.0
@@ -149,8 +152,8 @@ class ChipLink:
         """Take in what has arrived; spikes are kept for `take_spikes`."""
         self.stray_answers += len(self._take_in())
 
-    def take_spikes(self) -> list[Any]:
-        """Return the spikes that came since the last call, as samna's events."""
+    def take_spikes(self) -> list[SpikeRow]:
+        """Return the spikes that came since the last call."""
         spikes, self._spikes = self._spikes, []
         return spikes
 
@@ -267,7 +270,8 @@ class ChipLink:
         spike, answer = self.module.event.Spike, self.module.event.NeuronValue
         for event in events:
             if isinstance(event, spike):
-                self._spikes.append(event)
+                # read here, while the board plays on, and not when the sample is over
+                self._spikes.append((event.layer, event.timestamp, event.x, event.y, event.feature))
             elif isinstance(event, answer):
                 answers.append(((event.layer, event.address), event.neuron_state))
             else:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from speckflex.boards.chip_link import SpikeRow  # noqa: TC001 - a field's type
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -30,13 +32,13 @@ class StreamOutcome:
     """What playing a stream brought.
 
     Args:
-        spikes: samna's events, in the order they arrived.
-        others: what else arrived, such as values of the readout layer.
+        spikes: in the order they arrived.
+        others: samna's events of what else arrived, such as values of the readout layer.
         stopped: "silence" or "deadline".
         late: input events that were written only after they were due.
     """
 
-    spikes: list[Any]
+    spikes: list[SpikeRow]
     others: list[Any]
     stopped: Literal["silence", "deadline"]
     late: int

@@ -42,14 +42,14 @@ class ChipSettings:
         open_deadline: seconds that opening the device may take.
     """
 
-    silence: float = 20.0
+    silence: float = 10.0
     deadline: float = 5.0
     verify_neurons: int | None = 16
     check_cores: bool = True
     input_path: WantedPath = "auto"
     slow_clock: float | None = None
     gap: int = 10_000
-    chunk: int = 1024
+    chunk: int = 256
     power: float | None = None
     readout_layer: bool = False
     readout_threshold: int = 0
