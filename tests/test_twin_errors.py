@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from speckflex.boards import open_board
-from speckflex.boards.settings import TwinSettings
+from speckflex.boards.settings import EventFilter, TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.errors import BoardError, EventsError
 from speckflex.events import EVENT_DTYPE, make_events
@@ -134,6 +134,36 @@ def test_what_is_no_stream_is_refused(twin, events):
 def test_a_layer_that_does_not_exist_is_named(twin, layer):
     with pytest.raises(BoardError, match=f"layer {layer} is not in the program of 1 layers"):
         twin.play(EMPTY, monitor=[layer])
+
+
+@pytest.mark.parametrize("monitor", [0, "all", [0.5], ["conv"], [None]])
+def test_what_is_no_list_of_layers_is_refused(twin, monitor):
+    with pytest.raises(BoardError, match="layer"):
+        twin.play(EMPTY, monitor=monitor)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"slow_clock_period": 1.5},
+        {"slow_clock_period": 0},
+        {"slow_clock_divider": 13},
+        {"slow_clock_period": 5, "slow_clock_divider": 14},
+        {"event_filter": EventFilter()},
+        {"balancer_buffer": -1},
+        {"parallel_window": 0},
+        {"seed": -1},
+    ],
+)
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(BoardError):
+        TwinSettings(**settings)
+
+
+@pytest.mark.parametrize("values", [{"window": 0}, {"window": 16}, {"size": (-1, 0)}])
+def test_impossible_filters_are_refused(values):
+    with pytest.raises(BoardError, match="event filter"):
+        EventFilter(**values)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5])

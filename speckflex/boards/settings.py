@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import isfinite
+from numbers import Integral
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from speckflex.errors import BoardError
@@ -149,9 +150,10 @@ class TwinSettings:
                 "the twin has synops_per_second and engine_times: give one model of time"
             )
         for name, least in (("balancer_buffer", 0), ("parallel_window", 1), ("seed", 0)):
-            if getattr(self, name) < least:
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < least:
                 raise BoardError(
-                    f"twin setting {name} is {getattr(self, name)}: give {least} or more"
+                    f"twin setting {name} is {value!r}: give an integer of {least} or more"
                 )
 
     @property
@@ -182,8 +184,16 @@ def _listed(hint: Any) -> str:
 
 def _check_clock(settings: TwinSettings) -> None:
     period, divider = settings.slow_clock_period, settings.slow_clock_divider
-    if period is not None and period < 1:
-        raise BoardError(f"twin setting slow_clock_period is {period} µs: give 1 or more, or None")
+    if period is not None and (not isinstance(period, Integral) or period < 1):
+        raise BoardError(
+            f"twin setting slow_clock_period is {period!r} µs: give a whole number of 1 or more,"
+            " or None"
+        )
+    if not isinstance(settings.slow_clock_phase, Integral):
+        raise BoardError(
+            f"twin setting slow_clock_phase is {settings.slow_clock_phase!r} µs:"
+            " give a whole number"
+        )
     if divider is not None and divider not in CLOCK_DIVIDERS:
         raise BoardError(f"twin setting slow_clock_divider is {divider}: give 14 to 17, or None")
     if period is not None and divider is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,9 +65,11 @@ class Twin:
     def load(self, program: Program) -> None:
         """Take in a program; what was loaded before is gone."""
         self._check_open()
+        model = MachineModel(program, self.settings)
+        # a program that is refused leaves the one before it in place
+        self._machine = Machine(model)
+        self._model = model
         self._sha256 = program.sha256
-        self._model = MachineModel(program, self.settings)
-        self._machine = Machine(self._model)
 
     def play(
         self,
@@ -248,8 +251,10 @@ def _monitored(monitor: Sequence[int] | None, n_layers: int) -> list[int]:
     """Return positions of layers in network order, each once."""
     if monitor is None:
         return list(range(n_layers))
+    if isinstance(monitor, str) or not isinstance(monitor, Iterable):
+        raise BoardError(f"monitor is {monitor!r}: give a list of layers, or None for all")
     for layer in monitor:
-        if not -n_layers <= layer < n_layers:
+        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
             raise BoardError(
                 f"layer {layer} is not in the program of {n_layers} layers:"
                 f" choose 0 to {n_layers - 1}, or -1 for the last"
