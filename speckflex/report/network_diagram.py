@@ -199,7 +199,8 @@ def _meter(x: float, y: float, name: str, need: int, most: int | None) -> Iterat
     share = need / most
     yield box(x + 58, y, METER, 11, "room")
     yield box(x + 58, y, METER * min(1.0, share), 11, "bar over" if share > 1 else "bar")
-    yield label(x + 64 + METER, y + 10, f"{100 * share:.1f} %", kind="small")
+    words = "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
+    yield label(x + 64 + METER, y + 10, words, kind="small")
 
 
 def _detours(program: Program) -> dict[tuple[int, int], int]:
