@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -132,3 +133,10 @@ def test_loading_the_plugin_loads_no_heavy_library():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("board", ["twin", "virtual:speck2e"])
+def test_the_users_suite_among_the_examples_passes(pytester, board):
+    suite = Path(__file__).resolve().parents[1] / "examples" / "hil"
+    result = pytester.runpytest_subprocess(str(suite), "--board", board, "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3, skipped=1)
