@@ -1,6 +1,7 @@
 """The twin beside a real Speck2f: spike counts of a first layer on five N-MNIST recordings."""
 
 import json
+from dataclasses import replace
 
 import nir
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 
 from speckflex.boards.settings import EngineTimes, TwinSettings
 from speckflex.boards.twin import Twin
+from speckflex.ensemble import Candidate, fit_candidates
 from speckflex.events import make_events
+from speckflex.perturbation import Perturbation
 from speckflex.program import Core, InputStage, Program
 
 THRESHOLD = 72  # of the discretised layer; its scale is 128 / |most negative weight|
@@ -55,11 +58,16 @@ def program(shared_data):
     return Program((core,), InputStage((2, 34, 34)))
 
 
-def play(program, recordings, settings=None):
-    """Return (digit, channel, y, x) spikes of the twin."""
+def play_recording(program, recordings, settings=None):
+    """Return what the twin records."""
     with Twin(settings=settings) as twin:
         twin.load(program)
-        return twin.play(recordings, keep_events=False).counts(0)
+        return twin.play(recordings, keep_events=False)
+
+
+def play(program, recordings, settings=None):
+    """Return (digit, channel, y, x) spikes of the twin."""
+    return play_recording(program, recordings, settings).counts(0)
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +99,19 @@ def test_engines_in_random_order_do_not(program, recordings, real_counts, twin_c
     counts = play(program, recordings, TwinSettings(parallel_window=3))
     strict = np.abs(twin_counts - real_counts).sum()
     assert np.abs(counts - real_counts).sum() > strict
+
+
+def test_fitting_the_recorded_session_finds_the_two_engines(program, recordings, real_counts):
+    session = play_recording(program, recordings)
+    layer = replace(session.layer(0), counts=real_counts.astype(np.int64))
+    session = replace(session, layers=(layer,))
+    still = Perturbation(simultaneous=False)
+    candidates = [
+        Candidate(TwinSettings(), still),
+        Candidate(TwinSettings(), replace(still, jitter=50.0)),
+        Candidate(TwinSettings(engine_times=EngineTimes()), still),
+        Candidate(TwinSettings(), replace(still, drop=0.01)),
+    ]
+    best, *_, worst = fit_candidates(program, recordings, session, candidates, n_plays=2)
+    assert best.settings.engine_times is not None
+    assert worst.perturbation.drop == 0.01

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import sinabs.layers as sl
 import torch
+from agreement import assert_twin_equals_reference
 from programs import random_events
 from sinabs.activation import MembraneReset, MembraneSubtract, SingleSpike
 from torch import nn
 
+from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
+from speckflex.convert import convert
 from speckflex.program import Core, Destination, InputStage, Program
 
 THRESHOLD = 100
@@ -91,6 +94,36 @@ def test_each_layer_equals_sinabs_at_one_event_a_step(rng, return_to_zero):
         assert np.array_equal(mine["p"], channels[order])
         assert np.array_equal(mine["y"], rows[order])
         assert np.array_equal(mine["x"], columns[order])
+
+
+class Residual(nn.Module):
+    """A block whose input skips one layer: a split and a merge, with pooling behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+        self.head = nn.Conv2d(4, 3, 3, bias=False)
+        self.spikes = nn.ModuleList([sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0) for _ in range(3)])
+        self.merge, self.pool = sl.Merge(), sl.SumPool2d(2)
+
+    def forward(self, x):
+        a = self.spikes[0](self.first(x))
+        b = self.spikes[1](self.second(a))
+        return self.spikes[2](self.head(self.pool(self.merge(a, b))))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_converted_residual_block_runs_as_the_depth_first_reference(seed):
+    torch.manual_seed(seed)
+    network = Residual()
+    for layer in (network.first, network.second, network.head):
+        layer.weight.data *= 4
+    program = convert(network, (2, 8, 8), chip="unbounded")
+    assert len(program.cores[0].destinations) == 2
+    streams = [random_events(np.random.default_rng(seed), (2, 8, 8), 60)]
+    for order in ("listed", "reversed"):
+        assert_twin_equals_reference(program, streams, TwinSettings(destination_order=order))
 
 
 def test_finer_time_steps_converge_to_the_twin(rng):
