@@ -1,6 +1,7 @@
 """Whatever goes wrong on a device: nothing is lost in silence, nothing hangs, it is released."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from virtual_boards import rising_events, single_core, square_chain
 from speckflex import virtual
 from speckflex.boards.attached import devices_of
 from speckflex.boards.chip import open_virtual
+from speckflex.boards.chip_checks import check_states
+from speckflex.boards.chip_layers import placed_layers
+from speckflex.boards.chip_settings import ChipSettings
 from speckflex.boards.twin import Twin
 from speckflex.errors import BoardError
 from speckflex.virtual import Faults
@@ -112,3 +116,21 @@ def test_samnas_own_words_on_a_configuration_are_passed_on():
     program = single_core(size=70)
     with open_virtual("speck2e") as board, pytest.raises(BoardError, match="larger than 64 a side"):
         board.load(program)
+
+
+def test_a_neuron_that_does_not_hold_its_state_is_reported():
+    settings = ChipSettings(deadline=0.2)
+    states = np.full(PROGRAM.cores[0].output_shape, 3)
+    other = replace(
+        PROGRAM, cores=(replace(PROGRAM.cores[0], initial_state=states), *PROGRAM.cores[1:])
+    )
+    with open_virtual("speck2e") as board:
+        board.load(PROGRAM)
+        with pytest.raises(BoardError, match=r"did not take their initial state, .* in place of 3"):
+            check_states(board._link, placed_layers(other, settings), settings)
+
+
+def test_reading_ends_at_the_deadline_where_silence_takes_longer():
+    with open_virtual("speck2e", speed=1.0, silence=5_000.0, deadline=0.3) as board:
+        board.load(PROGRAM)
+        assert board.play(EVENTS).samples[0].stopped == "deadline"

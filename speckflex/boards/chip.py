@@ -50,6 +50,7 @@ __all__ = ["Chip", "open_chip", "open_virtual"]
 
 # The devkit that a virtual board of each name is.
 VIRTUAL_DEVICES = {"speck2e": "Speck2eDevKit", "speck2f": "Speck2fDevKit"}
+VIRTUAL_DEADLINE = 60.0  # s
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,7 +386,7 @@ def open_virtual(
         speed: board seconds per real second; infinite where events are to take no time.
         faults: what goes wrong on it.
         twin: choices of the twin behind it where nobody knows what the chip does.
-        settings: those of `ChipSettings`, by name.
+        settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given.
 
     Raises:
         BoardNotFoundError: there is no such virtual board.
@@ -393,7 +394,8 @@ def open_virtual(
     """
     from speckflex import virtual
 
-    chosen = ChipSettings.of(settings)
+    # the twin behind it computes while the board waits, and may be slower than a chip
+    chosen = ChipSettings.of({"deadline": VIRTUAL_DEADLINE, **settings})
     device_type = VIRTUAL_DEVICES.get(chip, chip)
     if device_type not in DEVICE_CHIPS:
         raise BoardNotFoundError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from speckflex.boards.chip_link import make_event
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["check_cores", "check_states"]
 
 ATTEMPTS = 3
+RETRY = 0.05  # s between two looks at states that are not yet what they must be
 PAUSE = 0.0005  # s between two looks at the output
 
 
@@ -24,7 +26,7 @@ def check_states(link: ChipLink, layers: Sequence[PlacedLayer], settings: ChipSe
     """Read neurons of every layer back and compare them with the program's initial states.
 
     Raises:
-        BoardError: a neuron holds another value, also when it is read again.
+        BoardError: a neuron holds another value, also at the deadline.
     """
     expected: dict[tuple[int, int], int] = {}
     if settings.verify_neurons != 0:
@@ -32,13 +34,17 @@ def check_states(link: ChipLink, layers: Sequence[PlacedLayer], settings: ChipSe
             expected |= layer.sampled(settings.verify_neurons)
     if not expected:
         return
-    wrong, found = expected, {}
-    # a late answer to an earlier question may still show the value before the reset
-    for _ in range(ATTEMPTS):
+    wrong = expected
+    end = time.monotonic() + settings.deadline
+    while True:
         found = link.ask(list(wrong), deadline=settings.deadline)
         wrong = {place: value for place, value in wrong.items() if found[place] != value}
         if not wrong:
             return
+        # users report that a configuration takes effect on silicon only after some time
+        if time.monotonic() > end:
+            break
+        time.sleep(RETRY)
     (core, address), value = next(iter(wrong.items()))
     raise BoardError(
         f"board {link.name}: {len(wrong)} of {len(expected)} neurons did not take their initial"
@@ -78,8 +84,10 @@ def _sparks(link: ChipLink, spark: Spark, deadline: float) -> bool:
     link.take_spikes()
     link.write(
         [
-            event.WriteNeuronValue(layer=core, address=address, neuron_state=spark.state),
-            event.Spike(layer=core, feature=spark.feature, x=0, y=0, timestamp=0),
+            make_event(
+                event.WriteNeuronValue, layer=core, address=address, neuron_state=spark.state
+            ),
+            make_event(event.Spike, layer=core, feature=spark.feature, x=0, y=0, timestamp=0),
             link.question(spark.place),
         ]
     )

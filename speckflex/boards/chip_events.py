@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex.boards.chip_layers import PlacedLayer  # noqa: TC001 - a field's type
+from speckflex.boards.chip_link import make_event
 from speckflex.events import make_events
 from speckflex.twin.routing import enter
 
@@ -50,7 +51,7 @@ class InputWriter:
         if self._path == "dvs layer":
             columns = (events["p"] != 0, events["y"], events["x"], times)
             kind = self._dvs_event
-            return [kind(p=p, timestamp=t, x=x, y=y) for p, y, x, t in _rows(columns)]
+            return [make_event(kind, p=p, timestamp=t, x=x, y=y) for p, y, x, t in _rows(columns)]
         channels, _, width = self._stage.shape
         address = (events["y"].astype(np.int64) * width + events["x"]) * channels + events["p"]
         if self._path == "host":
@@ -59,7 +60,7 @@ class InputWriter:
         columns = (places.channels[address], places.rows[address], places.columns[address], times)
         kind, targets = self._spike, self._targets
         return [
-            kind(feature=feature + shift, layer=core, timestamp=t, x=x, y=y)
+            make_event(kind, feature=feature + shift, layer=core, timestamp=t, x=x, y=y)
             for feature, y, x, t in _rows(columns)
             for core, shift in targets
         ]

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from speckflex.boards.attached import AttachedDevice
 
-__all__ = ["ChipLink", "SpikeRow"]
+__all__ = ["ChipLink", "SpikeRow", "make_event"]
 
 logger = logging.getLogger("speckflex.boards")
+
+SpikeRow = tuple[int, int, int, int, int]  # the chip's core, µs, x, y, feature
 
 PAUSE = 0.0005  # s between two looks at the output: short, for it adds to every sample
 # How long a question may stay unanswered before it is put again, or counted as lost.
@@ -35,7 +37,15 @@ POWER_BUFFER = "BasicSinkNode_unifirm_modules_events_measurement"
 SAMNA_ERRORS = (RuntimeError, TypeError, ValueError, AttributeError, OSError)
 
 
-SpikeRow = tuple[int, int, int, int, int]  # the chip's core, µs, x, y, feature
+def make_event(kind: Any, **values: Any) -> Any:
+    """Return an event of samna's with its fields set one by one, as sinabs does.
+
+    Not every class of events is known to take values when it is made.
+    """
+    event = kind()
+    for name, value in values.items():
+        setattr(event, name, value)
+    return event
 
 
 class ChipLink:
@@ -165,7 +175,7 @@ class ChipLink:
     def question(self, place: tuple[int, int]) -> Any:
         """Return the event that asks the neuron at (core, address) for its potential."""
         core, address = place
-        return self.module.event.ReadNeuronValue(layer=core, address=address)
+        return make_event(self.module.event.ReadNeuronValue, layer=core, address=address)
 
     def ask(
         self, places: Sequence[tuple[int, int]], *, deadline: float
@@ -314,34 +324,42 @@ def _open(samna: ModuleType, device: AttachedDevice, name: str, deadline: float)
     _check_free(samna, device, name)
     outcome: list[Any] = []
     failures: list[BaseException] = []
+    unwanted = threading.Event()
 
     def open_device() -> None:
         try:
-            handle = samna.device.open_device(device.info)
+            outcome.append(samna.device.open_device(device.info))
         except SAMNA_ERRORS as error:
             failures.append(error)
-            return
-        outcome.append(handle)
-        if late.is_set():
-            with suppress(*SAMNA_ERRORS):
-                samna.device.close_device(handle)
+        if unwanted.is_set():
+            _close_all(samna, outcome)
 
-    late = threading.Event()
     thread = threading.Thread(target=open_device, name=f"opening {name}", daemon=True)
     thread.start()
-    thread.join(deadline)
+    try:
+        thread.join(deadline)
+    except BaseException:
+        unwanted.set()
+        _close_all(samna, outcome)
+        raise
     if failures:
         raise BoardError(
             f"board {name}: can't be opened ({_one_line(failures[0])}): close what else uses it,"
             " press its reset button, or plug it in again"
         ) from failures[0]
     if not outcome:
-        late.set()
+        unwanted.set()
         raise BoardError(
             f"board {name}: did not open within {deadline:g} s: press its reset button, or plug it"
             " in again"
         )
     return outcome[0]
+
+
+def _close_all(samna: ModuleType, handles: list[Any]) -> None:
+    for handle in handles:
+        with suppress(*SAMNA_ERRORS):
+            samna.device.close_device(handle)
 
 
 def _check_free(samna: ModuleType, device: AttachedDevice, name: str) -> None:
