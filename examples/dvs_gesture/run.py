@@ -9,7 +9,7 @@ Every option is that of the steps.
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -18,13 +18,17 @@ STEPS = ("prepare", "train", "fold", "finetune", "convert", "deploy")
 
 
 def main() -> None:
-    """Run the steps with this Python; stop at the first that fails."""
+    """Run the scripts in this process, which loads torch once; stop at the first that fails."""
+    options = sys.argv[1:]
     for name in STEPS:
-        words = [str(FOLDER / f"{name}.py"), *sys.argv[1:]]
-        print("$ python", *words, flush=True)
-        failed = subprocess.run([sys.executable, *words], check=False).returncode  # noqa: S603
-        if failed:
-            sys.exit(failed)
+        script = FOLDER / f"{name}.py"
+        print("$ python", script, *options, flush=True)
+        sys.argv = [str(script), *options]
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                raise
 
 
 if __name__ == "__main__":
