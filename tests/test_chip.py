@@ -15,7 +15,8 @@ from virtual_boards import rising_events, single_core, square_chain
 from speckflex import virtual
 from speckflex.boards import open_board
 from speckflex.boards.attached import devices_of, find_device
-from speckflex.boards.chip import Chip, open_virtual
+from speckflex.boards.chip import Chip
+from speckflex.boards.chip_opening import open_virtual
 from speckflex.boards.chip_results import RAILS
 from speckflex.boards.chip_session import Stream
 from speckflex.boards.chip_settings import ChipSettings

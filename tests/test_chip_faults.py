@@ -9,9 +9,9 @@ from virtual_boards import rising_events, single_core, square_chain
 
 from speckflex import virtual
 from speckflex.boards.attached import devices_of
-from speckflex.boards.chip import open_virtual
 from speckflex.boards.chip_checks import check_states
 from speckflex.boards.chip_layers import placed_layers
+from speckflex.boards.chip_opening import open_virtual
 from speckflex.boards.chip_settings import ChipSettings
 from speckflex.boards.twin import Twin
 from speckflex.errors import BoardError

@@ -98,13 +98,13 @@ def _open_twin(name: str, rest: str, settings: dict[str, Any]) -> Board:
 
 
 def _open_chip(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.chip import open_chip
+    from speckflex.boards.chip_opening import open_chip
 
     return open_chip(name, **settings)
 
 
 def _open_virtual(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.chip import open_virtual
+    from speckflex.boards.chip_opening import open_virtual
 
     return open_virtual(rest, **settings)
 

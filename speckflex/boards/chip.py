@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speckflex.boards.arguments import check_monitor, check_samples
-from speckflex.boards.attached import (
-    DEVICE_CHIPS,
-    AttachedDevice,
-    attached_devices,
-    devices_of,
-    find_device,
-    vendor_samna,
-)
 from speckflex.boards.chip_checks import check_cores, check_states
 from speckflex.boards.chip_configuration import choose_input_path, write_configuration
 from speckflex.boards.chip_events import InputWriter
@@ -28,8 +18,7 @@ from speckflex.boards.chip_layers import placed_layers
 from speckflex.boards.chip_link import ChipLink
 from speckflex.boards.chip_results import Played, build_recording, mean_power
 from speckflex.boards.chip_session import Stream, play_stream
-from speckflex.boards.chip_settings import ChipSettings
-from speckflex.errors import BoardError, BoardNotFoundError
+from speckflex.errors import BoardError
 from speckflex.recording import Provenance
 from speckflex.version import __version__
 
@@ -39,18 +28,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from speckflex.boards.attached import AttachedDevice
     from speckflex.boards.chip_configuration import InputPath
     from speckflex.boards.chip_layers import PlacedLayer
-    from speckflex.boards.settings import TwinSettings
+    from speckflex.boards.chip_settings import ChipSettings
     from speckflex.program import Program
     from speckflex.recording import Recording
-    from speckflex.virtual import Faults
 
-__all__ = ["Chip", "open_chip", "open_virtual"]
-
-# The devkit that a virtual board of each name is.
-VIRTUAL_DEVICES = {"speck2e": "Speck2eDevKit", "speck2f": "Speck2fDevKit"}
-VIRTUAL_DEADLINE = 60.0  # s
+__all__ = ["Chip"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,73 +334,6 @@ class Chip:
             },
             settings=self.settings.named() | notes,
         )
-
-
-def open_chip(name: str, **settings: Any) -> Chip:
-    """Open an attached chip, "speck2e:INDEX" or "speck2f:SERIAL".
-
-    Args:
-        name: of the board; "speck2e" alone is the first of its kind.
-        settings: those of `ChipSettings`, by name.
-
-    Raises:
-        BoardNotFoundError: the vendor's samna is not installed, or no such chip is attached.
-        BoardError: it can't be opened, or a setting is none.
-    """
-    chosen = ChipSettings.of(settings)
-    try:
-        device = find_device(name, attached_devices())
-    except BoardNotFoundError as error:
-        prefix = "" if str(error).startswith("board ") else f"board {name}: "
-        raise BoardNotFoundError(f"{prefix}{error}") from error
-    return Chip(vendor_samna(), device, name=name, settings=chosen)
-
-
-def open_virtual(
-    chip: str,
-    *,
-    speed: float = math.inf,
-    faults: Faults | None = None,
-    twin: TwinSettings | None = None,
-    **settings: Any,
-) -> Chip:
-    """Plug in a virtual devkit and open it; closing the board unplugs it.
-
-    Args:
-        chip: "speck2e" or "speck2f", or a type of devkit such as "Speck2fModuleDevKit".
-        speed: board seconds per real second; infinite where events are to take no time.
-        faults: what goes wrong on it.
-        twin: choices of the twin behind it where nobody knows what the chip does.
-        settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given.
-
-    Raises:
-        BoardNotFoundError: there is no such virtual board.
-        BoardError: a setting is none or out of range.
-    """
-    from speckflex import virtual
-
-    # the twin behind it computes while the board waits, and may be slower than a chip
-    chosen = ChipSettings.of({"deadline": VIRTUAL_DEADLINE, **settings})
-    device_type = VIRTUAL_DEVICES.get(chip, chip)
-    if device_type not in DEVICE_CHIPS:
-        raise BoardNotFoundError(
-            f"board virtual:{chip} is not known: choose virtual:speck2e or virtual:speck2f"
-        )
-    info = virtual.attach(device_type, speed=speed, faults=faults, settings=twin)
-    try:
-        samna = virtual.stand_in()
-        device = next(item for item in devices_of(samna) if item.info == info)
-        return Chip(
-            samna,
-            device,
-            name=f"virtual:{chip}",
-            settings=chosen,
-            speed=speed,
-            released=partial(virtual.detach, info),
-        )
-    except BaseException:
-        virtual.detach(info)
-        raise
 
 
 def _streams(
