@@ -1,4 +1,4 @@
-"""As deep_mtt, with synthetic recordings besides."""
+"""Deep lower bound, base with synthetic recordings besides, fine-tuned by MTT at T 40."""
 
 from experiment import Row, run
 
@@ -12,8 +12,9 @@ if __name__ == "__main__":
             upsampling="spread",
             output="total",
             epochs=25,
-            finetune_epochs=4,
+            finetune_epochs=10,
+            finetune_t=40,
+            finetune_rate=1e-3,
             synthetic=True,
-            eight_bit=True,
         )
     )

@@ -49,8 +49,10 @@ class Row:
         width: the most channels.
         epochs: of the base.
         finetune_epochs: of the fine-tuning.
-        synthetic: take the real training recordings twice and add those simulated from other
-            handwriting.
+        finetune_rate: learning rate of the fine-tuning.
+        finetune_t: T (sdt) or T_max (nmt, mtt) of the fine-tuning, on real recordings alone.
+        synthetic: train the base on the real training recordings twice, and on those simulated
+            from other handwriting.
         from_scratch: train by `method` from the first weights, without fine-tuning.
     """
 
@@ -66,6 +68,8 @@ class Row:
     width: int = 16
     epochs: int = 40
     finetune_epochs: int = 10
+    finetune_t: int = T_MAX
+    finetune_rate: float = 2e-3
     synthetic: bool = False
     from_scratch: bool = False
 
@@ -80,11 +84,18 @@ class Row:
 class Parts:
     """The recordings: 70 % train, 10 % choose the epoch, 20 % are played at the end alone."""
 
-    data: TrainingData
+    training: EventDataset
+    validation: EventDataset
     test: EventDataset
 
+    def frames(self, n_bins: int) -> TrainingData:
+        """Return the first two parts as frames."""
+        return TrainingData(
+            cache_frames(self.training, n_bins), cache_frames(self.validation, n_bins)
+        )
 
-def read_parts(options: argparse.Namespace, *, synthetic: bool) -> Parts:
+
+def read_parts(options: argparse.Namespace) -> Parts:
     """Return the split recordings; the split is the same for every row and seed."""
     dataset = open_dataset(options.data, split="train")
     rng = np.random.default_rng(SPLIT_SEED)
@@ -95,19 +106,27 @@ def read_parts(options: argparse.Namespace, *, synthetic: bool) -> Parts:
         training.extend(places[:first])
         validation.extend(places[first:second])
         test.extend(places[second:])
-    frames = cache_frames(dataset.subset(training), T_MAX)
-    if synthetic:
-        simulated = cache_frames(open_dataset(options.synthetic, split="train"), T_MAX)
-        frames = _joined(frames, frames, simulated)
-    chosen = cache_frames(dataset.subset(validation), T_MAX)
-    return Parts(TrainingData(frames, chosen), dataset.subset(test))
+    return Parts(dataset.subset(training), dataset.subset(validation), dataset.subset(test))
+
+
+def base_data(row: Row, parts: Parts, options: argparse.Namespace) -> TrainingData:
+    """Return what the base of the row is trained on."""
+    real = parts.frames(T_MAX)
+    if not row.synthetic:
+        return real
+    simulated = cache_frames(open_dataset(options.synthetic, split="train"), T_MAX)
+    joined = (real.training, real.training, simulated)
+    frames = torch.cat([part.frames for part in joined])
+    return TrainingData(
+        FrameSet(frames, torch.cat([part.labels for part in joined])), real.validation
+    )
 
 
 def run(row: Row) -> None:
     """Train the row with each seed of the command line and write a result file for each."""
     options = read_options()
     torch.set_num_threads(1)
-    parts = read_parts(options, synthetic=row.synthetic)
+    parts = read_parts(options)
     options.out.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         path = options.out / f"{row.name}-seed{seed}.json"
@@ -115,12 +134,12 @@ def run(row: Row) -> None:
             print(f"{path} is there already")
             continue
         started = time.monotonic()
-        network, validation = train_row(row, parts.data, seed, options)
+        network, validation = train_row(row, parts, seed, options)
         result = {
             "row": asdict(row),
             "seed": seed,
-            "training_recordings": len(parts.data.training),
-            "validation_recordings": len(parts.data.validation),
+            "training_recordings": len(parts.training),
+            "validation_recordings": len(parts.validation),
             "test_recordings": len(parts.test),
             "validation_accuracy": validation,
             **measure(network, parts.test),
@@ -132,7 +151,7 @@ def run(row: Row) -> None:
 
 
 def train_row(
-    row: Row, data: TrainingData, seed: int, options: argparse.Namespace
+    row: Row, parts: Parts, seed: int, options: argparse.Namespace
 ) -> tuple[torch.nn.Module, float]:
     """Return the row's network and its validation accuracy."""
     settings = TrainingSettings(
@@ -141,23 +160,25 @@ def train_row(
     mixing = {"method": row.method, "upsampling": row.upsampling, "output": row.output}
     options.work.mkdir(parents=True, exist_ok=True)
     if row.from_scratch:
-        trained = train_network(_new(row, seed), data, replace(settings, keep="last", **mixing))
+        settings = replace(settings, keep="last", **mixing)
+        trained = train_network(_new(row, seed), parts.frames(T_MAX), settings)
         return add_voting_neuron(trained.network), trained.best.validation_accuracy
     base_path = options.work / f"base-{row.base_name}-seed{seed}.pt"
     if not base_path.exists():
-        base = train_network(_new(row, seed), data, settings)
+        base = train_network(_new(row, seed), base_data(row, parts, options), settings)
         print("base:", base.best, flush=True)
         save_network(base.network, base_path)
     voting = add_voting_neuron(sf.fold_batchnorm(load_network(base_path)))
     tuning = replace(
         settings,
+        t_max=row.finetune_t,
         epochs=row.finetune_epochs,
-        learning_rate=2e-3,
+        learning_rate=row.finetune_rate,
         eight_bit=row.eight_bit,
         keep="last",
         **mixing,
     )
-    tuned = finetune_network(voting, data, tuning)
+    tuned = finetune_network(voting, parts.frames(row.finetune_t), tuning)
     return tuned.network, tuned.best.validation_accuracy
 
 
@@ -207,9 +228,3 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks")
     return parser.parse_args()
-
-
-def _joined(*parts: FrameSet) -> FrameSet:
-    return FrameSet(
-        torch.cat([part.frames for part in parts]), torch.cat([part.labels for part in parts])
-    )
