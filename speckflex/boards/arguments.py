@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,12 +42,14 @@ def check_monitor(monitor: Sequence[int] | None, n_layers: int) -> list[int]:
     """Return positions of layers in network order, each once; all of them for None.
 
     Raises:
-        BoardError: there is no such layer.
+        BoardError: it is no list of layers, or there is no such layer.
     """
     if monitor is None:
         return list(range(n_layers))
+    if isinstance(monitor, str) or not isinstance(monitor, Iterable):
+        raise BoardError(f"monitor is {monitor!r}: give a list of layers, or None for all")
     for layer in monitor:
-        if not -n_layers <= layer < n_layers:
+        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
             raise BoardError(
                 f"layer {layer} is not in the program of {n_layers} layers:"
                 f" choose 0 to {n_layers - 1}, or -1 for the last"

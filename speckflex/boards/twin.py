@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.boards.arguments import check_monitor, check_samples
 from speckflex.boards.settings import TwinSettings
-from speckflex.errors import BoardError, EventsError
+from speckflex.errors import BoardError
 from speckflex.events import check_events
 from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
 from speckflex.speck import NEURON_MAX, NEURON_MIN
@@ -22,7 +21,7 @@ from speckflex.twin.machine import LayerOutput, Machine, MachineModel, SampleOut
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -95,8 +94,8 @@ class Twin:
             EventsError: a sample is no event stream of the input's shape.
         """
         machine, model = self._loaded()
-        samples = _samples(events, model.program)
-        layers = _monitored(monitor, len(model.cores))
+        samples = check_samples(events, model.program.input.shape)
+        layers = check_monitor(monitor, len(model.cores))
         started = datetime.now(timezone.utc).isoformat()
         batch = Batch(samples, layers, keep_events)
         if reset and min(self.threads, len(samples)) > 1:
@@ -122,7 +121,7 @@ class Twin:
             EventsError: a block is no event stream of the input's shape.
         """
         machine, model = self._loaded()
-        layers = _monitored(monitor, len(model.cores))
+        layers = check_monitor(monitor, len(model.cores))
         started = datetime.now(timezone.utc).isoformat()
         shape = model.program.input.shape
         checked = (
@@ -204,7 +203,7 @@ class Twin:
 
     def _running(self, layer: int) -> RunningCore:
         machine, _ = self._loaded()
-        return machine.cores[_monitored([layer], len(machine.cores))[0]]
+        return machine.cores[check_monitor([layer], len(machine.cores))[0]]
 
     def _recording(
         self, layers: list[int], written: list[int], outputs: list[SampleOutput], started: str
@@ -230,36 +229,6 @@ class Twin:
             versions={"speckflex": __version__, **_library_versions()},
             settings={**self.settings.named(), "threads": str(self.threads)},
         )
-
-
-def _samples(events: np.ndarray | Sequence[np.ndarray], program: Program) -> list[np.ndarray]:
-    """Return the samples as a list of checked event arrays."""
-    if isinstance(events, np.ndarray) and events.dtype != object:
-        events = [events]
-    if isinstance(events, str) or not isinstance(events, Iterable):
-        raise EventsError(
-            f"events of type {type(events).__name__} are no event stream: give a structured"
-            " array, or a list of them"
-        )
-    return [
-        check_events(np.asarray(sample), program.input.shape, source=f"sample {index}")
-        for index, sample in enumerate(events)
-    ]
-
-
-def _monitored(monitor: Sequence[int] | None, n_layers: int) -> list[int]:
-    """Return positions of layers in network order, each once."""
-    if monitor is None:
-        return list(range(n_layers))
-    if isinstance(monitor, str) or not isinstance(monitor, Iterable):
-        raise BoardError(f"monitor is {monitor!r}: give a list of layers, or None for all")
-    for layer in monitor:
-        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
-            raise BoardError(
-                f"layer {layer} is not in the program of {n_layers} layers:"
-                f" choose 0 to {n_layers - 1}, or -1 for the last"
-            )
-    return sorted({layer % n_layers for layer in monitor})
 
 
 def _record(
