@@ -117,7 +117,7 @@ def test_a_slow_clock_leaks_as_the_twins_does(rng):
     with Twin(threads=1, settings=TwinSettings(slow_clock_period=1000)) as twin:
         twin.load(program)
         twin.play(events)
-        # the devkit's watch runs 2 ms before the first event is due, and two ticks fall into them
+        # the devkit's watch runs 2 ms before a sample starts, and two ticks fall into them
         assert found == twin.read_neurons().item() - 2 * 3
 
 

@@ -130,9 +130,9 @@ def play_stream(
     while chunk is not None:
         times, events = chunk
         _poll_until(link, watch, float(times[0]) - AHEAD)
+        link.write(events)
         if not math.isinf(speed):
             late += int((times < watch.reading()).sum())
-        link.write(events)
         chunk = next(chunks, None)
         link.poll()
     link.write([link.question(probe)])
