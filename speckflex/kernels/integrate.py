@@ -74,17 +74,10 @@ def integrate(
             kernel_index = channel * n_kernel_rows + kernel_row - step * stride_y
             tap = kernel_index * row_weights + first_weight
             if with_lanes:
-                for offset in range(0, n_neurons, LANES):
-                    n_valid = np.int16(min(n_neurons - offset, LANES))
-                    place = neuron + offset
-                    mask = update_lanes(
-                        state, place, weights, tap + offset, n_valid, high, low, keep
-                    )
-                    # Kept without a branch: which neurons fire is as good as random, and a
-                    # processor pays dearly for a wrong guess.
-                    pending[n_pending] = np.uint64(mask) << np.uint64(32) | np.uint64(place)
-                    n_pending += mask != 0
-                    n_spikes += count_fired(mask)
+                n_spikes, n_pending = _run_lanes(
+                    neuron, n_neurons, weights, tap, state, high, low, keep, pending, n_pending,
+                    n_spikes,
+                )  # fmt: skip
             else:
                 n_spikes = _run_single(
                     neuron, n_neurons, weights, tap, state, rule, spikes, n_spikes
@@ -96,6 +89,33 @@ def integrate(
             n_pending = 0
     _expand(pending, n_pending, spikes, written)
     return event, n_spikes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_lanes(
+    neuron: int,
+    n_neurons: int,
+    weights: np.ndarray,
+    tap: int,
+    state: np.ndarray,
+    high: np.int16,
+    low: np.int16,
+    keep: np.int16,
+    pending: np.ndarray,
+    n_pending: int,
+    n_spikes: int,
+) -> tuple[int, int]:
+    """Update neurons side by side, 32 at once; return the new numbers of spikes and masks."""
+    for offset in range(0, n_neurons, LANES):
+        n_valid = np.int16(min(n_neurons - offset, LANES))
+        place = neuron + offset
+        mask = update_lanes(state, place, weights, tap + offset, n_valid, high, low, keep)
+        # Kept without a branch: which neurons fire is as good as random, and a processor pays
+        # dearly for a wrong guess.
+        pending[n_pending] = np.uint64(mask) << np.uint64(32) | np.uint64(place)
+        n_pending += mask != 0
+        n_spikes += count_fired(mask)
+    return n_spikes, n_pending
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

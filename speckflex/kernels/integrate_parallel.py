@@ -60,12 +60,7 @@ def integrate_parallel(
     """
     n_spikes = 0
     while turns[N_ENGINES] < codes.size:
-        engine, begin = -1, np.inf
-        for candidate in range(N_ENGINES):
-            if turns[candidate] < codes.size:
-                free = max(arrivals[turns[candidate]], finishes[candidate])
-                if free < begin:
-                    engine, begin = candidate, free
+        engine, begin = _next_engine(arrivals, finishes, turns)
         event, place = turns[engine], turns[N_ENGINES]
         taken, n_new = integrate(
             codes[event : event + 1],
@@ -90,3 +85,17 @@ def integrate_parallel(
         turns[engine] += N_ENGINES
         turns[N_ENGINES] += 1
     return turns[N_ENGINES], n_spikes
+
+
+@njit(cache=True, nogil=True)
+def _next_engine(
+    arrivals: np.ndarray, finishes: np.ndarray, turns: np.ndarray
+) -> tuple[int, float]:
+    """Return which engine begins its next event first, and when (µs)."""
+    engine, begin = -1, np.inf
+    for candidate in range(N_ENGINES):
+        if turns[candidate] < arrivals.size:
+            free = max(arrivals[turns[candidate]], finishes[candidate])
+            if free < begin:
+                engine, begin = candidate, free
+    return engine, float(begin)

@@ -60,6 +60,28 @@ class CoreModel:
         self.shape = core.output_shape
         self.weights = _arrange_weights(core.weights, core.stride[1])
         self._set_routes(arrivals)
+        self._set_layout()
+        wraps = settings.overflow == "wrap"
+        self.rule = np.array(
+            (
+                core.threshold_high,
+                core.threshold_low,
+                core.return_to_zero,
+                wraps,
+                LANES_AVAILABLE and not wraps,
+            ),
+            np.int64,
+        )
+        channels, height, width = self.shape
+        self.initial = np.zeros((height, width, channels), np.int16)
+        if core.initial_state is not None:
+            self.initial[:] = core.initial_state.transpose(1, 2, 0)
+        places = places_of(self.shape)
+        self.places = places
+        self.rank = _rank(places, settings.output_order)
+
+    def _set_layout(self) -> None:
+        core = self.core
         channels, height, width = self.shape
         kernel_y, kernel_x = core.weights.shape[2:]
         stride_y, stride_x = core.stride
@@ -78,23 +100,6 @@ class CoreModel:
             ),
             np.int64,
         )
-        wraps = settings.overflow == "wrap"
-        self.rule = np.array(
-            (
-                core.threshold_high,
-                core.threshold_low,
-                core.return_to_zero,
-                wraps,
-                LANES_AVAILABLE and not wraps,
-            ),
-            np.int64,
-        )
-        self.initial = np.zeros((height, width, channels), np.int16)
-        if core.initial_state is not None:
-            self.initial[:] = core.initial_state.transpose(1, 2, 0)
-        places = places_of(self.shape)
-        self.places = places
-        self.rank = _rank(places, settings.output_order)
 
     def updates_per_route(self) -> np.ndarray:
         """Return `(m,) int64`, how many neurons an event on each route updates."""
