@@ -120,10 +120,10 @@ def choose_board(name: str, *, require_chip: bool = False, **settings: Any) -> C
         return ChosenBoard(open_board(name, **(settings if name == "twin" else {})), name)
     try:
         return ChosenBoard(open_board(f"{name}:0"), name)
-    except BoardNotFoundError as error:
+    except BoardNotFoundError:
         if require_chip:
             raise
-        note = f"no {name} is attached, so its software twin runs instead ({error})"
+        note = f"no {name} is attached, its software twin runs instead (why: speckflex doctor)"
         return ChosenBoard(open_board("twin", **settings), name, note)
 
 

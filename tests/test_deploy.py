@@ -179,3 +179,18 @@ def test_recordings_of_another_shape_are_refused(tmp_path):
     model = read_model(path, input_shape=SHAPE)
     with open_board("twin") as board, pytest.raises(EventsError, match="shape"):
         deploy(model, dataset, ChosenBoard(board, "twin"))
+
+
+def test_a_virtual_devkit_in_the_chips_place_is_never_called_the_chip(model_file, recordings):
+    from speckflex.report import render_html, render_markdown, render_text
+
+    model = read_model(model_file, input_shape=SHAPE)
+    with open_board("virtual:speck2e") as board:
+        report = deploy(
+            model, open_dataset(recordings)[:2], ChosenBoard(board, "virtual:speck2e")
+        ).report
+    for render in (render_text, render_markdown, render_html):
+        page = render(report)
+        assert "the virtual devkit" in page.lower()
+        assert "the chip is right" not in page
+        assert "of the chip against" not in page

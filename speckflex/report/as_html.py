@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -30,7 +31,6 @@ __all__ = ["render_html"]
 
 FILTERS = {
     "percent": percent,
-    "role": role_name,
     "difference_chart": difference_chart,
     "cores_chart": cores_chart,
     "work_chart": work_chart,
@@ -45,10 +45,10 @@ def render_html(report: dict[str, Any]) -> str:
     """
     folder = files("speckflex.report")
     environment = Environment(autoescape=True, undefined=ChainableUndefined, trim_blocks=True)
-    environment.filters.update(FILTERS)
+    environment.filters.update(FILTERS, role=partial(role_name, report=report))
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
     figures = report.get("figures") or {}
-    plots = _plots(figures)
+    plots = _plots(figures, report["role_names"])
     return template.render(
         report=report,
         facts=Markup(render_json(report).replace("<", "\\u003c")),  # noqa: S704 - JSON without "<"
@@ -73,7 +73,7 @@ def render_html(report: dict[str, Any]) -> str:
     )
 
 
-def _plots(figures: dict[str, Any]) -> list[dict[str, Any]]:
+def _plots(figures: dict[str, Any], names: dict[str, str]) -> list[dict[str, Any]]:
     """Return kind, layer, element id and Bokeh's JSON of each plot."""
     makers = {"scatter": scatter_plot, "rasters": raster_plot}
     return [
@@ -81,7 +81,7 @@ def _plots(figures: dict[str, Any]) -> list[dict[str, Any]]:
             "kind": kind,
             "facts": facts,
             "id": f"{kind}-{position}",
-            "item": Markup(plot_item(make(facts), f"{kind}-{position}")),  # noqa: S704 - no "<"
+            "item": Markup(plot_item(make({**facts, "names": names}), f"{kind}-{position}")),  # noqa: S704 - no "<"
         }
         for kind, make in makers.items()
         for position, facts in enumerate(figures.get(kind, []))

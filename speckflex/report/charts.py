@@ -26,7 +26,7 @@ def accuracy_chart(report: dict[str, Any]) -> Markup:
         y = ROW * row + ROW / 2
         low, high = report["accuracy_interval"][role]
         marks += [
-            label(LABEL - 10, y + 5, shortened(role_name(role)), anchor="end"),
+            label(LABEL - 10, y + 5, shortened(role_name(role, report)), anchor="end"),
             line(across(0), y, across(1), y, "axis"),
             line(across(low), y, across(high), y, "interval"),
             disc(across(share), y, 6, f"mark {role if role in report['accuracy'] else ''}"),
@@ -36,7 +36,9 @@ def accuracy_chart(report: dict[str, Any]) -> Markup:
         label(across(tick), height - 4, f"{100 * tick:.0f} %", anchor="middle", kind="small")
         for tick in (0, 0.25, 0.5, 0.75, 1)
     ]
-    words = "; ".join(f"{role_name(role)} {percent(share)}" for role, share in known.items())
+    words = "; ".join(
+        f"{role_name(role, report)} {percent(share)}" for role, share in known.items()
+    )
     return drawing(height, f"Accuracy with 95 % Wilson intervals: {words}", marks)
 
 

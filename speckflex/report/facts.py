@@ -9,7 +9,7 @@ from speckflex.compare import Accuracy, compare, measure_accuracy
 from speckflex.errors import ComparisonError
 from speckflex.report.figures import collect_figures
 from speckflex.report.layers import layer_rows
-from speckflex.report.roles import Comparison, compare_roles, played_role, role_name
+from speckflex.report.roles import Comparison, compare_roles, played_role, role_names
 from speckflex.report.strict import strict
 from speckflex.report.verdict import verdict
 from speckflex.speck import SYNOPS_PER_SECOND
@@ -73,6 +73,7 @@ def build_report(
         "board": board.provenance.board,
         "board_kind": board.provenance.kind,
         "played": played,
+        "role_names": role_names(recordings),
         "synthetic": synthetic,
         "samples": board.n_samples,
         "lost_events": sum(recording.lost_events for recording in recordings.values()),
@@ -181,8 +182,7 @@ def _comparison_facts(comparison: Comparison) -> dict[str, Any]:
 def _spelled(name: str, divergence: Divergence | None, comparison: Comparison) -> str | None:
     if divergence is None:
         return None
-    names = role_name(comparison.reference), role_name(comparison.other)
-    return f"layer {name}, {divergence.describe(*names)}"
+    return f"layer {name}, {divergence.describe(*comparison.names)}"
 
 
 def _sample_facts(recording: Recording) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from bokeh.embed import json_item
 from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure
 
-from speckflex.report.roles import role_name
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -36,8 +34,8 @@ def plot_item(plot: Any, identity: str) -> str:
 def scatter_plot(facts: Mapping[str, Any]) -> Any:
     """Return spikes per neuron, one recording against another, with the line of agreement."""
     plot = _figure(
-        x_axis_label=f"spikes, {role_name(facts['x_role'])}",
-        y_axis_label=f"spikes, {role_name(facts['y_role'])}",
+        x_axis_label=f"spikes, {facts['names'][facts['x_role']]}",
+        y_axis_label=f"spikes, {facts['names'][facts['y_role']]}",
     )
     top = float(max(facts["x"].max(initial=0), facts["y"].max(initial=0), 1))
     plot.line([0, top], [0, top], color="#888888", line_dash="dashed")
@@ -55,8 +53,8 @@ def scatter_plot(facts: Mapping[str, Any]) -> Any:
         HoverTool(
             renderers=[points],
             tooltips=[
-                (role_name(facts["x_role"]), "@x spikes"),
-                (role_name(facts["y_role"]), "@y spikes"),
+                (facts["names"][facts["x_role"]], "@x spikes"),
+                (facts["names"][facts["y_role"]], "@y spikes"),
                 ("neurons", "@neurons"),
                 ("first (channel, y, x)", "@address"),
             ],
@@ -78,8 +76,8 @@ def raster_plot(facts: Mapping[str, Any]) -> Any:
             size=6,
             alpha=0.7,
             color=_color(role, position),
-            name=role_name(role),
-            legend_label=role_name(role),
+            name=facts["names"][role],
+            legend_label=facts["names"][role],
         )
     plot.add_tools(
         HoverTool(

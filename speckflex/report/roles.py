@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speckflex.compare import Difference, compare
 
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
     from speckflex.recording import Recording
 
-__all__ = ["Comparison", "compare_roles", "played_role", "role_name"]
+__all__ = ["Comparison", "compare_roles", "played_role", "role_name", "role_names"]
 
 # The reference of a comparison is the real chip where there is one (MTT paper, Eq. 16).
 REFERENCE_ORDER = ("chip", "torch", "twin")
 PLAYED_ORDER = ("chip", "twin")
 NAMES = {"torch": "the torch network", "twin": "the twin", "chip": "the chip"}
+# What stands in for the chip is never called one.
+STAND_INS = {"virtual": "the virtual devkit", "replay": "the replayed session"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +30,28 @@ class Comparison:
         reference: the role of the recording that is held against.
         other: the role of the recording that is judged.
         difference: how far they are apart.
+        names: how sentences call reference and other.
     """
 
     reference: str
     other: str
     difference: Difference
+    names: tuple[str, str]
 
 
-def role_name(role: str) -> str:
-    """Return how a sentence calls a role."""
-    return NAMES.get(role, role)
+def role_names(recordings: Mapping[str, Recording]) -> dict[str, str]:
+    """Return how sentences call each role: a virtual devkit in the chip's place is no chip."""
+    return {
+        role: STAND_INS.get(recording.provenance.kind, NAMES["chip"])
+        if role == "chip"
+        else NAMES.get(role, role)
+        for role, recording in recordings.items()
+    }
+
+
+def role_name(role: str, report: Mapping[str, Any]) -> str:
+    """Return how the sentences of a report call a role."""
+    return report["role_names"].get(role, NAMES.get(role, role))
 
 
 def played_role(recordings: Mapping[str, Recording]) -> str:
@@ -58,6 +72,7 @@ def compare_roles(
     ranked = [role for role in REFERENCE_ORDER if role in recordings]
     ordered = ranked + [role for role in recordings if role not in ranked]
     pairs = [(a, b) for index, a in enumerate(ordered) for b in ordered[index + 1 :]]
+    names = role_names(recordings)
     return [
         Comparison(
             a,
@@ -65,6 +80,7 @@ def compare_roles(
             compare(
                 recordings[a], recordings[b], noise_floor=noise_floor, same_program=same_program
             ),
+            (names[a], names[b]),
         )
         for a, b in pairs
     ]

@@ -59,7 +59,7 @@ def pair_table(report: dict[str, Any]) -> Table:
     for pair in pairs:
         layers = {layer["index"]: layer for layer in pair["layers"]}
         differences = [difference_text(layers[i]) if i in layers else "-" for i in sorted(names)]
-        who = f"{role_name(pair['other'])} against {role_name(pair['reference'])}"
+        who = f"{role_name(pair['other'], report)} against {role_name(pair['reference'], report)}"
         rows.append([who, percent(pair["agreement"]), *differences])
     return ["pair", "same class", *(names[index] for index in sorted(names))], rows
 

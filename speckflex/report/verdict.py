@@ -20,7 +20,8 @@ def verdict(report: dict[str, Any]) -> str:
     opening = f"On {report['samples']} {played}, "
     clauses = [clause for clause in (_accuracies(report), _difference(report)) if clause]
     if not clauses:
-        return f"{opening}{role_name(report['played'])} ran; there is nothing to compare it with."
+        board = role_name(report["played"], report)
+        return f"{opening}{board} ran; there is nothing to compare it with."
     sentence = opening + "; ".join(clauses) + "."
     return " ".join([sentence, *_warnings(report)])
 
@@ -31,7 +32,9 @@ def _accuracies(report: dict[str, Any]) -> str:
         interval = report["accuracy_interval"][role]
         if share is not None:
             low, high = (f"{100 * bound:.1f}" for bound in interval)
-            parts.append(f"{role_name(role)} is right in {percent(share)} ({low} to {high})")
+            parts.append(
+                f"{role_name(role, report)} is right in {percent(share)} ({low} to {high})"
+            )
     return ", ".join(parts)
 
 
@@ -39,7 +42,7 @@ def _difference(report: dict[str, Any]) -> str:
     if not report["comparisons"]:
         return ""
     first = report["comparisons"][0]
-    pair = f"{role_name(first['other'])} against {role_name(first['reference'])}"
+    pair = f"{role_name(first['other'], report)} against {role_name(first['reference'], report)}"
     if first["first_divergent_layer"] is None:
         return f"nothing of {pair} differs in any layer"
     if first["spike_difference"] is None:
@@ -55,14 +58,13 @@ def _beside(report: dict[str, Any]) -> str:
     """Return what the difference is to be held against: the twin's, and the board's own."""
     reference = report["reference"]
     parts = [
-        f"that of {role_name(pair['other'])} {percent(pair['spike_difference'])}"
+        f"that of {role_name(pair['other'], report)} {percent(pair['spike_difference'])}"
         for pair in report["comparisons"][1:]
         if pair["reference"] == reference
     ]
     if report["noise_floor"] is not None:
-        parts.append(
-            f"that of {role_name(report['played'])} from itself {percent(report['noise_floor'])}"
-        )
+        board = role_name(report["played"], report)
+        parts.append(f"that of {board} from itself {percent(report['noise_floor'])}")
     return "".join(f", {part}" for part in parts)
 
 
