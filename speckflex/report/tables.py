@@ -22,7 +22,11 @@ Table = tuple[list[str], list[list[str]]]
 def accuracy_table(report: dict[str, Any]) -> Table:
     """Return one row per recording whose accuracy is known."""
     rows = [
-        [role, percent(share), _interval(report["accuracy_interval"][role])]
+        [
+            role_name(role, report).removeprefix("the "),
+            percent(share),
+            _interval(report["accuracy_interval"][role]),
+        ]
         for role, share in report["accuracy"].items()
         if share is not None
     ]
