@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from speckflex.errors import NetworkError
 from speckflex.loading.network_checks import WEIGHT_LAYERS, name_of
 from speckflex.loading.safe_pickle import first_line
-from speckflex.network import copy_network
+from speckflex.network import copy_network, wants_time_axis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +139,7 @@ def _random_events(
         if isinstance(size, int) and size > 0
     ]
     shape = (math.lcm(FRAMES, *sizes), *input_shape)
-    if any(not isinstance(neuron, sl.SqueezeMixin) for neuron in neurons):
+    if wants_time_axis(network):
         shape = (1, *shape)
     return _poisson(shape, generator).to(next(network.parameters()).device)
 

@@ -23,7 +23,13 @@ from speckflex.loading.state_dict import find_state_dict, load_state, network_fr
 if TYPE_CHECKING:
     from speckflex.program import Shape
 
-__all__ = ["copy_network", "load_network", "save_network", "spiking_network"]
+__all__ = [
+    "copy_network",
+    "load_network",
+    "save_network",
+    "spiking_network",
+    "wants_time_axis",
+]
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +145,18 @@ def copy_network(network: nn.Module) -> nn.Module:
     for name, module in network.named_modules():
         twin.get_submodule(name).training = module.training
     return twin
+
+
+def wants_time_axis(network: nn.Module) -> bool:
+    """Return whether a network takes (batch, time, c, y, x) instead of (batch * time, c, y, x).
+
+    It does where it flattens time itself, or has neurons that expect time as an axis.
+    """
+    return any(
+        isinstance(module, sl.FlattenTime | sl.Repeat)
+        or (isinstance(module, sl.StatefulLayer) and not isinstance(module, sl.SqueezeMixin))
+        for module in network.modules()
+    )
 
 
 def spiking_network(network: nn.Module, *, input_shape: Shape | None = None) -> nn.Module:

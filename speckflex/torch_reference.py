@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sinabs.layers import StatefulLayer
+from sinabs.layers import StatefulLayer, UnflattenTime
 from sinabs.layers.reshape import SqueezeMixin
 
 from speckflex.errors import NetworkError
 from speckflex.events import EVENT_DTYPE, check_events, make_events
 from speckflex.frames import to_frames
+from speckflex.network import wants_time_axis
 from speckflex.recording import (
     LayerRecord,
     Provenance,
@@ -54,6 +55,7 @@ class TorchReference:
         self.bins = bins
         self._network = copy.deepcopy(network).float().cpu().eval()
         self._states = _initial_states(self._network)
+        self._with_time = wants_time_axis(self._network)
         self._modules = [_recorded_module(self._network, core) for core in program.cores]
 
     def play(
@@ -109,7 +111,7 @@ class TorchReference:
         _prepare_batch(self._network, self._states, len(frames))
         with _caught_outputs(self._modules) as caught:
             try:
-                self._network(frames.flatten(0, 1))
+                self._network(frames if self._with_time else frames.flatten(0, 1))
             except (RuntimeError, ValueError) as error:
                 raise NetworkError(
                     f"the network does not run on frames of shape {tuple(frames.shape[2:])}"
@@ -176,6 +178,8 @@ def _prepare_batch(
     for module in network.modules():
         if isinstance(module, SqueezeMixin):
             module.batch_size, module.num_timesteps = n_samples, -1
+        elif isinstance(module, UnflattenTime):
+            module.batch_size = n_samples
     for module, state in states:
         # An empty state is how sinabs marks one that takes its shape from the next input.
         module.v_mem = state.repeat_interleave(n_samples, dim=0) if len(state) else state.clone()

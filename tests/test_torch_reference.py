@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import sinabs.layers as sl
 import torch
 from networks_of_tests import small_network
 from programs import random_events
+from torch import nn
 
 from speckflex.convert import convert
 from speckflex.errors import NetworkError
@@ -33,6 +35,45 @@ def test_counts_equal_a_forward_pass_of_one_sample_at_a_time(network, program, r
         with torch.no_grad():
             output = fresh(torch.from_numpy(to_frames(sample, SHAPE, 7)).float())
         np.testing.assert_array_equal(recording.layer(-1).scores[index], output.sum(0).numpy())
+
+
+def _with_repeated_layers(flat):
+    return nn.Sequential(
+        *(
+            sl.IAF(spike_threshold=layer.spike_threshold, min_v_mem=layer.min_v_mem)
+            if isinstance(layer, sl.StatefulLayer)
+            else sl.Repeat(layer)
+            for layer in flat
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "with_time",
+    [
+        _with_repeated_layers,
+        lambda flat: nn.Sequential(sl.FlattenTime(), *flat, sl.UnflattenTime(batch_size=1)),
+    ],
+    ids=["repeat", "flatten-time"],
+)
+def test_a_network_with_an_axis_of_time_spikes_as_the_one_without(with_time, rng):
+    flat = nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2, bias=False),
+        sl.IAFSqueeze(batch_size=1, spike_threshold=0.5, min_v_mem=-1.0),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(256, 5, bias=False),
+        sl.IAFSqueeze(batch_size=1, spike_threshold=0.5, min_v_mem=-1.0),
+    )
+    samples = [random_events(rng, SHAPE, n) for n in (900, 2000, 1500)]
+    networks = (flat, with_time(flat))
+    recordings = [
+        TorchReference(network, convert(network, SHAPE), bins=6).play(samples)
+        for network in networks
+    ]
+    assert recordings[0].counts(0).any()
+    for layer in range(2):
+        np.testing.assert_array_equal(*(recording.counts(layer) for recording in recordings))
 
 
 def test_events_of_a_layer_add_up_to_its_counts(network, program, rng):
