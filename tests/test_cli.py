@@ -1,5 +1,6 @@
 """The command line: exit codes, one-line errors, and figures that machines can read."""
 
+import errno
 import json
 
 import numpy as np
@@ -8,6 +9,8 @@ from click.testing import CliRunner
 from networks_of_tests import small_network
 
 from speckflex.cli import COMMANDS, main
+from speckflex.cli.bars import missed_min_accuracy, missed_spike_difference
+from speckflex.cli.tables import echo_table
 from speckflex.network import load_network, save_network
 from speckflex.program import Program
 
@@ -210,6 +213,49 @@ def test_compare_writes_every_format(model_file, tmp_path, form):
     result = run("compare", *recordings, "--format", form, "--out", target)
     assert result.exit_code == 0, result.output
     assert target.stat().st_size > 100
+
+
+def test_compare_of_one_file_with_itself_is_misuse(model_file, tmp_path):
+    out = tmp_path / "out"
+    run("deploy", model_file, *DATA, "--out", out)
+    twin = out / "recording-twin.h5"
+    result = run("compare", twin, twin)
+    assert result.exit_code == 2
+    assert "given twice" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("deploy", "MODEL", *DATA), ("demo",)])
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_played(
+    command, model_file, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    arguments = [model_file if part == "MODEL" else part for part in command]
+    result = run(*arguments, "--out", tmp_path / "file" / "out")
+    assert result.exit_code == 2
+    assert "is no folder to write to" in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_output_that_cannot_be_written_fails_in_one_line(model_file, monkeypatch):
+    def refuse(*_arguments, **_settings):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("speckflex.cli.tables.echo_table", refuse)
+    result = run("check", model_file, "--input-shape", SHAPE)
+    assert_fails_in_one_line(result, 1, "No space left on device")
+
+
+def test_a_bar_for_a_figure_without_value_says_so():
+    report = {"spike_difference": None, "accuracy": {"chip": None, "twin": None}}
+    assert "no value" in missed_spike_difference(report, 0.1)
+    assert "no value" in missed_min_accuracy(report, 0.1)
+
+
+def test_a_narrow_terminal_shows_every_figure_whole(capsys, monkeypatch):
+    monkeypatch.setattr("speckflex.cli.tables.PIPED_WIDTH", 12)
+    echo_table(("words", "cores"), [("8192 of 16384", "01234567")])
+    shown = capsys.readouterr().out
+    assert "…" not in shown
 
 
 def test_compare_of_one_recording_is_misuse(model_file, tmp_path):

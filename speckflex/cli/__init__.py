@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from errno import EPIPE
 from typing import Any
 
 import click
@@ -47,13 +48,18 @@ class CommandGroup(click.Group):
         return importlib.import_module(f"speckflex.cli.{cmd_name}").command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of speckflex becomes one line and an exit code."""
+        """Run the command; an error of speckflex or of a file becomes one line and a code."""
         try:
             return super().invoke(ctx)
         except SpeckflexError as error:
             missing = isinstance(error, BoardNotFoundError)
             failure = NoSuchBoardError if missing else click.ClickException
             raise failure(str(error)) from error
+        except OSError as error:
+            if error.errno == EPIPE:  # the reader of our output went away; click ends quietly
+                raise
+            place = error.filename or "standard output"
+            raise click.ClickException(f"{place}: {error.strerror}: check the path") from error
 
 
 @click.command(

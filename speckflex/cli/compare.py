@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from speckflex.cli.bars import MISSED_BAR, missed_spike_difference
 from speckflex.cli.options import existing_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from speckflex.recording import Recording
 
 __all__ = ["command"]
 
-MISSED_BAR = 4
 FORMATS = ("text", "json", "md", "csv", "html")
 
 
@@ -60,7 +62,7 @@ def command(
     from speckflex.program import Program
     from speckflex.recording import Recording
 
-    loaded = _by_role({path: Recording.load(path) for path in recordings})
+    loaded = _by_role(recordings, [Recording.load(path) for path in recordings])
     if len({recording.provenance.program_sha256 for recording in loaded.values()}) > 1:
         click.echo("warning: the recordings are of different programs", err=True)
     report = reports.build_report(
@@ -71,24 +73,20 @@ def command(
     form = "json" if as_json else form
     renderer = getattr(reports, {"md": "render_markdown"}.get(form, f"render_{form}"))
     _write(renderer(report), out)
-    difference = report["spike_difference"]
-    if max_spike_difference is not None and (
-        difference is None or difference > max_spike_difference
-    ):
-        click.echo(
-            f"missed: spike difference {difference} is above {max_spike_difference}", err=True
-        )
+    missed = missed_spike_difference(report, max_spike_difference)
+    if missed:
+        click.echo(f"missed: {missed}", err=True)
         sys.exit(MISSED_BAR)
 
 
-def _by_role(loaded: dict[Path, Recording]) -> dict[str, Recording]:
+def _by_role(paths: Sequence[Path], loaded: Sequence[Recording]) -> dict[str, Recording]:
     """Name recordings by the kind of their board, or by their files where kinds repeat."""
-    kinds = [
-        "chip" if r.provenance.kind == "virtual" else r.provenance.kind for r in loaded.values()
-    ]
+    if len(set(paths)) < len(paths):
+        raise click.UsageError("the same recording is given twice: name different files")
+    kinds = ["chip" if r.provenance.kind == "virtual" else r.provenance.kind for r in loaded]
     distinct = len(set(kinds)) == len(kinds) and set(kinds) <= {"torch", "twin", "chip"}
-    names = kinds if distinct else [str(path) for path in loaded]
-    return dict(zip(names, loaded.values(), strict=True))
+    names = kinds if distinct else [str(path) for path in paths]
+    return dict(zip(names, loaded, strict=True))
 
 
 def _write(text: str, out: Path | None) -> None:

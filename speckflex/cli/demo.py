@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from speckflex.cli.deploy import command as deploy_command
-from speckflex.cli.options import json_option
+from speckflex.cli.options import OutFolderType, json_option
 
 __all__ = ["command"]
 
@@ -19,7 +19,7 @@ BUNDLED = "synthetic-digits.pt"
 @click.option(
     "-o",
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutFolderType(),
     default=Path("demo"),
     show_default=True,
     help="Folder for program, recordings and report.",

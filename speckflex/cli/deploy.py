@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex.cli.bars import MISSED_BAR, missed_min_accuracy, missed_spike_difference
 from speckflex.cli.options import (
     data_options,
     json_option,
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from speckflex.deploy import ChosenBoard, Deployment
 
 __all__ = ["command"]
-
-MISSED_BAR = 4
 
 
 @click.command("deploy")
@@ -178,16 +177,9 @@ def _show(deployment: Deployment, chosen: ChosenBoard, options: dict[str, Any]) 
 
 def _missed_bars(deployment: Deployment, options: dict[str, Any]) -> list[str]:
     """Return a sentence for every stated bar that the deployment does not reach."""
-    report, missed = deployment.report, []
-    bar = options["max_spike_difference"]
-    if bar is not None:
-        value = report["spike_difference"]
-        if value is None or value > bar:
-            missed.append(f"spike difference {value} is above {bar}")
-    bar = options["min_accuracy"]
-    if bar is not None:
-        accuracy = report["accuracy"]
-        value = accuracy["chip"] if accuracy.get("chip") is not None else accuracy["twin"]
-        if value is None or value < bar:
-            missed.append(f"accuracy {value} is below {bar}")
-    return missed
+    report = deployment.report
+    missed = (
+        missed_spike_difference(report, options["max_spike_difference"]),
+        missed_min_accuracy(report, options["min_accuracy"]),
+    )
+    return [sentence for sentence in missed if sentence]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from speckflex.data import EventDataset
 
 __all__ = [
+    "OutFolderType",
     "ShapeType",
     "chip_option",
     "data_options",
@@ -79,11 +81,26 @@ def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> 
     )
 
 
+class OutFolderType(click.Path):
+    """A folder to write to, refused before any work where it can't be made."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; it may not exist yet, but its nearest folder must take files."""
+        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            self.fail(f"{str(nearest)!r} is no folder to write to: choose another", param, ctx)
+        return folder
+
+
 out_folder_option = click.option(
     "-o",
     "--out",
     "out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutFolderType(),
     help="Folder for program, recordings and report.",
 )
 

@@ -23,7 +23,7 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for position, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[position], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*[format_number(value) for value in row])
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
