@@ -63,7 +63,7 @@ def read_model(
     """
     path = Path(path)
     if _is_program(path):
-        return Model(path, Program.load(path))
+        return Model(path, _load_program(path, input_shape, factory))
     from speckflex.convert import convert_with_checks
 
     input_shape = _known_shape(path, input_shape)
@@ -99,7 +99,7 @@ def check_model(
     """
     path = Path(path)
     if _is_program(path):
-        return check_program(Program.load(path))
+        return check_program(_load_program(path, input_shape, factory))
     from speckflex.convert import check_network
 
     input_shape = _known_shape(path, input_shape)
@@ -109,6 +109,22 @@ def check_model(
 
 def _is_program(path: Path) -> bool:
     return path.suffix.lower() == ".speck"
+
+
+def _load_program(path: Path, input_shape: Shape | None, factory: str | None) -> Program:
+    """Return the program in a file, checked against what was asked for beside it."""
+    program = Program.load(path)
+    if factory is not None:
+        raise NetworkError(
+            f"{path}: holds a program, which needs no factory, but {factory} was given: leave it"
+            " out"
+        )
+    if input_shape is not None and tuple(input_shape) != program.input.shape:
+        raise NetworkError(
+            f"{path}: its program takes events of shape {program.input.shape} (channel, y, x),"
+            f" not {tuple(input_shape)}: convert its network with that shape, or choose other data"
+        )
+    return program
 
 
 def _known_shape(path: Path, input_shape: Shape | None) -> Shape:

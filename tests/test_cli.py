@@ -215,6 +215,16 @@ def test_compare_writes_every_format(model_file, tmp_path, form):
     assert target.stat().st_size > 100
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "part"),
+    [("--input-shape", "2,28,28", "takes events of shape"), ("--network", "vggsnn", "no factory")],
+)
+def test_options_that_a_program_contradicts_are_refused(model_file, tmp_path, option, value, part):
+    program = tmp_path / "a.speck"
+    run("convert", model_file, "--input-shape", SHAPE, "--out", program)
+    assert_fails_in_one_line(run("check", program, option, value), 1, part)
+
+
 def test_compare_of_one_file_with_itself_is_misuse(model_file, tmp_path):
     out = tmp_path / "out"
     run("deploy", model_file, *DATA, "--out", out)

@@ -46,7 +46,8 @@ def _difference(report: dict[str, Any]) -> str:
     if first["first_divergent_layer"] is None:
         return f"nothing of {pair} differs in any layer"
     if first["spike_difference"] is None:
-        return f"the outputs of {pair} part in layer {first['first_divergent_layer']}"
+        both = f"{role_name(first['other'], report)} and {role_name(first['reference'], report)}"
+        return f"{both} part first in layer {first['first_divergent_layer']}"
     return (
         f"the spike difference of {pair} is {percent(first['spike_difference'])} at the output"
         f" (layer {first['spike_difference_layer']}){_beside(report)}, and they part first in layer"
