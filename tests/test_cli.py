@@ -2,6 +2,7 @@
 
 import errno
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -223,6 +224,23 @@ def test_options_that_a_program_contradicts_are_refused(model_file, tmp_path, op
     program = tmp_path / "a.speck"
     run("convert", model_file, "--input-shape", SHAPE, "--out", program)
     assert_fails_in_one_line(run("check", program, option, value), 1, part)
+
+
+def test_an_interrupted_deployment_shows_what_was_played_and_exits_1(
+    model_file, tmp_path, monkeypatch
+):
+    @contextmanager
+    def stopping_bar(*_arguments):
+        def advance(_steps):
+            raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr("speckflex.cli.progress.progress_bar", stopping_bar)
+    result = run("deploy", model_file, *DATA, "--out", tmp_path / "out")
+    assert_fails_in_one_line(result, 1, "interrupted", "4 samples")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["interrupted"]
 
 
 def test_compare_of_one_file_with_itself_is_misuse(model_file, tmp_path):

@@ -106,6 +106,11 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     if options["out"]:
         deployment.save(options["out"])
     _show(deployment, chosen, options)
+    if deployment.interrupted:
+        raise click.ClickException(
+            f"interrupted: the figures cover the {deployment.report['samples']} samples played"
+            " until then"
+        )
     missed = _missed_bars(deployment, options)
     for sentence in missed:
         click.echo(f"missed: {sentence}", err=True)
@@ -170,8 +175,6 @@ def _show(deployment: Deployment, chosen: ChosenBoard, options: dict[str, Any]) 
     click.echo(render_text(deployment.report))
     if options["out"]:
         click.echo(f"written: {options['out']}")
-    if deployment.interrupted:
-        click.echo("interrupted: the figures cover the samples played until then", err=True)
     click.echo(f"board: {_board_line(chosen)}")
 
 
