@@ -244,16 +244,15 @@ def _compare_layer(a: LayerRecord, b: LayerRecord) -> LayerDifference:
             " (channel, y, x): compare recordings of one network"
         )
     by_potential = a.potentials is not None and b.potentials is not None
-    silent = by_potential and not a.counts.any() and not b.counts.any()
-    difference = None if silent else relative_difference(a.counts, b.counts)
-    values = (a.potentials, b.potentials) if silent else (a.counts, b.counts)
+    difference = None if by_potential else relative_difference(a.counts, b.counts)
+    values = (a.potentials, b.potentials) if by_potential else (a.counts, b.counts)
     return LayerDifference(
         index=a.index,
         name=a.name,
         spikes_a=int(a.counts.sum()),
         spikes_b=int(b.counts.sum()),
         spike_difference=difference,
-        per_sample=_per_sample(a.counts, b.counts, silent=silent),
+        per_sample=_per_sample(a.counts, b.counts, by_potential=by_potential),
         cosine=cosine_similarity(*values),  # pyright: ignore[reportArgumentType]
         potential_difference=relative_difference(a.potentials, b.potentials)
         if a.potentials is not None and b.potentials is not None
@@ -264,15 +263,15 @@ def _compare_layer(a: LayerRecord, b: LayerRecord) -> LayerDifference:
     )
 
 
-def _per_sample(a: np.ndarray, b: np.ndarray, *, silent: bool) -> np.ndarray:
-    if silent:
+def _per_sample(a: np.ndarray, b: np.ndarray, *, by_potential: bool) -> np.ndarray:
+    if by_potential:
         return np.full(len(a), np.nan)
     return np.array([relative_difference(one, other) for one, other in zip(a, b, strict=True)])
 
 
 def _reason(difference: float | None) -> str:
     if difference is None:
-        return "the layer is read by its potentials and never spikes"
+        return "the layer is read by its potentials"
     return "" if isfinite(difference) else "the reference has no spike in this layer, the other has"
 
 

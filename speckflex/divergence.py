@@ -27,8 +27,8 @@ class Divergence:
     Args:
         sample: the first sample that differs.
         kind: "event" where both keep the sample's spikes, "bin" where one of them has them in
-            coarse time bins, "neuron" where counts alone tell, "potential" where the layer never
-            spikes and its neurons end at different potentials.
+            coarse time bins, "neuron" where counts alone tell, "potential" where the layer is
+            read by potentials and its neurons end at different ones.
         index: of the event in the reference's stream; of the neuron, row by row, in the layer.
         time_a: µs, of the reference's event or the end of the bin; None where it has none.
         time_b: µs, of the other's event.
@@ -86,9 +86,9 @@ def find_divergence(a: LayerRecord, b: LayerRecord) -> Divergence | None:
     record gives the same time count as simultaneous, and their order as arbitrary. Where one
     record has its events in coarse time bins, the first bin and neuron whose counts differ is
     named; where events are missing, the first neuron whose counts over the sample do. A layer
-    that never spikes is compared by its potentials, where both have them.
+    that both records read by its potentials is compared by them.
     """
-    if a.potentials is not None and b.potentials is not None and not _spikes(a, b):
+    if a.potentials is not None and b.potentials is not None:
         return _diverging_potential(a.potentials, b.potentials)
     n_events = min(len(a.events or ()), len(b.events or ()))
     for sample in range(len(a.counts)):
@@ -115,10 +115,6 @@ def count_reordered(a: LayerRecord, b: LayerRecord) -> int:
         same = np.array_equal(codes[0], codes[1])
         reordered += not same and np.array_equal(np.sort(codes[0]), np.sort(codes[1]))
     return reordered
-
-
-def _spikes(a: LayerRecord, b: LayerRecord) -> bool:
-    return bool(a.counts.any() or b.counts.any())
 
 
 def _diverging_potential(a: np.ndarray, b: np.ndarray) -> Divergence | None:

@@ -152,6 +152,17 @@ class Core:
             (x + 2 * self.padding[1] - kernel_x) // self.stride[1] + 1,
         )
 
+    def integrated(self, potentials: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+        """Return what neurons read by potential have summed up, beyond their 16 bits.
+
+        A sum that reaches the high threshold fires and loses it; the spike tells that it did.
+
+        Args:
+            potentials: integers of any shape, as they stand at the end.
+            spikes: integers of the same shape, fired since the start.
+        """
+        return potentials + (0 if self.return_to_zero else self.threshold_high) * spikes
+
 
 @dataclass(frozen=True, eq=False)
 class Program:

@@ -74,7 +74,8 @@ class LayerRecord:
         counts: (sample, channel, y, x) int64, spikes.
         events: one event array per sample, of all samples or of the first ones only (a long run
             keeps counts of the rest); None where only counts were kept.
-        potentials: (sample, channel, y, x) int64 at the end of each sample; None where not read.
+        potentials: (sample, channel, y, x) int64 at the end of each sample, spikes of an overflow
+            added back (`Core.integrated`); None where not read.
     """
 
     index: int

@@ -188,8 +188,12 @@ def test_the_tables_show_the_figures_of_report_json(page: webdriver.Chrome, repo
     expected = [100 * layer["spike_difference"] for layer in facts["layers"]]
     assert shown == pytest.approx(expected, abs=0.005)
     accuracies = {row[0]: row[1] for row in cells(page, "Share of samples classified right")}
-    known = {role: share for role, share in facts["accuracy"].items() if share is not None}
-    assert accuracies == {role: f"{100 * share:.2f} %" for role, share in known.items()}
+    known = {
+        facts["role_names"][role].removeprefix("the "): share
+        for role, share in facts["accuracy"].items()
+        if share is not None
+    }
+    assert accuracies == {name: f"{100 * share:.2f} %" for name, share in known.items()}
     assert page.find_element(By.ID, "verdict").text == facts["verdict"]
 
 

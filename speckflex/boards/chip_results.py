@@ -151,16 +151,16 @@ def _record(
     counts = np.zeros((len(events), *layer.core.output_shape), np.int64)
     for sample, own in enumerate(events):
         np.add.at(counts[sample], (own["p"], own["y"], own["x"]), 1)
-    potentials = [part.potentials[layer.index] for part in played if layer.index in part.potentials]
-    empty = np.empty((0, *layer.core.output_shape), np.int64)
+    potentials = None
+    if layer.core.readout == "potential":
+        ends = [part.potentials[layer.index] for part in played if layer.index in part.potentials]
+        ends = np.array(ends, np.int64).reshape(-1, *layer.core.output_shape)
+        # a stream of several samples is read once, at its end
+        potentials = layer.core.integrated(ends, counts) if len(ends) == len(counts) else ends
     return LayerRecord(
         index=layer.index,
         name=layer.core.name,
         counts=counts,
         events=events if keep_events else None,
-        potentials=(
-            np.array(potentials, np.int64).reshape(-1, *empty.shape[1:])
-            if layer.core.readout == "potential"
-            else None
-        ),
+        potentials=potentials,
     )

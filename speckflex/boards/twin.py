@@ -17,7 +17,7 @@ from speckflex.events import check_events
 from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
 from speckflex.speck import NEURON_MAX, NEURON_MIN
 from speckflex.twin.batch import Batch, play_parallel
-from speckflex.twin.machine import LayerOutput, Machine, MachineModel, SampleOutput
+from speckflex.twin.machine import Machine, MachineModel, SampleOutput
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
@@ -238,17 +238,18 @@ def _record(
     layers = [output.layers[position] for output in outputs]
     empty = np.empty((0, *core.output_shape), np.int64)
     events = [layer.events for layer in layers if layer.events is not None]
+    counts = np.stack([layer.counts for layer in layers]) if layers else empty
+    potentials = None
+    if core.readout == "potential":
+        ends = np.stack([layer.potentials for layer in layers]) if layers else empty
+        potentials = core.integrated(ends, counts)
     return LayerRecord(
         index=index,
         name=core.name,
-        counts=np.stack([layer.counts for layer in layers]) if layers else empty,
+        counts=counts,
         events=tuple(events) if len(events) == len(layers) else None,
-        potentials=_potentials(layers, empty) if core.readout == "potential" else None,
+        potentials=potentials,
     )
-
-
-def _potentials(layers: list[LayerOutput], empty: np.ndarray) -> np.ndarray:
-    return np.stack([layer.potentials for layer in layers]) if layers else empty
 
 
 def _log(written: int, output: SampleOutput) -> SampleLog:
