@@ -21,7 +21,7 @@ from speckflex.errors import ConversionError
 from speckflex.finding import Check
 from speckflex.placement import place_layers, placement_problems
 from speckflex.program import Core, Destination, Program
-from speckflex.speck import NEURON_MAX
+from speckflex.speck import NEURON_MAX, WEIGHT_MAX
 
 load_samna()
 from sinabs.backend.dynapcnn import DynapcnnNetwork  # noqa: E402  needs samna's name to exist
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from speckflex.program import Shape
 
 __all__ = ["Conversion", "check_network", "convert", "convert_with_checks"]
+
+
+# A sum that reaches this threshold fires before one more weight could saturate it, so that
+# nothing is lost of it: `Core.integrated` adds the spikes back.
+READOUT_THRESHOLD = NEURON_MAX - WEIGHT_MAX
 
 
 @dataclass(frozen=True)
@@ -303,7 +308,9 @@ def _core(
         name=plan.name,
         neuron_name=plan.neuron_name,
         weights=_integers(layer.conv.weight),
-        threshold_high=_high(plan, int(neurons.spike_threshold)),
+        threshold_high=READOUT_THRESHOLD
+        if plan.readout == "potential"
+        else _high(plan, int(neurons.spike_threshold)),
         threshold_low=_low(plan, int(neurons.min_v_mem), checks),
         input_shape=plan.input_shape,
         stride=plan.convolution.stride,

@@ -159,7 +159,7 @@ def test_a_last_layer_without_neurons_is_read_out_by_its_potential():
     program = convert(bare, (2, 8, 8))
     last = program.cores[-1]
     assert (last.readout, last.neuron_name) == ("potential", "")
-    assert (last.threshold_high, last.threshold_low) == (32767, -32767)
+    assert (last.threshold_high, last.threshold_low) == (32767 - 127, -32767)
     # the silent threshold must not cost the weights a bit
     assert np.abs(last.weights.astype(int)).max() in (127, 128)
     np.testing.assert_array_equal(last.weights, convert(spiking, (2, 8, 8)).cores[-1].weights)
@@ -174,7 +174,7 @@ def test_a_silent_threshold_never_limits_the_weights(spread, seed):
     [core] = convert(nn.Sequential(layer), (1, 3, 3)).cores
     low, high = int(core.weights.min()), int(core.weights.max())
     assert high == 127 or low == -128
-    assert (core.threshold_high, core.threshold_low) == (32767, -32767)
+    assert (core.threshold_high, core.threshold_low) == (32767 - 127, -32767)
 
 
 def test_a_lower_bound_that_rounds_to_zero_becomes_minus_one():

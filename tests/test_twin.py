@@ -103,7 +103,7 @@ def test_kernels_agree_with_the_reference_without_compiling():
 def test_a_readout_beyond_16_bits_still_gives_the_whole_sum():
     """An overflowing readout fires and loses its threshold; the spikes give it back."""
     weights = np.full((1, 1, 1, 1), 127, np.int8)
-    core = Core("sum", weights, 32767, -32767, (1, 1, 1), readout="potential")
+    core = Core("sum", weights, 32767 - 127, -32767, (1, 1, 1), readout="potential")
     program = Program((core,), InputStage((1, 1, 1)), chip="unbounded")
     n_events = 1000
     zeros = np.zeros(n_events, int)
@@ -111,4 +111,4 @@ def test_a_readout_beyond_16_bits_still_gives_the_whole_sum():
         board.load(program)
         recording = board.play(make_events(np.arange(n_events), zeros, zeros, zeros))
     assert recording.layer(-1).potentials.item() == 127 * n_events
-    assert recording.counts(-1).item() == 127 * n_events // 32767
+    assert recording.counts(-1).item() == 127 * n_events // (32767 - 127)
