@@ -328,3 +328,21 @@ def test_an_ensemble_is_shown_in_the_text(model_file):
     assert result.exit_code == 0, result.output
     assert "changed plays of the same samples" in result.stdout
     assert "load of the cores" in result.stdout
+
+
+@pytest.mark.parametrize("n_events", [0, 1])
+def test_a_sparse_recording_plays_on_the_stated_sensor(model_file, tmp_path, n_events):
+    from speckflex.events import make_events
+
+    np.save(tmp_path / "few.npy", make_events(*(np.arange(n_events) for _ in range(4))))
+    arguments = ("--data", tmp_path / "few.npy", "--input-shape", SHAPE, "--json")
+    result = run("deploy", model_file, *arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["layers"][-1]["spikes"] == 0
+
+
+def test_converting_a_program_is_misuse(model_file, tmp_path):
+    run("convert", model_file, "--out", tmp_path / "a.speck", "--input-shape", SHAPE)
+    again = run("convert", tmp_path / "a.speck", "--out", tmp_path / "b.speck")
+    assert again.exit_code == 2
+    assert "a program already" in again.stderr

@@ -210,3 +210,37 @@ def test_data_sets_are_opened_without_torch_or_tonic(tmp_path: Path):
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path], check=False)  # noqa: S603 (own code)
     assert done.returncode == 0
+
+
+def test_folders_of_arrays_are_classes_by_their_names(tmp_path, rng):
+    events = make_events(*(np.array([column]) for column in (3, 4, 5, 1)))
+    for name in ("10", "9", "walk"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "a.npy", events)
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes == ("9", "10", "walk")
+    assert sorted(dataset.labels.tolist()) == [0, 1, 2]
+    assert {
+        item.parent.name: label for item, label in zip(dataset.items, dataset.labels, strict=True)
+    } == {
+        "9": 0,
+        "10": 1,
+        "walk": 2,
+    }
+
+
+def test_split_folders_of_arrays_follow_the_split(tmp_path):
+    events = make_events(*(np.array([column]) for column in (3, 4, 5, 1)))
+    for split, n_files in (("Train", 3), ("Test", 2)):
+        (tmp_path / split / "left").mkdir(parents=True)
+        for index in range(n_files):
+            np.save(tmp_path / split / "left" / f"{index}.npy", events)
+    assert [len(open_dataset(tmp_path, split=s)) for s in ("train", "test", "all")] == [3, 2, 5]
+
+
+def test_a_sparse_recording_takes_the_shape_of_its_sensor(tmp_path):
+    np.save(tmp_path / "one.npy", make_events(*(np.array([column]) for column in (3, 4, 5, 1))))
+    assert open_dataset(tmp_path / "one.npy").shape == (2, 6, 5)
+    assert open_dataset(tmp_path / "one.npy").on_sensor((2, 34, 34)).shape == (2, 34, 34)
+    with pytest.raises(EventsError, match="smaller"):
+        open_dataset(tmp_path / "one.npy").on_sensor((2, 5, 5))

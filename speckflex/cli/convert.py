@@ -29,6 +29,8 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     """Convert the network in MODEL to the chip's integers and write them to a .speck file."""
     from speckflex.model import read_model
 
+    if model.suffix.lower() == ".speck":
+        raise click.UsageError(f"{model} is a program already: give the network it was made of")
     converted = read_model(model, **options)
     converted.program.save(out)
     checks = [check for check in converted.checks if check.severity != "note"]

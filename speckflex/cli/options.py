@@ -71,7 +71,7 @@ def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> 
     """Return the recordings that `data_options` and `seed_option` chose."""
     from speckflex.data import open_dataset
 
-    return open_dataset(
+    dataset = open_dataset(
         options["data"] or default,
         split=options["split"],
         limit=options["samples"],
@@ -79,6 +79,8 @@ def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> 
         cache=options["cache"],
         download=options["download"],
     )
+    shape = options["input_shape"]
+    return dataset if shape is None else dataset.on_sensor(shape)
 
 
 class OutFolderType(click.Path):

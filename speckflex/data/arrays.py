@@ -10,15 +10,27 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from speckflex.data.dataset import UNKNOWN, EventDataset
-from speckflex.data.folders import natural_order
+from speckflex.data.folders import (
+    is_synthetic,
+    natural_order,
+    numbers_and_text,
+    split_folders,
+)
 from speckflex.errors import EventsError
 from speckflex.events import as_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["event_extent", "open_array_files", "read_npy_file"]
+__all__ = [
+    "event_extent",
+    "labelled_folders",
+    "open_array_files",
+    "open_labelled_arrays",
+    "read_npy_file",
+]
 
+GESTURE_USER = "user"  # DVS-Gesture: a folder a person, user01_natural and the like
 LABELS = "labels"  # the array of an .npz that holds no events but their labels
 
 
@@ -56,6 +68,41 @@ def open_array_files(path: Path) -> EventDataset:
         classes=tuple(str(label) for label in range(int(labels.max()) + 1)),
         labels=labels,
         synthetic=False,
+        items=items,
+        read=read_array,
+    )
+
+
+def labelled_folders(path: Path, split: str) -> list[Path]:
+    """Return the folders of `.npy` files that stand for a class each; none in other layouts.
+
+    DVS-Gesture has such folders too, one a person: they lie in folders of its own names.
+    """
+    folders = [
+        folder
+        for part in split_folders(path, "Train", "Test", split)
+        for folder in sorted(part.iterdir())
+        if folder.is_dir() and natural_order(folder, ".npy")
+    ]
+    return [] if any(f.name.lower().startswith(GESTURE_USER) for f in folders) else folders
+
+
+def open_labelled_arrays(path: Path, folders: list[Path]) -> EventDataset:
+    """Return the recordings of folders of `.npy` files, whose names are the classes.
+
+    Classes are numbered in the order of their names, numbers by their value.
+
+    Raises:
+        EventsError: a file is damaged, pickled, or holds no event stream.
+    """
+    names = sorted({folder.name for folder in folders}, key=numbers_and_text)
+    items = tuple(item for folder in folders for item in natural_order(folder, ".npy"))
+    return EventDataset(
+        name=path.name,
+        shape=event_extent(map(read_array, items)),
+        classes=tuple(names),
+        labels=np.array([names.index(item.parent.name) for item in items], np.int64),
+        synthetic=is_synthetic(path),
         items=items,
         read=read_array,
     )

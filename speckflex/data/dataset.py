@@ -66,6 +66,21 @@ class EventDataset(Sequence[Sample]):
         items = tuple(self.items[index] for index in indices)
         return replace(self, labels=self.labels[indices], items=items)
 
+    def on_sensor(self, shape: tuple[int, int, int]) -> EventDataset:
+        """Return the same recordings as of a sensor of that (channel, y, x) shape.
+
+        For files that don't state their sensor's size, which is then taken from their events.
+
+        Raises:
+            EventsError: the recordings do not fit on such a sensor.
+        """
+        if any(size < known for size, known in zip(shape, self.shape, strict=True)):
+            raise EventsError(
+                f"{self.name}: its recordings need {self.shape} (channel, y, x), {shape} is"
+                " smaller: crop or rescale them, or take the network's own shape"
+            )
+        return replace(self, shape=shape)
+
     def balanced(self, limit: int | None, *, seed: int = 0) -> EventDataset:
         """Return `limit` recordings, as many of each class as there are.
 

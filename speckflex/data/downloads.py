@@ -48,8 +48,8 @@ def open_public(
                 _download(tonic_name, place, train=part == "train")
     if not (target.is_dir() and is_there(target)):
         raise EventsError(
-            f"{name}: not found in {target}: download it (tonic.datasets.{tonic_name}, or"
-            " download=True), give its folder instead of its name, or use synthetic data"
+            f"{name}: not found in {target}: download it (--download, download=True),"
+            " give its folder instead of its name, or use synthetic data"
         )
     return open_folder(target, split)
 

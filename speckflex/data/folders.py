@@ -17,6 +17,7 @@ __all__ = [
     "is_synthetic",
     "mark_synthetic",
     "natural_order",
+    "numbers_and_text",
     "read_bytes",
     "split_folders",
     "synthetic_mark",
@@ -61,7 +62,7 @@ def split_folders(folder: Path, train: str, test: str, split: str) -> list[Path]
 def natural_order(folder: Path, suffix: str) -> list[Path]:
     """Return the files of a folder with a suffix, numbers in their names in numeric order."""
     files = (path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file())
-    return sorted(files, key=_numbers_and_text)
+    return sorted(files, key=lambda path: numbers_and_text(path.name))
 
 
 def mark_synthetic(folder: Path, settings: dict[str, Any]) -> None:
@@ -113,6 +114,7 @@ def write_split(
         ) from error
 
 
-def _numbers_and_text(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|\D+", path.name)
+def numbers_and_text(name: str) -> list[tuple[int, int, str]]:
+    """Return a key to sort names by, the numbers in them by their value."""
+    parts = re.findall(r"\d+|\D+", name)
     return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in parts]

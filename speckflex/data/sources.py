@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speckflex.data.arrays import open_array_files
+from speckflex.data.arrays import labelled_folders, open_array_files, open_labelled_arrays
 from speckflex.data.camera import SUFFIXES, open_camera_file
 from speckflex.data.digits import open_synthetic_digits
 from speckflex.data.downloads import PUBLIC, open_public
@@ -43,7 +43,8 @@ def open_dataset(
             `synthetic-digits`, `synthetic-gestures`. Paths: a folder in the layout of N-MNIST
             (`Train` and `Test`, or the label folders 0..9 themselves) or of tonic's DVS-Gesture
             (`ibmGestureTrain`, `ibmGestureTest`); an `.npy` or `.npz` file of structured arrays
-            or a folder of `.npy` files; one camera file (`.raw` in EVT2 or EVT3, `.dat`,
+            or a folder of `.npy` files, or a folder of such folders, one a class, with `Train`
+            and `Test` above them or without; one camera file (`.raw` in EVT2 or EVT3, `.dat`,
             `.aedat4`).
         split: `train`, `test` or `all`; says nothing where a path is not divided.
         seed: of the choice for `limit`, and of synthetic recordings.
@@ -85,6 +86,9 @@ def _open_path(path: Path, split: str) -> EventDataset:
 
 
 def _open_folder(path: Path, split: str) -> EventDataset:
+    labelled = labelled_folders(path, split)
+    if labelled:
+        return open_labelled_arrays(path, labelled)
     if is_nmnist_folder(path):
         return open_nmnist_folder(path, split)
     if is_gesture_folder(path):
@@ -93,8 +97,8 @@ def _open_folder(path: Path, split: str) -> EventDataset:
         return open_array_files(path)
     raise EventsError(
         f"{path}: holds no recordings in a layout that is known: give a folder with Train and"
-        " Test, with the label folders 0 to 9, with ibmGestureTrain and ibmGestureTest, or with"
-        " .npy files"
+        " Test, with the label folders 0 to 9, with ibmGestureTrain and ibmGestureTest, with"
+        " .npy files, or with a folder of .npy files for each class"
     )
 
 
