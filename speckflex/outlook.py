@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from speckflex.core_load import measure_load
 from speckflex.ensemble import play_ensemble
-from speckflex.load import measure_load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

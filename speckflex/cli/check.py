@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.check import CheckTable, LayerCost
-    from speckflex.load import LayerLoad
+    from speckflex.core_load import LayerLoad
 
 __all__ = ["command"]
 
@@ -48,7 +48,7 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     synaptic operations; the stated rate of a core is unverified, so that an overload is a
     warning. Exits 1 where the network does not fit.
     """
-    from speckflex.load import measure_load
+    from speckflex.core_load import measure_load
     from speckflex.model import check_model, read_model
     from speckflex.report.network_diagram import write_network_diagram
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
+from speckflex.core_load import measure_load
 from speckflex.errors import BoardError
 from speckflex.events import make_events
-from speckflex.load import measure_load
 from speckflex.program import Core, Destination, InputStage, Program
 from speckflex.speck import SYNOPS_PER_SECOND
 
