@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from virtual_boards import single_core
 
@@ -47,6 +48,14 @@ def test_on_a_devkit(board):
 def test_with_samna():
     raise AssertionError("no samna here")
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_kernels():
+    """Load numba before pytester does: it forgets what a test imports, numba can't load twice."""
+    with open_board("twin") as board:
+        board.load(single_core())
+        board.play(make_events(*(np.zeros(1, int) for _ in range(4))))
 
 
 @pytest.fixture

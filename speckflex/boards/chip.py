@@ -18,15 +18,14 @@ from speckflex.boards.chip_layers import placed_layers
 from speckflex.boards.chip_link import ChipLink
 from speckflex.boards.chip_results import Played, build_recording, mean_power
 from speckflex.boards.chip_session import Stream, play_stream
+from speckflex.boards.context import BoardContext
 from speckflex.errors import BoardError
 from speckflex.recording import Provenance
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import ModuleType, TracebackType
-
-    from typing_extensions import Self
+    from types import ModuleType
 
     from speckflex.boards.attached import AttachedDevice
     from speckflex.boards.chip_configuration import InputPath
@@ -55,7 +54,7 @@ class _Loaded:
         return (self.layers[0].chip_core, 0)
 
 
-class Chip:
+class Chip(BoardContext):
     """A Speck devkit, real or virtual.
 
     Args:
@@ -199,19 +198,8 @@ class Chip:
         self._program = self._link = None
         self._stack.close()
 
-    def __enter__(self) -> Self:
-        """Return the board itself."""
+    def _check_open(self) -> None:
         self._opened()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the board."""
-        self.close()
 
     def _opened(self) -> ChipLink:
         if self._link is None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from speckflex.boards.arguments import check_monitor, check_samples
+from speckflex.boards.context import BoardContext
 from speckflex.errors import BoardError, BoardNotFoundError, FileFormatError
 from speckflex.events import hash_events
 from speckflex.recording import Recording
@@ -13,10 +14,8 @@ from speckflex.recording import Recording
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from types import TracebackType
 
     import numpy as np
-    from typing_extensions import Self
 
     from speckflex.program import Program
     from speckflex.recording import LayerRecord
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Replay"]
 
 
-class Replay:
+class Replay(BoardContext):
     """A board that answers from a recording, and says so where the recording has no answer.
 
     Samples are answered in the order they were recorded, over several calls of `play`; `load`
@@ -125,20 +124,6 @@ class Replay:
         """Release the recording; a closed board plays nothing."""
         self._closed = True
         self._program = None
-
-    def __enter__(self) -> Self:
-        """Return the board itself."""
-        self._check_open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the board."""
-        self.close()
 
     def _check_open(self) -> None:
         if self._closed:

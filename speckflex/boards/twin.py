@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.boards.arguments import check_monitor, check_samples
+from speckflex.boards.context import BoardContext
 from speckflex.boards.settings import TwinSettings
 from speckflex.errors import BoardError
 from speckflex.events import check_events
@@ -22,9 +23,6 @@ from speckflex.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from speckflex.program import Program
     from speckflex.twin.cores import RunningCore
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Twin"]
 
 
-class Twin:
+class Twin(BoardContext):
     """A board made of software: the same Program in, the spikes the chip should give out.
 
     Attributes:
@@ -176,20 +174,6 @@ class Twin:
         """Release the program; a closed board plays nothing."""
         self._closed = True
         self._model = self._machine = None
-
-    def __enter__(self) -> Self:
-        """Return the board itself."""
-        self._check_open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the board."""
-        self.close()
 
     def _check_open(self) -> None:
         if self._closed:
