@@ -184,3 +184,15 @@ def play(request: pytest.FixtureRequest, board: Board) -> Callable[..., Recordin
         return recording
 
     return play_on_board
+
+
+@pytest.fixture
+def virtual_devkits() -> Iterator[Callable[..., None]]:
+    """`speckflex.virtual.install` for one test: its devkits are detached when the test ends.
+
+    Samna and sinabs code of the test's then runs on them: `virtual_devkits(["Speck2eDevKit"])`.
+    """
+    from speckflex import virtual
+
+    yield virtual.install
+    virtual.install([])

@@ -149,3 +149,20 @@ def test_the_users_suite_among_the_examples_passes(pytester, board):
     suite = Path(__file__).resolve().parents[1] / "examples" / "hil"
     result = pytester.runpytest_subprocess(str(suite), "--board", board, "-p", "no:cacheprovider")
     result.assert_outcomes(passed=3, skipped=1)
+
+
+def test_virtual_devkits_are_there_for_one_test_and_gone_after_it(pytester):
+    pytester.makepyfile(
+        """
+        def test_they_are_attached(virtual_devkits):
+            virtual_devkits(["Speck2eDevKit", "Speck2fModuleDevKit"])
+            import samna
+            names = [d.device_type_name for d in samna.device.get_all_devices()]
+            assert names == ["Speck2eDevKit", "Speck2fModuleDevKit"]
+
+        def test_they_are_gone(request):
+            import samna
+            assert samna.device.get_all_devices() == []
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
