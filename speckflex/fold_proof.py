@@ -158,7 +158,7 @@ def _run(
         return network(events)
     except (RuntimeError, ValueError, IndexError) as error:
         raise NetworkError(
-            f"the network does not run on input {tuple(events.shape)} ({first_line(error)}):"
+            f"the network does not run on input {tuple(events.shape[-3:])} ({first_line(error)}):"
             " check the input shape (channel, y, x)"
         ) from error
 

@@ -136,6 +136,8 @@ class Core:
     congestion_balancer: bool = False
 
     def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, _without_numpy(getattr(self, item.name)))
         _freeze(self, "weights", np.int8, 4)
         _freeze(self, "bias", np.int16, 1)
         _freeze(self, "initial_state", np.int16, 3)
@@ -238,6 +240,13 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, Destination):
         return _plain(value)
     return value
+
+
+def _without_numpy(value: Any) -> Any:
+    """Return numpy's scalars, alone or in a tuple, as Python's; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(_without_numpy(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _freeze(core: Core, name: str, dtype: type, ndim: int) -> None:

@@ -343,3 +343,16 @@ def test_a_core_that_makes_no_sense_is_refused(change, message):
 def test_a_program_that_makes_no_sense_is_refused(change, message):
     with pytest.raises(ConversionError, match=message):
         small_program(**change)
+
+
+def test_numbers_of_numpy_make_the_same_program_as_pythons():
+    def core(number, real):
+        weights = np.ones((1, 1, 1, 1), np.int8)
+        sizes = (number(1), number(4), number(4))
+        return Core("a", weights, number(3), number(-3), sizes, scale=real(2))
+
+    plain, numpys = (
+        Program((core(*kinds),), InputStage((1, 4, 4)))
+        for kinds in ((int, float), (np.int64, np.float32))
+    )
+    assert plain.sha256 == numpys.sha256
