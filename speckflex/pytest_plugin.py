@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
 
     import numpy as np
 
@@ -187,7 +188,7 @@ def play(request: pytest.FixtureRequest, board: Board) -> Callable[..., Recordin
 
 
 @pytest.fixture
-def virtual_devkits() -> Iterator[Callable[..., None]]:
+def virtual_devkits() -> Iterator[Callable[..., ModuleType]]:
     """`speckflex.virtual.install` for one test: its devkits are detached when the test ends.
 
     Samna and sinabs code of the test's then runs on them: `virtual_devkits(["Speck2eDevKit"])`.
