@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SMALLEST = {
     "nir/run.py": ("--tiny",),
     "dvs_gesture/run.py": ("--size", "tiny"),
+    "nmnist/run.py": ("--size", "tiny"),
 }
 
 

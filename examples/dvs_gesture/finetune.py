@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from frames import read_frames
-from sizes import read_step
+from sizes import PIPELINE
 
 from speckflex.network import load_network, save_network
 from speckflex.training import finetune_network
@@ -12,7 +12,7 @@ from speckflex.training import finetune_network
 
 def main() -> None:
     """Read folded.pt, write tuned.pt."""
-    step = read_step(__doc__ or "")
+    step = PIPELINE.read_step(__doc__)
     torch.set_num_threads(1)
     network = load_network(step.out / "folded.pt")
     tuned = finetune_network(network, read_frames(step), step.size.finetuning(step.seed))

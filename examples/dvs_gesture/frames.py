@@ -12,10 +12,11 @@ from speckflex.data.gestures import MIRRORED
 from speckflex.training import TrainingData, cache_frames
 
 if TYPE_CHECKING:
-    from sizes import Step
+    from pipeline import Step  # pyright: ignore[reportMissingImports]
+    from sizes import Size
 
 
-def read_frames(step: Step) -> TrainingData:
+def read_frames(step: Step[Size]) -> TrainingData:
     """Return the training split, a tenth of it held out; the test split is not touched."""
     dataset = open_dataset(step.data, split="train")
     order = np.random.default_rng(step.seed).permutation(len(dataset))

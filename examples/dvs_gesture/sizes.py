@@ -1,12 +1,17 @@
-"""How large the example is run: what every step of it reads from the command line."""
+"""How large the example is run, and what of it is DVS-Gesture's own."""
 
 from __future__ import annotations
 
-import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from speckflex.data import write_synthetic_gestures
 from speckflex.training import TrainingSettings
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pipeline import Pipeline  # pyright: ignore[reportMissingImports]
 
 
 @dataclass(frozen=True)
@@ -84,28 +89,21 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a step is told: the size, the seed, the recordings, and the folder of all files."""
-
-    size: Size
-    seed: int
-    data: Path
-    out: Path
-    board: str
+def write_gestures(folder: Path, size: Size, seed: int) -> None:
+    """Write simulated people's gestures in DVS-Gesture's layout."""
+    write_synthetic_gestures(folder.parent, seed=seed, users=size.users)
 
 
-def read_step(description: str) -> Step:
-    """Return the command line of a step; every step takes the same options."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--size", choices=list(SIZES), default="small")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("out/dvs_gesture"))
-    parser.add_argument("--data", type=Path, help="DVS-Gesture; synthetic where it is not given")
-    parser.add_argument("--board", default="speck2e")
-    options = parser.parse_args()
-    size = SIZES[options.size]
-    options.out.mkdir(parents=True, exist_ok=True)
-    suffix = f"-{size.users}-users" if size.users else ""
-    synthetic = options.out / f"synthetic-gestures-{options.seed}{suffix}"
-    return Step(size, options.seed, options.data or synthetic, options.out, options.board)
+def synthetic_name(size: Size, seed: int) -> str:
+    """Return the name that `write_synthetic_gestures` gives its folder."""
+    return f"synthetic-gestures-{seed}" + (f"-{size.users}-users" if size.users else "")
+
+
+PIPELINE = Pipeline(
+    name="dvsgesture",
+    folder=Path(__file__).parent,
+    input_shape=(2, 128, 128),
+    sizes=SIZES,
+    synthetic=synthetic_name,
+    write_synthetic=write_gestures,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from frames import read_frames
-from sizes import read_step
+from sizes import PIPELINE
 
 from speckflex.network import save_network
 from speckflex.training import train_network
@@ -13,7 +13,7 @@ from speckflex.training.pipeline import new_network
 
 def main() -> None:
     """Train and write base.pt."""
-    step = read_step(__doc__ or "")
+    step = PIPELINE.read_step(__doc__)
     torch.set_num_threads(1)
     network = new_network("gesture-4c2fc", seed=step.seed, width=step.size.width)
     trained = train_network(network, read_frames(step), step.size.training(step.seed))

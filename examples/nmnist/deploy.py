@@ -1,0 +1,8 @@
+"""Step 6: play test recordings on the attached Speck, else on its twin, and report."""
+
+from __future__ import annotations
+
+from sizes import PIPELINE
+
+if __name__ == "__main__":
+    PIPELINE.deploy(__doc__)

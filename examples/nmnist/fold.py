@@ -1,0 +1,8 @@
+"""Step 3: fold batch norm into the weights, without a bias, and say what that dropped."""
+
+from __future__ import annotations
+
+from sizes import PIPELINE
+
+if __name__ == "__main__":
+    PIPELINE.fold(__doc__)

@@ -1,0 +1,149 @@
+"""What the steps of the data sets' examples share: the command line, and the steps themselves.
+
+Each folder says in its `sizes.py` what is its own; the scripts beside it are one step each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import speckflex as sf
+from speckflex.cli import main as speckflex
+from speckflex.data import open_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+STEPS = ("prepare", "train", "fold", "finetune", "convert", "deploy")
+
+
+class AnySize(Protocol):
+    """What every size of every example says."""
+
+    @property
+    def t_max(self) -> int:
+        """Frames of a recording."""
+        ...
+
+    @property
+    def samples(self) -> int | None:
+        """Recordings that are deployed; None for all."""
+        ...
+
+
+SizeT = TypeVar("SizeT", bound=AnySize)
+
+
+@dataclass(frozen=True)
+class Step(Generic[SizeT]):
+    """What a step is told: the size, the seed, the recordings, and the folder of all files."""
+
+    size: SizeT
+    seed: int
+    data: Path
+    out: Path
+    board: str
+
+
+@dataclass(frozen=True)
+class Pipeline(Generic[SizeT]):
+    """An example, from recordings to report.
+
+    Args:
+        name: of the data set in `open_dataset`.
+        folder: of the example's scripts.
+        input_shape: (channel, y, x) of the recordings.
+        sizes: the choices of `--size`.
+        synthetic: the folder's name of a size's synthetic recordings with a seed.
+        write_synthetic: writes those recordings into the folder it is given.
+    """
+
+    name: str
+    folder: Path
+    input_shape: tuple[int, int, int]
+    sizes: Mapping[str, SizeT]
+    synthetic: Callable[[SizeT, int], str]
+    write_synthetic: Callable[[Path, SizeT, int], None]
+
+    def read_step(self, description: str | None, words: list[str] | None = None) -> Step[SizeT]:
+        """Return the command line of a step; every step takes the same options."""
+        parser = argparse.ArgumentParser(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        parser.add_argument("--size", choices=list(self.sizes), default="small")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--out", type=Path, default=Path("out") / self.folder.name)
+        parser.add_argument("--data", type=Path, help="recordings; synthetic where not given")
+        parser.add_argument("--board", default="speck2e")
+        options = parser.parse_args(words)
+        size = self.sizes[options.size]
+        options.out.mkdir(parents=True, exist_ok=True)
+        synthetic = options.out / self.synthetic(size, options.seed)
+        return Step(size, options.seed, options.data or synthetic, options.out, options.board)
+
+    def prepare(self, description: str | None) -> None:
+        """Write or find the recordings, and say what there is; `--download` lets tonic get them."""
+        words = [word for word in sys.argv[1:] if word != "--download"]
+        step = self.read_step(description, words)
+        if "--download" in sys.argv:
+            open_dataset(self.name, split="all", cache=step.data.parent, download=True)
+        elif step.data == step.out / self.synthetic(step.size, step.seed):
+            self.write_synthetic(step.data, step.size, step.seed)
+        for split in ("train", "test"):
+            dataset = open_dataset(step.data, split=split)
+            kind = "synthetic" if dataset.synthetic else "real"
+            print(f"{split}: {len(dataset)} {kind} recordings of {len(dataset.classes)} classes")
+
+    def fold(self, description: str | None) -> None:
+        """Read base.pt, write folded.pt: batch norm becomes weights, its constants are dropped."""
+        from speckflex.fold import fold_with_report
+        from speckflex.network import load_network, save_network
+
+        step = self.read_step(description)
+        network, report = fold_with_report(
+            load_network(step.out / "base.pt"), input_shape=self.input_shape
+        )
+        save_network(network, step.out / "folded.pt")
+        for layer in report.layers:
+            print(
+                f"{layer.layer}: took in {', '.join(layer.norms)}; dropped up to"
+                f" {layer.dropped_max:.3f} thresholds a time step"
+            )
+
+    def convert(self, description: str | None) -> None:
+        """Read tuned.pt, write program.speck and network.svg."""
+        from speckflex.report.network_diagram import write_network_diagram
+
+        step = self.read_step(description)
+        program = sf.convert(sf.load_network(step.out / "tuned.pt"), input_shape=self.input_shape)
+        program.save(step.out / "program.speck")
+        write_network_diagram(program, step.out / "network.svg")
+        for core in program.cores:
+            print(f"{core.name}: core {core.chip_core}, {core.weights.size} weights")
+
+    def deploy(self, description: str | None) -> None:
+        """Play tuned.pt; the folder `report` gets report.html and all that is behind it."""
+        step = self.read_step(description)
+        samples = ["--samples", str(step.size.samples)] if step.size.samples else []
+        data = ["--data", str(step.data), "--bins", str(step.size.t_max), *samples]
+        target = ["--board", step.board, "--out", str(step.out / "report")]
+        speckflex(["deploy", str(step.out / "tuned.pt"), *data, *target])
+
+    def run(self) -> None:
+        """Run the scripts in this process, which loads torch once; stop at the first that fails."""
+        options = sys.argv[1:]
+        self.read_step("All steps, one after the other; each has these options.", options)
+        for name in STEPS:
+            script = self.folder / f"{name}.py"
+            print("$ python", script, *options, flush=True)
+            sys.argv = [str(script), *options]
+            try:
+                runpy.run_path(str(script), run_name="__main__")
+            except SystemExit as end:
+                if end.code:
+                    raise
