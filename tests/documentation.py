@@ -47,7 +47,8 @@ class Command:
 
 
 def pages():
-    return sorted([*DOCS.rglob("*.md"), *(ROOT / "examples").glob("**/README.md")])
+    examples = (ROOT / "examples").glob("**/README.md")
+    return sorted([ROOT / "README.md", *DOCS.rglob("*.md"), *examples])
 
 
 def blocks(page):
