@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.options import chip_option, json_option, model_argument, model_options
+from speckflex.cli.options import (
+    chip_option,
+    json_option,
+    model_argument,
+    model_options,
+    out_file_option,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["command"]
 
 
 @click.command("convert")
 @model_argument
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The .speck file to write.",
-)
+@out_file_option(".speck")
 @model_options
 @chip_option
 @json_option

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.options import json_option, model_argument, model_options
+from speckflex.cli.options import json_option, model_argument, model_options, out_file_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from speckflex.fold import FoldReport
 
 __all__ = ["command"]
@@ -18,13 +19,7 @@ __all__ = ["command"]
 
 @click.command("fold")
 @model_argument
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The .pt file to write.",
-)
+@out_file_option(".pt")
 @model_options
 @json_option
 def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "model_argument",
     "model_options",
     "open_data",
+    "out_file_option",
     "out_folder_option",
     "seed_option",
 ]
@@ -96,6 +97,17 @@ class OutFolderType(click.Path):
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             self.fail(f"{str(nearest)!r} is no folder to write to: choose another", param, ctx)
         return folder
+
+
+def out_file_option(suffix: str) -> Any:
+    """Return the option for the one file of that suffix that a command writes."""
+    return click.option(
+        "-o",
+        "--out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        required=True,
+        help=f"The {suffix} file to write.",
+    )
 
 
 out_folder_option = click.option(
