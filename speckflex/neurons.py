@@ -31,13 +31,13 @@ from speckflex.kernels.if_backward import EXPONENTIAL, GIVEN, TRIANGULAR, if_bac
 from speckflex.kernels.if_forward import if_forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import nn
 
     _Run = Callable[[Sequence[torch.Tensor], Sequence[Any]], None]
 
-__all__ = ["FusedIAFSqueeze", "Triangular", "fused_neurons"]
+__all__ = ["FusedIAFSqueeze", "Triangular", "fused_layers", "fused_neurons"]
 
 # Below this many values a second thread costs more than it saves (about 1 ms of work).
 VALUES_PER_THREAD = 2**20
@@ -75,21 +75,25 @@ class FusedIAFSqueeze(IAFSqueeze):
 
     def forward(self, input_data: torch.Tensor) -> torch.Tensor:
         """Return the spikes `(batch * time, ...)` of the currents `(batch * time, ...)`."""
-        return self.squeeze_forward(input_data, self._fire)
-
-    def _fire(self, current: torch.Tensor) -> torch.Tensor:
-        """Return the spikes of `(batch, time, ...)` currents and keep the state behind them."""
-        rule = _rule(self, current)
-        if rule is None:
-            return IAF.forward(self, current)
-        _prepare_state(self, current)
-        dtype = torch.result_type(self.v_mem, current)
-        spikes, potential = _IntegrateAndFire.apply(current.to(dtype), self.v_mem.to(dtype), rule)  # pyright: ignore[reportGeneralTypeIssues]
-        self.v_mem = potential
+        rule = _rule(self, input_data)
+        n_samples = self._samples(len(input_data))
+        if rule is None or n_samples is None:
+            return self.squeeze_forward(input_data, partial(IAF.forward, self))
+        _prepare_state(self, (n_samples, *input_data.shape[1:]))
+        dtype = torch.result_type(self.v_mem, input_data)
+        spikes, self.v_mem = _IntegrateAndFire.apply(  # pyright: ignore[reportGeneralTypeIssues]
+            input_data.to(dtype), self.v_mem.to(dtype), rule
+        )
         self.i_syn = None
         self.recordings = {}
         self.firing_rate = spikes.mean()
         return spikes
+
+    def _samples(self, n_frames: int) -> int | None:
+        """Return the samples that `n_frames` belong to; None where they can't be told."""
+        n_samples = self.batch_size if self.batch_size > 0 else n_frames // self.num_timesteps
+        n_steps = self.num_timesteps if self.num_timesteps > 0 else n_frames // n_samples
+        return n_samples if n_samples * n_steps == n_frames else None
 
 
 @contextmanager
@@ -99,14 +103,21 @@ def fused_neurons(network: nn.Module) -> Iterator[None]:
     The layers are the same objects before, within and after it, with the same parameters and
     states; backward passes may come later. Subclasses of `IAFSqueeze` are left alone.
     """
-    layers = [layer for layer in network.modules() if type(layer) is IAFSqueeze]
+    with fused_layers(network.modules()):
+        yield
+
+
+@contextmanager
+def fused_layers(layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Do what `fused_neurons` does for the `IAFSqueeze` among these layers."""
+    plain = [layer for layer in layers if type(layer) is IAFSqueeze]
     try:
-        for layer in layers:
-            layer.__class__ = FusedIAFSqueeze
+        for layer in plain:
+            object.__setattr__(layer, "__class__", FusedIAFSqueeze)
         yield
     finally:
-        for layer in layers:
-            layer.__class__ = IAFSqueeze
+        for layer in plain:
+            object.__setattr__(layer, "__class__", IAFSqueeze)
 
 
 class _Rule(NamedTuple):
@@ -122,7 +133,11 @@ class _Rule(NamedTuple):
 
 
 class _IntegrateAndFire(torch.autograd.Function):
-    """Currents `(batch, time, ...)` and potentials `(batch, ...)` to spikes and potentials."""
+    """Currents `(batch * time, ...)` and potentials `(batch, ...)` to spikes and potentials.
+
+    Both shapes are taken apart in here: views outside would each be a node of the graph, which
+    costs small layers as much as their arithmetic.
+    """
 
     @staticmethod
     def forward(
@@ -131,9 +146,11 @@ class _IntegrateAndFire(torch.autograd.Function):
         current = current.contiguous()
         spikes = torch.empty_like(current)
         potential = potential.clone(memory_format=torch.contiguous_format)
-        before = torch.empty_like(current if any(ctx.needs_input_grad) else current[:, :1])
-        numbers = _numbers(rule, current.dtype)
-        _passes(current.device)[0]([current, potential, spikes, before], numbers)
+        by_sample = (len(potential), -1, *current.shape[1:])
+        currents = current.view(by_sample)
+        before = torch.empty_like(currents if any(ctx.needs_input_grad) else currents[:, :1])
+        tensors = [currents, potential, spikes.view(by_sample), before]
+        _passes(current.device)[0](tensors, _numbers(rule, current.dtype))
         ctx.save_for_backward(before)
         ctx.rule = rule
         return spikes, potential
@@ -152,19 +169,23 @@ class _IntegrateAndFire(torch.autograd.Function):
             gradient = torch.empty_like(before)
         as_float = FLOATS[before.dtype]
         numbers = [*_numbers(ctx.rule, before.dtype), kind, as_float(height), as_float(sharpness)]
-        incoming = [part.contiguous() for part in grad_outputs]
-        _passes(before.device)[1]([*incoming, before, gradient], numbers)
+        by_spikes, by_state = (part.contiguous() for part in grad_outputs)
+        tensors = [by_spikes.view(before.shape), by_state, before, gradient]
+        _passes(before.device)[1](tensors, numbers)
         by_potential = gradient[:, 0].clone() if ctx.needs_input_grad[1] else None
-        return gradient, by_potential, None
+        return gradient.view(by_spikes.shape), by_potential, None
 
 
-def _prepare_state(layer: IAF, current: torch.Tensor) -> None:
-    """Give the layer a state for this input, as `sinabs.layers.LIF.forward` does."""
-    batch, _, *neurons = current.shape
-    if not layer.is_state_initialised() or not layer.has_trailing_dimension(tuple(neurons)):  # pyright: ignore[reportArgumentType]
-        layer.init_state_with_shape((batch, *neurons))
-    elif layer.v_mem.shape[0] != batch:
-        layer.handle_state_batch_size_mismatch(batch)
+def _prepare_state(layer: IAF, shape: tuple[int, ...]) -> None:
+    """Give the layer a state of shape `(batch, ...)`, as `sinabs.layers.LIF.forward` does."""
+    if layer.v_mem.shape == shape:
+        return
+    if layer.v_mem.shape == (0,):
+        layer.v_mem = layer.v_mem.new_zeros(shape)
+    elif not layer.has_trailing_dimension(shape[1:]):  # pyright: ignore[reportArgumentType]
+        layer.init_state_with_shape(shape)
+    else:
+        layer.handle_state_batch_size_mismatch(shape[0])
 
 
 def _rule(layer: IAF, current: torch.Tensor) -> _Rule | None:
@@ -292,11 +313,9 @@ def _run(
     The samples of a batch are independent, so the number of threads changes no result. Threads
     live for one call: a pool that stays would hang in a forked process.
     """
-    trailing = tensors[0].shape[2:]
-    views = [
-        tensor.detach().view(*tensor.shape[: tensor.ndim - len(trailing)], trailing.numel()).numpy()
-        for tensor in tensors
-    ]
+    n_trailing = tensors[0].ndim - 2
+    arrays = [tensor.detach().numpy() for tensor in tensors]
+    views = [array.reshape(*array.shape[: array.ndim - n_trailing], -1) for array in arrays]
     n_threads = min(torch.get_num_threads(), views[0].size // VALUES_PER_THREAD)
     if n_threads < 2:
         kernel(*views, *numbers)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from sinabs.layers import SqueezeMixin, StatefulLayer, UnflattenTime
 from torch import nn
 
 from speckflex.errors import NetworkError, TrainingError
-from speckflex.neurons import fused_neurons
+from speckflex.neurons import fused_layers
 from speckflex.temporal import TemporalTransform, Upsampling
 from speckflex.timesteps import check_count
 
@@ -66,10 +66,7 @@ def reset_states(network: nn.Module) -> None:
     another batch size (sinabs would draw states at random from the old ones) and the
     state dict of a network is the same before and after it ran.
     """
-    for layer in network.modules():
-        if isinstance(layer, StatefulLayer):
-            for name, state in layer.named_buffers(recurse=False):
-                setattr(layer, name, state.new_zeros((0,)))
+    _rest(_layers_of(network, StatefulLayer))
 
 
 class MixedTimestepNetwork(nn.Module):
@@ -98,8 +95,11 @@ class MixedTimestepNetwork(nn.Module):
         super().__init__()
         self.network = network
         _check_squeezed(network)
-        # A tuple keeps the stages out of the state dict: their layers are the network's own.
+        # Tuples keep these out of the state dict: all layers are the network's own. They are
+        # looked up once, since a pass over few frames takes hardly longer than the search.
         self.stages = tuple(split_stages(network) if stages is None else stages)
+        self._neurons = tuple(_layers_of(network, StatefulLayer))
+        self._squeezing = tuple(_layers_of(network, (SqueezeMixin, UnflattenTime)))
         self.upsampling: Upsampling = upsampling
 
     @property
@@ -109,7 +109,7 @@ class MixedTimestepNetwork(nn.Module):
 
     def reset_states(self) -> None:
         """Bring every neuron to rest; `forward` does so itself."""
-        reset_states(self.network)
+        _rest(self._neurons)
 
     def forward(self, frames: torch.Tensor, timesteps: Sequence[int] | None = None) -> torch.Tensor:
         """Return the last stage's output `(batch, t_G, classes)`.
@@ -124,7 +124,7 @@ class MixedTimestepNetwork(nn.Module):
         counts = self._counts(frames, timesteps)
         self.reset_states()
         batch = frames.shape[0]
-        with fused_neurons(self.network), _batch_size(self.network, batch):
+        with fused_layers(self._neurons), _batch_size(self._squeezing, batch):
             for stage, n_frames in zip(self.stages, counts, strict=True):
                 frames = TemporalTransform(n_frames, upsampling=self.upsampling)(frames)
                 frames = stage(frames.flatten(0, 1)).unflatten(0, (batch, n_frames))
@@ -217,23 +217,32 @@ def _check_squeezed(network: nn.Module) -> None:
             )
 
 
+def _layers_of(network: nn.Module, kinds: type | tuple[type, ...]) -> Iterator[Any]:
+    return (layer for layer in network.modules() if isinstance(layer, kinds))
+
+
+def _rest(neurons: Iterable[nn.Module]) -> None:
+    for layer in neurons:
+        for name, state in layer.named_buffers(recurse=False):
+            setattr(layer, name, state.new_zeros((0,)))
+
+
 @contextmanager
-def _batch_size(network: nn.Module, batch: int) -> Iterator[None]:
+def _batch_size(layers: Sequence[nn.Module], batch: int) -> Iterator[None]:
     """Let the squeezing layers split `batch * time` at `batch`, whatever they were built for."""
-    wanted: list[tuple[nn.Module, str, int]] = []
-    for layer in network.modules():
-        if isinstance(layer, (SqueezeMixin, UnflattenTime)):
-            wanted.append((layer, "batch_size", batch))
-        if isinstance(layer, SqueezeMixin):
-            wanted.append((layer, "num_timesteps", -1))
-    before = [(layer, name, getattr(layer, name)) for layer, name, _ in wanted]
+    before = [(layer.batch_size, getattr(layer, "num_timesteps", -1)) for layer in layers]
     try:
-        _set_attributes(wanted)
+        for layer in layers:
+            _set_split(layer, batch, -1)
         yield
     finally:
-        _set_attributes(before)
+        for layer, (batch_size, n_steps) in zip(layers, before, strict=True):
+            _set_split(layer, batch_size, n_steps)
 
 
-def _set_attributes(values: Iterable[tuple[nn.Module, str, int]]) -> None:
-    for layer, name, value in values:
-        setattr(layer, name, value)
+def _set_split(layer: nn.Module, batch_size: Any, n_steps: Any) -> None:
+    # Past torch's own setattr, which looks for parameters and costs as much as a small layer.
+    attributes = vars(layer)
+    attributes["batch_size"] = batch_size
+    if "num_timesteps" in attributes:
+        attributes["num_timesteps"] = n_steps
