@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from speckflex.compare import Difference, compare
     from speckflex.convert import convert
     from speckflex.errors import SpeckflexError
+    from speckflex.event_filter import EventFilter
     from speckflex.fold import fold_batchnorm
     from speckflex.network import load_network
     from speckflex.program import Core, Destination, InputStage, Program
@@ -26,6 +27,7 @@ _PUBLIC = {
     "Core": "program",
     "Destination": "program",
     "Difference": "compare",
+    "EventFilter": "event_filter",
     "InputStage": "program",
     "Program": "program",
     "Recording": "recording",
@@ -43,6 +45,7 @@ __all__ = [
     "Core",
     "Destination",
     "Difference",
+    "EventFilter",
     "InputStage",
     "Program",
     "Recording",

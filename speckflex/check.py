@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from speckflex.finding import Check, Severity
-from speckflex.limits import input_limits, layer_limits, layer_warnings
+from speckflex.limits import input_limits, input_notes, layer_limits, layer_warnings
 from speckflex.memory import layer_memory
 from speckflex.placement import placement_problems
 from speckflex.speck import CORES
@@ -92,7 +92,7 @@ def check_program(program: Program, *, found: tuple[Check, ...] = ()) -> CheckTa
         program: placed or not; for chip "unbounded" the chip's limits are left out.
         found: findings of the conversion, to stand in the same table.
     """
-    checks = list(found)
+    checks = [*found, *input_notes(program.input)]
     if program.chip != "unbounded":
         checks.extend(input_limits(program.input))
         for core in program.cores:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from speckflex.program import Core, InputStage, Program
 
-__all__ = ["input_limits", "layer_limits", "layer_warnings"]
+__all__ = ["input_limits", "input_notes", "layer_limits", "layer_warnings"]
 
 # Below this the largest weight leaves two of the eight bits unused.
 NARROW_WEIGHTS = 32
@@ -122,7 +122,11 @@ def input_limits(stage: InputStage) -> Iterator[Check]:
         )
     if stage.shape[0] > 2 and not stage.is_identity:
         yield _broken(
-            "", "input channels", stage.shape[0], 2, "pool or crop events of two polarities only"
+            "",
+            "input channels",
+            stage.shape[0],
+            2,
+            "pool, crop or filter events of two polarities only",
         )
     if max(stage.shape[1:]) > MAX_INPUT_SIZE:
         yield _broken(
@@ -131,6 +135,21 @@ def input_limits(stage: InputStage) -> Iterator[Check]:
             f"{stage.shape[1]} x {stage.shape[2]}",
             f"{MAX_INPUT_SIZE} x {MAX_INPUT_SIZE}",
             "crop or scale the recording",
+        )
+
+
+def input_notes(stage: InputStage) -> Iterator[Check]:
+    """Yield what the input stage does that a torch network does not."""
+    rule = stage.event_filter
+    if rule is not None:
+        yield Check(
+            "",
+            "note",
+            "event filter",
+            f"its events pass a filter (mode {rule.mode!r}, {rule.size[0]} x {rule.size[1]} pixels"
+            f" around, {rule.window} ticks of the slow clock), which torch's network does not have",
+            value=rule.window,
+            remedy="give the board a slow clock, whose period decides what is noise",
         )
 
 

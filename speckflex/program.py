@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from speckflex.errors import ConversionError
+from speckflex.event_filter import EventFilter
 from speckflex.speck import CHIPS, CORES, NEURON_MAX, NEURON_MIN
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Destination:
 class InputStage:
     """What happens to an event before the first core: the chip's DVS pre-processing layer.
 
-    Order (datasheet figure 6): polarity, pooling, region of interest, mirror, destinations.
+    Order (datasheet figure 6): polarity, pooling, region of interest, mirror, event filter,
+    destinations.
 
     Args:
         shape: (channel, y, x) of the events as they arrive.
@@ -57,6 +59,7 @@ class InputStage:
         mirror_y: flip up and down, inside the region of interest.
         mirror_x: flip left and right, inside the region of interest.
         swap_xy: exchange x and y, after mirroring.
+        event_filter: what drops noise at the end of the stage; None for nothing.
     """
 
     shape: Shape
@@ -70,6 +73,7 @@ class InputStage:
     mirror_y: bool = False
     mirror_x: bool = False
     swap_xy: bool = False
+    event_filter: EventFilter | None = None
 
     @property
     def region(self) -> Pair:
@@ -202,7 +206,7 @@ class Program:
         """Return all but the arrays' values and the metadata, as plain JSON types."""
         return {
             "chip": self.chip,
-            "input": _plain(self.input),
+            "input": _plain_stage(self.input),
             "cores": [_plain(core) for core in self.cores],
         }
 
@@ -227,9 +231,20 @@ class Program:
 ARRAYS = ("weights", "bias", "initial_state")
 
 
-def _plain(record: Core | InputStage | Destination) -> dict[str, Any]:
+def _plain(record: Core | InputStage | Destination | EventFilter) -> dict[str, Any]:
     values = {item.name: getattr(record, item.name) for item in fields(record)}
     return {name: _plain_value(value) for name, value in values.items()}
+
+
+def _plain_stage(stage: InputStage) -> dict[str, Any]:
+    """Return the stage's fields, the filter only where there is one.
+
+    So a program without a filter has the hash that it had before there were filters.
+    """
+    values = _plain(stage)
+    if stage.event_filter is None:
+        del values["event_filter"]
+    return values
 
 
 def _plain_value(value: Any) -> Any:
@@ -237,7 +252,7 @@ def _plain_value(value: Any) -> Any:
         return {"dtype": value.dtype.name, "shape": list(value.shape)}
     if isinstance(value, tuple):
         return [_plain_value(item) for item in value]
-    if isinstance(value, Destination):
+    if isinstance(value, Destination | EventFilter):
         return _plain(value)
     return value
 

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex.errors import ConversionError, FileFormatError
+from speckflex.event_filter import EventFilter
 from speckflex.program import ARRAYS, Core, Destination, InputStage, Program
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FORMAT", "load_program", "save_program"]
+__all__ = ["FORMATS", "load_program", "save_program"]
 
-FORMAT = 1
+# 2 has an event filter; without one a file is of format 1, which every speckflex reads.
+FORMATS = (1, 2)
 MANIFEST = "manifest.json"
 # A manifest names a handful of layers; a damaged or hostile one must not fill the memory.
 MAX_MANIFEST_BYTES = 16 * 2**20
@@ -55,7 +57,7 @@ ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 def save_program(program: Program, path: str | Path) -> None:
     """Write `program` to `path`; the same program gives the same bytes."""
     manifest = {
-        "format": FORMAT,
+        "format": _format(program),
         "speckflex": __version__,
         "sha256": program.sha256,
         "program": program.manifest(),
@@ -110,6 +112,10 @@ def load_program(path: str | Path) -> Program:
     return program
 
 
+def _format(program: Program) -> int:
+    return 1 if program.input.event_filter is None else 2
+
+
 def _arrays(program: Program) -> Iterator[tuple[str, np.ndarray]]:
     for index, core in enumerate(program.cores):
         for name in ARRAYS:
@@ -134,9 +140,10 @@ def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
             f"{path}: its {MANIFEST} is no JSON ({error}): convert the network again"
         ) from error
     version = manifest.get("format") if isinstance(manifest, dict) else None
-    if version is True or version != FORMAT:
+    if version is True or version not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
         raise FileFormatError(
-            f"{path}: has format {version!r}, this speckflex reads {FORMAT}:"
+            f"{path}: has format {version!r}, this speckflex reads {known}:"
             " update speckflex or convert again"
         )
     return manifest
@@ -196,6 +203,9 @@ def _array(archive: zipfile.ZipFile, name: str, stated: dict[str, Any], path: Pa
 def _input_stage(values: dict[str, Any]) -> InputStage:
     settings = {name: _tupled(value) for name, value in values.items()}
     settings["destinations"] = _destinations(values["destinations"])
+    if settings.get("event_filter") is not None:
+        stated = settings["event_filter"]
+        settings["event_filter"] = EventFilter(**{k: _tupled(v) for k, v in stated.items()})
     return InputStage(**settings)
 
 

@@ -11,8 +11,10 @@ __all__ = [
     "CHIPS",
     "CORES",
     "DVS_LAYER",
+    "FILTER_WINDOWS",
     "MAX_DESTINATIONS",
     "MAX_FEATURES",
+    "MAX_FILTER_SIZE",
     "MAX_INPUT_SIZE",
     "MAX_KERNEL",
     "MAX_OUTPUT_SIZE",
@@ -74,6 +76,9 @@ MAX_FEATURES = 1024  # DS 2.4
 MAX_INPUT_SIZE = 128  # DS 2.4, pixels a side
 MAX_OUTPUT_SIZE = 64  # DS 2.4, pixels a side before pooling
 MAX_DESTINATIONS = 2  # DS 2.4, per core and for the DVS layer
+
+FILTER_WINDOWS = range(1, 16)  # DS 3.2.3.5, ticks of the slow clock
+MAX_FILTER_SIZE = 255  # 8 bits in samna's DvsFilterConfig; no source states a lower limit
 
 READOUT_LAYER = 12  # sinabs' notebook on the readout layer
 DVS_LAYER = 13  # sinabs' notebook on spike counts

@@ -48,4 +48,6 @@ def check_seed(seed):
         for _ in range(int(rng.integers(1, 4)))
     ]
     settings = programs.random_settings(rng)
+    if settings.has_slow_clock:
+        program = programs.with_filter(rng, program)
     assert_twin_equals_reference(program, streams, settings, reset=bool(rng.random() < 0.7))

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from speckflex.boards.settings import EventFilter, TwinSettings
+from speckflex.boards.settings import TwinSettings
+from speckflex.event_filter import EventFilter
 from speckflex.events import make_events
 from speckflex.program import Core, Destination, InputStage, Program
 
@@ -141,6 +142,18 @@ def with_leaks_and_decimators(rng, program):
     return replace(program, cores=tuple(cores))
 
 
+def with_filter(rng, program):
+    """Return the program with a noise filter behind its input stage, or as it is."""
+    if rng.random() < 0.5:
+        return program
+    rule = EventFilter(
+        mode=str(rng.choice(["noise", "noise and hot pixels", "low pass"])),
+        size=(int(rng.integers(0, 3)), int(rng.integers(0, 3))),
+        window=int(rng.integers(1, 4)),
+    )
+    return replace(program, input=replace(program.input, event_filter=rule))
+
+
 def replace_destinations(sender, destinations):
     """Return a core or input stage that sends elsewhere."""
     return replace(sender, destinations=tuple(destinations))
@@ -160,13 +173,6 @@ def random_settings(rng):
     """Return settings of the twin, one of the choices each."""
     clock = rng.choice(["none", "none", "period", "divider"])
     choose = rng.choice
-    window = None
-    if clock != "none" and rng.random() < 0.5:
-        window = EventFilter(
-            mode=str(choose(["noise", "noise and hot pixels", "low pass"])),
-            size=(int(rng.integers(0, 3)), int(rng.integers(0, 3))),
-            window=int(rng.integers(1, 4)),
-        )
     return TwinSettings(
         output_order=str(choose(["yxc", "yxc", "yxc", "xyc", "cyx", "xcy"])),
         destination_order=str(choose(["listed", "reversed"])),
@@ -179,5 +185,4 @@ def random_settings(rng):
         leak_spikes=str(choose(["at next event", "at tick"])),
         decimator_passes=str(choose(["last", "first"])),
         decimator_monitor=str(choose(["before", "after"])),
-        event_filter=window,
     )

@@ -114,7 +114,7 @@ class ReferenceTwin:
 
     def passes_filter(self, y, x):
         """Ask the whole history whether the event has company."""
-        rule = self.settings.event_filter
+        rule = self.program.input.event_filter
         if rule is None:
             return True
         recent = [

@@ -23,6 +23,7 @@ from speckflex.boards.chip_settings import ChipSettings
 from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.errors import BoardError, BoardNotFoundError, EventsError
+from speckflex.event_filter import EventFilter
 from speckflex.events import make_events
 from speckflex.program import InputStage
 from speckflex.recording import Recording
@@ -41,8 +42,8 @@ def pulses(times):
     return make_events(np.asarray(times, np.int64), zeros, zeros, zeros)
 
 
-def on_twin(program, events, **options):
-    with Twin(threads=1) as twin:
+def on_twin(program, events, settings=None, **options):
+    with Twin(threads=1, settings=settings) as twin:
         twin.load(program)
         return twin.play(events, **options)
 
@@ -119,6 +120,37 @@ def test_a_slow_clock_leaks_as_the_twins_does(rng):
         twin.play(events)
         # the devkit's watch runs 2 ms before a sample starts, and two ticks fall into them
         assert found == twin.read_neurons().item() - 2 * 3
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), device=st.sampled_from(["speck2e", "speck2f"]))
+def test_a_devkit_filters_events_as_the_twin_does(seed, device):
+    rng = np.random.default_rng(seed)
+    program = square_chain(rng, n_cores=2)
+    rule = EventFilter(
+        str(rng.choice(["noise", "noise and hot pixels", "low pass"])),
+        (int(rng.integers(0, 3)), int(rng.integers(0, 3))),
+        int(rng.integers(1, 6)),
+    )
+    swapped = {"swap_xy": True} if len(set(program.input.shape[1:])) == 1 else {}
+    stage = replace(program.input, event_filter=rule, mirror_x=True, **swapped)
+    program = replace(program, input=stage)
+    samples = [rising_events(rng, program.input.shape, n) for n in (300, 0, 40)]
+    with open_board(f"virtual:{device}", slow_clock=10_000.0) as board:
+        board.load(program)
+        found = board.play(samples)
+    # ticks every 100 µs fall on the start of a sample, which the devkit's watch meets at 2 ms
+    expected = on_twin(program, samples, TwinSettings(slow_clock_period=100))
+    assert_same_spikes(found, expected)
+
+
+def test_a_filter_is_refused_before_anything_is_uploaded(devkit, rng):
+    program = square_chain(rng, n_cores=1)
+    program = replace(program, input=replace(program.input, event_filter=EventFilter()))
+    with pytest.raises(BoardError, match="event filter counts ticks of the slow clock"):
+        devkit.load(program)
+    with pytest.raises(BoardError, match="has no program"):
+        devkit.play(rising_events(rng, program.input.shape, 10))
 
 
 def test_only_monitored_layers_are_in_the_recording(devkit, rng):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from speckflex.boards.chip_settings import ChipSettings
 from speckflex.conversion.prepared import Options
 from speckflex.convert import DynapcnnNetwork, convert
 from speckflex.errors import BoardError
+from speckflex.event_filter import EventFilter
 from speckflex.program import Destination, InputStage
+from speckflex.speck import DVS_LAYER
 from speckflex.virtual.decode import decode_configuration
 
 SHAPE = (2, 16, 16)
@@ -192,6 +195,78 @@ def test_events_enter_the_shortest_way_that_does_what_the_input_stage_does(value
     program = replace(program, cores=(core,), input=stage)
     assert choose_input_path(program) == path
     assert choose_input_path(program, "host") == "host"
+
+
+FILTER_FIELDS = {
+    EventFilter("noise", (2, 3), 4): {"filter_size": {"x": 3, "y": 2}, "threshold": 4},
+    EventFilter("noise and hot pixels", (1, 1), 15): {
+        "filter_size": {"x": 1, "y": 1},
+        "threshold": 15,
+        "hot_pixel_filter_enable": True,
+    },
+    EventFilter("low pass", window=1): {"threshold": 1, "low_pass_mode_enable": True},
+}
+
+
+def filtering(rule, shape=(2, 12, 12), **changes):
+    """Return a program of one core behind a filter."""
+    core = single_core().cores[0]
+    weights = np.ones((1, shape[0], 1, 1))
+    stage = InputStage(shape, event_filter=rule, **changes)
+    core = replace(core, weights=weights, input_shape=stage.output_shape)
+    return replace(single_core(), cores=(core,), input=stage)
+
+
+@pytest.mark.parametrize("rule", FILTER_FIELDS, ids=lambda rule: rule.mode)
+def test_a_filter_is_written_field_by_field_and_comes_back(rule):
+    program = filtering(rule, origin=(0, 1), mirror_x=True)
+    assert choose_input_path(program) == "dvs layer"
+    found = our_configuration(program, settings=ChipSettings(slow_clock=100.0))
+    defaults = virtual.stand_in().speck2e.configuration.SpeckConfiguration().dvs_filter.to_plain()
+    assert found.dvs_filter.to_plain() == defaults | {"enable": True} | FILTER_FIELDS[rule]
+    decoded = decode_configuration(found, "speck2e", entry=DVS_LAYER).input
+    assert decoded.event_filter == rule
+    assert virtual.stand_in().speck2e.validate_configuration(found) == (True, "")
+
+
+def test_a_program_without_a_filter_leaves_the_chip_s_as_it_is():
+    found = our_configuration(filtering(None))
+    assert found.dvs_filter.enable is False
+
+
+@pytest.mark.parametrize(
+    ("program", "wanted", "message"),
+    [
+        (filtering(EventFilter(), (3, 12, 12)), "auto", "which has 3 channels"),
+        (filtering(EventFilter(), pooling=(3, 3)), "auto", r"which pools \(3, 3\)"),
+        (filtering(EventFilter()), "host", "which input_path host goes round"),
+    ],
+)
+def test_a_filter_that_events_would_go_round_is_refused(program, wanted, message):
+    with pytest.raises(BoardError, match=f"event filter lies behind .*{message}.*: choose"):
+        choose_input_path(program, wanted)
+
+
+def test_a_filter_without_a_slow_clock_is_refused():
+    with pytest.raises(BoardError, match=r"event filter counts ticks .*: set slow_clock"):
+        our_configuration(filtering(EventFilter()))
+
+
+def test_a_filter_on_a_chip_that_has_none_is_refused():
+    class Bare:
+        """A configuration as samna's, with no filter in it."""
+
+        def __init__(self):
+            whole = virtual.stand_in().speck2e.configuration.SpeckConfiguration()
+            self.dvs_layer, self.cnn_layers = whole.dvs_layer, whole.cnn_layers
+
+    module = SimpleNamespace(configuration=SimpleNamespace(SpeckConfiguration=Bare))
+    settings = ChipSettings(slow_clock=100.0)
+    write_configuration(module, filtering(None), [0], path="dvs layer", settings=settings)
+    with pytest.raises(BoardError, match="of this chip has no dvs_filter: convert without it"):
+        write_configuration(
+            module, filtering(EventFilter()), [0], path="dvs layer", settings=settings
+        )
 
 
 def test_a_dvs_layer_that_cannot_be_the_stage_is_refused_with_the_reason():

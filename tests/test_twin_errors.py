@@ -3,14 +3,16 @@
 import _thread
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from speckflex.boards import open_board
-from speckflex.boards.settings import EventFilter, TwinSettings
+from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.errors import BoardError, EventsError
+from speckflex.event_filter import EventFilter
 from speckflex.events import EVENT_DTYPE, make_events
 from speckflex.program import Core, InputStage, Program
 
@@ -149,7 +151,6 @@ def test_what_is_no_list_of_layers_is_refused(twin, monitor):
         {"slow_clock_period": 0},
         {"slow_clock_divider": 13},
         {"slow_clock_period": 5, "slow_clock_divider": 14},
-        {"event_filter": EventFilter()},
         {"balancer_buffer": -1},
         {"parallel_window": 0},
         {"seed": -1},
@@ -160,10 +161,11 @@ def test_impossible_settings_are_refused(settings):
         TwinSettings(**settings)
 
 
-@pytest.mark.parametrize("values", [{"window": 0}, {"window": 16}, {"size": (-1, 0)}])
-def test_impossible_filters_are_refused(values):
-    with pytest.raises(BoardError, match="event filter"):
-        EventFilter(**values)
+def test_a_filter_without_a_slow_clock_is_refused(twin):
+    program = small_program()
+    filtering = replace(program.input, event_filter=EventFilter())
+    with pytest.raises(BoardError, match=r"event filter counts ticks .*: set slow_clock_period"):
+        twin.load(replace(program, input=filtering))
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5])

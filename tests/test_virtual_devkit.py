@@ -310,6 +310,25 @@ def test_dvs_events_reach_the_core_behind_and_the_raw_monitor():
     assert as_rows([event for event in events if not isinstance(event, kind)], 0) == [(0, 3, 4, 0)]
 
 
+def test_the_filter_counts_the_clock_that_it_is_told():
+    """The second event is of the same tick of the external clock, not of the internal one."""
+    found = {}
+    for internal in (False, True):
+        configuration = configuration_of(single_core(size=16))
+        dvs, rule = configuration.dvs_layer, configuration.dvs_filter
+        dvs.merge, dvs.cut = True, {"x": 15, "y": 15}
+        dvs.destinations[0].enable = True
+        rule.enable, rule.threshold, rule.internal_slow_clk = True, 1, internal
+        rule.filter_size = {"x": 1, "y": 1}
+        with opened(configuration) as bench:
+            kind = bench.chip.event.DvsEvent
+            # all but the two are cut away before the filter, and counted by the internal clock
+            between = [kind(x=100, y=100)] * 2 * 2**14
+            spikes = bench.play([kind(x=3, y=4), *between, kind(x=4, y=4)])
+        found[internal] = as_rows(spikes, 0)
+    assert found == {False: [(0, 4, 4, 0)], True: []}
+
+
 def test_spikes_of_a_core_with_two_destinations_arrive_at_both():
     program = single_core()
     core = program.cores[0]

@@ -126,3 +126,24 @@ def test_the_region_of_the_sensor_must_not_be_empty():
     assert "origin x 9 and cut x 8 leave no region" in validate(configuration)[1]
     configuration.dvs_layer.pooling.y = 3
     assert "dvs layer: pooling y 3" in validate(configuration)[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"threshold": 0}, "dvs filter: threshold 0 is not in 1..15"),
+        ({"threshold": 16}, "dvs filter: threshold 16 is not in 1..15"),
+        ({"low_pass_mode_enable": True, "hot_pixel_filter_enable": True}, "exclude each other"),
+        (
+            {"low_pass_mode_enable": True, "filter_size": {"x": 1, "y": 0}},
+            "filter_size (1, 0) is not (0, 0), as low pass mode needs",
+        ),
+    ],
+)
+def test_an_enabled_filter_has_the_data_sheet_s_rules(values, message):
+    configuration = SpeckConfiguration()
+    for name, value in ({"threshold": 1} | values).items():
+        setattr(configuration.dvs_filter, name, value)
+    assert validate(configuration) == (True, "")
+    configuration.dvs_filter.enable = True
+    assert message in validate(configuration)[1]

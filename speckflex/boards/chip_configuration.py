@@ -2,7 +2,8 @@
 
 The values are those that sinabs 3.1.3 writes for the same network (its `make_config`), and for
 what sinabs never sets, the program's. What no one sets stays as samna makes it: the cores and
-the parts of the DVS layer that are not used, its filter and the factory settings.
+the parts of the DVS layer that are not used, its filter where the program has none, and the
+factory settings.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from speckflex.boards.chip_settings import ChipSettings, WantedPath
+    from speckflex.event_filter import EventFilter
     from speckflex.program import Core, Destination, InputStage, Program
 
 __all__ = ["READOUT_STRIDE", "InputPath", "choose_input_path", "write_configuration"]
@@ -33,9 +35,12 @@ def choose_input_path(program: Program, wanted: WantedPath = "auto") -> InputPat
     """Return how a program's input events enter the chip.
 
     Raises:
-        BoardError: the DVS layer is wanted and can't do what the input stage does.
+        BoardError: the DVS layer is wanted, or needed for its filter, and can't do what the input
+            stage does.
     """
     stage = program.input
+    if stage.event_filter is not None:
+        return _filtering_path(stage, wanted)
     if wanted == "dvs layer" or (wanted == "auto" and not _enters_directly(stage)):
         obstacle = _dvs_obstacle(stage)
         if not obstacle:
@@ -67,7 +72,8 @@ def write_configuration(
         settings: of the board; the readout layer's are used here.
 
     Raises:
-        BoardError: the program is for no chip, or the chip can't express a layer.
+        BoardError: the program is for no chip, the chip can't express a layer, or a filter has
+            no slow clock to count.
     """
     _check_program(program)
     configuration = chip_module.configuration.SpeckConfiguration()
@@ -75,6 +81,8 @@ def write_configuration(
     configuration.dvs_layer.pass_sensor_events = False
     if path == "dvs layer":
         _write_dvs_layer(configuration.dvs_layer, program)
+    if program.input.event_filter is not None:
+        _write_filter(configuration, program.input.event_filter, settings)
     last = len(program.cores) - 1
     for index, core in enumerate(program.cores):
         layer = configuration.cnn_layers[core.chip_core]
@@ -85,6 +93,17 @@ def write_configuration(
         if feeds_readout:
             _write_readout(configuration, layer, core, settings)
     return configuration
+
+
+def _filtering_path(stage: InputStage, wanted: WantedPath) -> InputPath:
+    """Return the one way past the chip's filter, whose clock the host does not see."""
+    obstacle = "which input_path host goes round" if wanted == "host" else _dvs_obstacle(stage)
+    if obstacle:
+        raise BoardError(
+            "the program's event filter lies behind the DVS layer, which can't be its input stage,"
+            f" {obstacle}: choose input_path auto and such an input stage, or leave the filter out"
+        )
+    return "dvs layer"
 
 
 def _enters_directly(stage: InputStage) -> bool:
@@ -126,6 +145,28 @@ def _write_dvs_layer(layer: Any, program: Program) -> None:
     for place, target in zip(layer.destinations, stage.destinations, strict=False):
         place.layer = _placed(program, target)
         place.enable = True
+
+
+def _write_filter(configuration: Any, rule: EventFilter, settings: ChipSettings) -> None:
+    """Write the filter (datasheet 3.2.3.5); whether silicon does as it says no one has seen."""
+    place = getattr(configuration, "dvs_filter", None)
+    if place is None:
+        raise BoardError(
+            "the program has an event filter, and samna's configuration of this chip has no"
+            " dvs_filter: convert without it, or use a chip that has one"
+        )
+    if settings.slow_clock is None:
+        raise BoardError(
+            "the program's event filter counts ticks of the slow clock, and the board has none:"
+            " set slow_clock to a rate in Hz"
+        )
+    place.enable = True
+    place.filter_size = {"y": rule.size[0], "x": rule.size[1]}
+    place.threshold = rule.window
+    place.low_pass_mode_enable = rule.mode == "low pass"
+    place.hot_pixel_filter_enable = rule.mode == "noise and hot pixels"
+    # the FPGA's clock ticks, as it does for the leak
+    place.internal_slow_clk = False
 
 
 def _write_core(layer: Any, core: Core, *, stride: int) -> None:

@@ -31,8 +31,8 @@ class ChipSettings:
         input_path: how events enter. "auto" writes them as spikes for the first core where
             nothing happens to them before it, else sends them through the DVS layer, and lets the
             host do that layer's work where the layer can't.
-        slow_clock: Hz of the clock that adds the biases; None for off. It runs during samples
-            alone; its phase on a chip is not documented.
+        slow_clock: Hz of the clock that adds the biases and that an event filter counts; None for
+            off. It runs during samples alone; its phase on a chip is not documented.
         gap: µs between samples that are played without a reset, in one stream.
         chunk: events that are written at a time.
         power: Hz at which every rail's power is measured during samples; None for not at all.

@@ -12,7 +12,6 @@ from speckflex.errors import BoardError
 __all__ = [
     "EdgeSpikes",
     "EngineTimes",
-    "EventFilter",
     "MirrorFrame",
     "OutputOrder",
     "TwinSettings",
@@ -26,37 +25,9 @@ MirrorFrame = Literal["region", "sensor"]
 LeakSpikes = Literal["at next event", "at tick"]
 DecimatorPasses = Literal["last", "first"]
 DecimatorMonitor = Literal["before", "after"]
-FilterMode = Literal["noise", "noise and hot pixels", "low pass"]
 
 # The slow clock made of the camera's events divides their number by a power of two (DS 3.2.6.3.1).
 CLOCK_DIVIDERS = range(14, 18)
-FILTER_WINDOWS = range(1, 16)  # DS 3.2.3.5
-
-
-@dataclass(frozen=True)
-class EventFilter:
-    """The filter behind the input stage (DS 3.2.3.5). It needs a slow clock.
-
-    Args:
-        mode: "noise" passes an event if one of its neighbours, or its own pixel, had one
-            within `window` ticks; "noise and hot pixels" does not count its own pixel;
-            "low pass" drops an event if its own pixel had one within `window` ticks. What
-            the chip's hot-pixel filter does beyond this is not documented.
-        size: (y, x), how far a neighbour may be; without effect in mode "low pass".
-        window: ticks of the slow clock, 1 to 15.
-    """
-
-    mode: FilterMode = "noise"
-    size: tuple[int, int] = (1, 1)
-    window: int = 1
-
-    def __post_init__(self) -> None:
-        _check_choices(self, "event filter")
-        if self.window not in FILTER_WINDOWS or min(self.size) < 0:
-            raise BoardError(
-                f"event filter of size {self.size} and window {self.window}: give a size of 0 or"
-                " more pixels and a window of 1 to 15 ticks"
-            )
 
 
 @dataclass(frozen=True)
@@ -99,7 +70,7 @@ class TwinSettings:
         mirror_frame: the input stage mirrors inside its region of interest, as sinabs does,
             or the whole picture before the region is cut out.
         slow_clock_period: µs between two ticks of an external slow clock, which add each
-            core's bias; None for no such clock.
+            core's bias and which an event filter counts; None for no such clock.
         slow_clock_phase: µs; the first tick comes one period after it.
         slow_clock_divider: 14 to 17, one tick in 2**14 to 2**17 input events (the chip's
             internal clock); None for no such clock.
@@ -110,7 +81,6 @@ class TwinSettings:
         synops_per_second: how fast a core works, for waiting times and for the congestion
             balancer; None for infinitely fast. `speck.SYNOPS_PER_SECOND` is one user's figure.
         balancer_buffer: events that may wait at a busy core before its balancer drops more.
-        event_filter: the noise filter behind the input stage; None for off.
         parallel_window: on chip cores 0 and 1, whose engines run in parallel, an event may
             overtake others that arrived up to this many places before it, at random;
             1 for strict order. How far they do is not known.
@@ -132,7 +102,6 @@ class TwinSettings:
     decimator_monitor: DecimatorMonitor = "before"
     synops_per_second: float | None = None
     balancer_buffer: int = 16
-    event_filter: EventFilter | None = None
     parallel_window: int = 1
     seed: int = 0
     engine_times: EngineTimes | None = None
@@ -198,8 +167,3 @@ def _check_clock(settings: TwinSettings) -> None:
         raise BoardError(f"twin setting slow_clock_divider is {divider}: give 14 to 17, or None")
     if period is not None and divider is not None:
         raise BoardError("the slow clock has a period and a divider: the chip takes one of them")
-    if settings.event_filter is not None and not settings.has_slow_clock:
-        raise BoardError(
-            "the event filter counts ticks of the slow clock, and there is none:"
-            " set slow_clock_period or slow_clock_divider"
-        )

@@ -103,6 +103,7 @@ class _Preparation:
         if not self.layers and all(check.severity != "error" for check in self.checks):
             self._refuse("", "weight layers", "it has no weight layer", "add a Conv2d or Linear")
         stage = self.stage or InputStage(self.input_shape)
+        stage = replace(stage, event_filter=self.options.event_filter)
         return PreparedNetwork(tuple(self.layers), stage, tuple(self.checks))
 
     def _refuse(self, layer: str, rule: str, message: str, remedy: str = "") -> None:

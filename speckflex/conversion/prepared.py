@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from speckflex.conversion.convolution import Convolution
     from speckflex.conversion.neuron_settings import NeuronSettings
+    from speckflex.event_filter import EventFilter
     from speckflex.finding import Check
     from speckflex.program import InputStage, Pair, Readout, Shape
 
@@ -27,11 +28,14 @@ class Options:
         allow_bias: take a torch bias over as the core's bias, added per tick of the slow clock.
         mend_min_v_mem: set a missing lower bound to minus the threshold.
         keep_state: start from the potentials that the layers hold now.
+        event_filter: put the chip's noise filter before the first layer, which no torch layer
+            stands for; boards need a slow clock then.
     """
 
     allow_bias: bool = False
     mend_min_v_mem: bool = True
     keep_state: bool = False
+    event_filter: EventFilter | None = None
 
 
 @dataclass(frozen=True)

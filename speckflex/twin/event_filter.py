@@ -9,7 +9,7 @@ import numpy as np
 from speckflex.kernels.filter_events import filter_events
 
 if TYPE_CHECKING:
-    from speckflex.boards.settings import EventFilter
+    from speckflex.event_filter import EventFilter
     from speckflex.twin.routing import Places
 
 __all__ = ["RunningFilter"]
@@ -20,12 +20,11 @@ NEVER = -(2**62)
 class RunningFilter:
     """Keeps the latest event of every pixel, whatever its polarity."""
 
-    def __init__(self, settings: EventFilter, places: Places) -> None:
+    def __init__(self, rule: EventFilter, places: Places) -> None:
         self._places = places
-        low_pass = settings.mode == "low pass"
-        reach = (0, 0) if low_pass else settings.size
-        with_own = settings.mode != "noise and hot pixels"
-        self._rule = np.array((*reach, settings.window, with_own, low_pass), np.int64)
+        low_pass = rule.mode == "low pass"
+        with_own = rule.mode != "noise and hot pixels"
+        self._rule = np.array((*rule.size, rule.window, with_own, low_pass), np.int64)
         kept = places.kept
         height, width = places.rows[kept].max(initial=0), places.columns[kept].max(initial=0)
         self._latest = np.full((height + 1, width + 1), NEVER, np.int64)

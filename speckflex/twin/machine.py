@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.errors import BoardError
 from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.kept_spikes import KeptSpikes
@@ -73,6 +74,11 @@ class MachineModel:
     """What never changes while a program runs; shared by all threads."""
 
     def __init__(self, program: Program, settings: TwinSettings) -> None:
+        if program.input.event_filter is not None and not settings.has_slow_clock:
+            raise BoardError(
+                "the program's event filter counts ticks of the slow clock, and the twin has none:"
+                " set slow_clock_period or slow_clock_divider"
+            )
         self.program = program
         self.settings = settings
         self.entered = enter(program.input, settings.mirror_frame)
@@ -105,8 +111,8 @@ class Machine:
         self.cores = [RunningCore(core) for core in model.cores]
         self._n_events = self._n_ticks = self._latest = 0
         self._filter = None
-        if model.settings.event_filter is not None:
-            self._filter = RunningFilter(model.settings.event_filter, model.entered)
+        if model.program.input.event_filter is not None:
+            self._filter = RunningFilter(model.program.input.event_filter, model.entered)
 
     def reset(self) -> None:
         """Set every neuron to its initial state."""

@@ -25,7 +25,8 @@ chip, or where nobody knows what a chip does:
   ticks at the time of an event come before it.
 - Neurons change with events alone, and with the leak at ticks of the slow clock (the internal
   one counts injected DvsEvents); the readout layer knows the external clock alone. The filter of
-  sensor events is not modelled. The sensor sees what `handle.sense(events)` shows it.
+  sensor events is the twin's; a new configuration empties its memory. The sensor sees what
+  `handle.sense(events)` shows it.
 - Cores that feed each other in a circle are refused. The order of a kernel's weights in memory
   is a guess (`requests.weight_at`); events for registers and raw memories are left out.
 - Power figures are constants. JSON texts and sentences are speckflex's own, not samna's.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
+from speckflex.event_filter import EventFilter
 from speckflex.program import Core, Destination, InputStage, Program
 from speckflex.speck import CORES, DVS_LAYER, MAX_INPUT_SIZE
 from speckflex.virtual.faults import ConfigurationError
 
 if TYPE_CHECKING:
+    from speckflex.event_filter import FilterMode
     from speckflex.program import Shape
 
 __all__ = [
@@ -80,7 +83,8 @@ def decode_input(configuration: Any, entry: int, order: list[int]) -> InputStage
         ConfigurationError: the entry is no configured core.
     """
     if entry == DVS_LAYER:
-        return _dvs_stage(configuration.dvs_layer, order)
+        stage = _dvs_stage(configuration.dvs_layer, order)
+        return replace(stage, event_filter=_decode_filter(configuration.dvs_filter))
     if entry in order:
         shape = input_shape(configuration.cnn_layers[entry])
         return InputStage(shape, (Destination(order.index(entry)),))
@@ -126,6 +130,18 @@ def _dvs_stage(dvs: Any, order: list[int] | tuple[int, ...]) -> InputStage:
         mirror_x=dvs.mirror.x,
         swap_xy=dvs.mirror_diagonal,
     )
+
+
+def _decode_filter(rule: Any) -> EventFilter | None:
+    """Return the noise filter behind the DVS layer; None where it is off."""
+    if not rule.enable:
+        return None
+    mode: FilterMode = "noise"
+    if rule.low_pass_mode_enable:
+        mode = "low pass"
+    elif rule.hot_pixel_filter_enable:
+        mode = "noise and hot pixels"
+    return EventFilter(mode, (rule.filter_size.y, rule.filter_size.x), rule.threshold)
 
 
 def _destinations(destinations: Any, order: list[int] | tuple[int, ...]) -> tuple[Destination, ...]:

@@ -12,6 +12,8 @@ from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.events import make_events
 from speckflex.speck import DVS_LAYER, NEURON_MAX
+from speckflex.twin.event_filter import RunningFilter
+from speckflex.twin.routing import enter
 from speckflex.virtual.configuration import CnnLayerConfig
 from speckflex.virtual.decode import decode_configuration, decode_input, network_order
 from speckflex.virtual.dvs_layer import preprocess
@@ -60,12 +62,9 @@ class Engine:
 
     def __init__(self, chip: str, settings: TwinSettings | None, stuck_core: int | None) -> None:
         self._chip, self._stuck = chip, stuck_core
-        # the slow clock ticks on the board, not in the twin, and the sensor's filter is left out
+        # the slow clock ticks on the board, not in the twin
         self._settings = replace(
-            settings or TwinSettings(),
-            slow_clock_period=None,
-            slow_clock_divider=None,
-            event_filter=None,
+            settings or TwinSettings(), slow_clock_period=None, slow_clock_divider=None
         )
         self._order: list[int] = []
         self._stages: dict[int, InputStage] = {}
@@ -87,8 +86,8 @@ class Engine:
         }
         self._twins, self._entry = {}, None
         self._n_sensor_events = 0
-        if configuration.dvs_filter.enable:
-            logger.warning("the filter of sensor events is not modelled: all events pass it")
+        self._filter = _dvs_filter(self._stages[DVS_LAYER], self._settings)
+        self._n_filter_ticks = 0
         self.readout = ReadoutLayer(configuration)
         if order:
             self._enter_at(order[0])
@@ -116,8 +115,16 @@ class Engine:
             return _join(self._core_spikes(layer, events))
         parts = [self._dvs_spikes(stage, events)]
         for period in self._internal_periods(events):
-            parts += self._core_spikes(layer, period)
+            parts += self._core_spikes(layer, self._filtered(stage, period))
         return _join(parts)
+
+    def _filtered(self, stage: InputStage, events: np.ndarray) -> np.ndarray:
+        """Return the sensor events that pass the filter, all of them between two ticks."""
+        if self._filter is None:
+            return events
+        channels, _, width = stage.shape
+        addresses = (events["y"].astype(np.int32) * width + events["x"]) * channels + events["p"]
+        return events[self._filter.passing(addresses, np.full(len(events), self._n_filter_ticks))]
 
     def _internal_periods(self, events: np.ndarray) -> Iterator[np.ndarray]:
         """Yield sensor events between ticks of the internal slow clock; leak at each tick.
@@ -133,12 +140,18 @@ class Engine:
             done += len(part)
             self._n_sensor_events += len(part)
             if len(part) == until_tick:
-                self.leak(internal=True)
+                self._tick(internal=True)
 
     def tick(self) -> tuple[int | None, list[int]]:
         """Serve one tick of the slow clock; return what the readout layer shows then."""
-        self.leak(internal=False)
+        self._tick(internal=False)
         return self.readout.tick()
+
+    def _tick(self, *, internal: bool) -> None:
+        """Serve one tick of the internal or the external slow clock."""
+        if self.configuration.dvs_filter.internal_slow_clk is internal:
+            self._n_filter_ticks += 1
+        self.leak(internal=internal)
 
     @property
     def shows_raw_events(self) -> bool:
@@ -226,7 +239,9 @@ class Engine:
             replace(core, destinations=()) if core.chip_core == self._stuck else core
             for core in program.cores
         )
-        return replace(program, cores=tuple(cores))
+        # what passes the filter, by ticks that the twin doesn't see, is decided before
+        stage = replace(program.input, event_filter=None)
+        return replace(program, cores=tuple(cores), input=stage)
 
     def _twin(self) -> Twin:
         if self._entry is None:
@@ -244,6 +259,12 @@ class Engine:
                 values = self._twins[self._entry].read_neurons(position)
                 self._twins[layer].write_neurons(values, position)
         self._entry = layer
+
+
+def _dvs_filter(stage: InputStage, settings: TwinSettings) -> RunningFilter | None:
+    if stage.event_filter is None:
+        return None
+    return RunningFilter(stage.event_filter, enter(stage, settings.mirror_frame))
 
 
 def _warm_twin(program: Program, settings: TwinSettings) -> Twin:

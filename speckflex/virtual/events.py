@@ -135,7 +135,7 @@ class ReadoutPinValue(Record):
 
 
 class FilterDvsEvent(Record):
-    """An event for the sensor's noise filter, which isn't modelled."""
+    """An event for the sensor's noise filter alone, which the twin's does not take."""
 
     __slots__ = ()
     p = Flag()
@@ -144,7 +144,7 @@ class FilterDvsEvent(Record):
 
 
 class FilterValue(Record):
-    """A counter of the sensor's noise filter, which isn't modelled."""
+    """A counter of the sensor's noise filter; the twin's has none to show."""
 
     __slots__ = ()
     counter_data = _unsigned()

@@ -41,6 +41,9 @@ def _faults(configuration: Any) -> Iterator[str]:
             yield f"core {index}: {fault}"
     for fault in _dvs_faults(configuration):
         yield f"dvs layer: {fault}"
+    if configuration.dvs_filter.enable:
+        for fault in _filter_faults(configuration.dvs_filter):
+            yield f"dvs filter: {fault}"
     try:
         network_order(configuration)
     except ConfigurationError as error:
@@ -159,6 +162,18 @@ def _dvs_faults(configuration: Any) -> Iterator[str]:
     for destination in dvs.destinations:
         if destination.enable:
             yield from _target_faults(configuration, destination.layer, dvs_output_shape(dvs))
+
+
+def _filter_faults(rule: Any) -> Iterator[str]:
+    """Yield what breaks the data sheet's rules for the filter (3.2.3.5)."""
+    windows = speck.FILTER_WINDOWS
+    if rule.threshold not in windows:
+        yield f"threshold {rule.threshold} is not in {windows.start}..{windows.stop - 1}"
+    if rule.low_pass_mode_enable and rule.hot_pixel_filter_enable:
+        yield "low pass mode and hot pixel filter exclude each other"
+    size = rule.filter_size
+    if rule.low_pass_mode_enable and (size.y or size.x):
+        yield f"filter_size {size} is not (0, 0), as low pass mode needs"
 
 
 def _target_faults(configuration: Any, target: int, sent: tuple[int, ...]) -> Iterator[str]:
