@@ -65,11 +65,13 @@ class CheckTable:
         chip: what was checked for.
         layers: one row a layer, in the program's order; none where nothing could be converted.
         checks: findings, errors first.
+        program: what was checked; None where nothing could be converted.
     """
 
     chip: str
     layers: tuple[LayerCost, ...]
     checks: tuple[Check, ...]
+    program: Program | None = None
 
     @property
     def errors(self) -> tuple[Check, ...]:
@@ -77,7 +79,7 @@ class CheckTable:
         return tuple(check for check in self.checks if check.severity == "error")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
+        """Return all but the program, as plain JSON types."""
         return {
             "chip": self.chip,
             "layers": [layer.to_dict() for layer in self.layers],
@@ -103,7 +105,7 @@ def check_program(program: Program, *, found: tuple[Check, ...] = ()) -> CheckTa
         )
     for core in program.cores:
         checks.extend(layer_warnings(program, core))
-    return CheckTable(program.chip, tuple(map(_cost, program.cores)), ordered(checks))
+    return CheckTable(program.chip, tuple(map(_cost, program.cores)), ordered(checks), program)
 
 
 def ordered(checks: list[Check]) -> tuple[Check, ...]:

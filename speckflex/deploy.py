@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex.boards import open_board
+from speckflex.boards.settings import TwinSettings
+from speckflex.ensemble import play_ensemble
 from speckflex.errors import BoardNotFoundError, EventsError
 from speckflex.outlook import ensemble_facts, load_facts
 from speckflex.perturbation import Perturbation
@@ -47,6 +49,7 @@ class DeploySettings:
         ensemble: how often the first samples are played on the twin with changes; 0 for not.
         perturbation: how these plays differ.
         seed: of these plays.
+        slow_clock: Hz of the twin's slow clock beside the chosen board; None for none.
     """
 
     bins: int = 10
@@ -57,6 +60,12 @@ class DeploySettings:
     ensemble: int = 0
     perturbation: Perturbation = field(default_factory=Perturbation)
     seed: int = 0
+    slow_clock: float | None = None
+
+    @property
+    def of_twin(self) -> TwinSettings:
+        """What the twin beside the chosen board is opened with."""
+        return TwinSettings.ticking(self.slow_clock)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +110,19 @@ class Deployment:
         return [*written, *write_report(self.report, folder)]
 
 
-def choose_board(name: str, *, require_chip: bool = False, **settings: Any) -> ChosenBoard:
+def choose_board(
+    name: str,
+    *,
+    require_chip: bool = False,
+    slow_clock: float | None = None,
+    **settings: Any,
+) -> ChosenBoard:
     """Open the board of that name; a chip that is not attached is replaced by its twin.
 
     Args:
         name: as for `open_board`, or "speck2e" / "speck2f" for whichever one is attached.
         require_chip: make a missing chip an error.
+        slow_clock: Hz of the slow clock of a chip or a twin; None for none.
         settings: of the twin.
 
     Raises:
@@ -117,14 +133,23 @@ def choose_board(name: str, *, require_chip: bool = False, **settings: Any) -> C
             raise BoardNotFoundError(
                 f"board {name!r} is no chip, and a chip is required: name speck2e or speck2f"
             )
-        return ChosenBoard(open_board(name, **(settings if name == "twin" else {})), name)
+        return ChosenBoard(open_board(name, **_board_settings(name, slow_clock, settings)), name)
     try:
-        return ChosenBoard(open_board(f"{name}:0"), name)
+        return ChosenBoard(open_board(f"{name}:0", slow_clock=slow_clock), name)
     except BoardNotFoundError:
         if require_chip:
             raise
         note = f"no {name} is attached, its software twin runs instead (why: speckflex doctor)"
-        return ChosenBoard(open_board("twin", **settings), name, note)
+        twin = open_board("twin", **_board_settings("twin", slow_clock, settings))
+        return ChosenBoard(twin, name, note)
+
+
+def _board_settings(name: str, slow_clock: float | None, settings: dict[str, Any]) -> Any:
+    """Return what a board of that name takes of a slow clock and of the twin's settings."""
+    family = name.partition(":")[0]
+    if family == "twin":
+        return {**settings, "settings": TwinSettings.ticking(slow_clock)}
+    return {} if family == "replay" else {"slow_clock": slow_clock}
 
 
 def deploy(
@@ -174,16 +199,17 @@ def deploy(
         command=command,
     )
     report |= _context(model, dataset, chosen, settings, recordings)
-    report |= load_facts(model.program, run.first_events)
+    report |= load_facts(model.program, run.first_events, settings.of_twin)
     if settings.ensemble:
-        report |= ensemble_facts(
+        ensemble = play_ensemble(
             model.program,
             run.first_events,
-            dataset.labels,
-            n_plays=settings.ensemble,
+            settings.ensemble,
             perturbation=settings.perturbation,
             seed=settings.seed,
+            settings=settings.of_twin,
         )
+        report |= ensemble_facts(ensemble, dataset.labels)
     report["interrupted"] = run.interrupted
     return Deployment(model, recordings, report, run.interrupted)
 
@@ -227,7 +253,9 @@ def _players(
                 reference = TorchReference(network, model.program, bins=settings.bins)
                 players[name] = reference.play
     if board.kind != "twin":
-        twin = stack.enter_context(open_board("twin", threads=settings.threads))
+        twin = stack.enter_context(
+            open_board("twin", threads=settings.threads, settings=settings.of_twin)
+        )
         twin.load(model.program)
         players["twin"] = twin.play
     board.load(model.program)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from speckflex.program import Core, Program
 
-__all__ = ["place_layers", "placement_problems"]
+__all__ = ["place_layers", "placement_problems", "without_cores"]
 
 # One core that does not repeat itself costs more than all memory left over on nine cores.
 NOT_REPEATABLE = 2**24
@@ -49,6 +49,11 @@ def place_layers(program: Program, *, cores: Mapping[int | str, int] | None = No
         replace(core, chip_core=index) for core, index in zip(program.cores, chosen, strict=True)
     ]
     return replace(program, cores=tuple(placed))
+
+
+def without_cores(program: Program) -> Program:
+    """Return the program with its layers on no core."""
+    return replace(program, cores=tuple(replace(core, chip_core=None) for core in program.cores))
 
 
 def placement_problems(

@@ -28,6 +28,7 @@ DecimatorMonitor = Literal["before", "after"]
 
 # The slow clock made of the camera's events divides their number by a power of two (DS 3.2.6.3.1).
 CLOCK_DIVIDERS = range(14, 18)
+MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,12 @@ class TwinSettings:
                 raise BoardError(
                     f"twin setting {name} is {value!r}: give an integer of {least} or more"
                 )
+
+    @classmethod
+    def ticking(cls, rate: float | None) -> TwinSettings:
+        """Return settings with a slow clock of a rate in Hz, as a chip's; None for no clock."""
+        period = None if rate is None else max(1, round(MICROSECONDS / rate))
+        return cls(slow_clock_period=period)
 
     @property
     def has_slow_clock(self) -> bool:

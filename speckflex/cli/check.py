@@ -17,6 +17,7 @@ from speckflex.cli.options import (
     model_options,
     open_data,
     seed_option,
+    slow_clock_option,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = ["command"]
     help="Draw the layers on their cores into this SVG file.",
 )
 @data_options
+@slow_clock_option
 @seed_option
 @json_option
 def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any) -> None:
@@ -48,9 +50,9 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     synaptic operations; the stated rate of a core is unverified, so that an overload is a
     warning. Exits 1 where the network does not fit.
     """
+    from speckflex.boards.settings import TwinSettings
     from speckflex.core_load import measure_load
-    from speckflex.model import check_model, read_model
-    from speckflex.report.network_diagram import write_network_diagram
+    from speckflex.model import check_model
 
     dataset = open_data(options) if options["data"] else None
     reading = {name: options[name] for name in ("input_shape", "chip", "factory")}
@@ -58,13 +60,11 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
         reading["input_shape"] = reading["input_shape"] or dataset.shape
     table = check_model(model, **reading)
     if diagram is not None:
-        # a network that does not fit is drawn without its cores
-        drawn = {**reading, "chip": "unbounded"} if table.errors else reading
-        write_network_diagram(read_model(model, **drawn).program, diagram)
+        _draw(table, diagram)
     loads = ()
-    if dataset is not None and not table.errors:
-        program = read_model(model, **reading).program
-        loads = measure_load(program, [events for events, _ in dataset])
+    if dataset is not None and table.program is not None and not table.errors:
+        clock = TwinSettings.ticking(options["slow_clock"])
+        loads = measure_load(table.program, [events for events, _ in dataset], settings=clock)
     if as_json:
         facts = {**table.to_dict(), "load": [layer.to_dict() for layer in loads]}
         click.echo(json.dumps(facts, indent=2, allow_nan=False))
@@ -73,6 +73,18 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
         _show_load(loads)
     if table.errors:
         sys.exit(1)
+
+
+def _draw(table: CheckTable, diagram: Path) -> None:
+    """Draw the program, without its cores where it does not fit."""
+    from speckflex.placement import without_cores
+    from speckflex.report.network_diagram import write_network_diagram
+
+    program = table.program
+    if program is None:
+        click.echo(f"{diagram}: not drawn, the network can't be converted", err=True)
+        return
+    write_network_diagram(without_cores(program) if table.errors else program, diagram)
 
 
 def _show_load(loads: Sequence[LayerLoad]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,11 +15,42 @@ from speckflex.cli.options import (
     model_options,
     out_file_option,
 )
+from speckflex.errors import ConversionError
+from speckflex.event_filter import EventFilter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from speckflex.event_filter import FilterMode
+
 __all__ = ["command"]
+
+FILTER_MODES: dict[str, FilterMode] = {
+    "noise": "noise",
+    "hot-pixel": "noise and hot pixels",
+    "low-pass": "low pass",
+}
+
+
+class FilterType(click.ParamType):
+    """An event filter given as `noise`, `noise,3` or `hot-pixel,3,2x1`."""
+
+    name = "MODE[,TICKS[,HxW]]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> EventFilter:
+        """Return the filter; its size is that of the neighbourhood, up and down, left and right."""
+        if isinstance(value, EventFilter):
+            return value
+        found = re.fullmatch(r"([a-z-]+)(?:,(\d+)(?:,(\d+)x(\d+))?)?", str(value))
+        if found is None or found[1] not in FILTER_MODES:
+            self.fail(f"{value!r} is no filter: write {', '.join(FILTER_MODES)}, or noise,3,1x1")
+        size = (int(found[3] or 1), int(found[4] or 1))
+        try:
+            return EventFilter(FILTER_MODES[found[1]], size, int(found[2] or 1))
+        except ConversionError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("convert")
@@ -26,14 +58,29 @@ __all__ = ["command"]
 @out_file_option(".speck")
 @model_options
 @chip_option
+@click.option(
+    "--event-filter",
+    type=FilterType(),
+    help="Let the chip drop noise before the first layer: noise, hot-pixel or low-pass, the slow"
+    " clock's ticks it looks back, how far neighbours may be, such as noise,3,1x1. Boards need"
+    " --slow-clock then.",
+)
 @json_option
-def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
+def command(
+    model: Path,
+    *,
+    out: Path,
+    event_filter: EventFilter | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Convert the network in MODEL to the chip's integers and write them to a .speck file."""
+    from speckflex.conversion.prepared import Options
     from speckflex.model import read_model
 
     if model.suffix.lower() == ".speck":
         raise click.UsageError(f"{model} is a program already: give the network it was made of")
-    converted = read_model(model, **options)
+    converted = read_model(model, options=Options(event_filter=event_filter), **options)
     converted.program.save(out)
     checks = [check for check in converted.checks if check.severity != "note"]
     if as_json:

@@ -17,6 +17,7 @@ from speckflex.cli.options import (
     open_data,
     out_folder_option,
     seed_option,
+    slow_clock_option,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ __all__ = ["command"]
     metavar="SPIKES",
     help="Of the ensemble: how far spikes of cores 0 and 1 may change places.",
 )
+@slow_clock_option
 @seed_option
 @json_option
 def command(model: Path, *, board: str, **options: Any) -> None:
@@ -132,7 +134,12 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
         chip="unbounded" if options["unbounded"] else chip,
         factory=options["factory"],
     )
-    chosen = choose_board(board, require_chip=options["require_chip"], threads=options["threads"])
+    chosen = choose_board(
+        board,
+        require_chip=options["require_chip"],
+        slow_clock=options["slow_clock"],
+        threads=options["threads"],
+    )
     with chosen.board, progress_bar(f"playing on {chosen.board.name}", len(dataset)) as progress:
         _announce(chosen, as_json=options["as_json"])
         settings = DeploySettings(
@@ -145,6 +152,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
                 parallel_window=options["parallel_window"],
             ),
             seed=options["seed"],
+            slow_clock=options["slow_clock"],
         )
         deployment = deploy(
             model,

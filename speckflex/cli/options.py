@@ -26,6 +26,7 @@ __all__ = [
     "out_file_option",
     "out_folder_option",
     "seed_option",
+    "slow_clock_option",
 ]
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -53,6 +54,13 @@ model_argument = click.argument("model", type=existing_file)
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."
+)
+
+slow_clock_option = click.option(
+    "--slow-clock",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HZ",
+    help="Rate of the board's slow clock, which event filters and biases need. [default: none]",
 )
 
 seed_option = click.option(

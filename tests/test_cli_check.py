@@ -1,0 +1,84 @@
+"""`speckflex check`: one conversion, whatever is asked for beside the table."""
+
+import importlib
+
+import pytest
+import sinabs.layers as sl
+from click.testing import CliRunner
+from networks_of_tests import small_network
+from torch import nn
+
+from speckflex.cli import main
+from speckflex.network import save_network
+
+DATA = ("--data", "synthetic-digits", "--samples", "1")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """The networks that sinabs' backend has discretised."""
+    module = importlib.import_module("speckflex.convert")
+    made = []
+
+    class Watched(module.DynapcnnNetwork):
+        """sinabs' own, which counts itself."""
+
+        def __init__(self, *arguments, **settings):
+            made.append(self)
+            super().__init__(*arguments, **settings)
+
+    monkeypatch.setattr(module, "DynapcnnNetwork", Watched)
+    return made
+
+
+def saved(network, folder):
+    path = folder / "net.pt"
+    save_network(network, path)
+    return path
+
+
+def test_table_diagram_and_load_come_of_one_conversion(tmp_path, conversions):
+    drawing = tmp_path / "net.svg"
+    result = run("check", saved(small_network(), tmp_path), *DATA, "--diagram", drawing)
+    assert result.exit_code == 0, result.output
+    assert len(conversions) == 1
+    assert "on core 7" in drawing.read_text()
+    assert "synaptic operations" in result.stdout
+
+
+def test_a_network_that_does_not_fit_is_drawn_without_cores_of_one_conversion(
+    tmp_path, conversions
+):
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3, stride=3, bias=False), sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0)
+    )
+    drawing = tmp_path / "net.svg"
+    result = run(
+        "check", saved(network, tmp_path), "--input-shape", "2,34,34", "--diagram", drawing
+    )
+    assert result.exit_code == 1
+    assert "stride" in result.stdout
+    assert len(conversions) == 1
+    assert "on no core" in drawing.read_text()
+
+
+def test_a_network_that_cannot_be_converted_is_listed_and_not_drawn(tmp_path):
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3),
+        sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0),
+        nn.MaxPool2d(2),
+        nn.Conv2d(3, 3, 3, bias=False),
+        sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0),
+    )
+    drawing = tmp_path / "net.svg"
+    result = run(
+        "check", saved(network, tmp_path), "--input-shape", "2,34,34", "--diagram", drawing
+    )
+    assert result.exit_code == 1
+    assert "error: " in result.stdout
+    assert "not drawn" in result.stderr
+    assert not drawing.exists()
