@@ -74,8 +74,9 @@ def open_board(name: str = "twin", **settings: Any) -> Board:
     """Open a board by name.
 
     Args:
-        name: "twin"; "speck2e:0" or "speck2f:SERIAL" for a chip; "virtual:speck2e" for the
-            stand-in of one; "replay:run.h5" for a recorded session.
+        name: "twin", or "twin:cuda" for one on a GPU; "speck2e:0" or "speck2f:SERIAL" for a
+            chip; "virtual:speck2e" for the stand-in of one; "replay:run.h5" for a recorded
+            session.
         settings: the board's own parameters, such as `threads` of the twin.
 
     Raises:
@@ -94,6 +95,8 @@ def open_board(name: str = "twin", **settings: Any) -> Board:
 def _open_twin(name: str, rest: str, settings: dict[str, Any]) -> Board:
     from speckflex.boards.twin import Twin
 
+    if rest:
+        settings = {**settings, "device": rest}
     return Twin(**settings)
 
 

@@ -6,14 +6,14 @@ import os
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from speckflex.boards.arguments import check_monitor, check_samples
 from speckflex.boards.context import BoardContext
 from speckflex.boards.settings import TwinSettings
-from speckflex.errors import BoardError
+from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.events import check_events
 from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
 from speckflex.speck import NEURON_MAX, NEURON_MIN
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
     from speckflex.program import Program
     from speckflex.twin.cores import RunningCore
+    from speckflex.twin.gpu import GpuTwin
     from speckflex.twin.service import CoreLoad
 
-__all__ = ["Twin"]
+__all__ = ["Device", "Twin"]
+
+Device = Literal["cpu", "cuda"]
 
 
 class Twin(BoardContext):
@@ -41,20 +44,33 @@ class Twin(BoardContext):
     Args:
         threads: how many samples run at the same time; None for one per processor.
         settings: choices where nobody knows what the chip does.
+        device: "cpu", or "cuda" for a GPU of NVIDIA's, which plays all samples at once and
+            gives the same spikes; it has run in a simulator alone, never on a GPU.
 
     Raises:
         BoardError: `threads` is no positive integer.
+        BoardNotFoundError: the device is not known, or not there.
     """
 
     name = "twin"
     kind = "twin"
 
-    def __init__(self, *, threads: int | None = None, settings: TwinSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        settings: TwinSettings | None = None,
+        device: Device = "cpu",
+    ) -> None:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise BoardError(f"threads is {threads!r}: give a positive integer, or None for all")
         self.threads = threads or _n_processors()
         self.settings = settings or TwinSettings()
         self.loads: tuple[tuple[CoreLoad, ...], ...] = ()
+        _check_device(device)
+        self.device = device
+        self.name = "twin" if device == "cpu" else f"twin:{device}"
+        self._gpu: GpuTwin | None = None
         self._model: MachineModel | None = None
         self._machine: Machine | None = None
         self._closed = False
@@ -63,9 +79,10 @@ class Twin(BoardContext):
         """Take in a program; what was loaded before is gone."""
         self._check_open()
         model = MachineModel(program, self.settings)
+        gpu = _load_gpu(model) if self.device == "cuda" else None
         # a program that is refused leaves the one before it in place
         self._machine = Machine(model)
-        self._model = model
+        self._model, self._gpu = model, gpu
         self._sha256 = program.sha256
 
     def play(
@@ -96,7 +113,9 @@ class Twin(BoardContext):
         layers = check_monitor(monitor, len(model.cores))
         started = datetime.now(timezone.utc).isoformat()
         batch = Batch(samples, layers, keep_events)
-        if reset and min(self.threads, len(samples)) > 1:
+        if self._gpu is not None:
+            outputs = self._gpu.play(batch, machine, reset=reset)
+        elif reset and min(self.threads, len(samples)) > 1:
             outputs, self._machine = play_parallel(batch, model, machine, self.threads)
         else:
             outputs = [batch.play(machine, index, reset=reset) for index in range(len(samples))]
@@ -126,7 +145,10 @@ class Twin(BoardContext):
             check_events(block, shape, source=f"block {index}")
             for index, block in enumerate(blocks)
         )
-        output = machine.play(checked, layers, keep_events=False, stopped=lambda: False)
+        if self._gpu is not None:
+            output = self._gpu.play_stream(checked, machine, layers)
+        else:
+            output = machine.play(checked, layers, keep_events=False, stopped=lambda: False)
         return self._recording(layers, [output.accepted], [output], started)
 
     def read_neurons(self, layer: int = -1) -> np.ndarray:
@@ -173,7 +195,7 @@ class Twin(BoardContext):
     def close(self) -> None:
         """Release the program; a closed board plays nothing."""
         self._closed = True
-        self._model = self._machine = None
+        self._model = self._machine = self._gpu = None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -211,7 +233,7 @@ class Twin(BoardContext):
             started=started,
             seed=self.settings.seed if self.settings.parallel_window > 1 else None,
             versions={"speckflex": __version__, **_library_versions()},
-            settings={**self.settings.named(), "threads": str(self.threads)},
+            settings={**self.settings.named(), "threads": str(self.threads), "device": self.device},
         )
 
 
@@ -244,6 +266,25 @@ def _log(written: int, output: SampleOutput) -> SampleLog:
         read=sum(int(layer.counts.sum()) for layer in output.layers),
         lost=written - output.accepted + dropped,
     )
+
+
+def _check_device(device: str) -> None:
+    known = get_args(Device)
+    if device not in known:
+        raise BoardNotFoundError(
+            f"the twin's device {device!r} is not known: choose one of {', '.join(known)}"
+        )
+    if device == "cuda":
+        # loads numba's part for GPUs, which nobody else needs
+        from speckflex.twin.gpu import check_gpu
+
+        check_gpu()
+
+
+def _load_gpu(model: MachineModel) -> GpuTwin:
+    from speckflex.twin.gpu import GpuTwin
+
+    return GpuTwin(model)
 
 
 def _n_processors() -> int:

@@ -1,0 +1,51 @@
+"""The GPU itself: whether there is one, its memory, and how kernels are started on it."""
+
+# In the simulator other classes take the place of the driver's.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numba import cuda
+from numba.core.errors import NumbaPerformanceWarning
+
+__all__ = ["allocate", "free_memory", "is_available", "is_compiler_available", "launch", "upload"]
+
+
+def is_available() -> bool:
+    """Return whether there is a GPU that a driver serves."""
+    try:
+        return len(cuda.gpus) > 0
+    except cuda.CudaSupportError:
+        return False
+
+
+def is_compiler_available() -> bool:
+    """Return whether kernels can be compiled."""
+    return bool(cuda.is_available())
+
+
+def free_memory() -> float:
+    """Return how many bytes of the GPU are free; infinity in the simulator."""
+    return cuda.current_context().get_memory_info().free
+
+
+def upload(array: np.ndarray) -> Any:
+    """Return a copy of an array on the GPU."""
+    return cuda.to_device(np.ascontiguousarray(array))
+
+
+def allocate(shape: int | tuple[int, ...], dtype: type[np.generic]) -> Any:
+    """Return an array on the GPU whose values are anything."""
+    return cuda.device_array(shape, dtype)
+
+
+def launch(kernel: Any, n_blocks: int, n_threads: int, *arguments: Any) -> None:
+    """Start a kernel with one block per sample."""
+    with warnings.catch_warnings():
+        # a stream is one sample, and so one block
+        warnings.simplefilter("ignore", NumbaPerformanceWarning)
+        kernel[n_blocks, n_threads](*arguments)

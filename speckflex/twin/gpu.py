@@ -1,0 +1,136 @@
+"""The twin on a GPU: many samples at once, each a thread block of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from speckflex.boards.settings import TwinSettings
+from speckflex.errors import BoardError, BoardNotFoundError
+from speckflex.kernels.cuda_device import free_memory, is_available, is_compiler_available
+from speckflex.twin.gpu_batch import DeviceBatch
+from speckflex.twin.gpu_core import DeviceCore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+
+    from speckflex.twin.batch import Batch
+    from speckflex.twin.machine import Machine, MachineModel, SampleOutput
+
+__all__ = ["GpuTwin", "check_gpu"]
+
+# Settings under which samples play on a CPU alone: there they have their defaults.
+CPU_SETTINGS = ("synops_per_second", "parallel_window", "engine_times")
+LEAKING_SETTINGS = (*CPU_SETTINGS, "leak_spikes")
+MEMORY_SHARE = 0.5  # of what is free, so that others' arrays and the driver's have room
+SAMPLES_AT_ONCE = 4096
+
+
+def check_gpu() -> None:
+    """Make sure that there is a GPU and what compiles for it.
+
+    Raises:
+        BoardNotFoundError: something is missing.
+    """
+    if not is_available():
+        raise BoardNotFoundError(
+            "the twin's device is 'cuda' and there is no GPU with NVIDIA's driver: attach one, or"
+            " play on device 'cpu'"
+        )
+    if not is_compiler_available():
+        raise BoardNotFoundError(
+            "the twin's device is 'cuda' and what compiles for it is missing: pip install"
+            " 'speckflex[cuda]', or play on device 'cpu'"
+        )
+
+
+class GpuTwin:
+    """Plays samples on a GPU, and leaves the last one's neurons to the CPU's machine.
+
+    Args:
+        model: of the program.
+
+    Raises:
+        BoardError: the program or the settings ask for what a GPU doesn't do.
+    """
+
+    def __init__(self, model: MachineModel) -> None:
+        _check_settings(model)
+        _check_senders(model)
+        self._model = model
+        self._cores = [DeviceCore(core) for core in model.cores]
+
+    def play(self, batch: Batch, machine: Machine, *, reset: bool) -> list[SampleOutput]:
+        """Return every sample's output.
+
+        Args:
+            batch: the samples.
+            machine: has the neurons that the first sample goes on from without `reset`, and
+                gets those of the last one.
+            reset: set every neuron to its initial state before each sample.
+
+        Raises:
+            BoardError: the GPU has no room for one sample.
+        """
+        outputs: list[SampleOutput] = []
+        n_at_once = self._n_at_once(batch) if reset else 1
+        for start in range(0, len(batch.samples), n_at_once):
+            samples = batch.samples[start : start + n_at_once]
+            played = self._batch(batch.layers, len(samples), keep_events=batch.keep_events)
+            played.begin() if reset else played.take(machine)
+            played.feed(samples)
+            played.give(machine)
+            outputs += played.outputs()
+        return outputs
+
+    def play_stream(
+        self, blocks: Iterable[np.ndarray], machine: Machine, monitor: Sequence[int]
+    ) -> SampleOutput:
+        """Play one sample that comes in blocks, on the machine's neurons, and count spikes."""
+        played = self._batch(monitor, 1, keep_events=False)
+        played.take(machine)
+        for block in blocks:
+            played.feed([block])
+        played.give(machine)
+        return played.outputs()[0]
+
+    def _batch(self, monitor: Sequence[int], n_samples: int, *, keep_events: bool) -> DeviceBatch:
+        return DeviceBatch(self._model, self._cores, n_samples, monitor, keep_events=keep_events)
+
+    def _n_at_once(self, batch: Batch) -> int:
+        """Return how many samples the GPU has room for."""
+        most_events = max(map(len, batch.samples), default=0)
+        each = sum(core.bytes_per_sample(with_times=batch.keep_events) for core in self._cores)
+        # an address and a time
+        each += 12 * most_events
+        room = MEMORY_SHARE * free_memory()
+        if room < each:
+            raise BoardError(
+                f"one sample takes {each / 2**20:.0f} MiB of the GPU and may take"
+                f" {room / 2**20:.0f}, a share of {MEMORY_SHARE:.0%} of what is free: free some, or"
+                " play on device 'cpu'"
+            )
+        return int(min(room / each, SAMPLES_AT_ONCE))
+
+
+def _check_settings(model: MachineModel) -> None:
+    defaults, settings = TwinSettings(), model.settings
+    leaks = model.leaks and settings.has_slow_clock
+    for name in LEAKING_SETTINGS if leaks else CPU_SETTINGS:
+        value, default = getattr(settings, name), getattr(defaults, name)
+        if value != default:
+            raise BoardError(
+                f"twin setting {name} is {value!r}, which a GPU doesn't play: leave it at"
+                f" {default!r}, or play on device 'cpu'"
+            )
+
+
+def _check_senders(model: MachineModel) -> None:
+    senders = [edge.target for edges in (model.input_edges, *model.edges) for edge in edges]
+    for index, core in enumerate(model.program.cores):
+        if senders.count(index) > 1:
+            raise BoardError(
+                f"layer {core.name} gets spikes from {senders.count(index)} destinations, and a GPU"
+                " plays layers with one sender: play on device 'cpu'"
+            )
