@@ -61,6 +61,17 @@ def test_training_again_gives_the_same_weights(digits, tmp_path):
     assert torch.equal(first.conv1.weight, second.conv1.weight)
 
 
+def test_the_twin_may_choose_the_epoch(digits, tmp_path):
+    metrics = tmp_path / "m.jsonl"
+    command = ("train", "--data", digits, "--out", tmp_path / "a.pt", *QUICK)
+    chosen = run(*command, "--choose-by", "twin", "--metrics", metrics, "--json")
+    assert chosen.exit_code == 0, chosen.output
+    summary = json.loads(chosen.stdout)
+    accuracies = [json.loads(line)["twin_accuracy"] for line in metrics.read_text().splitlines()]
+    assert summary["twin_accuracy"] == max(accuracies)
+    assert "% on the twin (epoch" in run(*command, "--choose-by", "twin").stdout
+
+
 def test_a_finished_training_resumes_from_a_named_checkpoint(digits, tmp_path):
     checkpoint = tmp_path / "run.checkpoint"
     command = ("train", "--data", digits, "--out", tmp_path / "a.pt", *QUICK)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.options import json_option, seed_option
-from speckflex.training.settings import MIXED_SAMPLERS, OPTIMISERS, UPSAMPLINGS, TrainingSettings
+from speckflex.training.settings import (
+    CHOOSERS,
+    MIXED_SAMPLERS,
+    OPTIMISERS,
+    UPSAMPLINGS,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,6 +131,14 @@ def _setting_options(values: dict[str, Any]) -> tuple[Callable[[Any], Any], ...]
         _number("--learning-rate", float, values, "At the start; falls to 0 as a cosine.", "--lr"),
         _number("--weight-decay", float, values, "Of the optimiser."),
         _number("--validation-share", float, values, "Part that chooses the best epoch."),
+        click.option(
+            "--choose-by",
+            "chosen_by",
+            type=click.Choice(CHOOSERS),
+            default=values["chosen_by"],
+            show_default=True,
+            help="What chooses the best epoch: torch at T_max, or the twin, event by event.",
+        ),
         _number("--patience", int, values, "Stop after so many epochs without a better one."),
         _number("--shift", int, values, "Move recordings by up to so many pixels."),
         _number("--synops-weight", float, values, "Loss per million synaptic operations."),
@@ -240,6 +254,7 @@ def _show(
         "best_epoch": best.epoch,
         "validation_accuracy": best.validation_accuracy,
         "validation_loss": best.validation_loss,
+        "twin_accuracy": best.twin_accuracy,
         "training_recordings": len(data.training),
         "validation_recordings": len(data.validation),
         "synthetic": dataset.synthetic,
@@ -247,9 +262,12 @@ def _show(
     if options["as_json"]:
         click.echo(json.dumps(summary, indent=2))
         return
+    on_twin = ""
+    if best.twin_accuracy is not None:
+        on_twin = f", {best.twin_accuracy:.2%} on the twin"
     kind = "synthetic recordings" if dataset.synthetic else "recordings"
     click.echo(
-        f"validation accuracy {best.validation_accuracy:.2%} at T = {options['t_max']}"
+        f"validation accuracy {best.validation_accuracy:.2%} at T = {options['t_max']}{on_twin}"
         f" (epoch {best.epoch} of {len(result.history)}; trained on {len(data.training)},"
         f" chosen on {len(data.validation)} {kind})"
     )

@@ -28,10 +28,12 @@ class FrameSet:
     Args:
         frames: (recording, time, channel, y, x) uint8, or wider where a count needs it.
         labels: (recording,) int64, classes.
+        events: the recordings themselves, in the same order; None where only frames are known.
     """
 
     frames: torch.Tensor
     labels: torch.Tensor
+    events: EventDataset | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,7 +46,8 @@ class FrameSet:
     def select(self, positions: np.ndarray) -> FrameSet:
         """Return the recordings at `positions`, (n,) int64."""
         chosen = torch.from_numpy(np.ascontiguousarray(positions, dtype=np.int64))
-        return FrameSet(self.frames[chosen], self.labels[chosen])
+        events = None if self.events is None else self.events.subset(positions)
+        return FrameSet(self.frames[chosen], self.labels[chosen], events)
 
 
 def cache_frames(
@@ -70,7 +73,7 @@ def cache_frames(
         frames[index] = torch.from_numpy(counts)
         if advance is not None:
             advance(1)
-    return FrameSet(frames, torch.from_numpy(recordings.labels.astype(np.int64)))
+    return FrameSet(frames, torch.from_numpy(recordings.labels.astype(np.int64)), recordings)
 
 
 def _check_recordings(recordings: EventDataset, n_bins: int) -> None:

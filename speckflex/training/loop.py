@@ -25,6 +25,7 @@ from speckflex.training.quantise_aware import clip_weights, eight_bit_weights
 from speckflex.training.run import TrainingRun, start_run
 from speckflex.training.steps import STEPS, Outcome, Pass, Timesteps
 from speckflex.training.synops import counted_synops
+from speckflex.training.twin_validation import twin_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,6 +155,9 @@ def _train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> 
             watch(_progress(run, index, loss / seen, correct / seen))
     _recalibrate(run, batches)
     validation = _validate(run)
+    on_twin = None
+    if run.settings.chosen_by == "twin":
+        on_twin = twin_accuracy(run.network.network, run.data.validation)
     return EpochMetrics(
         epoch=len(run.history) + 1,
         loss=loss / seen,
@@ -162,6 +166,7 @@ def _train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> 
         validation_accuracy=validation.correct,
         learning_rate=rate,
         seconds=round(time.monotonic() - started, 3),
+        twin_accuracy=on_twin,
     )
 
 
@@ -283,7 +288,7 @@ def _progress(run: TrainingRun, index: int, loss: float, accuracy: float) -> Pro
         n_steps=run.settings.epochs * per_epoch,
         loss=loss,
         accuracy=accuracy,
-        validation_accuracy=run.history[-1].validation_accuracy if done else None,
+        validation_accuracy=run.history[-1].chosen_by if done else None,
     )
 
 

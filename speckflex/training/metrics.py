@@ -24,9 +24,10 @@ class EpochMetrics:
         loss: mean over the training recordings and the step's time steps.
         accuracy: share of training recordings right, likewise.
         validation_loss: at T_max.
-        validation_accuracy: at T_max; it alone chooses the best epoch.
+        validation_accuracy: at T_max; it chooses the best epoch unless the twin does.
         learning_rate: of the epoch's last step.
         seconds: the epoch took.
+        twin_accuracy: on the same recordings, event by event in 8 bits; None where not measured.
     """
 
     epoch: int
@@ -36,13 +37,18 @@ class EpochMetrics:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    twin_accuracy: float | None = None
+
+    @property
+    def chosen_by(self) -> float:
+        """The accuracy that chooses the best epoch."""
+        return self.validation_accuracy if self.twin_accuracy is None else self.twin_accuracy
 
     def is_better_than(self, other: EpochMetrics | None) -> bool:
         """Return whether validation is better: by accuracy, then by loss."""
         if other is None:
             return True
-        here = (self.validation_accuracy, -self.validation_loss)
-        return here > (other.validation_accuracy, -other.validation_loss)
+        return (self.chosen_by, -self.validation_loss) > (other.chosen_by, -other.validation_loss)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Progress:
         n_steps: steps of the whole training.
         loss: mean over this epoch so far.
         accuracy: share right in this epoch so far.
-        validation_accuracy: after the last whole epoch; None before.
+        validation_accuracy: after the last whole epoch, what chooses; None before.
     """
 
     epoch: int

@@ -15,6 +15,7 @@ from speckflex.stages import MixedTimestepNetwork, reset_states, split_stages
 from speckflex.training.batches import n_batches
 from speckflex.training.calibration import lock_batch_norm
 from speckflex.training.steps import StepPlan
+from speckflex.training.twin_validation import program_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,12 +111,16 @@ def start_run(
 
     Raises:
         NetworkError: the network is no chain of layers, or has no neuron.
-        TrainingError: it has no weight to train.
+        TrainingError: it has no weight to train, or is to be chosen by the twin and does not
+            convert.
     """
     network = copy_network(network)
     stages = split_stages(network, granularity=settings.granularity)
     mixed = MixedTimestepNetwork(network, stages, upsampling=_upsampling(settings))
     reset_states(mixed)
+    if settings.chosen_by == "twin":
+        # what does not convert shows before the first epoch
+        program_of(mixed.network, data.validation)
     if settings.batch_norm_mode == "locked":
         lock_batch_norm(mixed)
     optimiser = _OPTIMISERS[settings.optimiser](_trainable(mixed), settings)

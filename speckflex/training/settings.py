@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from speckflex.errors import TrainingError
 
-__all__ = ["METHODS", "MIXED_SAMPLERS", "OPTIMISERS", "UPSAMPLINGS", "TrainingSettings"]
+__all__ = ["CHOOSERS", "METHODS", "MIXED_SAMPLERS", "OPTIMISERS", "UPSAMPLINGS", "TrainingSettings"]
 
 METHODS = ("sdt", "nmt", "mtt")
 OPTIMISERS = ("adamw", "sgd")
@@ -14,6 +14,7 @@ BATCH_NORM_MODES = ("train", "locked")
 MIXED_SAMPLERS = ("fixed-first", "uniform", "non-increasing")
 UPSAMPLINGS = ("copy", "spread")
 OUTPUTS = ("mean", "total")
+CHOOSERS = ("torch", "twin")
 KEPT_EPOCHS = ("best", "last")
 
 
@@ -34,6 +35,8 @@ class TrainingSettings:
         validation_share: part of the recordings that chooses the best epoch, 0 < share <= 0.5.
         keep: the epoch whose network comes out: "best" by validation at `t_max`, or "last", which
             mixed time steps may need: what they gain lies at other T.
+        chosen_by: whose accuracy on the validation part is the better one: "torch" at `t_max`, or
+            "twin", which plays the recordings event by event on the converted 8-bit program.
         patience: epochs without a better validation before training stops; None for all.
         seed: of split, order, augmentation and drawn time steps.
         shift: recordings are moved by up to so many pixels in y and x, drawn anew each epoch.
@@ -60,6 +63,7 @@ class TrainingSettings:
     weight_decay: float = 0.0
     validation_share: float = 0.1
     keep: str = "best"
+    chosen_by: str = "torch"
     patience: int | None = None
     seed: int = 0
     shift: int = 0
@@ -107,6 +111,7 @@ _CHOICES = {
     "upsampling": UPSAMPLINGS,
     "output": OUTPUTS,
     "keep": KEPT_EPOCHS,
+    "chosen_by": CHOOSERS,
 }
 
 

@@ -1,0 +1,67 @@
+"""Accuracy event by event, on the program that a network in training would become."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from speckflex.boards import open_board
+from speckflex.convert import convert
+from speckflex.errors import ConversionError, NetworkError, TrainingError
+from speckflex.fold import fold_batchnorm
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from speckflex.data.dataset import EventDataset
+    from speckflex.program import Program
+    from speckflex.training.frame_set import FrameSet
+
+__all__ = ["program_of", "twin_accuracy"]
+
+RECORDINGS_AT_ONCE = 64
+
+
+def twin_accuracy(network: nn.Module, recordings: FrameSet) -> float:
+    """Return the share of recordings that the twin classifies right.
+
+    Args:
+        network: stays as it is.
+        recordings: cut from events that are still at hand.
+
+    Raises:
+        TrainingError: only the frames are known, or the network can't be converted.
+    """
+    dataset = _events_of(recordings)
+    right = 0.0
+    with open_board("twin") as board:
+        board.load(program_of(network, recordings))
+        for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
+            part = dataset[first : first + RECORDINGS_AT_ONCE]
+            played = board.play([events for events, _ in part], keep_events=False)
+            right += (played.with_labels(part.labels).accuracy() or 0.0) * len(part)
+    return right / len(dataset)
+
+
+def program_of(network: nn.Module, recordings: FrameSet) -> Program:
+    """Return the integers that a network stands for, of any size, freed of batch norm and bias.
+
+    Raises:
+        TrainingError: only the frames are known, or the network can't be converted.
+    """
+    shape = _events_of(recordings).shape
+    try:
+        return convert(fold_batchnorm(network), shape, chip="unbounded")
+    except (ConversionError, NetworkError) as error:
+        raise TrainingError(
+            f"the twin can't choose the epoch, since the network does not convert ({error}):"
+            " choose by torch, or mend that first"
+        ) from error
+
+
+def _events_of(recordings: FrameSet) -> EventDataset:
+    if recordings.events is None:
+        raise TrainingError(
+            f"the twin can't choose the epoch by {len(recordings)} recordings of which only frames"
+            " are known: make them by cache_frames, or choose by torch"
+        )
+    return recordings.events
