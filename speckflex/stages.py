@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -126,7 +127,7 @@ class MixedTimestepNetwork(nn.Module):
         batch = frames.shape[0]
         with fused_layers(self._neurons), _batch_size(self._squeezing, batch):
             for stage, n_frames in zip(self.stages, counts, strict=True):
-                frames = TemporalTransform(n_frames, upsampling=self.upsampling)(frames)
+                frames = _transform(n_frames, self.upsampling)(frames)
                 frames = stage(frames.flatten(0, 1)).unflatten(0, (batch, n_frames))
         return frames
 
@@ -140,6 +141,11 @@ class MixedTimestepNetwork(nn.Module):
                 f" {self.n_stages} stages: give one number of time steps per stage"
             )
         return counts
+
+
+@lru_cache(maxsize=1024)
+def _transform(n_frames: int, upsampling: Upsampling) -> TemporalTransform:
+    return TemporalTransform(n_frames, upsampling=upsampling)
 
 
 def _chain(network: nn.Module) -> list[_Layer]:
