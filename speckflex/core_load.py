@@ -35,8 +35,12 @@ class LayerLoad:
         dropped: of these, turned away by the core's congestion balancer.
         sustained: synaptic operations a second, over the busiest sample as a whole.
         utilisation: `sustained` as a share of the stated rate.
-        longest_wait: µs that an event waited for the core.
-        backlog: µs of work left when the last event of a sample arrived.
+        longest_wait: µs that an event waited for the core, from when it was ready to be sent.
+        backlog: µs for which the core was not done once the last event of a sample was ready.
+        stalled: µs of the worst sample for which the core, its work done, held spikes that found
+            no room further on. Where cores stall, look for the busiest one behind them.
+        input_wait: µs that an event of the input was held up at the most, before the core had
+            room for it; 0 where the input does not send to the core.
         passed: nothing was dropped and nothing waited too long.
     """
 
@@ -48,6 +52,8 @@ class LayerLoad:
     utilisation: float
     longest_wait: float
     backlog: float
+    stalled: float
+    input_wait: float
     passed: bool
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,15 +72,17 @@ def measure_load(
     """Return how every core keeps up with the samples.
 
     An event takes the number of neurons that it updates, divided by the rate. A core takes
-    events first come, first served; a spike leaves when its event is done. The rate is
-    `speck.SYNOPS_PER_SECOND` unless stated, one user's figure and unverified; so is the model.
+    events first come, first served; a spike leaves when its event is done and the core it goes to
+    has room, and until then its own core takes no other event. The rate is
+    `speck.SYNOPS_PER_SECOND` unless stated, one user's figure and unverified; so is the model,
+    which `speckflex.twin.service.ServiceModel` tells in full.
 
     Args:
         program: what would run.
         events: one structured array, or one per sample; fields t (µs), x, y, p.
         synops_per_second: how fast a core works.
         longest_wait: µs that an event may wait.
-        settings: the twin's other settings, such as `balancer_buffer`.
+        settings: the twin's other settings, such as `input_buffer` and `balancer_buffer`.
 
     Raises:
         BoardError: the rate is not positive.
@@ -99,7 +107,7 @@ def _worst(
     rate, longest_wait = limits
     dropped = sum(load.dropped for load in loads)
     utilisation = max((load.busy / load.span for load in loads if load.span), default=0.0)
-    wait = max((load.longest_wait for load in loads), default=0.0)
+    wait = _most(loads, "longest_wait")
     return LayerLoad(
         index=index,
         name=name,
@@ -108,6 +116,12 @@ def _worst(
         sustained=utilisation * rate,
         utilisation=utilisation,
         longest_wait=wait,
-        backlog=max((load.backlog for load in loads), default=0.0),
+        backlog=_most(loads, "backlog"),
+        stalled=_most(loads, "stalled"),
+        input_wait=_most(loads, "input_wait"),
         passed=not dropped and wait <= longest_wait,
     )
+
+
+def _most(loads: Sequence[CoreLoad], name: str) -> float:
+    return max((getattr(load, name) for load in loads), default=0.0)

@@ -3,13 +3,14 @@
 import numpy as np
 import programs
 from reference import ReferenceTwin
+from reference_times import EnginesReference, TimedReference
 
 from speckflex.boards.twin import Twin
 
 
 def assert_twin_equals_reference(program, streams, settings, *, reset=True):
     """Compare all spikes in order, times, counts and final potentials."""
-    reference = ReferenceTwin(program, settings)
+    reference = reference_of(program, settings)
     with Twin(threads=1, settings=settings) as twin:
         twin.load(program)
         recording = twin.play(streams, reset=reset)
@@ -18,12 +19,30 @@ def assert_twin_equals_reference(program, streams, settings, *, reset=True):
                 reference.reset()
             reference.spikes = [[] for _ in program.cores]
             reference.play(events)
+            assert_loads_are_of(twin.loads[sample], reference)
             for layer, expected in enumerate(reference.spikes):
                 assert recording.events(layer, sample).tolist() == expected
                 assert_counts_are_of(recording.counts(layer)[sample], expected)
         for layer, potentials in enumerate(reference.potentials):
             values = twin.read_neurons(layer)
             assert {address: values[address] for address in potentials} == potentials
+
+
+def reference_of(program, settings):
+    """Return the slow twin that has the model of time of these settings."""
+    if settings.engine_times is not None:
+        return EnginesReference(program, settings)
+    if settings.synops_per_second is not None:
+        return TimedReference(program, settings)
+    return ReferenceTwin(program, settings)
+
+
+def assert_loads_are_of(loads, reference):
+    """Compare every figure of every core's load, exactly."""
+    assert len(loads) in (0, len(reference.program.cores))
+    for index, load in enumerate(loads):
+        found = {name: value for name, value in vars(load).items() if name != "name"}
+        assert found == reference.load(index)
 
 
 def assert_counts_are_of(counts, spikes):

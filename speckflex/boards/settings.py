@@ -82,6 +82,9 @@ class TwinSettings:
         synops_per_second: how fast a core works, for waiting times and for the congestion
             balancer; None for infinitely fast. `speck.SYNOPS_PER_SECOND` is one user's figure.
         balancer_buffer: events that may wait at a busy core before its balancer drops more.
+        input_buffer: events that may wait at a busy core without balancer before it holds up
+            its senders; None for any number. Matters with `synops_per_second` alone; that a full
+            core holds up others is documented, how many events it has room for is not.
         parallel_window: on chip cores 0 and 1, whose engines run in parallel, an event may
             overtake others that arrived up to this many places before it, at random;
             1 for strict order. How far they do is not known.
@@ -103,6 +106,7 @@ class TwinSettings:
     decimator_monitor: DecimatorMonitor = "before"
     synops_per_second: float | None = None
     balancer_buffer: int = 16
+    input_buffer: int | None = 16
     parallel_window: int = 1
     seed: int = 0
     engine_times: EngineTimes | None = None
@@ -110,6 +114,7 @@ class TwinSettings:
     def __post_init__(self) -> None:
         _check_choices(self, "twin setting")
         _check_clock(self)
+        _check_whole_numbers(self)
         rate = self.synops_per_second
         if rate is not None and not (isfinite(rate) and rate > 0):
             raise BoardError(
@@ -119,12 +124,11 @@ class TwinSettings:
             raise BoardError(
                 "the twin has synops_per_second and engine_times: give one model of time"
             )
-        for name, least in (("balancer_buffer", 0), ("parallel_window", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise BoardError(
-                    f"twin setting {name} is {value!r}: give an integer of {least} or more"
-                )
+        if rate is not None and self.parallel_window > 1:
+            raise BoardError(
+                f"the twin has synops_per_second and a parallel_window of {self.parallel_window}:"
+                " events that overtake others at random have no times, leave one of the two out"
+            )
 
     @classmethod
     def ticking(cls, rate: float | None) -> TwinSettings:
@@ -152,6 +156,18 @@ def _check_choices(settings: Any, what: str) -> None:
         value = getattr(settings, name)
         if get_origin(hint) is Literal and value not in get_args(hint):
             raise BoardError(f"{what} {name} is {value!r}: choose one of {_listed(hint)}")
+
+
+def _check_whole_numbers(settings: TwinSettings) -> None:
+    least_values = {"balancer_buffer": 0, "input_buffer": 0, "parallel_window": 1, "seed": 0}
+    for name, least in least_values.items():
+        value = getattr(settings, name)
+        if value is None and name == "input_buffer":
+            continue
+        if not isinstance(value, Integral) or value < least:
+            raise BoardError(
+                f"twin setting {name} is {value!r}: give an integer of {least} or more"
+            )
 
 
 def _listed(hint: Any) -> str:

@@ -93,8 +93,18 @@ def _show_load(loads: Sequence[LayerLoad]) -> None:
         click.echo(
             f"{verdict}: {load.name}: {load.sustained / 1e6:.3g} million synaptic operations a"
             f" second keep its core busy for {load.utilisation:.1%}, an event waits up to"
-            f" {load.longest_wait / 1000:.3g} ms (at an unverified rate)"
+            f" {load.longest_wait / 1000:.3g} ms{_held_up(load)} (at an unverified rate)"
         )
+
+
+def _held_up(load: LayerLoad) -> str:
+    """Return a clause about what waits for room, where anything does."""
+    clause = ""
+    if load.stalled:
+        clause += f", it holds spikes for {load.stalled / 1000:.3g} ms that find no room further on"
+    if load.input_wait:
+        clause += f", it holds the input up for {load.input_wait / 1000:.3g} ms"
+    return clause
 
 
 def _show(table: CheckTable) -> None:

@@ -1,46 +1,217 @@
-"""A core as a server: events wait while it is busy, and some are turned away."""
+"""Cores as servers with little room: each event is followed through all cores, with its times."""
 
 import numpy as np
 from numba import njit
 
-__all__ = ["serve"]
+from speckflex.kernels.integrate import integrate
+
+__all__ = ["ALL", "CORE", "DROPS", "NONE", "PASSING", "STALLS", "STATE", "WAITS", "serve"]
+
+# What becomes of an event that finds a core full: it waits where there is room without end, its
+# sender waits with it, or it is gone.
+WAITS, STALLS, DROPS = 0, 1, 2
+
+# What a monitor sees: no spike, those that the decimator passes, all.
+NONE, PASSING, ALL = 0, 1, 2
+
+# What never changes of a core; the last row is the input's.
+CORE = np.dtype(
+    [
+        ("weights", np.int64),  # this and the next four: where its own begin in the arrays of all
+        ("memory", np.int64),
+        ("counts", np.int64),
+        ("spikes", np.int64),
+        ("ring", np.int64),
+        ("capacity", np.int64),  # events that have room, with the one in work
+        ("when_full", np.int64),
+        ("first_edge", np.int64),
+        ("end_edge", np.int64),
+        ("ratio", np.int64),  # of the decimator
+        ("passing", np.int64),
+        ("monitors", np.int64),
+        ("reorders", np.int64),  # its spikes leave in the order of their ranks
+    ]
+)
+
+# What a core, or the input, is at; times in µs.
+STATE = np.dtype(
+    [
+        ("sender", np.int64),  # of the event in work
+        ("spike", np.int64),  # spikes of that event that were begun to be sent
+        ("n_spikes", np.int64),
+        ("address", np.int64),  # of the last of them
+        ("edge", np.int64),  # where it goes next
+        ("ready", np.float64),  # when it could leave
+        ("clock", np.float64),  # when it can leave
+        ("free", np.float64),  # when the last event was done and its spikes gone
+        ("seen", np.int64),  # by the decimator
+        ("kept", np.int64),  # its spikes are logged
+        ("taken", np.int64),
+        ("arrived", np.int64),
+        ("dropped", np.int64),
+        ("busy", np.float64),
+        ("stalled", np.float64),
+        ("longest_wait", np.float64),
+        ("input_wait", np.float64),
+        ("first", np.float64),
+        ("last", np.float64),
+    ]
+)
 
 
 @njit(cache=True, nogil=True)
 def serve(
-    arrivals: np.ndarray,
+    addresses: np.ndarray,
+    moments: np.ndarray,
+    source: int,
+    sender: int,
+    cores: np.ndarray,
+    state: np.ndarray,
+    edges: np.ndarray,
     durations: np.ndarray,
     ring: np.ndarray,
-    clock: np.ndarray,
-    finishes: np.ndarray,
-    drops: bool,  # noqa: FBT001 - numba takes it by position
-) -> None:
-    """Work out when a core is done with each event, first come, first served.
+    routes: np.ndarray,
+    row_spans: np.ndarray,
+    column_spans: np.ndarray,
+    weights: np.ndarray,
+    memory: np.ndarray,
+    layout: np.ndarray,
+    rule: np.ndarray,
+    pending: np.ndarray,
+    spikes: np.ndarray,
+    ranks: np.ndarray,
+    counts: np.ndarray,
+    log: np.ndarray,
+) -> tuple[int, int]:
+    """Follow the spikes of a source to the end of the network, depth first, with their times.
 
-    An event that finds as many unfinished events before it as `ring` holds is turned away if
-    `drops`; else it waits however long.
+    Stops early when `log` is full; called again with the sender it returned, it goes on.
 
     Args:
-        arrivals: `(n,) float64`, µs.
-        durations: `(n,) float64`, µs of work for each event.
-        ring: `(k,) float64`, when each of the last k events taken is done; changed in place.
-        clock: `(4,) float64`, changed in place: when the last event is done (µs), how many
-            were taken, work done (µs), the longest wait (µs).
-        finishes: `(n,) float64`, written: µs, or NaN for an event turned away.
-        drops: whether events are turned away.
+        addresses: `(n,) int32`, what the source sends: events of the input, or spikes of a core.
+        moments: `(n,) float64`, µs, the earliest at which each may leave.
+        source: row of `state`.
+        sender: the source at first, then what the last call returned.
+        cores: `(c + 1,) CORE`.
+        state: `(c + 1,) STATE`, changed in place.
+        edges: `(e, 2) int64`, a target, and what makes addresses into rows of `routes`.
+        durations: `(m,) float64`, µs of work for an event on each route; negative where the
+            route leads nowhere.
+        ring: float64, when the last events that each core took were done; changed in place.
+        routes: `(m, 3) int32`, this and all below of all cores, one behind the other.
+        row_spans: see `integrate`.
+        column_spans: see `integrate`.
+        weights: see `integrate`.
+        memory: the state in `integrate`; changed in place.
+        layout: `(c, 6) int64`, see `integrate`.
+        rule: `(c, 5) int64`, see `integrate`.
+        pending: see `integrate`; one for all cores.
+        spikes: int32, scratch.
+        ranks: int64, of each neuron in the order of output.
+        counts: int64, monitored spikes of each neuron; changed in place.
+        log: `(k, 3) int32`, written: core and address of kept spikes, and the place in
+            `addresses` of what caused them.
+
+    Returns:
+        the sender to go on with, -1 when all is done, and how many spikes are in the log.
     """
-    taken = int(clock[1])
-    for index in range(arrivals.size):
-        arrival = arrivals[index]
-        oldest = taken % ring.size
-        if drops and taken >= ring.size and ring[oldest] > arrival:
-            finishes[index] = np.nan
-            continue
-        start = max(arrival, clock[0])
-        clock[0] = start + durations[index]
-        clock[2] += durations[index]
-        clock[3] = max(clock[3], start - arrival)
-        ring[oldest] = clock[0]
-        finishes[index] = clock[0]
-        taken += 1
-    clock[1] = taken
+    route, end = np.empty(1, np.int32), np.empty(1, np.int32)
+    n_logged, entrance = 0, len(cores) - 1
+    while True:
+        core, row = cores[sender], state[sender]
+        if row["edge"] < core["end_edge"]:
+            target, route[0] = edges[row["edge"], 0], row["address"] + edges[row["edge"], 1]
+            row["edge"] += 1
+            core, duration = cores[target], float(durations[route[0]])
+            if _arrives(core, state[target], row, ring, duration, sender == entrance):
+                own = spikes[core["spikes"] :]
+                _, n_spikes = integrate(
+                    route, 0, routes, row_spans, column_spans, weights[core["weights"] :],
+                    memory[core["memory"] :], layout[target], rule[target], pending, own, end,
+                )  # fmt: skip
+                if core["reorders"]:
+                    own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
+                _begin(core, state[target], sender, n_spikes)
+                sender = target
+        elif row["spike"] < row["n_spikes"]:
+            if n_logged == len(log):
+                return sender, n_logged
+            if sender == source:
+                row["ready"] = moments[row["spike"]]
+                row["clock"] = max(row["clock"], row["ready"])
+                row["address"] = addresses[row["spike"]]
+            else:
+                row["address"] = spikes[core["spikes"] + row["spike"]]
+            row["spike"] += 1
+            if _leaves(core, row, counts):
+                log[n_logged, 0], log[n_logged, 1] = sender, row["address"]
+                log[n_logged, 2] = state[source]["spike"] - 1
+                n_logged += 1
+        elif sender != source:
+            # all spikes are gone, and the core is free
+            ring[core["ring"] + row["taken"] % core["capacity"]] = row["free"] = row["clock"]
+            row["taken"] += 1
+            sender = row["sender"]
+        else:
+            return -1, n_logged
+
+
+@njit(cache=True, nogil=True)
+def _arrives(
+    core: np.ndarray,
+    row: np.ndarray,
+    sender: np.ndarray,
+    ring: np.ndarray,
+    duration: float,
+    from_input: bool,  # noqa: FBT001 - numba takes it by position
+) -> bool:
+    """Let an event arrive at a core; return whether it is taken, and set when it is done."""
+    if duration < 0:
+        return False
+    ready = sender["ready"]
+    row["first"] = min(row["first"], ready) if row["arrived"] else ready
+    row["last"] = max(row["last"], ready)
+    row["arrived"] += 1
+    # the core has room once it is done with the event that is `capacity` places before this
+    room = 0.0
+    if core["when_full"] != WAITS and row["taken"] >= core["capacity"]:
+        room = ring[core["ring"] + row["taken"] % core["capacity"]]
+    if room > sender["clock"]:
+        if core["when_full"] == DROPS:
+            row["dropped"] += 1
+            return False
+        sender["stalled"] += room - sender["clock"]
+        sender["clock"] = room
+    if from_input:
+        row["input_wait"] = max(row["input_wait"], sender["clock"] - ready)
+    start = max(sender["clock"], row["free"])
+    row["longest_wait"] = max(row["longest_wait"], start - ready)
+    row["busy"] += duration
+    row["ready"] = row["clock"] = start + duration
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _begin(core: np.ndarray, row: np.ndarray, sender: int, n_spikes: int) -> None:
+    """Set a core to send the spikes of the event in work."""
+    row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
+    row["edge"] = core["end_edge"]
+
+
+@njit(cache=True, nogil=True)
+def _leaves(core: np.ndarray, row: np.ndarray, counts: np.ndarray) -> bool:
+    """Let a spike leave its core through monitor and decimator; return whether to log it."""
+    passes = row["seen"] % core["ratio"] == core["passing"]
+    row["seen"] += 1
+    if passes:
+        row["edge"] = core["first_edge"]
+    if core["monitors"] == ALL or (passes and core["monitors"] == PASSING):
+        counts[core["counts"] + row["address"]] += 1
+        return row["kept"] != 0
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _in_order(addresses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return addresses in the order of their ranks."""
+    return addresses[np.argsort(ranks[addresses])]

@@ -95,13 +95,16 @@ def load_table(report: dict[str, Any]) -> Table:
             layer["name"],
             _millions(layer["sustained"]),
             percent(layer["utilisation"]),
-            f"{layer['longest_wait'] / 1000:.3g} ms",
+            _milliseconds(layer["longest_wait"]),
+            _milliseconds(layer.get("stalled")),
+            _milliseconds(layer.get("input_wait")),
             str(layer["dropped"]),
             "keeps up" if layer["passed"] else "overloaded",
         ]
         for layer in report.get("load") or ()
     ]
-    return ["layer", "sustained SynOps/s", "busy", "longest wait", "dropped", "verdict"], rows
+    headings = ["layer", "sustained SynOps/s", "busy", "longest wait", "stalled", "input held up"]
+    return [*headings, "dropped", "verdict"], rows
 
 
 def ensemble_table(report: dict[str, Any]) -> Table:
@@ -137,6 +140,11 @@ def _interval(bounds: list[float] | None) -> str:
 
 def _or_dash(value: Any) -> str:
     return "-" if value is None else str(value)
+
+
+def _milliseconds(microseconds: float | None) -> str:
+    # reports of an earlier version do not know all times
+    return "-" if microseconds is None else f"{microseconds / 1000:.3g} ms"
 
 
 def _millions(rate: float | None) -> str:

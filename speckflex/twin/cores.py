@@ -14,7 +14,6 @@ from speckflex.twin.decimator import Decimator
 from speckflex.twin.engines import Engines
 from speckflex.twin.queues import Queue
 from speckflex.twin.routing import Places, column_spans, places_of, row_spans
-from speckflex.twin.service import Service
 from speckflex.twin.slow_clock import leak_into
 
 if TYPE_CHECKING:
@@ -101,6 +100,12 @@ class CoreModel:
             np.int64,
         )
 
+    @property
+    def reaches(self) -> np.ndarray:
+        """`(m,) bool`, whether an event on each route arrives, be it beside all neurons."""
+        # the last row of the spans is for spikes that go nowhere
+        return self.routes[:, 1] < len(self.row_spans) - 1
+
     def updates_per_route(self) -> np.ndarray:
         """Return `(m,) int64`, how many neurons an event on each route updates."""
         rows, columns = self.row_spans[:, 1], self.column_spans[:, 1]
@@ -136,7 +141,7 @@ class RunningCore:
         memory: `(y * x * channel + LANES,) int16`, potentials by address.
         pending: scratch of the kernel.
         counts: `(y * x * channel,) int64`, monitored spikes by address, of one sample.
-        service: how long the core takes; None where it works infinitely fast.
+        decimator: passes one of so many spikes on.
     """
 
     def __init__(self, model: CoreModel) -> None:
@@ -146,14 +151,11 @@ class RunningCore:
         self.memory = np.zeros(n_neurons + LANES, np.int16)
         self.pending = np.empty(model.most_masks + MASKS_PER_FLUSH, np.uint64)
         self.counts = np.zeros(n_neurons, np.int64)
-        self.service = None
-        if settings.synops_per_second is not None:
-            self.service = Service(core, model.updates_per_route(), settings)
         self._spikes = np.empty(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
         self._engines = None
         if settings.engine_times is not None and model.parallel:
             self._engines = Engines(model.updates_per_route(), settings.engine_times)
-        self._decimator = Decimator(core, settings)
+        self.decimator = Decimator(core, settings)
         self._generator = np.random.default_rng(settings.seed)
         self.reset()
 
@@ -162,28 +164,32 @@ class RunningCore:
         """`(y, x, channel) int16`, the potentials themselves."""
         return self.memory[: self.counts.size].reshape(self.model.initial.shape)
 
+    def move_into(self, memory: np.ndarray, counts: np.ndarray) -> None:
+        """Keep potentials and counts in other arrays of the same lengths, and their values."""
+        memory[:], counts[:] = self.memory, self.counts
+        self.memory, self.counts = memory, counts
+
     def reset(self) -> None:
         """Set every potential to its initial value, and the decimator to its start."""
         self.state[:] = self.model.initial
-        self._decimator.reset()
+        self.decimator.reset()
 
     def begin_sample(self, sample: int) -> None:
         """Clear the counts; nothing waits."""
         self.counts[:] = 0
         if self.model.overtaking > 1:
             self._generator = np.random.default_rng((self.model.settings.seed, sample))
-        if self.service is not None:
-            self.service.reset()
         if self._engines is not None:
             self._engines.reset()
 
     def run(self, queue: Queue) -> Iterator[Emission]:
         """Run events through the core and yield its spikes, block by block."""
+        if self.model.parallel:
+            # what goes nowhere takes no engine's time
+            queue = self._arriving(queue)
         if self.model.overtaking > 1:
             places = self._generator.uniform(0, self.model.overtaking, len(queue))
             queue = queue.take(np.argsort(places + np.arange(len(queue)), kind="stable"))
-        if self.service is not None and queue.moments is not None:
-            queue = queue.at(self.service.serve(queue.codes, queue.moments))
         begun, ends = np.arange(len(queue)), np.empty(len(queue), np.int32)
         if self._engines is not None and queue.moments is not None:
             self._engines.take(queue.codes, queue.moments)
@@ -193,6 +199,10 @@ class RunningCore:
             done, n_spikes = self._integrate(queue.codes, start, begun, ends)
             if n_spikes:
                 yield self._emit(queue, begun[start:done], ends[start:done])
+
+    def _arriving(self, queue: Queue) -> Queue:
+        reaches = self.model.reaches[queue.codes]
+        return queue if reaches.all() else queue.take(reaches)
 
     def _integrate(
         self, codes: np.ndarray, start: int, begun: np.ndarray, ends: np.ndarray
@@ -237,8 +247,8 @@ class RunningCore:
     def send(self, spikes: Queue) -> Emission:
         """Count spikes and return what monitors see and what the destinations get."""
         sent = spikes
-        if self._decimator.ratio > 1:
-            sent = spikes.take(self._decimator.passing(len(spikes)))
+        if self.decimator.ratio > 1:
+            sent = spikes.take(self.decimator.passing(len(spikes)))
         after = self.model.settings.decimator_monitor == "after"
         monitored = sent if after else spikes
         count_into(monitored.codes, self.counts)

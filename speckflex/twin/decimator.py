@@ -14,20 +14,26 @@ RATIOS = (2, 4, 8, 16, 32, 128, 256, 512)  # DS table 4; 64 is skipped there
 
 
 class Decimator:
-    """Counts a core's spikes and passes one in N."""
+    """Counts a core's spikes and passes one in N.
+
+    Attributes:
+        ratio: N; 1 where no decimator is on.
+        phase: which of N passes, counted from 0.
+        seen: how many spikes came before.
+    """
 
     def __init__(self, core: Core, settings: TwinSettings) -> None:
         interval = core.decimator_interval
         self.ratio = 1 if interval is None else RATIOS[interval]
-        self._passing = self.ratio - 1 if settings.decimator_passes == "last" else 0
-        self._seen = 0
+        self.phase = self.ratio - 1 if settings.decimator_passes == "last" else 0
+        self.seen = 0
 
     def reset(self) -> None:
         """Begin to count anew."""
-        self._seen = 0
+        self.seen = 0
 
     def passing(self, n_spikes: int) -> slice:
         """Return which of the next spikes pass."""
-        first = (self._passing - self._seen) % self.ratio
-        self._seen += n_spikes
+        first = (self.phase - self.seen) % self.ratio
+        self.seen += n_spikes
         return slice(first, None, self.ratio)

@@ -13,7 +13,8 @@ from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.queues import Queue, concatenate_queues, merge_queues
-from speckflex.twin.routing import Places, deliver, enter
+from speckflex.twin.routing import Edge, Places, deliver, enter
+from speckflex.twin.service import Service, ServiceModel
 from speckflex.twin.slow_clock import ticks_before
 
 if TYPE_CHECKING:
@@ -61,15 +62,6 @@ class SampleOutput:
     loads: tuple[CoreLoad, ...]
 
 
-@dataclass(frozen=True)
-class Edge:
-    """One destination of a core, or of the input stage."""
-
-    target: int
-    offset: int
-    rank: int
-
-
 class MachineModel:
     """What never changes while a program runs; shared by all threads."""
 
@@ -90,11 +82,16 @@ class MachineModel:
             model = CoreModel(core, places, settings)
             self.cores.append(model)
             self.edges.append(_connect(core, model.places, arrivals, settings))
-        self.merges = any(len(places) > 1 for places in arrivals)
+        self.service = None
+        if settings.synops_per_second is not None:
+            self.service = ServiceModel(self.cores, self.input_edges, self.edges, settings)
+        self.n_senders = [len(places) for places in arrivals]
+        # a service follows each event by itself
+        self.merges = self.service is None and max(self.n_senders) > 1
         self.chunk_size = EVENTS_PER_MERGED_CHUNK if self.merges else EVENTS_PER_CHUNK
         if settings.engine_times is not None:
-            # an event may overtake any other that waits
-            self.chunk_size = sys.maxsize
+            # an event may overtake any other that waits, so cores run on all that there is
+            self.merges, self.chunk_size = True, sys.maxsize
         self.leaks = any(core.bias is not None for core in program.cores)
 
 
@@ -103,12 +100,14 @@ class Machine:
 
     A core depends on nothing but the sequence of events that it receives. So each core runs on
     whole blocks of events, and their order alone decides the spikes: with one sender it is the
-    order of sending, with several it is the depth-first order of `merge_queues`.
+    order of sending, with several it is the depth-first order of `merge_queues`. Where cores take
+    their time, a core depends on those behind it too, and `Service` follows event by event.
     """
 
     def __init__(self, model: MachineModel) -> None:
         self.model = model
         self.cores = [RunningCore(core) for core in model.cores]
+        self._service = None if model.service is None else Service(model.service, self.cores)
         self._n_events = self._n_ticks = self._latest = 0
         self._filter = None
         if model.program.input.event_filter is not None:
@@ -118,6 +117,8 @@ class Machine:
         """Set every neuron to its initial state."""
         for core in self.cores:
             core.reset()
+        if self._service is not None:
+            self._service.reset()
 
     def play(
         self,
@@ -139,6 +140,8 @@ class Machine:
         """
         for core in self.cores:
             core.begin_sample(sample)
+        if self._service is not None:
+            self._service.begin_sample()
         if self._filter is not None:
             # it counts ticks, and the clock begins anew
             self._filter.reset()
@@ -161,7 +164,7 @@ class Machine:
 
     def loads(self) -> tuple[CoreLoad, ...]:
         """Return how busy each core was in the last sample; empty without a rate of work."""
-        return tuple(core.service.load() for core in self.cores if core.service is not None)
+        return () if self._service is None else self._service.loads()
 
     def _play_chunk(self, chunk: np.ndarray, kept: KeptSpikes) -> None:
         """Run a chunk of events through all cores, between the ticks of the slow clock."""
@@ -172,7 +175,7 @@ class Machine:
         first, self._n_events = self._n_events, self._n_events + len(chunk)
         self._latest = int(moments[-1])
         if not model.settings.has_slow_clock:
-            self._flow(model.input_edges, queue, kept)
+            self._enter_network(queue, kept)
             return
         ticks = ticks_before(model.settings, moments, first)
         passing = np.ones(len(chunk), bool)
@@ -181,7 +184,13 @@ class Machine:
         for part in np.split(np.arange(len(chunk)), np.flatnonzero(np.diff(ticks)) + 1):
             self._tick(int(ticks[part[0]]) - self._n_ticks, int(moments[part[0]]), kept)
             self._n_ticks = int(ticks[part[0]])
-            self._flow(model.input_edges, queue.take(part[passing[part]]), kept)
+            self._enter_network(queue.take(part[passing[part]]), kept)
+
+    def _enter_network(self, events: Queue, kept: KeptSpikes) -> None:
+        if self._service is not None:
+            self._service.play(events, kept)
+            return
+        self._flow(self.model.input_edges, events, kept)
 
     def _enter(self, chunk: np.ndarray, moments: np.ndarray, *, with_times: bool) -> Queue:
         channels, _, width = self.model.program.input.shape
@@ -219,7 +228,9 @@ class Machine:
         )
 
     def _forward(self, index: int, spikes: Queue, kept: KeptSpikes) -> None:
-        if len(spikes):
+        if self._service is not None:
+            self._service.send(index, spikes, kept)
+        elif len(spikes):
             emission = self.cores[index].send(spikes)
             kept.add(index, emission.monitored)
             self._flow(self.model.edges[index], emission.sent, kept)
@@ -241,10 +252,13 @@ class Machine:
         for edge in edges:
             arrivals[edge.target].append(queue.step(edge.rank, edge.offset))
         for index, queues in enumerate(arrivals):
-            spikes = self._run_whole(index, merge_queues(queues), kept) if queues else None
+            spikes = self._run_whole(index, self._merged(index, queues), kept) if queues else None
             if spikes is not None:
                 for edge in self.model.edges[index]:
                     arrivals[edge.target].append(spikes.step(edge.rank, edge.offset))
+
+    def _merged(self, index: int, queues: Sequence[Queue]) -> Queue:
+        return merge_queues(queues, self.model.n_senders[index])
 
     def _run_whole(self, index: int, queue: Queue, kept: KeptSpikes) -> Queue | None:
         """Return all that a core sends for a queue; None for nothing."""

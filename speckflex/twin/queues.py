@@ -20,7 +20,7 @@ class Queue:
     Args:
         codes: `(n,) int32`, addresses in the sender's map, or rows of the receiver's routes.
         times: `(n,) int64`, µs, of the input event that each spike goes back to.
-        moments: `(n,) float64`, µs, when each spike sets out, under the model of service.
+        moments: `(n,) float64`, µs, when each spike may set out, under a model of time.
         path: `(n, depth) int32`, where each stands in the depth-first order of its chunk of
             input events: compared from left to right.
     """
@@ -50,12 +50,6 @@ class Queue:
             None if self.moments is None else np.ascontiguousarray(self.moments[index]),
             None if self.path is None else self.path[index],
         )
-
-    def at(self, moments: np.ndarray) -> Queue:
-        """Return the queue at other moments, without the spikes that have none (NaN)."""
-        queue = replace(self, moments=moments)
-        gone = np.isnan(moments)
-        return queue.take(~gone) if gone.any() else queue
 
     def numbered(self) -> Queue:
         """Return the queue with each spike's place in it at the end of its path."""
@@ -89,16 +83,20 @@ def concatenate_queues(queues: Sequence[Queue]) -> Queue:
     )
 
 
-def merge_queues(queues: Sequence[Queue]) -> Queue:
+def merge_queues(queues: Sequence[Queue], n_senders: int) -> Queue:
     """Return the spikes of several senders in the order in which they would arrive depth-first.
 
     A spike's path lists, from the input event on, its place among the spikes of its core and
     the place of its destination among the sender's. Depth-first processing visits the spikes
     in the lexicographic order of their paths. No path to a core is the beginning of another
     one to the same core, since no core reaches itself: so paths of different length compare
-    well when padded.
+    well when padded. A core with one sender takes the spikes as they come.
+
+    Args:
+        queues: from senders that sent something, at least one.
+        n_senders: how many could have sent.
     """
-    if len(queues) == 1:
+    if n_senders == 1:
         return queues[0]
     merged = concatenate_queues(queues)
     if merged.path is None:

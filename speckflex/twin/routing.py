@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     from speckflex.boards.settings import EdgeSpikes, MirrorFrame
     from speckflex.program import Destination, InputStage, Shape
 
-__all__ = ["Places", "column_spans", "deliver", "enter", "places_of", "row_spans"]
+__all__ = ["Edge", "Places", "column_spans", "deliver", "enter", "places_of", "row_spans"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One destination of a core, or of the input stage.
+
+    Args:
+        target: the core's position.
+        offset: where the routes of this sender begin at the target.
+        rank: when the destination is served, 0 before 1.
+    """
+
+    target: int
+    offset: int
+    rank: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""How long a core takes for its events, who waits and who is turned away."""
+"""How long cores take for their events, who waits, who is held up and who is turned away."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.kernels.serve import serve
+from speckflex.kernels.integrate import LANES
+from speckflex.kernels.serve import ALL, CORE, DROPS, NONE, PASSING, STALLS, STATE, WAITS, serve
+from speckflex.twin.cores import MASKS_PER_FLUSH
+from speckflex.twin.decimator import Decimator
+from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from speckflex.boards.settings import TwinSettings
     from speckflex.program import Core
+    from speckflex.twin.cores import CoreModel, RunningCore
+    from speckflex.twin.kept_spikes import KeptSpikes
+    from speckflex.twin.routing import Edge
 
-__all__ = ["CoreLoad", "Service"]
+__all__ = ["CoreLoad", "Service", "ServiceModel"]
 
 MICROSECONDS = 1_000_000
+SPIKES_PER_CALL = 2**15
 
 
 @dataclass(frozen=True)
@@ -27,9 +37,13 @@ class CoreLoad:
         events: events that arrived.
         dropped: of these, turned away by the congestion balancer.
         busy: µs of work.
-        span: µs from the first arrival to the end of the work.
-        longest_wait: µs that an event waited before the core took it.
-        backlog: µs of work left when the last event arrived.
+        span: µs from when the first event was ready to when the core was done with all.
+        longest_wait: µs that an event waited before the core took it, from when its sender was
+            done with the work that made it; for an event of the input, from its time.
+        backlog: µs for which the core was not done once the last event was ready.
+        stalled: µs for which the core, its work done, held spikes that found no room further on.
+        input_wait: µs that an event of the input was held up at the most, before the core had
+            room for it; 0 where the input does not send to the core.
     """
 
     name: str
@@ -39,58 +53,217 @@ class CoreLoad:
     span: float
     longest_wait: float
     backlog: float
+    stalled: float
+    input_wait: float
+
+
+class ServiceModel:
+    """A network of servers at `settings.synops_per_second`: what never changes.
+
+    An event keeps a core busy for the number of neurons that it updates, divided by the rate.
+    A core takes events in the depth-first order of the twin, one at a time. When the work for an
+    event is done, its spikes leave one after another, each for its destinations one after
+    another; the way takes no time. The core takes its next event when the last of them is gone.
+
+    An event is in a core from when it enters until the core is done with it and with its
+    spikes. A core has room for one event in work and `input_buffer` that wait, or
+    `balancer_buffer` if it has a congestion balancer. An event that comes while the events
+    before it leave no room is turned away by the balancer. Without one it stays where it is until
+    there is room, and stalls its sender: so on, back to the input, whose events wait in turn. With
+    b events that may wait, for the n-th event of a core that is not turned away:
+
+        enters(n) = max(sent(n), gone(n - b - 1))
+        begins(n) = max(enters(n), gone(n - 1))
+        done(n)   = begins(n) + neurons(n) / rate
+        gone(n)   = when the last spike of n entered its last destination, done(n) without one
+        sent(n)   = when the spike or copy before it entered; for the first one done(cause)
+
+    and an event of the input is sent at its time, or once the event before it has entered.
+    Where cores merge, the n-th event is the n-th of the depth-first order, even if another one
+    is sent before. All that a time depends on lies earlier in that order. So nothing
+    waits in a circle, and following each event to the end of the network gives exact times.
+
+    The spikes of a tick leave at the tick, or when the core is done with what it took before.
+
+    None of this was measured on a chip. That a core without balancer holds its senders up until
+    "the entire chip stalls" is documented (sinabs, tips for training); how much room it has is not.
+
+    Args:
+        cores: the cores' constants.
+        input_edges: where the input sends its events.
+        edges: for each core, where it sends its spikes.
+        settings: the twin's.
+    """
+
+    def __init__(
+        self,
+        cores: Sequence[CoreModel],
+        input_edges: Sequence[Edge],
+        edges: Sequence[Sequence[Edge]],
+        settings: TwinSettings,
+    ) -> None:
+        if settings.synops_per_second is None:
+            raise ValueError("a service needs a rate")
+        self.cores = cores
+        routes = _starts([len(core.routes) for core in cores])
+        self.n_spikes = _starts([core.most_spikes + LANES for core in cores])
+        self.memory = _starts([core.initial.size + LANES for core in cores])
+        self.counts = _starts([core.initial.size for core in cores])
+        self.edges = np.array(
+            [
+                (edge.target, routes[edge.target] + edge.offset)
+                for group in (*edges, input_edges)
+                for edge in sorted(group, key=lambda edge: edge.rank)
+            ],
+            np.int64,
+        ).reshape(-1, 2)
+        self.table = self._table([len(group) for group in (*edges, input_edges)], settings)
+        self._join(settings.synops_per_second)
+
+    def _table(self, n_edges: Sequence[int], settings: TwinSettings) -> np.ndarray:
+        table = np.zeros(len(n_edges), CORE)
+        ends = _starts(n_edges)
+        table["monitors"], table["ratio"] = NONE, 1
+        table["first_edge"], table["end_edge"] = ends[:-1], ends[1:]
+        own = table[:-1]
+        own["weights"] = _starts([core.weights.size for core in self.cores])[:-1]
+        own["memory"], own["counts"] = self.memory[:-1], self.counts[:-1]
+        own["spikes"] = self.n_spikes[:-1]
+        for row, model in zip(own, self.cores, strict=True):
+            row["when_full"], row["capacity"] = _room(model.core, settings)
+            decimator = Decimator(model.core, settings)
+            row["ratio"], row["passing"] = decimator.ratio, decimator.phase
+            row["reorders"] = model.rank is not None
+        own["ring"] = _starts(own["capacity"])[:-1]
+        own["monitors"] = ALL if settings.decimator_monitor == "before" else PASSING
+        return table
+
+    def _join(self, rate: float) -> None:
+        """Put the constants of all cores one behind the other."""
+        cores = self.cores
+        rows = _starts([len(core.row_spans) for core in cores])
+        columns = _starts([len(core.column_spans) for core in cores])
+        self.routes = np.concatenate(
+            [
+                core.routes + np.array((0, row, column), np.int32)
+                for core, row, column in zip(cores, rows[:-1], columns[:-1], strict=True)
+            ]
+        )
+        self.durations = np.concatenate(
+            [
+                np.where(core.reaches, core.updates_per_route() * (MICROSECONDS / rate), -1.0)
+                for core in cores
+            ]
+        )
+        self.row_spans = np.concatenate([core.row_spans for core in cores])
+        self.column_spans = np.concatenate([core.column_spans for core in cores])
+        self.weights = np.concatenate([core.weights for core in cores])
+        self.layout = np.stack([core.layout for core in cores])
+        self.rule = np.stack([core.rule for core in cores])
+        self.ranks = np.concatenate(
+            [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
+        )
 
 
 class Service:
-    """One core as a server, at `settings.synops_per_second`.
+    """A network of servers at work on the potentials and counts of running cores."""
 
-    The time that the model adds up: an event takes the number of neurons it updates, divided
-    by the rate; a spike leaves when its event is done. The way between cores takes no time,
-    and a full core does not hold up the ones before it. None of this was measured on a chip.
-    """
-
-    def __init__(self, core: Core, n_updates: np.ndarray, settings: TwinSettings) -> None:
-        rate = settings.synops_per_second or np.inf
-        self.name = core.name
-        self.drops = core.congestion_balancer
-        self._durations = n_updates * (MICROSECONDS / rate)
-        # one event in work beside those that wait
-        self._ring = np.zeros(settings.balancer_buffer + 1)
-        self.reset()
+    def __init__(self, model: ServiceModel, cores: Sequence[RunningCore]) -> None:
+        self.model = model
+        table = model.table
+        self._memory = np.zeros(model.memory[-1], np.int16)
+        self._counts = np.zeros(model.counts[-1], np.int64)
+        for core, memory, counts in zip(
+            cores,
+            np.split(self._memory, model.memory[1:-1]),
+            np.split(self._counts, model.counts[1:-1]),
+            strict=True,
+        ):
+            core.move_into(memory, counts)
+        self._state = np.zeros(len(table), STATE)
+        self._ring = np.zeros(int(table["capacity"].sum()))
+        most_masks = max(core.most_masks for core in model.cores)
+        self._pending = np.empty(most_masks + MASKS_PER_FLUSH, np.uint64)
+        self._spikes = np.empty(model.n_spikes[-1], np.int32)
+        self._log = np.empty((SPIKES_PER_CALL, 3), np.int32)
 
     def reset(self) -> None:
+        """Set all decimators to their start."""
+        self._state["seen"] = 0
+
+    def begin_sample(self) -> None:
         """Begin a sample: nothing waits."""
-        self._ring[:] = 0
-        self._clock = np.zeros(4)
-        self._first = self._last = np.nan
-        self._dropped = self._arrived = 0
+        seen = self._state["seen"].copy()
+        self._state[:] = np.zeros((), STATE)
+        self._state["seen"] = seen
 
-    def serve(self, codes: np.ndarray, arrivals: np.ndarray) -> np.ndarray:
-        """Return when the core is done with each event; NaN for events turned away.
+    def play(self, events: Queue, kept: KeptSpikes) -> None:
+        """Let events of the input through all cores."""
+        self._follow(len(self.model.cores), events, kept)
 
-        Args:
-            codes: `(n,) int32`, rows of the core's routes.
-            arrivals: `(n,) float64`, µs.
-        """
-        finishes = np.empty(len(codes))
-        if len(codes):
-            serve(arrivals, self._durations[codes], self._ring, self._clock, finishes, self.drops)
-            self._first = arrivals[0] if np.isnan(self._first) else self._first
-            self._last = arrivals[-1]
-            self._arrived += len(codes)
-            self._dropped += int(np.isnan(finishes).sum())
-        return finishes
+    def send(self, index: int, spikes: Queue, kept: KeptSpikes) -> None:
+        """Let spikes that no event made leave a core, and through all cores behind it."""
+        self._follow(index, spikes, kept)
+        row = self._state[index]
+        row["free"] = row["clock"]
 
-    def load(self) -> CoreLoad:
-        """Return what the core did since the sample began."""
-        done, _, busy, longest_wait = (float(value) for value in self._clock)
-        idle = not self._arrived
-        return CoreLoad(
-            name=self.name,
-            events=self._arrived,
-            dropped=self._dropped,
-            busy=busy,
-            span=0.0 if idle else max(done, self._last) - self._first,
-            longest_wait=longest_wait,
-            backlog=0.0 if idle else max(0.0, done - self._last),
+    def loads(self) -> tuple[CoreLoad, ...]:
+        """Return what the cores did since the sample began."""
+        rows = self._state[:-1]
+        return tuple(
+            _load(model.core.name, row) for model, row in zip(self.model.cores, rows, strict=True)
         )
+
+    def _follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
+        model, row = self.model, self._state[source]
+        if queue.moments is None:
+            raise ValueError("events without moments have no service")
+        row["spike"], row["n_spikes"] = 0, len(queue)
+        row["edge"] = model.table[source]["end_edge"]
+        self._state["kept"] = [index in kept.wanted for index in range(len(self._state))]
+        sender = source
+        while sender >= 0:
+            sender, n_logged = serve(
+                queue.codes, queue.moments, source, sender, model.table, self._state, model.edges,
+                model.durations, self._ring, model.routes, model.row_spans, model.column_spans,
+                model.weights, self._memory, model.layout, model.rule, self._pending,
+                self._spikes, model.ranks, self._counts, self._log,
+            )  # fmt: skip
+            self._keep(queue, self._log[:n_logged], kept)
+
+    def _keep(self, queue: Queue, log: np.ndarray, kept: KeptSpikes) -> None:
+        """Hand over what was logged, core by core."""
+        if queue.times is None:
+            return
+        for index in np.unique(log[:, 0]):
+            _, addresses, causes = log[log[:, 0] == index].T
+            kept.add(int(index), Queue(addresses, queue.times[causes]))
+
+
+def _starts(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return where things of these sizes begin, laid one behind the other, and the end."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _room(core: Core, settings: TwinSettings) -> tuple[int, int]:
+    """Return what a full core does, and for how many events it has room."""
+    if core.congestion_balancer:
+        return DROPS, settings.balancer_buffer + 1
+    if settings.input_buffer is None:
+        return WAITS, 1
+    return STALLS, settings.input_buffer + 1
+
+
+def _load(name: str, row: np.void) -> CoreLoad:
+    end = max(float(row["free"]), float(row["last"]))
+    return CoreLoad(
+        name=name,
+        events=int(row["arrived"]),
+        dropped=int(row["dropped"]),
+        busy=float(row["busy"]),
+        span=end - float(row["first"]) if row["arrived"] else 0.0,
+        longest_wait=float(row["longest_wait"]),
+        backlog=end - float(row["last"]) if row["arrived"] else 0.0,
+        stalled=float(row["stalled"]),
+        input_wait=float(row["input_wait"]),
+    )
