@@ -71,7 +71,10 @@ def layer_limits(core: Core) -> Iterator[Check]:
 def _kernel_limits(core: Core) -> Iterator[Check]:
     kernel_y, kernel_x = core.weights.shape[2:]
     kernel = f"{kernel_y} x {kernel_x}"
-    if max(kernel_y, kernel_x) > MAX_KERNEL:
+    covering = kernel_y >= core.input_shape[1] and kernel_x >= core.input_shape[2]
+    if max(kernel_y, kernel_x) > MAX_KERNEL and covering and core.output_shape[1:] == (1, 1):
+        yield _wide_linear(core)
+    elif max(kernel_y, kernel_x) > MAX_KERNEL:
         yield _broken(
             core.name, "kernel size", kernel, MAX_KERNEL, "pool the map in front of it first"
         )
@@ -81,6 +84,25 @@ def _kernel_limits(core: Core) -> Iterator[Check]:
         yield _broken(core.name, "stride", core.stride, STRIDES, "use one of these strides")
     if max(core.padding) > MAX_PADDING:
         yield _broken(core.name, "padding", core.padding, MAX_PADDING, "pad less")
+
+
+def _wide_linear(core: Core) -> Check:
+    """Return the finding for a layer that sees its whole map at once, as a Linear does."""
+    channels, y, x = core.input_shape
+    side = max(core.weights.shape[2:])
+    fitting = [size for size in POOLINGS if max(y, x) // size <= MAX_KERNEL]
+    such = f", such as by {fitting[0]}, to {y // fitting[0]} x {x // fitting[0]}" if fitting else ""
+    return Check(
+        core.name,
+        "error",
+        "kernel size",
+        f"as a linear layer it reads its whole map of {channels} x {y} x {x} ({channels * y * x}"
+        f" inputs) by one kernel of {side} x {side}, the chip's are at most {MAX_KERNEL} x"
+        f" {MAX_KERNEL}",
+        value=f"{side} x {side}",
+        limit=str(MAX_KERNEL),
+        remedy=f"pool the map in front of it to {MAX_KERNEL} x {MAX_KERNEL} at most{such}",
+    )
 
 
 def _size_limits(core: Core) -> Iterator[Check]:

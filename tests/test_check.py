@@ -71,6 +71,29 @@ def test_each_limit_of_a_layer_is_named(changes, rule):
 
 
 @pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((17, 17), "4 x 17 x 17 (1156 inputs) by one kernel of 17 x 17"),
+        ((40, 40), "such as by 4, to 10 x 10"),
+        ((99, 99), "16 x 16 at most"),
+    ],
+)
+def test_a_linear_layer_on_too_large_a_map_is_called_one(size, words):
+    dense = core(channels=4, kernel=size, size=size)
+    (check,) = [c for c in check_program(alone(dense)).errors if c.rule == "kernel size"]
+    assert check.message.startswith("as a linear layer it reads its whole map")
+    assert words in check.sentence
+    assert "pool the map in front of it" in check.remedy
+
+
+def test_a_large_kernel_on_a_larger_map_is_no_linear_layer():
+    striding = core(kernel=(17, 17), size=(20, 20), stride=(8, 8))
+    assert striding.output_shape == (2, 1, 1)
+    (check,) = [c for c in check_program(alone(striding)).errors if c.rule == "kernel size"]
+    assert "linear" not in check.sentence
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"kernel": (16, 16), "size": (30, 30)},

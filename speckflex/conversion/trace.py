@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ RESHAPING = frozenset(
 )
 ADDING = frozenset({"add", "add_", "__add__", "__iadd__", "__radd__"})
 KNOWN_LAYERS = (nn.Conv2d, nn.Linear, DVSLayer)
+MAP_AXES = 4  # of a batch of maps, without time
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,20 @@ class NeuronPlace(nn.Module):
         """Do nothing: there is no state here."""
 
 
+class _Repeated(nn.Module):
+    """Stands for sinabs' `Repeat`: folds time into the batch where there is such an axis."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return what the module makes of every time step."""
+        if values.dim() <= MAP_AXES:
+            return self.module(values)
+        return self.module(values.flatten(0, 1)).unflatten(0, values.shape[:2])
+
+
 def trace(network: nn.Module, input_shape: Shape) -> list[Node]:
     """Run a copy of the network on zeros and return its calls in order; the first is the input.
 
@@ -97,11 +111,32 @@ def trace(network: nn.Module, input_shape: Shape) -> list[Node]:
         try:
             return tracer.run(torch.zeros(*leading, *input_shape))
         except Exception as error:  # noqa: BLE001  the user's forward may raise anything
-            failures.append(error)
-    reason = str(failures[0]).strip().split("\n")[0] or type(failures[0]).__name__
-    raise ConversionError(
+            failures.append((error, tracer.stop, len(leading)))
+    # A network that repeats layers over time is meant to have that axis.
+    repeats = any(isinstance(module, _Repeated) for module in working.modules())
+    raise ConversionError(_blocked(input_shape, *failures[1 if repeats else 0]))
+
+
+def _blocked(input_shape: Shape, error: Exception, stop: _Stop | None, n_leading: int) -> str:
+    """Return why an input with so many axes before its channels does not pass, and what helps."""
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    place, remedy = "", "check the input shape"
+    if stop is not None:
+        place = f", it stops at layer {stop.name} ({type(stop.module).__name__})"
+        if isinstance(stop.module, nn.Linear) and len(stop.shape) > n_leading + 1:
+            place += (
+                f", which gets a map of shape {stop.shape[n_leading:]} in place of a row of values"
+            )
+            remedy = (
+                "flatten all axes but the first with nn.Flatten(), or, where the network has an"
+                " axis of time, wrap the weight layers in front in sinabs.layers.Repeat"
+            )
+        elif len(stop.shape) > MAP_AXES:
+            place += ", which takes no axis of time beside the batch's"
+            remedy = "wrap it in sinabs.layers.Repeat too"
+    return (
         f"an input of shape {tuple(input_shape)} (channel, y, x) does not pass through the"
-        f" network ({reason}): check the input shape"
+        f" network{place} ({reason}): {remedy}"
     )
 
 
@@ -138,7 +173,7 @@ def _drop_time_layers(network: nn.Module) -> None:
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, sl.Repeat):
-                setattr(parent, name, nn.Sequential(OrderedDict(module=child.module)))
+                setattr(parent, name, _Repeated(child.module))
             elif isinstance(child, sl.FlattenTime | sl.UnflattenTime):
                 setattr(parent, name, nn.Identity())
 
@@ -149,6 +184,15 @@ def _is_leaf(module: nn.Module) -> bool:
         return True
     own = home.startswith(("torch.nn.modules.", "sinabs.layers", "sinabs.backend"))
     return own and not home.endswith(".container")
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """The module that a run is in, and the shape of what it was given."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]
 
 
 class _Tracer(TorchFunctionMode):
@@ -162,13 +206,14 @@ class _Tracer(TorchFunctionMode):
         # Identities are only unique while the tensors live.
         self.kept: list[torch.Tensor] = []
         self.depth = 0
+        self.stop: _Stop | None = None
 
     def run(self, values: torch.Tensor) -> list[Node]:
         self._append(Node("", None, "input", (), tuple(values.shape[1:])), values)
         handles = []
         for name, module in self.network.named_modules():
             if _is_leaf(module):
-                handles.append(module.register_forward_pre_hook(self._enter))
+                handles.append(module.register_forward_pre_hook(self._enter(name)))
                 handles.append(module.register_forward_hook(self._leave(name)))
         try:
             with warnings.catch_warnings(), torch.no_grad(), self:
@@ -180,13 +225,20 @@ class _Tracer(TorchFunctionMode):
                 handle.remove()
         return self.nodes
 
-    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.depth += 1
+    def _enter(self, name: str) -> Callable[[nn.Module, Any], None]:
+        def hook(module: nn.Module, inputs: Any) -> None:
+            self.depth += 1
+            first = next(_tensors(inputs), None)
+            if self.depth == 1 and first is not None:
+                self.stop = _Stop(name, module, tuple(first.shape))
+
+        return hook
 
     def _leave(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             self.depth -= 1
             if self.depth == 0:
+                self.stop = None
                 kind = "merge" if isinstance(module, sl.Merge) else "module"
                 self._record(name, module, kind, inputs, output)
 
