@@ -42,8 +42,16 @@ def leak_batch(bias: np.ndarray, low: int, ticks: np.ndarray, state: np.ndarray)
         for neuron in range(cuda.threadIdx.x, state.shape[1], cuda.blockDim.x):
             step = np.int64(bias[neuron % len(bias)])
             # after one tick every potential is in bounds, and the others may be added up
-            v = min(max(np.int64(state[sample, neuron]) + step, low), V_MAX)
-            state[sample, neuron] = min(max(v + n_later * step, low), V_MAX)
+            v = _bound(np.int64(state[sample, neuron]) + step, low)
+            state[sample, neuron] = _bound(v + n_later * step, low)
+
+
+@cuda.jit(device=True)
+def _bound(v: int, low: int) -> int:
+    """Return a potential within its bounds."""
+    if v < low:
+        return low
+    return V_MAX if v > V_MAX else v  # noqa: FURB136 - numba 0.68 can't compile min for GPUs
 
 
 @cuda.jit

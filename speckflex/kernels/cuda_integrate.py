@@ -124,7 +124,7 @@ def _update(
     v = np.int64(state[neuron]) + np.int64(weights[tap])
     if v > V_MAX:
         v = v - 2 * (V_MAX + 1) if rule[3] else V_MAX
-    v = max(v, rule[1])
+    v = rule[1] if v < rule[1] else v  # noqa: FURB136 - numba 0.68 can't compile max for GPUs
     fires = v >= rule[0]
     if fires:
         v = 0 if rule[2] else v - rule[0]
