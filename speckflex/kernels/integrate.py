@@ -1,16 +1,49 @@
 """Integrate and fire: one core of the chip, event by event."""
 
-import numpy as np
-from numba import config, njit
+from typing import Any, NamedTuple
 
-from speckflex.kernels.lanes import BIT_POSITIONS, LANES, append_fired, count_fired, update_lanes
+import numpy as np
+from numba import njit
+
+from speckflex.kernels.lanes import (
+    LANES,
+    LANES_AVAILABLE,
+    append_fired,
+    count_fired,
+    pointer_to,
+    prefetch,
+    update_lanes,
+)
 
 __all__ = ["LANES", "LANES_AVAILABLE", "integrate"]
 
 V_MAX = 32767
+ALL_LANES = np.int16(LANES)
 
-# Vector instructions exist only in compiled code.
-LANES_AVAILABLE = not config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
+
+class Memory(NamedTuple):
+    """Pointers to the arrays of `integrate` that its inner loops need."""
+
+    weights: Any
+    state: Any
+    pending: Any
+    spikes: Any
+
+
+class Rule(NamedTuple):
+    """When a neuron fires, and what is left: copies, which no store to an array can change.
+
+    Args:
+        high: int16, the threshold.
+        low: int16, the lower bound.
+        keep: int16, -1 to keep the residue after a spike, 0 to return to zero.
+        wraps: whether a sum beyond 32767 wraps around.
+    """
+
+    high: Any
+    low: Any
+    keep: Any
+    wraps: Any
 
 
 # error_model: divisors are never zero here, and a check in the loop would cost
@@ -50,104 +83,121 @@ def integrate(
             of the map, the most spikes and the most masks that one event can cause.
         rule: `(5,) int64`, threshold high, threshold low, 1 to return to zero, 1 to wrap
             around beyond 32767 instead of saturating, 1 to use vector instructions.
-        pending: `(k,) uint64`, scratch, for at least the most masks of one event.
+        pending: `(k,) uint64`, scratch, for more than the most masks of one event.
         spikes: int32, written: addresses of the neurons that fired.
         ends: `(n,) int32`, written: for each event run, where its spikes end.
     """
-    n_kernel_rows, row_weights, stride_y = layout[0], layout[1], layout[2]
-    row_neurons, most_spikes, most_masks = layout[3], layout[4], layout[5]
-    last_spikes = spikes.size - most_spikes - LANES
-    last_pending = len(pending) - most_masks
-    # local copies: a store to an array might otherwise have to be taken for a change of these
-    high, low = np.int16(rule[0]), np.int16(rule[1])
-    keep, with_lanes = np.int16(0) if rule[2] else np.int16(-1), rule[4]
+    n_kernel_rows, row_weights, row_neurons = layout[0], layout[1], layout[3]
+    tap_step = layout[2] * row_weights
+    last_spikes = spikes.size - layout[4] - LANES
+    last_pending = len(pending) - layout[5] - 1
+    memory = Memory(pointer_to(weights), pointer_to(state), pointer_to(pending), pointer_to(spikes))
+    keep = np.int16(0) if rule[2] else np.int16(-1)
+    bounds, with_lanes = Rule(np.int16(rule[0]), np.int16(rule[1]), keep, rule[3] != 0), rule[4]
     n_spikes = written = n_pending = 0
     event = start
     while event < codes.size and n_spikes <= last_spikes:
-        code = codes[event]
-        channel, y, x = routes[code, 0], routes[code, 1], routes[code, 2]
-        row, n_rows, kernel_row = row_spans[y, 0], row_spans[y, 1], row_spans[y, 2]
-        first, n_neurons = column_spans[x, 0], column_spans[x, 1]
-        first_weight = column_spans[x, 2]
-        for step in range(n_rows):
-            neuron = (row + step) * row_neurons + first
-            kernel_index = channel * n_kernel_rows + kernel_row - step * stride_y
-            tap = kernel_index * row_weights + first_weight
+        # unsigned: numba tests each signed index for one that counts from the end
+        code = np.uint64(codes[np.uint64(event)])
+        channel, y, x = routes[code, 0], np.uint64(routes[code, 1]), np.uint64(routes[code, 2])
+        neuron = row_spans[y, 0] * row_neurons + column_spans[x, 0]
+        kernel_row = channel * n_kernel_rows + row_spans[y, 2]
+        tap = kernel_row * row_weights + column_spans[x, 2]
+        n_neurons = column_spans[x, 1]
+        for _ in range(row_spans[y, 1]):
             if with_lanes:
                 n_spikes, n_pending = _run_lanes(
-                    neuron, n_neurons, weights, tap, state, high, low, keep, pending, n_pending,
-                    n_spikes,
-                )  # fmt: skip
-            else:
-                n_spikes = _run_single(
-                    neuron, n_neurons, weights, tap, state, rule, spikes, n_spikes
+                    memory, bounds, neuron, n_neurons, tap, n_pending, n_spikes
                 )
-        ends[event] = n_spikes
+            else:
+                n_spikes = _run_single(memory, bounds, neuron, n_neurons, tap, n_spikes)
+            neuron += row_neurons
+            tap -= tap_step
+        ends[np.uint64(event)] = n_spikes
         event += 1
         if n_pending > last_pending:
-            written = _expand(pending, n_pending, spikes, written)
+            written = _expand(memory, n_pending, written)
             n_pending = 0
-    _expand(pending, n_pending, spikes, written)
+    _expand(memory, n_pending, written)
     return event, n_spikes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+# forceinline: a call for each run of neurons would cost as much as the run
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _run_lanes(
+    memory: Memory,
+    rule: Rule,
     neuron: int,
     n_neurons: int,
-    weights: np.ndarray,
     tap: int,
-    state: np.ndarray,
-    high: np.int16,
-    low: np.int16,
-    keep: np.int16,
-    pending: np.ndarray,
     n_pending: int,
     n_spikes: int,
 ) -> tuple[int, int]:
     """Update neurons side by side, 32 at once; return the new numbers of spikes and masks."""
-    for offset in range(0, n_neurons, LANES):
-        n_valid = np.int16(min(n_neurons - offset, LANES))
-        place = neuron + offset
-        mask = update_lanes(state, place, weights, tap + offset, n_valid, high, low, keep)
-        # Kept without a branch: which neurons fire is as good as random, and a processor pays
-        # dearly for a wrong guess.
-        pending[n_pending] = np.uint64(mask) << np.uint64(32) | np.uint64(place)
-        n_pending += mask != 0
-        n_spikes += count_fired(mask)
+    end = neuron + n_neurons
+    while neuron + LANES <= end:
+        # a constant number of valid lanes: the compiler drops what tells them apart
+        n_pending, n_spikes = _run_vector(memory, rule, neuron, tap, ALL_LANES, n_pending, n_spikes)
+        neuron += LANES
+        tap += LANES
+    if neuron < end:
+        n_pending, n_spikes = _run_vector(
+            memory, rule, neuron, tap, np.int16(end - neuron), n_pending, n_spikes
+        )
     return n_spikes, n_pending
 
 
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _run_vector(
+    memory: Memory,
+    rule: Rule,
+    neuron: int,
+    tap: int,
+    n_valid: np.int16,
+    n_pending: int,
+    n_spikes: int,
+) -> tuple[int, int]:
+    """Update up to 32 neurons; return the new numbers of masks and spikes."""
+    mask = update_lanes(
+        memory.state, neuron, memory.weights, tap, n_valid, rule.high, rule.low, rule.keep
+    )
+    # Kept without a branch: which neurons fire is as good as random, and a processor pays
+    # dearly for a wrong guess.
+    memory.pending[n_pending] = np.uint64(mask) << np.uint64(32) | np.uint64(neuron)
+    n_pending += mask != 0
+    # The spikes are written later, in one go, which must not wait for memory.
+    prefetch(memory.spikes, n_spikes)
+    n_spikes += count_fired(mask)
+    return n_pending, n_spikes
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _expand(pending: np.ndarray, n_pending: int, spikes: np.ndarray, n_spikes: int) -> int:
+def _expand(memory: Memory, n_pending: int, n_spikes: int) -> int:
     """Write the addresses that masks stand for; return the new number of spikes."""
-    for index in range(n_pending):
-        neuron, mask = np.int32(pending[index]), np.uint32(pending[index] >> np.uint64(32))
-        n_spikes = append_fired(BIT_POSITIONS, spikes, n_spikes, neuron, mask)
+    # Up to a zero: a counted loop is unrolled, and takes half as long again.
+    memory.pending[n_pending] = np.uint64(0)
+    index, pending = 0, memory.pending[0]
+    while pending:
+        neuron, mask = np.int32(pending), np.uint32(pending >> np.uint64(32))
+        n_spikes = append_fired(memory.spikes, n_spikes, neuron, mask)
+        index += 1
+        pending = memory.pending[index]
     return n_spikes
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _run_single(
-    neuron: int,
-    n_neurons: int,
-    weights: np.ndarray,
-    tap: int,
-    state: np.ndarray,
-    rule: np.ndarray,
-    spikes: np.ndarray,
-    n_spikes: int,
+    memory: Memory, rule: Rule, neuron: int, n_neurons: int, tap: int, n_spikes: int
 ) -> int:
     """Update neurons side by side, one at a time; return the new number of spikes."""
-    high, low, to_zero, wraps, _ = rule
     for offset in range(n_neurons):
-        v = np.int64(state[neuron + offset]) + np.int64(weights[tap + offset])
+        v = np.int64(memory.state[neuron + offset]) + np.int64(memory.weights[tap + offset])
         if v > V_MAX:
-            v = v - 2 * (V_MAX + 1) if wraps else V_MAX
-        v = max(v, low)
-        if v >= high:
-            v = 0 if to_zero else v - high
-            spikes[n_spikes] = neuron + offset
+            v = v - 2 * (V_MAX + 1) if rule.wraps else V_MAX
+        v = max(v, rule.low)
+        if v >= rule.high:
+            v = (v - rule.high) & rule.keep
+            memory.spikes[n_spikes] = neuron + offset
             n_spikes += 1
-        state[neuron + offset] = v
+        memory.state[neuron + offset] = v
     return n_spikes

@@ -3,6 +3,9 @@
 Written as LLVM vectors, which every processor's compiler backend lowers: to AVX-512 or AVX2
 where there is one, to narrower instructions elsewhere. The same arithmetic, one neuron at a
 time, is in `integrate.py` and is tested to agree.
+
+All take pointers. numba counts the references to an array that a compiled function gets, once
+a call, in instructions that no other may overtake: in an inner loop that costs more than the loop.
 """
 
 from __future__ import annotations
@@ -11,18 +14,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LANES", "append_fired", "count_fired", "update_lanes"]
+__all__ = [
+    "LANES", "LANES_AVAILABLE", "append_fired", "count_fired", "pointer_to", "prefetch",
+    "update_lanes",
+]  # fmt: skip
 
 LANES = 32
-GROUP = 8
+# Spikes appended at once: by a table of bytes, and where the processor packs vectors itself.
+GROUP, WIDE_GROUP = 8, 16
+LINE = 64 // 4  # int32 in a cache line
 
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+# Vector instructions exist only in compiled code.
+LANES_AVAILABLE = not config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
+
+_I1, _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+
+
+def _type_pointer(typing_context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
+    """Return where the elements of a contiguous array lie."""
+    return types.CPointer(array.dtype)(array), _generate_pointer
+
+
+def _generate_pointer(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    return context.make_array(signature.args[0])(context, builder, *arguments).data
 
 
 def _type_update(
@@ -40,9 +61,9 @@ def _type_update(
 
     Args:
         typing_context: numba's own.
-        state: `(n,) int16`, potentials; 32 may be read and written at `neuron`.
+        state: to int16, potentials; 32 may be read and written at `neuron`.
         neuron: int64, the first neuron.
-        weights: `(m,) int8`; 32 may be read at `tap`.
+        weights: to int8; 32 may be read at `tap`.
         tap: int64, the first weight.
         n_valid: int16, how many of the 32 neurons are updated; the rest stays as it is.
         high: int16, the threshold.
@@ -58,8 +79,8 @@ def _type_update(
 def _generate_update(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
     state, neuron, weights, tap, n_valid, high, low, keep = arguments
     wide, narrow = ir.VectorType(_I16, LANES), ir.VectorType(_I8, LANES)
-    place = _address(context, builder, signature.args[0], state, neuron, wide)
-    source = _address(context, builder, signature.args[2], weights, tap, narrow)
+    place = _address(builder, state, neuron, wide)
+    source = _address(builder, weights, tap, narrow)
     lanes = ir.Constant(wide, list(range(LANES)))
     valid = builder.icmp_signed("<", lanes, _splat(builder, n_valid, LANES))
     # A lane that is not valid gets the weight 0 and no bound, and so keeps its value: a store
@@ -78,36 +99,84 @@ def _generate_update(context: Any, builder: ir.IRBuilder, signature: Any, argume
 
 
 def _type_append(
-    typing_context: Any, positions: Any, spikes: Any, n_spikes: Any, neuron: Any, mask: Any
+    typing_context: Any, spikes: Any, n_spikes: Any, neuron: Any, mask: Any
 ) -> tuple[Any, Callable[..., Any]]:
     """Append `neuron + i` for each bit i that is set in `mask`; return the new length.
 
     Args:
         typing_context: numba's own.
-        positions: `(256 * 8,) int8`, `BIT_POSITIONS`.
-        spikes: `(n,) int32`; 8 beyond the new length may be written.
+        spikes: to int32; 16 beyond the new length may be written.
         n_spikes: int64, the length so far.
         neuron: int32.
         mask: uint32.
     """
-    signature = types.int64(positions, spikes, types.int64, types.int32, types.uint32)
+    signature = types.int64(spikes, types.int64, types.int32, types.uint32)
     return signature, _generate_append
 
 
 def _generate_append(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-    positions, spikes, n_spikes, neuron, mask = arguments
-    bytes_type, words_type = ir.VectorType(_I8, GROUP), ir.VectorType(_I32, GROUP)
-    for first in range(0, LANES, GROUP):
-        bits = builder.and_(builder.lshr(mask, _I32(first)), _I32(2**GROUP - 1))
-        row = builder.zext(builder.shl(bits, _I32(3)), _I64)
-        source = _address(context, builder, signature.args[0], positions, row, bytes_type)
-        offsets = builder.zext(builder.load(source, align=1), words_type)
-        base = _splat(builder, builder.add(neuron, _I32(first)), GROUP)
-        target = _address(context, builder, signature.args[1], spikes, n_spikes, words_type)
-        builder.store(builder.add(offsets, base), target, align=4)
-        count = _call(builder, "llvm.ctpop", _I32, bits)
+    spikes, n_spikes, neuron, mask = arguments
+    # The features that numba compiles for, which a user may have narrowed.
+    packs = "+avx512f" in context.codegen().magic_tuple()[2].split(",")
+    group, choose = (WIDE_GROUP, _pack) if packs else (GROUP, _look_up)
+    vector, bits_type = ir.VectorType(_I32, group), ir.IntType(group)
+    neurons = _splat(builder, neuron, group)
+    for first in range(0, LANES, group):
+        bits = builder.trunc(builder.lshr(mask, _I32(first)), bits_type)
+        fired = choose(builder, neurons, first, bits)
+        builder.store(fired, _address(builder, spikes, n_spikes, vector), align=4)
+        count = _call(builder, "llvm.ctpop", bits_type, bits)
         n_spikes = builder.add(n_spikes, builder.zext(count, _I64))
     return n_spikes
+
+
+def _pack(builder: ir.IRBuilder, neurons: Any, first: int, bits: Any) -> Any:
+    """Return `neurons + first + i` for each bit i set in an i16: AVX-512, in a register."""
+    vector, choice = neurons.type, ir.VectorType(_I1, WIDE_GROUP)
+    pack = builder.module.declare_intrinsic(
+        f"llvm.x86.avx512.mask.compress.v{WIDE_GROUP}i32",
+        fnty=ir.FunctionType(vector, [vector, vector, choice]),
+    )
+    addresses = builder.add(neurons, ir.Constant(vector, list(range(first, first + WIDE_GROUP))))
+    return builder.call(pack, [addresses, ir.Constant(vector, None), builder.bitcast(bits, choice)])
+
+
+def _look_up(builder: ir.IRBuilder, neurons: Any, first: int, bits: Any) -> Any:
+    """Return `neurons + first + i` for each bit i set in an i8."""
+    table = cgutils.global_constant(
+        builder.module, "bit_positions", cgutils.create_constant_array(_I8, BIT_POSITIONS.tolist())
+    )
+    row = builder.shl(builder.zext(bits, _I64), _I64(3))
+    start = builder.bitcast(table, _I8.as_pointer())
+    source = _address(builder, start, row, ir.VectorType(_I8, GROUP))
+    positions = builder.zext(builder.load(source, align=1), neurons.type)
+    return builder.add(positions, builder.add(neurons, ir.Constant(neurons.type, [first] * GROUP)))
+
+
+def _type_prefetch(
+    typing_context: Any, spikes: Any, n_spikes: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """Fetch the memory that up to 32 more spikes will be written to, without waiting for it.
+
+    Args:
+        typing_context: numba's own.
+        spikes: to int32.
+        n_spikes: int64, the length so far; the memory may end there.
+    """
+    return types.void(spikes, types.int64), _generate_prefetch
+
+
+def _generate_prefetch(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    spikes, n_spikes = arguments
+    kinds = [_I8.as_pointer(), _I32, _I32, _I32]
+    function = builder.module.declare_intrinsic(
+        "llvm.prefetch", kinds[:1], ir.FunctionType(ir.VoidType(), kinds)
+    )
+    for_writing, keep_near, data = _I32(1), _I32(3), _I32(1)
+    for first in range(0, LANES, LINE):
+        place = _address(builder, spikes, builder.add(n_spikes, _I64(first)), _I8)
+        builder.call(function, [place, for_writing, keep_near, data])
+    return context.get_dummy_value()
 
 
 def _type_count(typing_context: Any, mask: Any) -> tuple[Any, Callable[..., Any]]:
@@ -120,6 +189,8 @@ def _generate_count(context: Any, builder: ir.IRBuilder, signature: Any, argumen
 
 
 # Called from compiled code alone, without the typing context.
+pointer_to: Callable[..., Any] = intrinsic(_type_pointer) if LANES_AVAILABLE else np.asarray
+prefetch: Callable[..., Any] = intrinsic(_type_prefetch)
 update_lanes: Callable[..., Any] = intrinsic(_type_update)
 append_fired: Callable[..., Any] = intrinsic(_type_append)
 count_fired: Callable[..., Any] = intrinsic(_type_count)
@@ -137,11 +208,8 @@ def _bit_positions() -> np.ndarray:
 BIT_POSITIONS = _bit_positions()
 
 
-def _address(
-    context: Any, builder: ir.IRBuilder, kind: Any, array: Any, index: Any, vector: ir.VectorType
-) -> Any:
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+def _address(builder: ir.IRBuilder, pointer: Any, index: Any, kind: Any) -> Any:
+    return builder.bitcast(builder.gep(pointer, [index]), kind.as_pointer())
 
 
 def _splat(builder: ir.IRBuilder, value: Any, n_lanes: int) -> Any:
