@@ -69,4 +69,9 @@ def check_seed(seed):
     settings = programs.random_settings(rng)
     if settings.has_slow_clock:
         program = programs.with_filter(rng, program)
+    model_of_time = rng.random()
+    if model_of_time < 0.4:
+        program, settings = programs.with_rate(rng, program, settings)
+    elif model_of_time < 0.6:
+        program, settings = programs.with_engines(rng, program, settings)
     assert_twin_equals_reference(program, streams, settings, reset=bool(rng.random() < 0.7))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from speckflex.boards.settings import TwinSettings
+from speckflex.boards.settings import EngineTimes, TwinSettings
 from speckflex.event_filter import EventFilter
 from speckflex.events import make_events
 from speckflex.program import Core, Destination, InputStage, Program
@@ -152,6 +152,32 @@ def with_filter(rng, program):
         window=int(rng.integers(1, 4)),
     )
     return replace(program, input=replace(program.input, event_filter=rule))
+
+
+def with_rate(rng, program, settings):
+    """Return program and settings of cores that take their time, some with a balancer."""
+    rates = [2.5e5, 1e6, 4e6, 3.2e7, float(rng.uniform(1e5, 1e8))]
+    settings = replace(
+        settings,
+        synops_per_second=float(rng.choice(rates)),
+        input_buffer=int(rng.integers(0, 4)) if rng.random() < 0.85 else None,
+        balancer_buffer=int(rng.integers(0, 4)),
+    )
+    cores = [replace(core, congestion_balancer=bool(rng.random() < 0.3)) for core in program.cores]
+    return replace(program, cores=tuple(cores)), settings
+
+
+def with_engines(rng, program, settings):
+    """Return program and settings of cores on the chip, those on 0 and 1 with two engines."""
+    places = rng.permutation(9)[: len(program.cores)].tolist()
+    if rng.random() < 0.7 and 0 not in places:
+        places[0] = 0
+    cores = [
+        replace(core, chip_core=place) for core, place in zip(program.cores, places, strict=True)
+    ]
+    times = [float(rng.choice(choices)) for choices in ([0, 1, 5], [0, 0.25, 1], [0, 0.5, 3])]
+    settings = replace(settings, engine_times=EngineTimes(*times))
+    return replace(program, cores=tuple(cores)), settings
 
 
 def replace_destinations(sender, destinations):

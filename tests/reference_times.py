@@ -1,5 +1,6 @@
 """The slow twin with cores that take their time, and with cores of two engines."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from reference import ReferenceTwin
@@ -25,17 +26,18 @@ class Visit:
     entered: float
     begun: float
     work: float
-    gone: float
     from_input: bool
 
 
 class TimedReference(ReferenceTwin):
-    """Keeps the whole history of every core and looks at all of it for each event."""
+    """Keeps the whole history of every core: when it was done with which event."""
 
     def play(self, events):
         """Play one sample of events (t, x, y, p)."""
+        self.rate = self.settings.synops_per_second or 0.0
         n_cores = len(self.program.cores)
         self.visits = [[] for _ in range(n_cores)]
+        self.gone = [[] for _ in range(n_cores)]
         self.arrivals = [[] for _ in range(n_cores)]
         self.stalled = [0.0] * n_cores
         self.silent_until = [0.0] * n_cores
@@ -71,31 +73,32 @@ class TimedReference(ReferenceTwin):
 
     def core_is_free(self, index):
         """Return when a core is done with all it took."""
-        return max([self.silent_until[index], *(visit.gone for visit in self.visits[index])])
+        return max([self.silent_until[index], *self.gone[index][-1:]])
 
     def arrive(self, index, t, channel, y, x):
         """Let an event arrive when there is room, or not at all."""
         core, sender = self.program.cores[index], self.senders[-1]
         self.arrivals[index].append(sender.ready)
-        gone = [visit.gone for visit in self.visits[index]]
+        # a core is done with one event after the other, so these times ascend
+        gone = self.gone[index]
         room = self.settings.input_buffer
         if core.congestion_balancer:
             room = self.settings.balancer_buffer
-        present = sorted(time for time in gone if time > sender.clock)
-        if room is not None and len(present) > room:
+        n_present = len(gone) - bisect_right(gone, sender.clock)
+        if room is not None and n_present > room:
             if core.congestion_balancer:
                 return
-            # as many must go as there are too many, and one more for its own place
-            until = present[len(present) - room - 1]
+            # it enters when `room` are left
+            until = gone[len(gone) - room - 1]
             sender.stalled += until - sender.clock
             sender.clock = until
         begun = max(sender.clock, self.core_is_free(index))
-        work = self.neurons_of(core, y, x) * 1e6 / self.settings.synops_per_second
+        work = self.neurons_of(core, y, x) * (1e6 / self.rate)
         own = Sender(begun + work, begun + work)
-        visit = Visit(sender.ready, sender.clock, begun, work, 0.0, sender.is_input)
+        visit = Visit(sender.ready, sender.clock, begun, work, sender.is_input)
         self.senders.append(own)
         super().arrive(index, t, channel, y, x)
-        visit.gone = self.senders.pop().clock
+        gone.append(self.senders.pop().clock)
         self.stalled[index] += own.stalled
         self.visits[index].append(visit)
 

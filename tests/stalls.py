@@ -9,7 +9,7 @@ import heapq
 from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(eq=False)
 class Server:
     """One core: what each channel makes it send, and how it takes events.
 
@@ -43,7 +43,7 @@ class Server:
     free: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One event on its way to a server: its channel, its number there, and when it was ready."""
 
