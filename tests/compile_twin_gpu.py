@@ -23,7 +23,7 @@ from speckflex.kernels.cuda_integrate import integrate_batch
 CODES, TIMES, TABLE = int32[::1], int64[::1], int64[:, ::1]
 SIGNATURES = {
     integrate_batch: (
-        *(CODES, TIMES, int64, TABLE, int32[:, ::1], int8[::1], int64[::1], int64[::1]),
+        *(CODES, TIMES, int64, int64, TABLE, int32[:, ::1], int8[::1], int64[::1], int64[::1]),
         *(int16[:, ::1], TABLE, int32[:, ::1], TABLE, TABLE),
     ),
     begin_batch: (int16[::1], int16[:, ::1], TABLE),

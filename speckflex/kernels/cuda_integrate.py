@@ -19,6 +19,7 @@ MOST_WORDS = 3 * (MOST_THREADS // FLAGS)
 def integrate_batch(
     codes: np.ndarray,
     times: np.ndarray,
+    timed: int,
     stride: int,
     parts: np.ndarray,
     fields: np.ndarray,
@@ -43,7 +44,8 @@ def integrate_batch(
 
     Args:
         codes: int32, rows of `fields`, one per event, of all samples.
-        times: int64, µs, one per event; of length 0 where spikes need no times.
+        times: int64, µs, one per event, read where spikes are `timed`.
+        timed: 1 where spikes get the times of their events, else 0.
         stride: the step in `codes` from one event to the next.
         parts: `(samples, 4) int64`: where in `codes` the sample begins, how many events it
             has, the first event to run, and how many spikes the core fired before.
@@ -58,7 +60,7 @@ def integrate_batch(
         state: `(samples, neurons) int16`, potentials; changed in place.
         counts: `(samples, neurons) int64`, spikes are added.
         spikes: `(samples, room) int32`, written: addresses of the neurons that fired.
-        spike_times: `(samples, room) int64`, µs, written where there are `times`.
+        spike_times: `(samples, room) int64`, µs, written where spikes are `timed`.
         progress: `(samples, 2) int64`, written: next event, spikes written.
     """
     sample, thread, n_threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
@@ -68,7 +70,7 @@ def integrate_batch(
     for word in range(thread, 3 * n_words, n_threads):
         words[word] = 0
     cuda.syncthreads()
-    n_seen, with_times, last_spikes = parts[sample, 3], len(times) > 0, spikes.shape[1] - layout[6]
+    n_seen, last_spikes = parts[sample, 3], spikes.shape[1] - layout[6]
     event, end, n_spikes, turn = parts[sample, 2], parts[sample, 1], 0, 0
     while event < end and n_spikes <= last_spikes:
         place = parts[sample, 0] + event * stride
@@ -87,7 +89,7 @@ def integrate_batch(
             before, n_fired = _rank(words, turn * n_words, n_words, own_word, own_bit)
             if neuron >= 0:
                 spikes[sample, n_spikes + before] = neuron
-                if with_times:
+                if timed:
                     spike_times[sample, n_spikes + before] = times[place]
                 counts[sample, neuron] += _counts(n_seen + n_spikes + before, rule)
             n_spikes += n_fired

@@ -78,9 +78,10 @@ class DeviceBatch:
             entrance.admit(events)
             for entrance, events in zip(self._entrances, samples, strict=True)
         ]
-        codes = np.concatenate([entry.codes for entry in entries])
-        times = np.concatenate([entry.times for entry in entries])
-        columns = (upload(codes), upload(times if self._with_times else times[:0]))
+        # never empty
+        codes = np.concatenate([*(entry.codes for entry in entries), np.zeros(1, np.int32)])
+        times = np.concatenate([*(entry.times for entry in entries), np.zeros(1, np.int64)])
+        columns = (upload(codes), upload(times if self._with_times else times[-1:]))
         sizes = np.array([len(entry.codes) for entry in entries])
         ends = np.cumsum(sizes)[:, None] - sizes[:, None] + _table([e.ends for e in entries])
         begins = np.column_stack((np.cumsum(sizes) - sizes, ends))

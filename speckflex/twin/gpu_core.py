@@ -29,7 +29,7 @@ class DeviceQueue:
 
     Args:
         codes: int32 on the GPU, addresses in the sender's map.
-        times: int64 on the GPU, µs, as long; of length 0 where nobody asks.
+        times: int64 on the GPU, µs, as long; anything where nobody asks.
         first: `(samples,) int64`, where each sample's spikes begin.
         lengths: `(samples,) int64`, how many each has.
         stride: the step from one spike of a sample to its next.
@@ -99,7 +99,9 @@ class DeviceNeurons:
         self.state = allocate((n_samples, core.n_neurons), np.int16)
         self.counts = allocate((n_samples, core.n_neurons), np.int64)
         self._spikes = allocate((n_samples, core.room), np.int32)
-        self._times = allocate((n_samples, core.room if with_times else 0), np.int64)
+        self._with_times = with_times
+        # no array is empty: that drivers are asked for none is one thing less to go wrong
+        self._times = allocate((n_samples, core.room if with_times else 1), np.int64)
         self._progress = allocate((n_samples, 2), np.int64)
         self._seen = np.zeros(n_samples, np.int64)
 
@@ -115,8 +117,9 @@ class DeviceNeurons:
 
     def give(self, host: RunningCore) -> None:
         """Leave the neurons and the decimator of the last sample to a core of the CPU's."""
-        host.memory[: self.core.n_neurons] = self.state[-1].copy_to_host()
-        host.decimator.seen = int(self._seen[-1])
+        last = len(self._seen) - 1
+        host.memory[: self.core.n_neurons] = self.state[last].copy_to_host()
+        host.decimator.seen = int(self._seen[last])
 
     def leak(self, n_ticks: np.ndarray) -> None:
         """Add the bias `n_ticks` times, `(samples,) int64`."""
@@ -126,7 +129,8 @@ class DeviceNeurons:
 
     def run(self, queue: DeviceQueue) -> Iterator[DeviceEmission]:
         """Run events through the core and yield its spikes, block by block."""
-        done, arguments = np.zeros_like(queue.lengths), (queue.codes, queue.times, queue.stride)
+        arguments = (queue.codes, queue.times, int(self._with_times), queue.stride)
+        done = np.zeros_like(queue.lengths)
         while (done < queue.lengths).any():
             parts = upload(np.column_stack((queue.first, queue.lengths, done, self._seen)))
             self._launch(
@@ -159,7 +163,7 @@ class DeviceNeurons:
 
 
 def _fields(model: CoreModel) -> np.ndarray:
-    """Return `(m, 5) int32`: first neuron, first weight and extents of each route's field."""
+    """Return `(m + 1, 5) int32`: first neuron, first weight and extents of each route's field."""
     channel, y, x = model.routes.astype(np.int64).T
     row, n_rows, kernel_row = model.row_spans[y].astype(np.int64).T
     first, n_neurons, first_weight = model.column_spans[x].astype(np.int64).T
@@ -173,7 +177,9 @@ def _fields(model: CoreModel) -> np.ndarray:
     if order == "yxc":
         # x and channel are one run
         columns = [np.ones_like(row), n_rows, n_neurons]
-    return np.column_stack((neuron, tap, *columns)).astype(np.int32)
+    table = np.column_stack((neuron, tap, *columns)).astype(np.int32)
+    # never empty, be there senders or not
+    return np.vstack((table, np.zeros(5, np.int32)))
 
 
 def _steps(model: CoreModel) -> np.ndarray:
