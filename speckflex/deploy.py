@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from speckflex.boards import Board
     from speckflex.data import EventDataset
     from speckflex.model import Model
+    from speckflex.program import Program
     from speckflex.recording import Recording
 
     Play = Callable[..., Recording]
@@ -163,7 +164,8 @@ def deploy(
 ) -> Deployment:
     """Play `dataset` on the chosen board, on the twin and in torch, and compare.
 
-    A keyboard interrupt ends the playing; what was played until then is reported.
+    A keyboard interrupt ends the playing, or the outlook behind it; what was played until then
+    is reported.
 
     Args:
         model: the program, and the network where there is one.
@@ -199,17 +201,11 @@ def deploy(
         command=command,
     )
     report |= _context(model, dataset, chosen, settings, recordings)
-    report |= load_facts(model.program, run.first_events, settings.of_twin)
-    if settings.ensemble:
-        ensemble = play_ensemble(
-            model.program,
-            run.first_events,
-            settings.ensemble,
-            perturbation=settings.perturbation,
-            seed=settings.seed,
-            settings=settings.of_twin,
-        )
-        report |= ensemble_facts(ensemble, dataset.labels)
+    try:
+        for facts in _outlook(model.program, dataset, settings, run):
+            report |= facts
+    except KeyboardInterrupt:
+        run.interrupted = True
     report["interrupted"] = run.interrupted
     return Deployment(model, recordings, report, run.interrupted)
 
@@ -269,6 +265,25 @@ def _batches(dataset: EventDataset, size: int) -> Iterator[tuple[list[np.ndarray
     for start in range(0, len(dataset), size):
         pairs = [dataset[index] for index in range(start, min(start + size, len(dataset)))]
         yield [events for events, _ in pairs], np.array([label for _, label in pairs], np.int64)
+
+
+def _outlook(
+    program: Program, dataset: EventDataset, settings: DeploySettings, run: _Run
+) -> Iterator[dict[str, Any]]:
+    """Yield what else is to be expected of a chip; nothing after an interrupt."""
+    if run.interrupted:
+        return
+    yield load_facts(program, run.first_events, settings.of_twin)
+    if settings.ensemble:
+        ensemble = play_ensemble(
+            program,
+            run.first_events,
+            settings.ensemble,
+            perturbation=settings.perturbation,
+            seed=settings.seed,
+            settings=settings.of_twin,
+        )
+        yield ensemble_facts(ensemble, dataset.labels)
 
 
 def _check_dataset(model: Model, dataset: EventDataset) -> None:

@@ -11,6 +11,7 @@ __all__ = [
     "PlacementError",
     "SpeckflexError",
     "TrainingError",
+    "TrainingInterruptedError",
 ]
 
 
@@ -63,3 +64,7 @@ class ComparisonError(SpeckflexError):
 
 class TrainingError(SpeckflexError):
     """Training can't start or had to stop."""
+
+
+class TrainingInterruptedError(TrainingError):
+    """Training was stopped from outside before there was a network to keep."""

@@ -77,11 +77,12 @@ def save_program(program: Program, path: str | Path) -> None:
         partial.write_bytes(buffer.getvalue())
         partial.replace(path)
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise FileFormatError(
             f"{path}: can't be written ({error.strerror}): choose another folder"
         ) from error
+    finally:
+        if partial.is_file():
+            partial.unlink()
 
 
 def load_program(path: str | Path) -> Program:

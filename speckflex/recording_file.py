@@ -45,7 +45,8 @@ def save_recording(recording: Recording, path: str | Path) -> None:
             f"{path}: can't be written ({error.strerror or error}): choose another folder"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.is_file():
+            partial.unlink()
 
 
 def load_recording(path: str | Path) -> Recording:

@@ -226,7 +226,7 @@ def test_options_that_a_program_contradicts_are_refused(model_file, tmp_path, op
     assert_fails_in_one_line(run("check", program, option, value), 1, part)
 
 
-def test_an_interrupted_deployment_shows_what_was_played_and_exits_1(
+def test_an_interrupted_deployment_shows_what_was_played_and_exits_130(
     model_file, tmp_path, monkeypatch
 ):
     @contextmanager
@@ -238,7 +238,7 @@ def test_an_interrupted_deployment_shows_what_was_played_and_exits_1(
 
     monkeypatch.setattr("speckflex.cli.progress.progress_bar", stopping_bar)
     result = run("deploy", model_file, *DATA, "--out", tmp_path / "out")
-    assert_fails_in_one_line(result, 1, "interrupted", "4 samples")
+    assert_fails_in_one_line(result, 130, "interrupted", "4 samples")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["interrupted"]
 

@@ -144,9 +144,13 @@ def test_a_failed_save_keeps_the_file_that_was_there(tmp_path: Path, rng: np.ran
     assert [item.name for item in tmp_path.iterdir()] == ["run.h5"]
 
 
-def test_saving_into_a_missing_folder_is_one_line(tmp_path: Path, rng: np.random.Generator):
+@pytest.mark.parametrize("folder", ["absent", "file"])
+def test_saving_where_no_folder_is_is_one_line(
+    tmp_path: Path, rng: np.random.Generator, folder: str
+):
+    (tmp_path / "file").write_text("")
     with pytest.raises(FileFormatError, match=r"can't be written .*: choose another folder"):
-        small_recording(rng).save(tmp_path / "absent" / "run.h5")
+        small_recording(rng).save(tmp_path / folder / "run.h5")
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from speckflex.errors import BoardNotFoundError, SpeckflexError
+from speckflex.cli.interrupts import Interruption, quiet_interrupts
+from speckflex.errors import BoardNotFoundError, SpeckflexError, TrainingInterruptedError
 from speckflex.version import __version__
 
 __all__ = ["main"]
@@ -34,6 +35,13 @@ class NoSuchBoardError(click.ClickException):
     exit_code = 3
 
 
+# What an error of speckflex ends a command with; any other kind ends it with 1.
+FAILURES: dict[type[SpeckflexError], type[click.ClickException]] = {
+    BoardNotFoundError: NoSuchBoardError,
+    TrainingInterruptedError: Interruption,
+}
+
+
 class CommandGroup(click.Group):
     """A group that imports a command's module only when the command is looked at."""
 
@@ -47,13 +55,19 @@ class CommandGroup(click.Group):
             return None
         return importlib.import_module(f"speckflex.cli.{cmd_name}").command
 
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """Run as a process of its own, which ends with the command."""
+        with quiet_interrupts():
+            return super().__call__(*arguments, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of speckflex or of a file becomes one line and a code."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interruption("interrupted") from error
         except SpeckflexError as error:
-            missing = isinstance(error, BoardNotFoundError)
-            failure = NoSuchBoardError if missing else click.ClickException
+            failure = FAILURES.get(type(error), click.ClickException)
             raise failure(str(error)) from error
         except OSError as error:
             if error.errno == EPIPE:  # the reader of our output went away; click ends quietly
@@ -70,5 +84,6 @@ class CommandGroup(click.Group):
 def main() -> None:
     """Put spiking networks on SynSense's Speck, and see in spikes how they differ there.
 
-    Exit codes: 0 done, 1 the work failed, 2 misuse, 3 no such board, 4 a stated bar was missed.
+    Exit codes: 0 done, 1 the work failed, 2 misuse, 3 no such board, 4 a stated bar was missed,
+    130 interrupted.
     """

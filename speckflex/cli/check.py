@@ -61,6 +61,9 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     table = check_model(model, **reading)
     if diagram is not None:
         _draw(table, diagram)
+    if not as_json:
+        # before the recordings, which may take long
+        _show(table)
     loads = ()
     if dataset is not None and table.program is not None and not table.errors:
         clock = TwinSettings.ticking(options["slow_clock"])
@@ -69,7 +72,6 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
         facts = {**table.to_dict(), "load": [layer.to_dict() for layer in loads]}
         click.echo(json.dumps(facts, indent=2, allow_nan=False))
     else:
-        _show(table)
         _show_load(loads)
     if table.errors:
         sys.exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.bars import MISSED_BAR, missed_min_accuracy, missed_spike_difference
+from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import (
     data_options,
     json_option,
@@ -35,7 +36,7 @@ __all__ = ["command"]
     default="speck2e",
     show_default=True,
     help="speck2e or speck2f (the attached chip, else its twin), speck2e:0, speck2e:SERIAL,"
-    " twin, virtual:speck2e, replay:FILE.",
+    " twin, twin:cuda, virtual:speck2e, replay:FILE.",
 )
 @data_options
 @model_options
@@ -109,7 +110,7 @@ def command(model: Path, *, board: str, **options: Any) -> None:
         deployment.save(options["out"])
     _show(deployment, chosen, options)
     if deployment.interrupted:
-        raise click.ClickException(
+        raise Interruption(
             f"interrupted: the figures cover the {deployment.report['samples']} samples played"
             " until then"
         )

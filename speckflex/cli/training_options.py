@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import json_option, seed_option
 from speckflex.training.settings import (
     CHOOSERS,
@@ -234,9 +235,11 @@ def _files(options: dict[str, Any]) -> TrainingFiles:
 def _clean_up(result: TrainingResult, options: dict[str, Any], files: TrainingFiles) -> None:
     """Remove the checkpoint that nobody named; after an interruption keep it and say where."""
     if result.interrupted:
-        raise click.ClickException(
+        kept = files.checkpoint is not None and files.checkpoint.is_file()
+        remedy = f", continue with --resume {files.checkpoint}" if kept else ""
+        raise Interruption(
             f"interrupted after epoch {len(result.history)}: the best network so far is in"
-            f" {options['out']}, continue with --resume {files.checkpoint}"
+            f" {options['out']}{remedy}"
         )
     if options["checkpoint"] is None and files.checkpoint is not None:
         files.checkpoint.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from speckflex.errors import TrainingError
+from speckflex.errors import TrainingError, TrainingInterruptedError
 from speckflex.neurons import fused_neurons
 from speckflex.stages import reset_states
 from speckflex.training.batches import Batch, draw_order, iterate_batches
@@ -95,8 +95,8 @@ def fit(
         watch: called after each step.
 
     Raises:
-        TrainingError: the loss is no number, a file can't be used, or training was interrupted
-            before the first epoch was done.
+        TrainingError: the loss is no number, or a file can't be used.
+        TrainingInterruptedError: training was interrupted before the first epoch was done.
         NetworkError: the network is no chain of layers, or has no neuron.
     """
     files = files or TrainingFiles()
@@ -129,7 +129,7 @@ def _keep(run: TrainingRun, files: TrainingFiles) -> None:
 
 def _finish(run: TrainingRun, *, interrupted: bool) -> TrainingResult:
     if run.best is None or run.best_weights is None:
-        raise TrainingError(
+        raise TrainingInterruptedError(
             f"interrupted in epoch 1 of {run.settings.epochs}, before there was a network to"
             " keep: start the training anew"
         )
