@@ -14,8 +14,7 @@ class Sender:
 
     ready: float
     clock: float
-    is_input: bool = False
-    stalled: float = 0.0
+    core: int | None = None
 
 
 @dataclass
@@ -55,7 +54,7 @@ class TimedReference(ReferenceTwin):
         if sender is not self.program.input:
             super().forward(sender, t, channel, y, x)
             return
-        own = Sender(self.latest, max(self.latest, self.input_clock), is_input=True)
+        own = Sender(self.latest, max(self.latest, self.input_clock))
         self.senders.append(own)
         super().forward(sender, t, channel, y, x)
         self.input_clock = self.senders.pop().clock
@@ -65,11 +64,10 @@ class TimedReference(ReferenceTwin):
         if self.senders:
             super().emit(index, t, channel, y, x)
             return
-        own = Sender(float(t), max(float(t), self.core_is_free(index)))
+        own = Sender(float(t), max(float(t), self.core_is_free(index)), index)
         self.senders.append(own)
         super().emit(index, t, channel, y, x)
         self.silent_until[index] = self.senders.pop().clock
-        self.stalled[index] += own.stalled
 
     def core_is_free(self, index):
         """Return when a core is done with all it took."""
@@ -90,16 +88,16 @@ class TimedReference(ReferenceTwin):
                 return
             # it enters when `room` are left
             until = gone[len(gone) - room - 1]
-            sender.stalled += until - sender.clock
+            if sender.core is not None:
+                self.stalled[sender.core] += until - sender.clock
             sender.clock = until
         begun = max(sender.clock, self.core_is_free(index))
         work = self.neurons_of(core, y, x) * (1e6 / self.rate)
-        own = Sender(begun + work, begun + work)
-        visit = Visit(sender.ready, sender.clock, begun, work, sender.is_input)
+        own = Sender(begun + work, begun + work, index)
+        visit = Visit(sender.ready, sender.clock, begun, work, sender.core is None)
         self.senders.append(own)
         super().arrive(index, t, channel, y, x)
         gone.append(self.senders.pop().clock)
-        self.stalled[index] += own.stalled
         self.visits[index].append(visit)
 
     def neurons_of(self, core, y, x):
