@@ -101,6 +101,20 @@ def test_the_plain_torch_network_is_the_one_that_its_graph_describes(tmp_path, m
         assert torch.allclose(network(frames), loaded(frames[0]).mean(0, keepdim=True), atol=1e-5)
 
 
+def test_the_bundled_network_s_training_ends_in_a_network_that_converts(tmp_path):
+    from speckflex.convert import convert
+    from speckflex.network import load_network
+
+    printed = run_example("bundled/train_bundled.py", "--tiny", "--out", tmp_path / "tiny.pt")
+    assert "unseen images, twin:" in printed
+    program = convert(load_network(tmp_path / "tiny.pt"), (2, 34, 34))
+    bundled = convert(
+        load_network(EXAMPLES.parent / "speckflex" / "models" / "synthetic-digits.pt"), (2, 34, 34)
+    )
+    shapes = [[core.weights.shape for core in one.cores] for one in (program, bundled)]
+    assert shapes[0] == shapes[1]
+
+
 @pytest.mark.parametrize("board", ["twin", "virtual:speck2e"])
 def test_the_hardware_suite_passes_without_hardware(board, tmp_path):
     command = [sys.executable, "-m", "pytest", str(EXAMPLES / "hil"), "--board", board, "-q"]

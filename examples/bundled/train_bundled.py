@@ -1,6 +1,7 @@
 """Train the network that `speckflex demo` plays: synthetic digits, a few minutes on one core.
 
     python examples/bundled/train_bundled.py --out speckflex/models/synthetic-digits.pt
+    python examples/bundled/train_bundled.py --tiny --out tiny.pt      # to see that it runs
 
 The 1500 training images of scikit-learn's digits, moved before a simulated sensor, train and
 choose; each trains a second time, turned, stretched and sheared, since the 297 others, played at
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 from distorted_digits import distorted_recordings
 
@@ -31,6 +33,9 @@ from speckflex.training import (
 from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 from speckflex.training.split import split_by_class
 
+# A few seconds; its figures mean nothing.
+TINY = {"epochs": 1, "finetune_epochs": 1, "finetune_t": 3, "every": 50}
+
 
 def main() -> None:
     """Train, fine-tune, save, and say how well it went on unseen images."""
@@ -49,7 +54,7 @@ def main() -> None:
         eight_bit=True,
         seed=options.seed,
     )
-    data = _data(base)
+    data = _data(base, options.every)
     network = new_network(
         "nmnist-3c1fc",
         seed=options.seed,
@@ -58,28 +63,32 @@ def main() -> None:
     )
     trained = train_network(network, data, base)
     print("trained:", trained.best, flush=True)
-    tuned = finetune_network(add_voting_neuron(trained.network), _data(tuning), tuning)
+    tuned = finetune_network(
+        add_voting_neuron(trained.network), _data(tuning, options.every), tuning
+    )
     print("fine-tuned:", tuned.best, flush=True)
     save_network(tuned.network, options.out)
     print("written:", options.out)
-    _report(tuned.network)
+    _report(tuned.network, options.every)
 
 
-def _data(settings: TrainingSettings) -> TrainingData:
+def _data(settings: TrainingSettings, every: int) -> TrainingData:
     """Return the training images' recordings, those that train once more as distorted ones."""
     recordings = open_dataset("synthetic-digits", split="train")
     split = split_by_class(recordings.labels, settings.validation_share, seed=settings.seed)
-    training = cache_frames(recordings.subset(split.training), settings.t_max)
-    more = distorted_recordings(split.training, settings.t_max, seed=settings.seed)
+    chosen, held_out = split.training[::every], split.validation[::every]
+    training = cache_frames(recordings.subset(chosen), settings.t_max)
+    more = distorted_recordings(chosen, settings.t_max, seed=settings.seed)
     joined = FrameSet(
         torch.cat([training.frames, more.frames]), torch.cat([training.labels, more.labels])
     )
-    return TrainingData(joined, cache_frames(recordings.subset(split.validation), settings.t_max))
+    return TrainingData(joined, cache_frames(recordings.subset(held_out), settings.t_max))
 
 
-def _report(network: torch.nn.Module) -> None:
+def _report(network: torch.nn.Module, every: int) -> None:
     """Print the accuracy on unseen images, in torch and on the twin."""
     dataset = open_dataset("synthetic-digits", split="test")
+    dataset = dataset.subset(np.arange(0, len(dataset), every))
     for n_bins in (10, 50):
         accuracy = evaluate(MixedTimestepNetwork(network), cache_frames(dataset, n_bins)).accuracy
         print(f"unseen images, torch at T = {n_bins}: {accuracy:.2%} of {len(dataset)}")
@@ -99,7 +108,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--finetune-t", type=int, default=40)
     parser.add_argument("--lower-bound", type=float, default=-8.0)
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    parser.add_argument("--every", type=int, default=1, help="use every n-th recording alone")
+    parser.add_argument("--tiny", action="store_true", help="a few seconds, to see that it runs")
+    options = parser.parse_args()
+    vars(options).update(TINY if options.tiny else {})
+    return options
 
 
 if __name__ == "__main__":
