@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
@@ -21,7 +21,8 @@ __all__ = ["LONGEST_WAIT", "LayerLoad", "measure_load"]
 
 # µs; a choice of this project: a tenth of the 100 ms of silence that ends a read-out in sinabs.
 LONGEST_WAIT = 10_000.0
-MICROSECONDS = 1_000_000
+
+Verdict = Literal["keeps up", "overloaded", "holds the input up"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class LayerLoad:
         dropped: of these, turned away by the core's congestion balancer.
         sustained: synaptic operations a second, over the busiest sample as a whole.
         utilisation: `sustained` as a share of the stated rate.
-        longest_wait: µs that an event waited for the core, from when it was ready to be sent.
-        backlog: µs for which the core was not done once the last event of a sample was ready.
+        longest_wait: µs that an event waited for the core, were there room for any number.
+        backlog: µs for which the core was not done, then, once the last event was ready.
         stalled: µs of the worst sample for which the core, its work done, held spikes that found
             no room further on. Where cores stall, look for the busiest one behind them.
         input_wait: µs that an event of the input was held up at the most, before the core had
             room for it; 0 where the input does not send to the core.
-        passed: nothing was dropped and nothing waited too long.
+        verdict: what the figures come to; "overloaded" where events were dropped or waited too
+            long, "holds the input up" where the input did, for the sake of a core further on.
     """
 
     index: int
@@ -54,11 +56,16 @@ class LayerLoad:
     backlog: float
     stalled: float
     input_wait: float
-    passed: bool
+    verdict: Verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was dropped and nothing waited too long."""
+        return self.verdict == "keeps up"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON types."""
-        return asdict(self)
+        """Return the fields, and whether the core passed, as plain JSON types."""
+        return {**asdict(self), "passed": self.passed}
 
 
 def measure_load(
@@ -77,11 +84,15 @@ def measure_load(
     `speck.SYNOPS_PER_SECOND` unless stated, one user's figure and unverified; so is the model,
     which `speckflex.twin.service.ServiceModel` tells in full.
 
+    The samples are played twice. Once with room for any number of events at each core, so that
+    events wait at the core that is slow, and not at those before it that it holds up. Then with the
+    room that the settings give: from this play are what was dropped, stalled and held up.
+
     Args:
         program: what would run.
         events: one structured array, or one per sample; fields t (µs), x, y, p.
         synops_per_second: how fast a core works.
-        longest_wait: µs that an event may wait.
+        longest_wait: µs that an event, or the input, may wait.
         settings: the twin's other settings, such as `input_buffer` and `balancer_buffer`.
 
     Raises:
@@ -89,37 +100,51 @@ def measure_load(
         EventsError: a sample is no event stream of the input's shape.
     """
     settings = replace(settings or TwinSettings(), synops_per_second=synops_per_second)
-    with Twin(settings=settings) as twin:
-        twin.load(program)
-        twin.play(events, monitor=[], keep_events=False)
-        samples = twin.loads
+    roomy = _play(program, events, replace(settings, input_buffer=None))
+    tight = _play(program, events, settings)
     return tuple(
-        _worst(
-            index, core.name, [loads[index] for loads in samples], (synops_per_second, longest_wait)
-        )
+        _worst((index, core.name), roomy[index], tight[index], (synops_per_second, longest_wait))
         for index, core in enumerate(program.cores)
     )
 
 
+def _play(
+    program: Program, events: np.ndarray | Sequence[np.ndarray], settings: TwinSettings
+) -> list[list[CoreLoad]]:
+    """Return for each core its load in every sample."""
+    with Twin(settings=settings) as twin:
+        twin.load(program)
+        twin.play(events, monitor=[], keep_events=False)
+        return [[loads[index] for loads in twin.loads] for index in range(len(program.cores))]
+
+
 def _worst(
-    index: int, name: str, loads: Sequence[CoreLoad], limits: tuple[float, float]
+    layer: tuple[int, str],
+    roomy: Sequence[CoreLoad],
+    tight: Sequence[CoreLoad],
+    limits: tuple[float, float],
 ) -> LayerLoad:
-    rate, longest_wait = limits
-    dropped = sum(load.dropped for load in loads)
-    utilisation = max((load.busy / load.span for load in loads if load.span), default=0.0)
-    wait = _most(loads, "longest_wait")
+    rate, limit = limits
+    utilisation = max((load.busy / load.span for load in roomy if load.span), default=0.0)
+    dropped = sum(load.dropped for load in tight)
+    wait, input_wait = _most(roomy, "longest_wait"), _most(tight, "input_wait")
+    verdict: Verdict = "keeps up"
+    if dropped or wait > limit:
+        verdict = "overloaded"
+    elif input_wait > limit:
+        verdict = "holds the input up"
     return LayerLoad(
-        index=index,
-        name=name,
-        events=sum(load.events for load in loads),
+        index=layer[0],
+        name=layer[1],
+        events=sum(load.events for load in tight),
         dropped=dropped,
         sustained=utilisation * rate,
         utilisation=utilisation,
         longest_wait=wait,
-        backlog=_most(loads, "backlog"),
-        stalled=_most(loads, "stalled"),
-        input_wait=_most(loads, "input_wait"),
-        passed=not dropped and wait <= longest_wait,
+        backlog=_most(roomy, "backlog"),
+        stalled=_most(tight, "stalled"),
+        input_wait=input_wait,
+        verdict=verdict,
     )
 
 

@@ -104,7 +104,8 @@ def core_inputs(
 
     Of the leading samples whose events are all known; None where there is none. What the
     recording's board says of its own choices (`Provenance.settings`) is followed; events that a
-    filter or a busy core turned away are counted as if they had arrived.
+    filter or a busy core turned away are counted as if they had arrived. A decimator is taken to
+    begin anew with each sample, as it does where neurons are reset before each.
     """
     choices = recording.provenance.settings
     parts: list[list[np.ndarray]] = []

@@ -1,5 +1,6 @@
 """Synaptic operations against the slow twin, which counts each update it makes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from reference import ReferenceTwin
 
 from speckflex.boards.settings import EdgeSpikes, TwinSettings
+from speckflex.boards.twin import Twin
 from speckflex.events import EVENT_DTYPE, make_events
 from speckflex.program import Core, Destination, InputStage, Program
 from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
@@ -69,6 +71,33 @@ def test_every_update_of_the_slow_twin_is_counted(seed: int, kind: str, edge_spi
     ]
     fed = {d.core for sender in (program.input, *program.cores) for d in sender.destinations}
     assert {layer.index for layer in measured} == fed
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    passes=st.sampled_from(["last", "first"]),
+    monitor=st.sampled_from(["before", "after"]),
+)
+def test_behind_a_decimator_only_what_passes_is_counted(seed: int, passes: Any, monitor: Any):
+    rng = np.random.default_rng(seed)
+    program = programs.random_graph(rng, 3)
+    cores = [
+        replace(core, decimator_interval=int(rng.integers(0, 3)) if rng.random() < 0.7 else None)
+        for core in program.cores
+    ]
+    program = replace(program, cores=tuple(cores))
+    streams = [programs.random_events(rng, program.input.shape, 10) for _ in range(2)]
+    chosen = TwinSettings(decimator_passes=passes, decimator_monitor=monitor)
+    slow = CountingTwin(program, chosen)
+    for events in streams:
+        slow.reset()
+        slow.play(events)
+    with Twin(settings=chosen) as twin:
+        twin.load(program)
+        measured = measure_synops(program, twin.play(streams), streams)
+    assert [layer.total for layer in measured] == slow.updates
+    assert [layer.input_events for layer in measured] == slow.arrivals
 
 
 def one_core(*, padding: tuple[int, int] = (0, 0), side: int = 8):

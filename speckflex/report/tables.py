@@ -99,7 +99,7 @@ def load_table(report: dict[str, Any]) -> Table:
             _milliseconds(layer.get("stalled")),
             _milliseconds(layer.get("input_wait")),
             str(layer["dropped"]),
-            "keeps up" if layer["passed"] else "overloaded",
+            layer.get("verdict") or ("keeps up" if layer["passed"] else "overloaded"),
         ]
         for layer in report.get("load") or ()
     ]
