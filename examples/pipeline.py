@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import speckflex as sf
 from speckflex.cli import main as speckflex
 from speckflex.data import open_dataset
+from speckflex.training import TrainingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,21 +23,39 @@ if TYPE_CHECKING:
 STEPS = ("prepare", "train", "fold", "finetune", "convert", "deploy")
 
 
-class AnySize(Protocol):
-    """What every size of every example says."""
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What every example says of a size that it is run in.
 
-    @property
-    def t_max(self) -> int:
-        """Frames of a recording."""
-        ...
+    Args:
+        width: the most channels of a convolution, W in the paper's names.
+        t_max: frames of a recording, and the most time steps drawn.
+        epochs: of the training with batch norm, and of the bias-free one behind it.
+        settings: other `TrainingSettings` of both.
+        tuning: those of the second alone.
+        samples: recordings that are deployed; None for all.
+    """
 
-    @property
-    def samples(self) -> int | None:
-        """Recordings that are deployed; None for all."""
-        ...
+    width: int
+    t_max: int
+    epochs: tuple[int, int]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    samples: int | None = None
+
+    def training(self, seed: int) -> TrainingSettings:
+        """Return the settings of the training at a fixed T (SDT)."""
+        return TrainingSettings(t_max=self.t_max, epochs=self.epochs[0], seed=seed, **self.settings)
+
+    def finetuning(self, seed: int) -> TrainingSettings:
+        """Return the settings of the training at mixed T (MTT)."""
+        settings = {**self.settings, **self.tuning}
+        return TrainingSettings(
+            method="mtt", t_max=self.t_max, epochs=self.epochs[1], seed=seed, **settings
+        )
 
 
-SizeT = TypeVar("SizeT", bound=AnySize)
+SizeT = TypeVar("SizeT", bound=Size)
 
 
 @dataclass(frozen=True)
