@@ -40,6 +40,7 @@ class Row:
         name: of the row and its result files.
         method: "sdt", "nmt" or "mtt", of the fine-tuning (its base is trained by SDT), or of all.
         neuron: a key of `speckflex.networks.NEURONS`.
+        sampler: how MTT draws: "fixed-first" (the published code's) or "uniform".
         upsampling: "copy" (the paper's) or "spread".
         output: "mean" (the paper's) or "total".
         eight_bit: fine-tune through the chip's weights.
@@ -50,7 +51,8 @@ class Row:
         epochs: of the base.
         finetune_epochs: of the fine-tuning.
         finetune_rate: learning rate of the fine-tuning.
-        finetune_t: T (sdt) or T_max (nmt, mtt) of the fine-tuning, on real recordings alone.
+        finetune_t: T (sdt) or T_max (nmt, mtt) of the fine-tuning, on real recordings alone; or
+            of the training where there is no fine-tuning.
         synthetic: train the base on the real training recordings twice, and on those simulated
             from other handwriting.
         from_scratch: train by `method` from the first weights, without fine-tuning.
@@ -60,6 +62,7 @@ class Row:
     method: str
     neuron: str = "multi-spike"
     eight_bit: bool = False
+    sampler: str = "fixed-first"
     upsampling: str = "copy"
     output: str = "mean"
     lower_bound: float = -1.0
@@ -157,11 +160,16 @@ def train_row(
     settings = TrainingSettings(
         t_max=T_MAX, epochs=row.epochs, shift=2, clip_weights=row.clip_weights, seed=seed
     )
-    mixing = {"method": row.method, "upsampling": row.upsampling, "output": row.output}
+    mixing = {
+        "method": row.method,
+        "sampler": row.sampler,
+        "upsampling": row.upsampling,
+        "output": row.output,
+    }
     options.work.mkdir(parents=True, exist_ok=True)
     if row.from_scratch:
-        settings = replace(settings, keep="last", **mixing)
-        trained = train_network(_new(row, seed), parts.frames(T_MAX), settings)
+        settings = replace(settings, t_max=row.finetune_t, keep="last", **mixing)
+        trained = train_network(_new(row, seed), parts.frames(row.finetune_t), settings)
         return add_voting_neuron(trained.network), trained.best.validation_accuracy
     base_path = options.work / f"base-{row.base_name}-seed{seed}.pt"
     if not base_path.exists():

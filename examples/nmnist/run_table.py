@@ -15,7 +15,7 @@ from typing import Any
 from experiment import TEST_BINS, read_options
 
 FOLDER = Path(__file__).parent
-KINDS = ("paper", "single", "scratch", "deep")
+KINDS = ("paper", "single", "scratch", "long", "deep")
 METHODS = ("sdt", "nmt", "mtt")
 ROWS = (*(f"{kind}_{method}" for kind in KINDS for method in METHODS), "best_sdt", "best_mtt")
 
