@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from speckflex.training.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
@@ -29,71 +30,48 @@ if TYPE_CHECKING:
     from speckflex.training import TrainingData, TrainingFiles, TrainingResult
     from speckflex.training.metrics import Progress
 
+    Decorator = Callable[[Any], Any]
+
 __all__ = ["method_options", "run_training", "training_options"]
 
 file_type = click.Path(dir_okay=False, path_type=Path)
 
 
-def method_options(default: str) -> Callable[[Any], Any]:
+def method_options(default: str) -> Decorator:
     """Return a decorator that adds the choice of time steps."""
-    defaults = TrainingSettings()
+    setting = partial(_setting, asdict(TrainingSettings(method=default)))
     options = (
-        click.option(
+        setting(
             "--method",
-            default=default,
-            show_default=True,
+            str,
+            "One T, drawn uniform T, or T drawn for each stage.",
             metavar="sdt|nmt|mtt",
-            help="One T, drawn uniform T, or T drawn for each stage.",
         ),
-        click.option(
-            "--t-max",
-            "--t",
-            "t_max",
-            type=int,
-            default=defaults.t_max,
-            show_default=True,
-            help="Frames of a recording, and the most time steps drawn.",
-        ),
-        click.option(
-            "--samples-per-step",
-            type=int,
-            default=defaults.samples_per_step,
-            show_default=True,
-            help="Drawn configurations per optimiser step (nmt, mtt).",
-        ),
-        click.option(
+        setting("--t-max --t", int, "Frames of a recording, and the most time steps drawn."),
+        setting("--samples-per-step", int, "Drawn configurations per optimiser step (nmt, mtt)."),
+        setting(
             "--first-stage",
-            "sampler",
-            type=click.Choice(MIXED_SAMPLERS),
-            default=defaults.sampler,
-            show_default=True,
-            help="Keep the first stage at T_max, draw it too, or never grow (mtt).",
+            MIXED_SAMPLERS,
+            "Keep the first stage at T_max, draw it too, or never grow (mtt).",
+            name="sampler",
         ),
-        click.option(
-            "--granularity",
-            type=int,
-            default=defaults.granularity,
-            show_default=True,
-            help="Blocks in a stage (mtt).",
-        ),
-        click.option(
+        setting("--granularity", int, "Blocks in a stage (mtt)."),
+        setting(
             "--upsampling",
-            type=click.Choice(UPSAMPLINGS),
-            default=defaults.upsampling,
-            show_default=True,
-            help="What a longer stage gets of a shorter one: copies, or spikes spread out.",
+            UPSAMPLINGS,
+            "What a longer stage gets of a shorter one: copies, or spikes spread out.",
         ),
     )
     return _all(options)
 
 
-def training_options(**defaults: Any) -> Callable[[Any], Any]:
+def training_options(**defaults: Any) -> Decorator:
     """Return a decorator that adds what both commands take, with a command's own defaults."""
     values = asdict(TrainingSettings(**defaults))
     return _all((*_run_options(), *_setting_options(values), seed_option, json_option))
 
 
-def _run_options() -> tuple[Callable[[Any], Any], ...]:
+def _run_options() -> tuple[Decorator, ...]:
     return (
         click.option("--data", required=True, metavar="PATH|NAME", help="Labelled recordings."),
         click.option(
@@ -119,57 +97,62 @@ def _run_options() -> tuple[Callable[[Any], Any], ...]:
     )
 
 
-def _setting_options(values: dict[str, Any]) -> tuple[Callable[[Any], Any], ...]:
+def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
+    setting = partial(_setting, values)
     return (
-        _number("--epochs", int, values, "Passes over the training part."),
-        _number("--batch-size", int, values, "Recordings a step and process."),
-        click.option(
-            "--optimiser",
-            type=click.Choice(OPTIMISERS),
-            default=values["optimiser"],
-            show_default=True,
-        ),
-        _number("--learning-rate", float, values, "At the start; falls to 0 as a cosine.", "--lr"),
-        _number("--weight-decay", float, values, "Of the optimiser."),
-        _number("--validation-share", float, values, "Part that chooses the best epoch."),
-        click.option(
+        setting("--epochs", int, "Passes over the training part."),
+        setting("--batch-size", int, "Recordings a step and process."),
+        setting("--optimiser", OPTIMISERS),
+        setting("--learning-rate --lr", float, "At the start; falls to 0 as a cosine."),
+        setting("--weight-decay", float, "Of the optimiser."),
+        setting("--validation-share", float, "Part that chooses the best epoch."),
+        setting(
             "--choose-by",
-            "chosen_by",
-            type=click.Choice(CHOOSERS),
-            default=values["chosen_by"],
-            show_default=True,
-            help="What chooses the best epoch: torch at T_max, or the twin, event by event.",
+            CHOOSERS,
+            "What chooses the best epoch: torch at T_max, or the twin, event by event.",
+            name="chosen_by",
         ),
-        _number("--patience", int, values, "Stop after so many epochs without a better one."),
-        _number("--shift", int, values, "Move recordings by up to so many pixels."),
-        _number("--synops-weight", float, values, "Loss per million synaptic operations."),
-        _switch("--eight-bit/--no-eight-bit", values, "Train through the chip's 8-bit weights."),
-        _switch("--clip-weights/--no-clip-weights", values, "Keep weights below the threshold."),
+        setting("--patience", int, "Stop after so many epochs without a better one."),
+        setting("--shift", int, "Move recordings by up to so many pixels."),
+        setting("--synops-weight", float, "Loss per million synaptic operations."),
+        setting("--eight-bit/--no-eight-bit", bool, "Train through the chip's 8-bit weights."),
+        setting("--clip-weights/--no-clip-weights", bool, "Keep weights below the threshold."),
     )
 
 
-def _number(
-    flag: str, kind: type, values: dict[str, Any], text: str, *aliases: str
-) -> Callable[[Any], Any]:
-    default = values[flag.removeprefix("--").replace("-", "_")]
-    name = flag.removeprefix("--").replace("-", "_")
+def _setting(
+    values: dict[str, Any],
+    flags: str,
+    kind: type | Sequence[str],
+    text: str = "",
+    *,
+    name: str = "",
+    metavar: str | None = None,
+) -> Decorator:
+    """Return the option of one field of `TrainingSettings`.
+
+    Args:
+        values: of all fields, the defaults.
+        flags: what may be written, with spaces between.
+        kind: of the value, or the choices there are.
+        text: of the help.
+        name: of the field, where it is not the first flag's.
+        metavar: what the help calls the value.
+    """
+    first = flags.split(maxsplit=1)[0].partition("/")[0]
+    name = name or first.removeprefix("--").replace("-", "_")
     return click.option(
-        flag,
-        *aliases,
+        *flags.split(),
         name,
-        type=kind,
-        default=default,
-        show_default=default is not None,
+        type=kind if isinstance(kind, type) else click.Choice(kind),
+        default=values[name],
+        show_default=values[name] is not None,
         help=text,
+        metavar=metavar,
     )
 
 
-def _switch(flags: str, values: dict[str, Any], text: str) -> Callable[[Any], Any]:
-    name = flags.partition("/")[0].removeprefix("--").replace("-", "_")
-    return click.option(flags, name, default=values[name], show_default=True, help=text)
-
-
-def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+def _all(options: tuple[Decorator, ...]) -> Decorator:
     def decorate(function: Any) -> Any:
         for option in reversed(options):
             function = option(function)
