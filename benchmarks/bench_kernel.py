@@ -81,13 +81,10 @@ class TwinRun:
 
     def __call__(self) -> tuple[float, np.ndarray]:
         """Run all events from zero state; return seconds and spikes."""
-        model, core = self.model, self.core
-        core.reset()
+        self.core.reset()
+        arrays = self.core.arrays
         started = time.perf_counter()
-        _, n_spikes = integrate(
-            self.codes, 0, model.routes, model.row_spans, model.column_spans, model.weights,
-            core.memory, model.layout, model.rule, core.pending, self.spikes, self.ends,
-        )  # fmt: skip
+        _, n_spikes = integrate(self.codes, 0, arrays, self.spikes, self.ends)
         return time.perf_counter() - started, self.spikes[:n_spikes]
 
 

@@ -1,17 +1,22 @@
 """The kernels' tables and vector instructions, against loops over every neuron."""
 
+import os
 import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
+from numba.core.errors import TypingError
 
 from speckflex.boards.settings import TwinSettings
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
-from speckflex.kernels.lanes import BIT_POSITIONS
+from speckflex.kernels.lanes import BIT_POSITIONS, append_fired, pointer_to
 from speckflex.program import Core
 from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.queues import Queue
@@ -67,6 +72,49 @@ def test_vector_instructions_equal_single_steps(seed, n_out, to_zero, high):
         results.append((np.concatenate([np.empty(0, np.int32), *spikes]), running.state.copy()))
     for fast, slow in zip(*results, strict=True):
         assert np.array_equal(fast, slow)
+
+
+@pytest.mark.skipif(not LANES_AVAILABLE, reason="nothing is compiled")
+def test_vector_instructions_equal_single_steps_on_a_plain_processor(tmp_path):
+    """Code for a processor that packs no vectors, whatever the one at hand can do."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        f"{Path(__file__)}::{test_vector_instructions_equal_single_steps.__name__}",
+    ]
+    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": tmp_path}
+    done = subprocess.run(  # noqa: S603 - our own test
+        command,
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, **plain},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not LANES_AVAILABLE, reason="nothing is compiled")
+@pytest.mark.parametrize("mask", [0, 1, 0x80000000, 0xFFFFFFFF, 0x0000FFFF, 0xA0F00301])
+def test_each_set_bit_of_a_mask_appends_its_neuron(mask):
+    @njit
+    def append(spikes, n_spikes, neuron, mask):
+        return append_fired(pointer_to(spikes), n_spikes, neuron, mask)
+
+    spikes = np.full(3 + 2 * LANES, -1, np.int32)
+    n_spikes = append(spikes, 3, np.int32(100), np.uint32(mask))
+    expected = [100 + bit for bit in range(LANES) if mask >> bit & 1]
+    assert spikes[:n_spikes].tolist() == [-1, -1, -1, *expected]
+
+
+@pytest.mark.skipif(not LANES_AVAILABLE, reason="nothing is compiled")
+def test_an_array_with_gaps_has_no_pointer():
+    first = njit(lambda array: pointer_to(array)[0])
+    assert first(np.arange(5, 9)) == 5
+    with pytest.raises(TypingError, match="contiguous"):
+        first(np.arange(9)[::2])
 
 
 def test_neurons_beyond_the_last_lane_are_left_alone(rng):

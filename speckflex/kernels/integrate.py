@@ -15,14 +15,42 @@ from speckflex.kernels.lanes import (
     update_lanes,
 )
 
-__all__ = ["LANES", "LANES_AVAILABLE", "integrate"]
+__all__ = ["LANES", "LANES_AVAILABLE", "CoreArrays", "integrate"]
 
 V_MAX = 32767
 ALL_LANES = np.int16(LANES)
 
 
+class CoreArrays(NamedTuple):
+    """What the kernels need of a core.
+
+    Args:
+        routes: `(m, 3) int32`, input channel, y, x; y and x index the spans.
+        row_spans: `(.., 3) int32`, for each y the first neuron row, the number of rows, and
+            the kernel row that the first one meets.
+        column_spans: `(.., 3) int32`, for each x the first neuron's place in its row, how many
+            neurons lie side by side, and the first weight's place in its row.
+        weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
+        state: int16, potentials [y][x][channel], `LANES` beyond the last; changed in place.
+        layout: `(6,) int64`, kernel rows, weights in a row of taps, stride y, neurons in a row
+            of the map, the most spikes and the most masks that one event can cause.
+        rule: `(5,) int64`, threshold high, threshold low, 1 to return to zero, 1 to wrap
+            around beyond 32767 instead of saturating, 1 to use vector instructions.
+        pending: `(k,) uint64`, scratch, for more than the most masks of one event.
+    """
+
+    routes: np.ndarray
+    row_spans: np.ndarray
+    column_spans: np.ndarray
+    weights: np.ndarray
+    state: np.ndarray
+    layout: np.ndarray
+    rule: np.ndarray
+    pending: np.ndarray
+
+
 class Memory(NamedTuple):
-    """Pointers to the arrays of `integrate` that its inner loops need."""
+    """Pointers to what the inner loops read and write."""
 
     weights: Any
     state: Any
@@ -51,14 +79,7 @@ class Rule(NamedTuple):
 def integrate(
     codes: np.ndarray,
     start: int,
-    routes: np.ndarray,
-    row_spans: np.ndarray,
-    column_spans: np.ndarray,
-    weights: np.ndarray,
-    state: np.ndarray,
-    layout: np.ndarray,
-    rule: np.ndarray,
-    pending: np.ndarray,
+    core: CoreArrays,
     spikes: np.ndarray,
     ends: np.ndarray,
 ) -> tuple[int, int]:
@@ -70,28 +91,24 @@ def integrate(
     (y, x, channel) order. Stops early when `spikes` might not hold one more event's output.
 
     Args:
-        codes: `(n,) int32`, rows of `routes`, one per event.
+        codes: `(n,) int32`, rows of the routes, one per event.
         start: the first event to run.
-        routes: `(m, 3) int32`, input channel, y, x; y and x index the spans.
-        row_spans: `(.., 3) int32`, for each y the first neuron row, the number of rows, and
-            the kernel row that the first one meets.
-        column_spans: `(.., 3) int32`, for each x the first neuron's place in its row, how many
-            neurons lie side by side, and the first weight's place in its row.
-        weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
-        state: int16, potentials [y][x][channel], `LANES` beyond the last; changed in place.
-        layout: `(6,) int64`, kernel rows, weights in a row of taps, stride y, neurons in a row
-            of the map, the most spikes and the most masks that one event can cause.
-        rule: `(5,) int64`, threshold high, threshold low, 1 to return to zero, 1 to wrap
-            around beyond 32767 instead of saturating, 1 to use vector instructions.
-        pending: `(k,) uint64`, scratch, for more than the most masks of one event.
+        core: its arrays.
         spikes: int32, written: addresses of the neurons that fired.
         ends: `(n,) int32`, written: for each event run, where its spikes end.
     """
+    routes, row_spans, column_spans = core.routes, core.row_spans, core.column_spans
+    layout, rule = core.layout, core.rule
     n_kernel_rows, row_weights, row_neurons = layout[0], layout[1], layout[3]
     tap_step = layout[2] * row_weights
     last_spikes = spikes.size - layout[4] - LANES
-    last_pending = len(pending) - layout[5] - 1
-    memory = Memory(pointer_to(weights), pointer_to(state), pointer_to(pending), pointer_to(spikes))
+    last_pending = len(core.pending) - layout[5] - 1
+    memory = Memory(
+        pointer_to(core.weights),
+        pointer_to(core.state),
+        pointer_to(core.pending),
+        pointer_to(spikes),
+    )
     keep = np.int16(0) if rule[2] else np.int16(-1)
     bounds, with_lanes = Rule(np.int16(rule[0]), np.int16(rule[1]), keep, rule[3] != 0), rule[4]
     n_spikes = written = n_pending = 0

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from speckflex.kernels.integrate import integrate
+from speckflex.kernels.integrate import CoreArrays, integrate
 
 __all__ = ["N_ENGINES", "integrate_parallel"]
 
@@ -19,14 +19,7 @@ def integrate_parallel(
     finishes: np.ndarray,
     turns: np.ndarray,
     order: np.ndarray,
-    routes: np.ndarray,
-    row_spans: np.ndarray,
-    column_spans: np.ndarray,
-    weights: np.ndarray,
-    state: np.ndarray,
-    layout: np.ndarray,
-    rule: np.ndarray,
-    pending: np.ndarray,
+    core: CoreArrays,
     spikes: np.ndarray,
     ends: np.ndarray,
 ) -> tuple[int, int]:
@@ -36,7 +29,7 @@ def integrate_parallel(
     An event updates its neurons when its engine begins it, whole, before any that begins later.
 
     Args:
-        codes: `(n,) int32`, rows of `routes`, one per event.
+        codes: `(n,) int32`, rows of the routes, one per event.
         arrivals: `(n,) float64`, µs, ascending.
         durations: `(m,) float64`, µs that an event takes on each route, without its spikes.
         spike_duration: µs that each of its spikes adds.
@@ -44,16 +37,9 @@ def integrate_parallel(
         turns: `(N_ENGINES + 1,) int64`, changed in place: the next event of each engine, and
             how many events are done.
         order: `(n,) int64`, written: the events in the order they were begun.
-        routes: this and all below as in `integrate`, `ends` in the order of beginning.
-        row_spans: see `integrate`.
-        column_spans: see `integrate`.
-        weights: see `integrate`.
-        state: see `integrate`.
-        layout: see `integrate`.
-        rule: see `integrate`.
-        pending: see `integrate`.
+        core: its arrays.
         spikes: see `integrate`.
-        ends: see `integrate`.
+        ends: see `integrate`, in the order of beginning.
 
     Returns:
         how many events are done since the first call for these events, and spikes written.
@@ -65,14 +51,7 @@ def integrate_parallel(
         taken, n_new = integrate(
             codes[event : event + 1],
             0,
-            routes,
-            row_spans,
-            column_spans,
-            weights,
-            state,
-            layout,
-            rule,
-            pending,
+            core,
             spikes[n_spikes:],
             ends[place : place + 1],
         )

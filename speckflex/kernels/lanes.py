@@ -16,6 +16,7 @@ import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ _I1, _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
 
 def _type_pointer(typing_context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return where the elements of a contiguous array lie."""
+    """Return where the elements of a contiguous array lie; other arrays are refused."""
+    if array.layout != "C":
+        raise TypingError(f"{array} is not known to be contiguous: pass a contiguous array")
     return types.CPointer(array.dtype)(array), _generate_pointer
 
 

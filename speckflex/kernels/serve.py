@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from speckflex.kernels.integrate import integrate
+from speckflex.kernels.integrate import CoreArrays, integrate
 
 __all__ = ["ALL", "CORE", "DROPS", "NONE", "PASSING", "STALLS", "STATE", "WAITS", "serve"]
 
@@ -99,13 +99,13 @@ def serve(
             route leads nowhere.
         ring: float64, when the last events that each core took were done; changed in place.
         routes: `(m, 3) int32`, this and all below of all cores, one behind the other.
-        row_spans: see `integrate`.
-        column_spans: see `integrate`.
-        weights: see `integrate`.
-        memory: the state in `integrate`; changed in place.
-        layout: `(c, 6) int64`, see `integrate`.
-        rule: `(c, 5) int64`, see `integrate`.
-        pending: see `integrate`; one for all cores.
+        row_spans: see `CoreArrays`.
+        column_spans: see `CoreArrays`.
+        weights: see `CoreArrays`.
+        memory: the state in `CoreArrays`; changed in place.
+        layout: `(c, 6) int64`, see `CoreArrays`.
+        rule: `(c, 5) int64`, see `CoreArrays`.
+        pending: see `CoreArrays`; one for all cores.
         spikes: int32, scratch.
         ranks: int64, of each neuron in the order of output.
         counts: int64, monitored spikes of each neuron; changed in place.
@@ -125,10 +125,11 @@ def serve(
             core, duration = cores[target], float(durations[route[0]])
             if _arrives(core, state[target], row, ring, duration, sender == entrance):
                 own = spikes[core["spikes"] :]
-                _, n_spikes = integrate(
-                    route, 0, routes, row_spans, column_spans, weights[core["weights"] :],
-                    memory[core["memory"] :], layout[target], rule[target], pending, own, end,
+                arrays = CoreArrays(
+                    routes, row_spans, column_spans, weights[core["weights"] :],
+                    memory[core["memory"] :], layout[target], rule[target], pending,
                 )  # fmt: skip
+                _, n_spikes = integrate(route, 0, arrays, own, end)
                 if core["reorders"]:
                     own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
                 _begin(core, state[target], sender, n_spikes)

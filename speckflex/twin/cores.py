@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.count import count_into
-from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
+from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, CoreArrays, integrate
 from speckflex.speck import CORES
 from speckflex.twin.decimator import Decimator
 from speckflex.twin.engines import Engines
@@ -164,6 +164,15 @@ class RunningCore:
         """`(y, x, channel) int16`, the potentials themselves."""
         return self.memory[: self.counts.size].reshape(self.model.initial.shape)
 
+    @property
+    def arrays(self) -> CoreArrays:
+        """What the kernels need of it."""
+        model = self.model
+        return CoreArrays(
+            model.routes, model.row_spans, model.column_spans, model.weights, self.memory,
+            model.layout, model.rule, self.pending,
+        )  # fmt: skip
+
     def move_into(self, memory: np.ndarray, counts: np.ndarray) -> None:
         """Keep potentials and counts in other arrays of the same lengths, and their values."""
         memory[:], counts[:] = self.memory, self.counts
@@ -215,17 +224,9 @@ class RunningCore:
             begun: `(n,) int64`, the events in the order they were begun, changed in place.
             ends: `(n,) int32`, written: for each of them, where its spikes end.
         """
-        model = self.model
-        constants = (model.routes, model.row_spans, model.column_spans, model.weights)
         if self._engines is not None:
-            return self._engines.run(
-                codes, begun, *constants, self.memory, model.layout, model.rule, self.pending,
-                self._spikes, ends,
-            )  # fmt: skip
-        return integrate(
-            codes, start, *constants, self.memory, model.layout, model.rule, self.pending,
-            self._spikes, ends,
-        )  # fmt: skip
+            return self._engines.run(codes, begun, self.arrays, self._spikes, ends)
+        return integrate(codes, start, self.arrays, self._spikes, ends)
 
     def leak(self, n_ticks: int) -> np.ndarray:
         """Add the bias once a tick; return the addresses of neurons that fire at the last one."""
