@@ -91,6 +91,31 @@ def test_the_wait_adds_up_along_the_network():
     assert loads[1].longest_wait == pytest.approx(9)
 
 
+def test_the_slow_core_is_blamed_and_not_those_it_holds_up():
+    first = Core("first", np.full((1, 1, 1, 1), 50), 50, -50, (1, 1, 1))
+    slow = Core("slow", np.ones((50, 1, 1, 1)), 99, -1, (1, 1, 1))
+    program = Program(
+        (replace(first, destinations=(Destination(1),)), slow),
+        InputStage((1, 1, 1)),
+        chip="unbounded",
+    )
+    events = events_at(range(1000))
+    loads = measure_load(program, events, synops_per_second=1e6)
+    assert [load.verdict for load in loads] == ["holds the input up", "overloaded"]
+    assert loads[0].longest_wait == 0
+    assert loads[1].longest_wait == pytest.approx(999 * 50 - 999)
+    # the slow core is done with event k at 1 + 50 (k + 1); event 17 later enters it then, and that
+    # lets in event 17 later at the first core
+    assert loads[0].input_wait == pytest.approx(1 + 50 * (999 - 17 - 17 + 1) - 999)
+    # event 17, done at 18, waits until 51; each one after it is done 1 µs after the one before it
+    # left, and leaves 50 µs after it
+    assert loads[0].stalled == pytest.approx((51 - 18) + (999 - 17) * (50 - 1))
+    roomy = TwinSettings(input_buffer=None)
+    easy = measure_load(program, events, synops_per_second=1e6, settings=roomy)
+    assert [load.verdict for load in easy] == ["keeps up", "overloaded"]
+    assert [(load.stalled, load.input_wait) for load in easy] == [(0, 0), (0, 0)]
+
+
 def test_a_rate_does_not_change_spikes_without_balancer(rng):
     times = np.sort(rng.integers(0, 100, 500))
     with Twin(settings=TwinSettings(synops_per_second=SYNOPS_PER_SECOND)) as timed, Twin() as plain:

@@ -12,6 +12,7 @@ import pytest
 from made_up import played, random_stream, two_core_program
 
 from speckflex import Recording, compare
+from speckflex.core_load import measure_load
 from speckflex.errors import ComparisonError, FileFormatError
 from speckflex.events import make_events
 from speckflex.program import Program
@@ -188,6 +189,19 @@ def test_work_beyond_the_limit_is_in_the_verdict(
     # 20 000 events of 2 * 9 operations in one window of 10 ms.
     assert report["layers"][0]["synops_per_second_peak"] == 20_000 * 18 / 0.010
     assert "At the peak, layer conv1 needs more than the 10 million" in report["verdict"]
+
+
+def test_the_load_of_the_cores_is_in_every_text(
+    program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]
+):
+    loads = measure_load(program, inputs, synops_per_second=1e3)
+    extra = {"load": [load.to_dict() for load in loads], "load_samples": len(inputs)}
+    report = {**build_report(program, recordings, input_events=inputs), **extra}
+    assert loads[0].input_wait > 10_000
+    for text in (render_text(report), render_markdown(report)):
+        for word in ("stalled", "input held up", f"{loads[0].input_wait / 1000:.3g} ms"):
+            assert word in text
+        assert loads[0].verdict in text
 
 
 def no_constants(name: str):
