@@ -1,5 +1,6 @@
 """The network diagram: every layer, core, share and arrow of a program in a standalone SVG."""
 
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -10,6 +11,7 @@ from programs import random_graph
 
 from speckflex.cli import main
 from speckflex.errors import FileFormatError
+from speckflex.event_filter import EventFilter
 from speckflex.network import save_network
 from speckflex.placement import place_layers
 from speckflex.program import Core, Destination, InputStage, Program
@@ -51,6 +53,13 @@ def test_a_diagram_names_every_layer_and_its_core(skipping):
     for index, layer in enumerate(skipping.cores):
         assert f"{index}: {layer.name}" in texts(picture)
         assert f"core {layer.chip_core}" in texts(picture)
+
+
+def test_a_diagram_names_the_event_filter(skipping):
+    stage = replace(skipping.input, event_filter=EventFilter("low pass"))
+    shown = texts(parsed(draw_network(replace(skipping, input=stage))))
+    assert "after the DVS layer 2 x 8 x 8, event filter: low pass" in shown
+    assert not any("filter" in text for text in texts(parsed(draw_network(skipping))))
 
 
 def test_bars_are_as_long_as_the_share_of_the_memory(skipping):

@@ -156,6 +156,8 @@ def _input_box(stage: InputStage) -> Iterator[Markup]:
     yield label(MARGIN + 12, y + 46, f"{_sides(stage.shape)} (channel, y, x)", kind="small")
     if not stage.is_identity:
         words = f"after the DVS layer {_sides(stage.output_shape)}"
+        if stage.event_filter is not None:
+            words += f", event filter: {stage.event_filter.mode}"
         yield label(MARGIN + 12, y + 66, words, kind="small")
 
 
