@@ -91,11 +91,11 @@ def _draw(table: CheckTable, diagram: Path) -> None:
 
 def _show_load(loads: Sequence[LayerLoad]) -> None:
     for load in loads:
-        verdict = "note" if load.passed else "warning"
+        severity = "note" if load.passed else "warning"
         click.echo(
-            f"{verdict}: {load.name}: {load.sustained / 1e6:.3g} million synaptic operations a"
-            f" second keep its core busy for {load.utilisation:.1%}, an event waits up to"
-            f" {load.longest_wait / 1000:.3g} ms{_held_up(load)} (at an unverified rate)"
+            f"{severity}: {load.name}: {load.verdict}: {load.sustained / 1e6:.3g} million synaptic"
+            f" operations a second keep its core busy for {load.utilisation:.1%}, an event waits up"
+            f" to {load.longest_wait / 1000:.3g} ms{_held_up(load)} (at an unverified rate)"
         )
 
 
@@ -103,9 +103,9 @@ def _held_up(load: LayerLoad) -> str:
     """Return a clause about what waits for room, where anything does."""
     clause = ""
     if load.stalled:
-        clause += f", it holds spikes for {load.stalled / 1000:.3g} ms that find no room further on"
+        clause += f", it stalls for {load.stalled / 1000:.3g} ms until there is room further on"
     if load.input_wait:
-        clause += f", it holds the input up for {load.input_wait / 1000:.3g} ms"
+        clause += f", the input waits for it up to {load.input_wait / 1000:.3g} ms"
     return clause
 
 
