@@ -18,13 +18,18 @@ from numba.cuda import dispatcher
 from numba.cuda.cudadrv import nvvm
 
 from speckflex.kernels.cuda_batch import begin_batch, gather_batch, leak_batch
-from speckflex.kernels.cuda_integrate import integrate_batch
+from speckflex.kernels.cuda_integrate import integrate_batch, integrate_depth_first
 
 CODES, TIMES, TABLE = int32[::1], int64[::1], int64[:, ::1]
 SIGNATURES = {
     integrate_batch: (
         *(CODES, TIMES, int64, int64, TABLE, int32[:, ::1], int8[::1], int64[::1], int64[::1]),
         *(int16[:, ::1], TABLE, int32[:, ::1], TABLE, TABLE),
+    ),
+    integrate_depth_first: (
+        *(CODES, TIMES, int64, TABLE, TABLE, TIMES, TABLE, int32[:, ::1], int8[::1]),
+        *(int16[::1], TIMES, int32[:, ::1], int32[:, :, ::1]),
+        *(int64[:, :, ::1], int64[:, :, ::1], int64[:, :, ::1]),
     ),
     begin_batch: (int16[::1], int16[:, ::1], TABLE),
     leak_batch: (int16[::1], int64, int64[::1], int16[:, ::1]),
@@ -52,7 +57,11 @@ def assemble(ptxas, ptx, architecture):
     spills = sum(map(int, re.findall(r"(\d+) bytes spill", told)))
     registers = re.findall(r"Used (\d+) registers", told)
     shared = re.findall(r"(\d+) bytes smem", told) or ["0"]
-    return f"{registers[0]} registers, {shared[0]} bytes shared, {spills} bytes of spills"
+    frame = re.findall(r"(\d+) bytes stack", told)[0]
+    return (
+        f"{registers[0]} registers, {shared[0]} bytes shared, {frame} bytes of stack,"
+        f" {spills} bytes of spills"
+    )
 
 
 def main():

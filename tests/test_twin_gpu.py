@@ -13,13 +13,13 @@ from speckflex.boards import open_board
 from speckflex.boards.settings import EngineTimes, TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.errors import BoardError, BoardNotFoundError
-from speckflex.kernels import cuda_integrate
+from speckflex.kernels import cuda_device, cuda_integrate
 from speckflex.program import Core, Destination, InputStage, Program
-from speckflex.twin import gpu, gpu_batch, gpu_core
+from speckflex.twin import gpu, gpu_batch, gpu_core, gpu_graph
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 # The simulator makes a thread of Python's of each of a GPU's.
-N_PROGRAMS, MOST_UPDATES = (30, 2000) if SIMULATED else (300, 10**6)
+N_PROGRAMS, MOST_UPDATES = (40, 1200) if SIMULATED else (300, 10**6)
 LEAST_SPIKES = 20
 
 try:
@@ -66,14 +66,16 @@ def random_tree(rng, n_cores):
         sends.append([])
     stage = programs.replace_destinations(stage, sends[0])
     cores = map(programs.replace_destinations, cores, sends[1:])
-    return programs.with_leaks_and_decimators(rng, Program(tuple(cores), stage, chip="unbounded"))
+    return Program(tuple(cores), stage, chip="unbounded")
 
 
 def random_case(seed):
     """Return a program, streams and settings, small enough for the simulator."""
     rng = np.random.default_rng(seed)
     while True:
-        program = random_tree(rng, int(rng.integers(1, 5)))
+        make = random_tree if seed % 2 else programs.random_graph
+        program = make(rng, int(rng.integers(1, 5)))
+        program = programs.with_leaks_and_decimators(rng, program)
         settings = replace(programs.random_settings(rng), leak_spikes="at next event")
         if settings.has_slow_clock:
             program = programs.with_filter(rng, program)
@@ -135,7 +137,9 @@ def features(program, streams, settings):
     """Return what a case has of all that may differ."""
     cores, senders = program.cores, [program.input, *program.cores]
     destinations = [destination for sender in senders for destination in sender.destinations]
+    targets = [destination.core for destination in destinations]
     return {
+        "two senders": len(set(targets)) < len(targets),
         "two destinations": any(len(sender.destinations) > 1 for sender in senders),
         "pooling": any(destination.pooling > 1 for destination in destinations),
         "feature shift": any(destination.feature_shift for destination in destinations),
@@ -172,19 +176,27 @@ def test_potentials_at_16_bits_saturate_or_wrap(overflow):
     assert found[3][0][1] == [[-32768]]
 
 
-def test_a_sample_that_fills_its_room_starts_the_kernel_again(rng, monkeypatch):
+@pytest.mark.parametrize("n_senders", [1, 2])
+def test_a_sample_that_fills_its_room_starts_the_kernel_again(rng, monkeypatch, n_senders):
     starts = []
-    launch = gpu_core.launch
-    monkeypatch.setattr(gpu_core, "launch", lambda *a: (starts.append(a[0]), launch(*a)))
+
+    def launch(kernel, *arguments):
+        starts.append(kernel)
+        cuda_device.launch(kernel, *arguments)
+
+    monkeypatch.setattr(gpu_core, "launch", launch)
+    monkeypatch.setattr(gpu_graph, "launch", launch)
     monkeypatch.setattr(gpu_core, "SPIKES_PER_START", 1)
-    weights = np.full((3, 1, 2, 2), 50, np.int8)
-    core = Core("busy", weights, 50, 0, (1, 4, 4), padding=(1, 1))
-    program = Program((core,), InputStage((1, 4, 4)), chip="unbounded")
+    # one spike in a corner, two at an edge, four elsewhere
+    core = Core("busy", np.full((1, 1, 2, 2), 50, np.int8), 50, 0, (1, 4, 4))
+    stage = InputStage((1, 4, 4), destinations=(Destination(0),) * n_senders)
+    program = Program((core,), stage, chip="unbounded")
     streams = [programs.random_events(rng, (1, 4, 4), n) for n in (5, 0, 9)]
     found = played(program, streams, TwinSettings(), device="cuda", reset=True)
     assert found == played(program, streams, TwinSettings(), device="cpu", reset=True)
-    # the room is for one event
-    assert starts.count(cuda_integrate.integrate_batch) == 9
+    # the room is for one event, and each comes once from each sender
+    assert starts.count(cuda_integrate.integrate_batch) == (9 if n_senders == 1 else 0)
+    assert starts.count(cuda_integrate.integrate_depth_first) == (18 if n_senders == 2 else 0)
 
 
 def test_a_readout_layer_gives_its_whole_sums(rng):
@@ -260,13 +272,13 @@ def test_what_a_gpu_does_not_play_is_refused_by_name(settings, name):
         twin.load(program)
 
 
-def test_layers_with_two_senders_are_refused_by_name():
-    core = Core("meeting", np.ones((1, 2, 1, 1), np.int8), 1, 0, (2, 1, 1))
-    stage = InputStage((1, 1, 1), destinations=(Destination(0), Destination(0, feature_shift=1)))
-    program = Program((core,), stage, chip="unbounded")
+def test_more_layers_than_a_walk_has_frames_for_are_refused():
+    cores = [Core(f"layer{i}", np.ones((1, 1, 1, 1), np.int8), 1, 0, (1, 1, 1)) for i in range(33)]
+    stage = InputStage((1, 1, 1), destinations=(Destination(0), Destination(0)))
+    program = Program(tuple(cores), stage, chip="unbounded")
     with (
         Twin(device="cuda") as twin,
-        pytest.raises(BoardError, match="layer meeting gets spikes from 2 destinations"),
+        pytest.raises(BoardError, match="a program of 33 layers in which some have several"),
     ):
         twin.load(program)
 

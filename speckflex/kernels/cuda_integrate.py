@@ -7,12 +7,13 @@
 import numpy as np
 from numba import cuda
 
-__all__ = ["FLAGS", "MOST_THREADS", "integrate_batch"]
+__all__ = ["FLAGS", "MOST_FRAMES", "MOST_THREADS", "integrate_batch", "integrate_depth_first"]
 
 V_MAX = 32767
 FLAGS = 32  # threads whose flags share a word
 MOST_THREADS = 256  # a block; unverified for speed, no GPU was at hand
 MOST_WORDS = 3 * (MOST_THREADS // FLAGS)
+MOST_FRAMES = 33  # the input and 32 cores
 
 
 @cuda.jit
@@ -65,7 +66,6 @@ def integrate_batch(
     """
     sample, thread, n_threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
     n_words = (n_threads + FLAGS - 1) // FLAGS
-    own_word, own_bit = thread // FLAGS, np.uint32(1) << np.uint32(thread % FLAGS)
     words = cuda.shared.array(MOST_WORDS, np.uint32)
     for word in range(thread, 3 * n_words, n_threads):
         words[word] = 0
@@ -75,41 +75,181 @@ def integrate_batch(
     while event < end and n_spikes <= last_spikes:
         place = parts[sample, 0] + event * stride
         code = codes[place]
-        n_middle, n_inner = fields[code, 3], fields[code, 4]
-        n_field = fields[code, 2] * n_middle * n_inner
-        for begin in range(0, n_field, n_threads):
-            neuron, index = -1, begin + thread
-            if index < n_field:
-                neuron = _update(
-                    index, code, n_middle, n_inner, fields, weights, layout, rule, state[sample]
-                )
-            if neuron >= 0:
-                cuda.atomic.or_(words, turn * n_words + own_word, np.uint32(own_bit))
-            cuda.syncthreads()
-            before, n_fired = _rank(words, turn * n_words, n_words, own_word, own_bit)
+        for begin in range(0, _n_field(fields, code), n_threads):
+            neuron = _update(begin + thread, code, fields, weights, layout, rule, state[sample])
+            before, n_fired = _rank(neuron >= 0, thread, words, turn, n_words)
+            turn = (turn + 1) % 3
             if neuron >= 0:
                 spikes[sample, n_spikes + before] = neuron
                 if timed:
                     spike_times[sample, n_spikes + before] = times[place]
                 counts[sample, neuron] += _counts(n_seen + n_spikes + before, rule)
             n_spikes += n_fired
-            # those of the tile before: nobody reads them any more
-            turn = (turn + 2) % 3
-            if thread < n_words:
-                words[turn * n_words + thread] = 0
-            turn = (turn + 2) % 3
         event += 1
     if thread == 0:
         progress[sample, 0] = event
         progress[sample, 1] = n_spikes
 
 
+@cuda.jit
+def integrate_depth_first(
+    codes: np.ndarray,
+    times: np.ndarray,
+    timed: int,
+    parts: np.ndarray,
+    edges: np.ndarray,
+    edge_ends: np.ndarray,
+    cores: np.ndarray,
+    fields: np.ndarray,
+    weights: np.ndarray,
+    state: np.ndarray,
+    counts: np.ndarray,
+    pending: np.ndarray,
+    spikes: np.ndarray,
+    spike_times: np.ndarray,
+    frames: np.ndarray,
+    tallies: np.ndarray,
+) -> None:
+    """Run events through all cores, each spike to the end of the network before the next.
+
+    For programs in which cores have several senders: the order in which their spikes arrive is
+    that of the depth-first walk itself. A frame is a sender whose spikes wait to be delivered:
+    the input at the bottom, above it the core that one of its events reached, and so on; no
+    core reaches itself, so each has one frame at most, and its spikes a place of their own.
+    All threads keep the same frames. Stops early when `spikes` might not hold one more event's
+    output, and goes on from the frames it left.
+
+    Args:
+        codes: int32, addresses in the input's map, one per event, of all samples.
+        times: int64, µs, one per event, read where spikes are `timed`.
+        timed: 1 where spikes are kept, with the times of their events, else 0.
+        parts: `(samples, 1) int64`: where in `codes` the sample begins.
+        edges: `(e, 2) int64`, by sender, the input first: the core it leads to, and where in
+            `fields` the sender's addresses begin.
+        edge_ends: `(1 + cores + 1,) int64`: where the edges of each sender begin, and the end.
+        cores: `(cores, 17) int64`: layout and rule as in `integrate_batch`, how many neurons
+            are in the cores before, in this core, and how many spikes of one event the cores
+            before can cause.
+        fields: `(m, 5) int32`, as in `integrate_batch`, of all cores.
+        weights: int8, of all cores.
+        state: int16, by core, sample, neuron; changed in place.
+        counts: int64, by core, sample, neuron; spikes are added.
+        pending: `(samples, n) int32`, scratch, what the frames' spikes are.
+        spikes: `(cores, samples, room) int32`, written where they are kept: what monitors see.
+        spike_times: `(cores, samples, room) int64`, µs, written where spikes are kept.
+        frames: `(samples, 1 + frames, 4) int64`, changed in place: first how many frames there
+            are, then each frame's sender, next spike, number of spikes and next edge.
+        tallies: `(samples, cores, 2) int64`, changed in place: spikes the core fired before,
+            and spikes kept in this start, which must be 0 before it.
+    """
+    sample, thread, n_threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
+    words = cuda.shared.array(MOST_WORDS, np.uint32)
+    for word in range(thread, MOST_WORDS, n_threads):
+        words[word] = 0
+    stack = cuda.local.array((MOST_FRAMES, 4), np.int64)
+    tally = cuda.local.array((MOST_FRAMES, 2), np.int64)
+    depth, turn = frames[sample, 0, 0] - 1, 0
+    _copy_rows(frames[sample, 1:], stack, depth + 1)
+    _copy_rows(tallies[sample], tally, len(cores))
+    # nobody changes what another has yet to read
+    cuda.syncthreads()
+    while depth >= 0:
+        sender, waiting, edge = stack[depth, 0], stack[depth, 1], stack[depth, 3]
+        if waiting == stack[depth, 2]:
+            depth -= 1
+        elif edge == edge_ends[sender + 1]:
+            stack[depth, 1], stack[depth, 3] = waiting + 1, edge_ends[sender]
+        else:
+            core, place = edges[edge, 0], parts[sample, 0] + stack[0, 1]
+            seen, kept, rule = tally[core, 0], tally[core, 1], cores[core, 7:14]
+            if timed and kept + cores[core, 6] > spikes.shape[2]:
+                break
+            stack[depth, 3] = edge + 1
+            address = codes[place]
+            if depth > 0:
+                address = pending[sample, cores[sender - 1, 16] + waiting]
+            base = cores[core, 14] * len(parts) + sample * cores[core, 15]
+            n_fired, turn = _visit(
+                edges[edge, 1] + address, seen, fields, weights, cores[core, 0:7], rule,
+                state[base:], counts[base:], pending[sample, cores[core, 16] :], timed,
+                times[place], spikes[core, sample, kept:], spike_times[core, sample, kept:],
+                words, turn,
+            )  # fmt: skip
+            n_passed = _n_passed(seen + n_fired, rule) - _n_passed(seen, rule)
+            tally[core, 0] = seen + n_fired
+            tally[core, 1] = kept + (n_passed if rule[6] else n_fired)
+            if n_passed:
+                depth += 1
+                stack[depth, 0], stack[depth, 1] = core + 1, 0
+                stack[depth, 2], stack[depth, 3] = n_passed, edge_ends[core + 1]
+    if thread == 0:
+        frames[sample, 0, 0] = depth + 1
+        _copy_rows(stack, frames[sample, 1:], depth + 1)
+        _copy_rows(tally, tallies[sample], len(cores))
+
+
+@cuda.jit(device=True)
+def _visit(
+    code: int,
+    seen: int,
+    fields: np.ndarray,
+    weights: np.ndarray,
+    layout: np.ndarray,
+    rule: np.ndarray,
+    state: np.ndarray,
+    counts: np.ndarray,
+    pending: np.ndarray,
+    timed: int,
+    time: int,
+    spikes: np.ndarray,
+    spike_times: np.ndarray,
+    words: np.ndarray,
+    turn: int,
+) -> tuple[int, int]:
+    """Run one event through a core; return how many neurons fired, and the next turn.
+
+    The arrays begin where this sample of this core does, or where its next spike goes.
+    """
+    thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
+    n_words, n_fired = (n_threads + FLAGS - 1) // FLAGS, 0
+    for begin in range(0, _n_field(fields, code), n_threads):
+        neuron = _update(begin + thread, code, fields, weights, layout, rule, state)
+        before, n_more = _rank(neuron >= 0, thread, words, turn, n_words)
+        turn = (turn + 1) % 3
+        if neuron >= 0:
+            number = seen + n_fired + before
+            slot = _n_passed(number, rule) - _n_passed(seen, rule)
+            if number % rule[4] == rule[5]:
+                pending[slot] = neuron
+            if _counts(number, rule):
+                counts[neuron] += 1
+                if timed:
+                    slot = slot if rule[6] else n_fired + before
+                    spikes[slot], spike_times[slot] = neuron, time
+        n_fired += n_more
+    # what is pending is read by all
+    cuda.syncthreads()
+    return n_fired, turn
+
+
+@cuda.jit(device=True)
+def _copy_rows(source: np.ndarray, target: np.ndarray, n_rows: int) -> None:
+    """Copy the first rows of a table."""
+    for row in range(n_rows):
+        for column in range(source.shape[1]):
+            target[row, column] = source[row, column]
+
+
+@cuda.jit(device=True)
+def _n_field(fields: np.ndarray, code: int) -> int:
+    """Return how many neurons have an event in their field."""
+    return fields[code, 2] * fields[code, 3] * fields[code, 4]
+
+
 @cuda.jit(device=True)
 def _update(
     index: int,
     code: int,
-    n_middle: int,
-    n_inner: int,
     fields: np.ndarray,
     weights: np.ndarray,
     layout: np.ndarray,
@@ -117,6 +257,9 @@ def _update(
     state: np.ndarray,
 ) -> int:
     """Add the weight to one neuron of the field; return its address if it fires, else -1."""
+    if index >= _n_field(fields, code):
+        return -1
+    n_middle, n_inner = fields[code, 3], fields[code, 4]
     row = np.uint32(index) // np.uint32(n_inner)
     inner = index - row * n_inner
     outer = np.uint32(row) // np.uint32(n_middle)
@@ -135,17 +278,36 @@ def _update(
 
 
 @cuda.jit(device=True)
-def _rank(
-    words: np.ndarray, first: int, n_words: int, own_word: int, own_bit: int
-) -> tuple[int, int]:
-    """Return how many flags stand before a thread's own, and how many there are."""
+def _rank(fires: int, thread: int, words: np.ndarray, turn: int, n_words: int) -> tuple[int, int]:
+    """Return how many threads before this one fire, and how many of all; with one barrier.
+
+    Args:
+        fires: whether this thread's neuron does.
+        thread: its place.
+        words: flags in three turns; the turn's own are clear.
+        turn: 0, 1, 2, 0 and so on, by one at each call.
+        n_words: of each turn.
+    """
+    own_word, own_bit = thread // FLAGS, np.uint32(1) << np.uint32(thread % FLAGS)
+    if fires:
+        cuda.atomic.or_(words, turn * n_words + own_word, np.uint32(own_bit))
+    cuda.syncthreads()
     n_fired = before = 0
     for word in range(n_words):
-        flags = words[first + word]
+        flags = words[turn * n_words + word]
         if word == own_word:
             before = n_fired + cuda.popc(np.uint32(flags & (own_bit - np.uint32(1))))
         n_fired += cuda.popc(flags)
+    # those of the call before: nobody reads them any more
+    if thread < n_words:
+        words[(turn + 2) % 3 * n_words + thread] = 0
     return before, n_fired
+
+
+@cuda.jit(device=True)
+def _n_passed(number: int, rule: np.ndarray) -> int:
+    """Return how many of a core's first spikes pass its decimator."""
+    return (number - rule[5] + rule[4] - 1) // rule[4]
 
 
 @cuda.jit(device=True)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from speckflex.boards.settings import TwinSettings
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels.cuda_device import free_memory, is_available, is_compiler_available
-from speckflex.twin.gpu_batch import DeviceBatch
+from speckflex.kernels.cuda_integrate import MOST_FRAMES
+from speckflex.twin.gpu_batch import DeviceBatch, TreeBatch
 from speckflex.twin.gpu_core import DeviceCore
+from speckflex.twin.gpu_graph import DeviceGraph, GraphBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,9 +59,10 @@ class GpuTwin:
 
     def __init__(self, model: MachineModel) -> None:
         _check_settings(model)
-        _check_senders(model)
+        _check_size(model)
         self._model = model
         self._cores = [DeviceCore(core) for core in model.cores]
+        self._graph = DeviceGraph(model, self._cores) if model.merges else None
 
     def play(self, batch: Batch, machine: Machine, *, reset: bool) -> list[SampleOutput]:
         """Return every sample's output.
@@ -96,7 +99,9 @@ class GpuTwin:
         return played.outputs()[0]
 
     def _batch(self, monitor: Sequence[int], n_samples: int, *, keep_events: bool) -> DeviceBatch:
-        return DeviceBatch(self._model, self._cores, n_samples, monitor, keep_events=keep_events)
+        if self._graph is not None:
+            return GraphBatch(self._graph, self._model, n_samples, monitor, keep_events=keep_events)
+        return TreeBatch(self._model, self._cores, n_samples, monitor, keep_events=keep_events)
 
     def _n_at_once(self, batch: Batch) -> int:
         """Return how many samples the GPU has room for."""
@@ -126,11 +131,10 @@ def _check_settings(model: MachineModel) -> None:
             )
 
 
-def _check_senders(model: MachineModel) -> None:
-    senders = [edge.target for edges in (model.input_edges, *model.edges) for edge in edges]
-    for index, core in enumerate(model.program.cores):
-        if senders.count(index) > 1:
-            raise BoardError(
-                f"layer {core.name} gets spikes from {senders.count(index)} destinations, and a GPU"
-                " plays layers with one sender: play on device 'cpu'"
-            )
+def _check_size(model: MachineModel) -> None:
+    n_cores, most = len(model.cores), MOST_FRAMES - 1
+    if model.merges and n_cores > most:
+        raise BoardError(
+            f"a program of {n_cores} layers in which some have several senders: a GPU plays such"
+            f" programs of up to {most} layers, play on device 'cpu'"
+        )

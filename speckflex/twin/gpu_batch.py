@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from speckflex.kernels.cuda_batch import gather_batch
 from speckflex.kernels.cuda_device import allocate, launch, upload
 from speckflex.twin.entrance import Entrance
-from speckflex.twin.gpu_core import DeviceCore, DeviceNeurons, DeviceQueue
+from speckflex.twin.gpu_core import DeviceCore, DeviceNeurons, DeviceQueue, DeviceRunningCore
 from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.machine import LayerOutput, SampleOutput
 from speckflex.twin.queues import Queue
@@ -20,21 +21,17 @@ if TYPE_CHECKING:
     from speckflex.twin.machine import Machine, MachineModel
     from speckflex.twin.routing import Edge
 
-__all__ = ["DeviceBatch"]
+__all__ = ["DeviceBatch", "TreeBatch"]
 
 GATHERING_THREADS = 256
 
 
-class DeviceBatch:
-    """The neurons of many samples on a GPU, and the queues between their cores.
-
-    Each core is started once for all samples, and again while one of them had no room for
-    its spikes; what it sends goes through the cores behind it before it is started again.
+class DeviceBatch(ABC):
+    """The neurons of many samples on a GPU, and how events come in and results out.
 
     Args:
         model: of the program.
-        cores: its cores on the GPU.
-        n_samples: how many samples play.
+        cores: the neurons of each core.
         monitor: positions of the layers to report.
         keep_events: keep the spikes, not their counts alone.
     """
@@ -42,20 +39,22 @@ class DeviceBatch:
     def __init__(
         self,
         model: MachineModel,
-        cores: Sequence[DeviceCore],
-        n_samples: int,
+        cores: Sequence[DeviceNeurons],
         monitor: Sequence[int],
         *,
         keep_events: bool,
     ) -> None:
-        self._model, self._monitor, self._keep_events = model, monitor, keep_events
+        n_samples = len(cores[0].seen)
+        self._model, self._cores = model, cores
+        self._monitor, self._keep_events = monitor, keep_events
         self._with_times = keep_events and bool(monitor)
-        self._cores = [
-            DeviceNeurons(core, n_samples, with_times=self._with_times) for core in cores
-        ]
         self._ticks = np.zeros(n_samples, np.int64)
         self._entrances = [Entrance(model) for _ in range(n_samples)]
         self._kept = [KeptSpikes(monitor if keep_events else ()) for _ in range(n_samples)]
+
+    @abstractmethod
+    def _run(self, queue: DeviceQueue) -> None:
+        """Run events of the input through all cores, and keep the spikes that are wanted."""
 
     def begin(self) -> None:
         """Set every neuron to its initial state."""
@@ -89,7 +88,7 @@ class DeviceBatch:
         for part in range(ends.shape[1]):
             self._tick(ticks[:, part])
             first = begins[:, part]
-            self._flow(self._model.input_edges, DeviceQueue(*columns, first, ends[:, part] - first))
+            self._run(DeviceQueue(*columns, first, ends[:, part] - first))
 
     def outputs(self) -> list[SampleOutput]:
         """Return what the monitored layers did on each sample."""
@@ -121,13 +120,6 @@ class DeviceBatch:
             for sample, kept in enumerate(self._kept)
         ]
 
-    def _flow(self, edges: Sequence[Edge], queue: DeviceQueue) -> None:
-        """Send spikes along the edges of one sender, and on to the end of the network."""
-        for edge in edges:
-            for emission in self._cores[edge.target].run(queue):
-                self._keep(edge.target, emission.monitored)
-                self._flow(self._model.edges[edge.target], emission.sent)
-
     def _keep(self, index: int, spikes: DeviceQueue) -> None:
         n_spikes = int(spikes.lengths.sum())
         if not (self._with_times and index in self._monitor and n_spikes):
@@ -142,6 +134,47 @@ class DeviceBatch:
         columns = (np.split(array.copy_to_host(), ends[:-1]) for array in (codes, times))
         for kept, codes_of_one, times_of_one in zip(self._kept, *columns, strict=True):
             kept.add(index, Queue(codes_of_one, times_of_one))
+
+
+class TreeBatch(DeviceBatch):
+    """The neurons of many samples on a GPU, and the queues between their cores.
+
+    Each core has one sender. It is started once for all samples, and again while one of them
+    had no room for its spikes; what it sends goes through the cores behind it before it is
+    started again.
+
+    Args:
+        model: of the program.
+        cores: its cores on the GPU.
+        n_samples: how many samples play.
+        monitor: positions of the layers to report.
+        keep_events: keep the spikes, not their counts alone.
+    """
+
+    def __init__(
+        self,
+        model: MachineModel,
+        cores: Sequence[DeviceCore],
+        n_samples: int,
+        monitor: Sequence[int],
+        *,
+        keep_events: bool,
+    ) -> None:
+        with_times = keep_events and bool(monitor)
+        self._running = [
+            DeviceRunningCore(core, n_samples, with_times=with_times) for core in cores
+        ]
+        super().__init__(model, self._running, monitor, keep_events=keep_events)
+
+    def _run(self, queue: DeviceQueue) -> None:
+        self._flow(self._model.input_edges, queue)
+
+    def _flow(self, edges: Sequence[Edge], queue: DeviceQueue) -> None:
+        """Send spikes along the edges of one sender, and on to the end of the network."""
+        for edge in edges:
+            for emission in self._running[edge.target].run(queue):
+                self._keep(edge.target, emission.monitored)
+                self._flow(self._model.edges[edge.target], emission.sent)
 
 
 def _table(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from speckflex.twin.cores import CoreModel, RunningCore
 
-__all__ = ["DeviceCore", "DeviceEmission", "DeviceNeurons", "DeviceQueue"]
+__all__ = ["DeviceCore", "DeviceNeurons", "DeviceQueue", "DeviceRunningCore"]
 
 # Room for the spikes of one sample in one start of the kernel.
 SPIKES_PER_START = 2**13
@@ -69,9 +69,9 @@ class DeviceCore:
         self.n_threads = min(MOST_THREADS, -(-model.most_spikes // FLAGS) * FLAGS)
         self.initial = upload(model.initial.reshape(-1))
         self.decimator = Decimator(model.core, model.settings)
-        fields, layout = _fields(model), np.append(_steps(model), model.most_spikes)
-        rule = _rule(model, self.decimator)
-        self.tables = tuple(map(upload, (fields, model.weights, layout, rule)))
+        self.fields, self.layout = _fields(model), np.append(_steps(model), model.most_spikes)
+        self.rule = _rule(model, self.decimator)
+        self.tables = tuple(map(upload, (self.fields, model.weights, self.layout, self.rule)))
         bias = model.core.bias
         self.bias = None if bias is None else upload(bias)
 
@@ -85,8 +85,51 @@ class DeviceNeurons:
     """A core's potentials and spike counts in many samples.
 
     Attributes:
+        core: the core.
+        seen: `(samples,) int64`, how many spikes each sample had before.
+
+    Args:
+        core: the core.
         state: `(samples, y * x * channel) int16` on the GPU, potentials by address.
         counts: `(samples, y * x * channel) int64` on the GPU, monitored spikes by address.
+    """
+
+    def __init__(self, core: DeviceCore, state: Any, counts: Any) -> None:
+        self.core = core
+        self.state, self.counts = state, counts
+        self.seen = np.zeros(len(state), np.int64)
+
+    def begin(self) -> None:
+        """Set every neuron to its initial state and clear the counts."""
+        self._begin(self.core.initial)
+        self.seen[:] = 0
+
+    def take(self, host: RunningCore) -> None:
+        """Go on from the neurons and the decimator of a core of the CPU's, with one sample."""
+        self._begin(upload(host.memory[: self.core.n_neurons]))
+        self.seen[:] = host.decimator.seen
+
+    def give(self, host: RunningCore) -> None:
+        """Leave the neurons and the decimator of the last sample to a core of the CPU's."""
+        last = len(self.seen) - 1
+        host.memory[: self.core.n_neurons] = self.state[last].copy_to_host()
+        host.decimator.seen = int(self.seen[last])
+
+    def leak(self, n_ticks: np.ndarray) -> None:
+        """Add the bias `n_ticks` times, `(samples,) int64`."""
+        if self.core.bias is not None:
+            low = self.core.model.core.threshold_low
+            self._launch(leak_batch, self.core.bias, low, upload(n_ticks), self.state)
+
+    def _begin(self, initial: Any) -> None:
+        self._launch(begin_batch, initial, self.state, self.counts)
+
+    def _launch(self, kernel: Any, *arguments: Any) -> None:
+        launch(kernel, len(self.seen), self.core.n_threads, *arguments)
+
+
+class DeviceRunningCore(DeviceNeurons):
+    """A core that runs by itself, on whole queues, in many samples.
 
     Args:
         core: the core.
@@ -95,44 +138,20 @@ class DeviceNeurons:
     """
 
     def __init__(self, core: DeviceCore, n_samples: int, *, with_times: bool) -> None:
-        self.core = core
-        self.state = allocate((n_samples, core.n_neurons), np.int16)
-        self.counts = allocate((n_samples, core.n_neurons), np.int64)
-        self._spikes = allocate((n_samples, core.room), np.int32)
+        shape = (n_samples, core.n_neurons)
+        super().__init__(core, allocate(shape, np.int16), allocate(shape, np.int64))
         self._with_times = with_times
+        self._spikes = allocate((n_samples, core.room), np.int32)
         # no array is empty: that drivers are asked for none is one thing less to go wrong
         self._times = allocate((n_samples, core.room if with_times else 1), np.int64)
         self._progress = allocate((n_samples, 2), np.int64)
-        self._seen = np.zeros(n_samples, np.int64)
-
-    def begin(self) -> None:
-        """Set every neuron to its initial state and clear the counts."""
-        self._begin(self.core.initial)
-        self._seen[:] = 0
-
-    def take(self, host: RunningCore) -> None:
-        """Go on from the neurons and the decimator of a core of the CPU's, with one sample."""
-        self._begin(upload(host.memory[: self.core.n_neurons]))
-        self._seen[:] = host.decimator.seen
-
-    def give(self, host: RunningCore) -> None:
-        """Leave the neurons and the decimator of the last sample to a core of the CPU's."""
-        last = len(self._seen) - 1
-        host.memory[: self.core.n_neurons] = self.state[last].copy_to_host()
-        host.decimator.seen = int(self._seen[last])
-
-    def leak(self, n_ticks: np.ndarray) -> None:
-        """Add the bias `n_ticks` times, `(samples,) int64`."""
-        if self.core.bias is not None:
-            low = self.core.model.core.threshold_low
-            self._launch(leak_batch, self.core.bias, low, upload(n_ticks), self.state)
 
     def run(self, queue: DeviceQueue) -> Iterator[DeviceEmission]:
         """Run events through the core and yield its spikes, block by block."""
         arguments = (queue.codes, queue.times, int(self._with_times), queue.stride)
         done = np.zeros_like(queue.lengths)
         while (done < queue.lengths).any():
-            parts = upload(np.column_stack((queue.first, queue.lengths, done, self._seen)))
+            parts = upload(np.column_stack((queue.first, queue.lengths, done, self.seen)))
             self._launch(
                 integrate_batch, *arguments, parts, *self.core.tables, self.state, self.counts,
                 self._spikes, self._times, self._progress,
@@ -141,12 +160,6 @@ class DeviceNeurons:
             if n_spikes.any():
                 yield self._emit(n_spikes)
 
-    def _begin(self, initial: Any) -> None:
-        self._launch(begin_batch, initial, self.state, self.counts)
-
-    def _launch(self, kernel: Any, *arguments: Any) -> None:
-        launch(kernel, len(self._seen), self.core.n_threads, *arguments)
-
     def _emit(self, n_spikes: np.ndarray) -> DeviceEmission:
         """Return the spikes of one start of the kernel, of which each sample has `n_spikes`."""
         first = np.arange(len(n_spikes)) * self.core.room
@@ -154,10 +167,10 @@ class DeviceNeurons:
         spikes = sent = DeviceQueue(*columns, first, n_spikes)
         ratio = self.core.decimator.ratio
         if ratio > 1:
-            skipped = (self.core.decimator.phase - self._seen) % ratio
+            skipped = (self.core.decimator.phase - self.seen) % ratio
             passed = np.maximum(n_spikes - skipped + ratio - 1, 0) // ratio
             sent = DeviceQueue(*columns, first + skipped, passed, ratio)
-        self._seen += n_spikes
+        self.seen += n_spikes
         after = self.core.model.settings.decimator_monitor == "after"
         return DeviceEmission(sent if after else spikes, sent)
 
