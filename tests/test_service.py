@@ -145,6 +145,40 @@ def test_what_goes_nowhere_takes_no_time_and_no_room():
     assert (load.events, load.longest_wait) == (2, 10)
 
 
+def test_a_full_log_changes_nothing(rng, monkeypatch):
+    program = program_of(
+        [
+            core("fork", [[0, 1], [1]], 2, [(1, 0), (2, 0)]),
+            core("middle", [[0], [0, 1]], 2, [(2, 1)]),
+            core("merge", [[0]] * 3, 1),
+        ],
+        n_channels=2,
+    )
+    events = events_at(np.arange(200), rng.integers(0, 2, 200))
+    with Twin() as twin:
+        twin.load(program)
+        expected = twin.play(events)
+    monkeypatch.setattr("speckflex.twin.service.SPIKES_PER_CALL", 3)
+    with Twin(settings=TwinSettings(synops_per_second=1e6)) as twin:
+        twin.load(program)
+        found = twin.play(events)
+    assert sum(len(expected.events(layer)) for layer in range(3)) > 1000
+    for layer in range(3):
+        assert np.array_equal(found.events(layer), expected.events(layer))
+        assert np.array_equal(found.counts(layer), expected.counts(layer))
+
+
+def test_a_stream_in_blocks_stalls_as_the_whole(rng):
+    events = events_at(np.sort(rng.integers(0, 100_000, 20_000)))
+    with Twin(settings=TwinSettings(synops_per_second=1e6)) as twin:
+        twin.load(fast_before_slow())
+        twin.play(events)
+        whole = twin.loads
+        twin.play_stream(np.array_split(events, 7))
+        assert twin.loads == whole
+        assert whole[0][0].stalled > 0
+
+
 @st.composite
 def networks(draw, *, merges):
     """Return servers, what the input sends to, and programs of the same network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -102,8 +102,6 @@ class ServiceModel:
         edges: Sequence[Sequence[Edge]],
         settings: TwinSettings,
     ) -> None:
-        if settings.synops_per_second is None:
-            raise ValueError("a service needs a rate")
         self.cores = cores
         routes = _starts([len(core.routes) for core in cores])
         self.n_spikes = _starts([core.most_spikes + LANES for core in cores])
@@ -118,7 +116,7 @@ class ServiceModel:
             np.int64,
         ).reshape(-1, 2)
         self.table = self._table([len(group) for group in (*edges, input_edges)], settings)
-        self._join(settings.synops_per_second)
+        self._join(settings.synops_per_second or np.inf)
 
     def _table(self, n_edges: Sequence[int], settings: TwinSettings) -> np.ndarray:
         table = np.zeros(len(n_edges), CORE)
@@ -216,15 +214,15 @@ class Service:
 
     def _follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
         model, row = self.model, self._state[source]
-        if queue.moments is None:
-            raise ValueError("events without moments have no service")
+        # with a rate, all that is sent has its moment
+        moments = cast("np.ndarray", queue.moments)
         row["spike"], row["n_spikes"] = 0, len(queue)
         row["edge"] = model.table[source]["end_edge"]
         self._state["kept"] = [index in kept.wanted for index in range(len(self._state))]
         sender = source
         while sender >= 0:
             sender, n_logged = serve(
-                queue.codes, queue.moments, source, sender, model.table, self._state, model.edges,
+                queue.codes, moments, source, sender, model.table, self._state, model.edges,
                 model.durations, self._ring, model.routes, model.row_spans, model.column_spans,
                 model.weights, self._memory, model.layout, model.rule, self._pending,
                 self._spikes, model.ranks, self._counts, self._log,
