@@ -147,6 +147,30 @@ def test_an_interrupt_that_falls_where_nothing_can_be_raised_comes_again():
         lose_one()
 
 
+def test_a_failure_after_an_interrupt_that_a_library_took_for_its_own_has_its_code(tmp_path):
+    script = tmp_path / "swallow.py"
+    script.write_text(
+        "import os, signal, click\n"
+        "from contextlib import suppress\n"
+        "from speckflex.cli.interrupts import quiet_interrupts\n"
+        "@click.command()\n"
+        "@click.argument('number', type=int)\n"
+        "def command(number):\n"
+        "    with suppress(KeyboardInterrupt):\n"
+        "        os.kill(os.getpid(), number)\n"
+        "    raise click.ClickException('a graph is empty')\n"
+        "with quiet_interrupts():\n"
+        "    command()\n"
+    )
+    # signal 0 is none
+    for number, code in ((int(signal.SIGINT), 130), (0, 1)):
+        done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
+            [sys.executable, script, str(number)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code
+        assert done.stderr == "Error: a graph is empty\n"
+
+
 def test_other_errors_where_nothing_can_be_raised_are_told(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "__unraisablehook__", told.append)

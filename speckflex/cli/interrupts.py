@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import signal
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 __all__ = ["Interruption", "interrupt_again", "quiet_interrupts"]
 
@@ -25,9 +27,23 @@ class Interruption(click.ClickException):
 @contextmanager
 def quiet_interrupts() -> Iterator[None]:
     """Let no interrupt of this process be lost, nor disturb the interpreter's own clean-up."""
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    # a shell may have told a job behind it to ignore Ctrl-C
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
     sys.unraisablehook = interrupt_again
     try:
         yield
+    except SystemExit as end:
+        # a library may take an interrupt for a failure of its own
+        if interrupted.is_set() and end.code == click.ClickException.exit_code:
+            raise SystemExit(Interruption.exit_code) from end
+        raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
