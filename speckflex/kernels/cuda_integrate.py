@@ -307,7 +307,7 @@ def _rank(fires: int, thread: int, words: np.ndarray, turn: int, n_words: int) -
 @cuda.jit(device=True)
 def _n_passed(number: int, rule: np.ndarray) -> int:
     """Return how many of a core's first spikes pass its decimator."""
-    return (number - rule[5] + rule[4] - 1) // rule[4]
+    return number if rule[4] == 1 else (number - rule[5] + rule[4] - 1) // rule[4]
 
 
 @cuda.jit(device=True)

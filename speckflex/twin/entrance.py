@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.twin.event_filter import RunningFilter
+from speckflex.twin.routing import addresses_of
 from speckflex.twin.slow_clock import ticks_before
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ class Entrance:
 
     def admit(self, events: np.ndarray) -> Entry:
         """Return the sample's next events, `(n,)`, as the cores get them."""
-        channels, _, width = self._model.program.input.shape
-        pixels = events["y"].astype(np.int32) * np.int32(width) + events["x"]
-        codes = pixels * np.int32(channels) + events["p"]
+        codes = addresses_of(events, self._model.program.input.shape)
         ticks = self._ticks(events["t"])
         passing = np.ones(len(events), bool)
         if self._filter is not None:

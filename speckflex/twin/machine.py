@@ -13,7 +13,7 @@ from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.queues import Queue, concatenate_queues, merge_queues
-from speckflex.twin.routing import Edge, Places, deliver, enter
+from speckflex.twin.routing import Edge, Places, addresses_of, deliver, enter
 from speckflex.twin.service import Service, ServiceModel
 from speckflex.twin.slow_clock import ticks_before
 
@@ -193,11 +193,9 @@ class Machine:
         self._flow(self.model.input_edges, events, kept)
 
     def _enter(self, chunk: np.ndarray, moments: np.ndarray, *, with_times: bool) -> Queue:
-        channels, _, width = self.model.program.input.shape
-        pixels = chunk["y"].astype(np.int32) * np.int32(width) + chunk["x"]
         timed = self.model.settings.is_timed
         return Queue(
-            pixels * np.int32(channels) + chunk["p"],
+            addresses_of(chunk, self.model.program.input.shape),
             np.ascontiguousarray(chunk["t"]) if with_times else None,
             moments.astype(np.float64) if timed else None,
             np.arange(len(chunk), dtype=np.int32)[:, None] if self.model.merges else None,

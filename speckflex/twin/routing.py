@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from speckflex.boards.settings import EdgeSpikes, MirrorFrame
     from speckflex.program import Destination, InputStage, Shape
 
-__all__ = ["Edge", "Places", "column_spans", "deliver", "enter", "places_of", "row_spans"]
+__all__ = [
+    "Edge",
+    "Places",
+    "addresses_of",
+    "column_spans",
+    "deliver",
+    "enter",
+    "places_of",
+    "row_spans",
+]
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,13 @@ def places_of(shape: Shape) -> Places:
     channels, height, width = shape
     rows, columns, features = np.indices((height, width, channels), np.int32).reshape(3, -1)
     return Places(features, rows, columns, np.ones(len(rows), bool))
+
+
+def addresses_of(events: np.ndarray, shape: Shape) -> np.ndarray:
+    """Return `(n,) int32`, the addresses of an event array in a (channel, y, x) map."""
+    channels, _, width = shape
+    pixels = events["y"].astype(np.int32) * np.int32(width) + events["x"]
+    return pixels * np.int32(channels) + events["p"]
 
 
 def enter(stage: InputStage, mirror_frame: MirrorFrame = "region") -> Places:
