@@ -123,7 +123,7 @@ def integrate(
         n_neurons = column_spans[x, 1]
         for _ in range(row_spans[y, 1]):
             if with_lanes:
-                n_spikes, n_pending = _run_lanes(
+                n_pending, n_spikes = _run_lanes(
                     memory, bounds, neuron, n_neurons, tap, n_pending, n_spikes
                 )
             else:
@@ -150,7 +150,7 @@ def _run_lanes(
     n_pending: int,
     n_spikes: int,
 ) -> tuple[int, int]:
-    """Update neurons side by side, 32 at once; return the new numbers of spikes and masks."""
+    """Update neurons side by side, 32 at once; return the new numbers of masks and spikes."""
     end = neuron + n_neurons
     while neuron + LANES <= end:
         # a constant number of valid lanes: the compiler drops what tells them apart
@@ -161,7 +161,7 @@ def _run_lanes(
         n_pending, n_spikes = _run_vector(
             memory, rule, neuron, tap, np.int16(end - neuron), n_pending, n_spikes
         )
-    return n_spikes, n_pending
+    return n_pending, n_spikes
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
