@@ -283,11 +283,13 @@ def test_more_layers_than_a_walk_has_frames_for_are_refused():
         twin.load(program)
 
 
-def test_a_gpu_without_room_for_one_sample_is_told(rng, monkeypatch):
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_gpu_without_room_for_one_sample_is_told(rng, monkeypatch, reset):
     monkeypatch.setattr(gpu, "free_memory", lambda: 1000)
     program = programs.random_chain(rng, 1)
+    samples = [programs.random_events(rng, program.input.shape, 3)]
     with pytest.raises(BoardError, match="one sample takes 0 MiB of the GPU"):
-        play_on("cuda", program, [programs.random_events(rng, program.input.shape, 3)])
+        play_on("cuda", program, samples, reset=reset)
 
 
 def test_a_recording_names_the_device(rng):

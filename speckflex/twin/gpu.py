@@ -77,7 +77,7 @@ class GpuTwin:
             BoardError: the GPU has no room for one sample.
         """
         outputs: list[SampleOutput] = []
-        n_at_once = self._n_at_once(batch) if reset else 1
+        n_at_once = min(self._n_at_once(batch), SAMPLES_AT_ONCE if reset else 1)
         for start in range(0, len(batch.samples), n_at_once):
             samples = batch.samples[start : start + n_at_once]
             played = self._batch(batch.layers, len(samples), keep_events=batch.keep_events)
@@ -116,7 +116,7 @@ class GpuTwin:
                 f" {room / 2**20:.0f}, a share of {MEMORY_SHARE:.0%} of what is free: free some, or"
                 " play on device 'cpu'"
             )
-        return int(min(room / each, SAMPLES_AT_ONCE))
+        return int(min(room / each, len(batch.samples) + 1))
 
 
 def _check_settings(model: MachineModel) -> None:
