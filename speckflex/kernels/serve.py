@@ -1,11 +1,25 @@
 """Cores as servers with little room: each event is followed through all cores, with its times."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
 
-__all__ = ["ALL", "CORE", "DROPS", "NONE", "PASSING", "STALLS", "STATE", "WAITS", "serve"]
+__all__ = [
+    "ALL",
+    "CORE",
+    "DROPS",
+    "NONE",
+    "PASSING",
+    "STALLS",
+    "STATE",
+    "WAITS",
+    "Network",
+    "Work",
+    "serve",
+]
 
 # What becomes of an event that finds a core full: it waits where there is room without end, its
 # sender waits with it, or it is gone.
@@ -59,80 +73,105 @@ STATE = np.dtype(
 )
 
 
+class Network(NamedTuple):
+    """What never changes of all cores, one behind the other.
+
+    Args:
+        cores: `(c + 1,) CORE`.
+        edges: `(e, 2) int64`, a target, and what makes addresses into rows of `routes`.
+        durations: `(m,) float64`, µs of work for an event on each route; negative where the
+            route leads nowhere.
+        ranks: int64, of each neuron in the order of output.
+        routes: `(m, 3) int32`, this and the next three as in `CoreArrays`.
+        row_spans: see `CoreArrays`.
+        column_spans: see `CoreArrays`.
+        weights: see `CoreArrays`.
+        layout: `(c, 6) int64`, a row for each core, see `CoreArrays`.
+        rule: `(c, 5) int64`, a row for each core, see `CoreArrays`.
+    """
+
+    cores: Any
+    edges: Any
+    durations: Any
+    ranks: Any
+    routes: Any
+    row_spans: Any
+    column_spans: Any
+    weights: Any
+    layout: Any
+    rule: Any
+
+
+class Work(NamedTuple):
+    """What all cores are at; every array is changed in place.
+
+    Args:
+        state: `(c + 1,) STATE`.
+        ring: float64, µs, when the last events that each core took were gone.
+        memory: int16, potentials, the state in `CoreArrays`.
+        counts: int64, monitored spikes of each neuron.
+        pending: scratch, see `CoreArrays`; one for all cores.
+        spikes: int32, scratch, the spikes of each core's event in work.
+        log: `(k, 3) int32`, written: core and address of kept spikes, and the place among the
+            source's of what caused them.
+    """
+
+    state: Any
+    ring: Any
+    memory: Any
+    counts: Any
+    pending: Any
+    spikes: Any
+    log: Any
+
+
 @njit(cache=True, nogil=True)
 def serve(
     addresses: np.ndarray,
     moments: np.ndarray,
     source: int,
     sender: int,
-    cores: np.ndarray,
-    state: np.ndarray,
-    edges: np.ndarray,
-    durations: np.ndarray,
-    ring: np.ndarray,
-    routes: np.ndarray,
-    row_spans: np.ndarray,
-    column_spans: np.ndarray,
-    weights: np.ndarray,
-    memory: np.ndarray,
-    layout: np.ndarray,
-    rule: np.ndarray,
-    pending: np.ndarray,
-    spikes: np.ndarray,
-    ranks: np.ndarray,
-    counts: np.ndarray,
-    log: np.ndarray,
+    network: Network,
+    work: Work,
 ) -> tuple[int, int]:
     """Follow the spikes of a source to the end of the network, depth first, with their times.
 
-    Stops early when `log` is full; called again with the sender it returned, it goes on.
+    Stops early when the log is full; called again with the sender it returned, it goes on.
 
     Args:
         addresses: `(n,) int32`, what the source sends: events of the input, or spikes of a core.
         moments: `(n,) float64`, µs, the earliest at which each may leave.
-        source: row of `state`.
+        source: row of the state.
         sender: the source at first, then what the last call returned.
-        cores: `(c + 1,) CORE`.
-        state: `(c + 1,) STATE`, changed in place.
-        edges: `(e, 2) int64`, a target, and what makes addresses into rows of `routes`.
-        durations: `(m,) float64`, µs of work for an event on each route; negative where the
-            route leads nowhere.
-        ring: float64, when the last events that each core took were done; changed in place.
-        routes: `(m, 3) int32`, this and all below of all cores, one behind the other.
-        row_spans: see `CoreArrays`.
-        column_spans: see `CoreArrays`.
-        weights: see `CoreArrays`.
-        memory: the state in `CoreArrays`; changed in place.
-        layout: `(c, 6) int64`, see `CoreArrays`.
-        rule: `(c, 5) int64`, see `CoreArrays`.
-        pending: see `CoreArrays`; one for all cores.
-        spikes: int32, scratch.
-        ranks: int64, of each neuron in the order of output.
-        counts: int64, monitored spikes of each neuron; changed in place.
-        log: `(k, 3) int32`, written: core and address of kept spikes, and the place in
-            `addresses` of what caused them.
+        network: what does not change.
+        work: what does.
 
     Returns:
         the sender to go on with, -1 when all is done, and how many spikes are in the log.
     """
-    route, end = np.empty(1, np.int32), np.empty(1, np.int32)
+    # taken apart once: numba counts references at each use of a tuple's arrays
+    cores, edges, durations, ranks, routes, row_spans, column_spans, weights, layout, rule = network
+    state, ring, memory, counts, pending, spikes, log = work
+    code, end = np.empty(1, np.int32), np.empty(1, np.int32)
     n_logged, entrance = 0, len(cores) - 1
     while True:
         core, row = cores[sender], state[sender]
         if row["edge"] < core["end_edge"]:
-            target, route[0] = edges[row["edge"], 0], row["address"] + edges[row["edge"], 1]
+            target, code[0] = edges[row["edge"], 0], row["address"] + edges[row["edge"], 1]
             row["edge"] += 1
-            core, duration = cores[target], float(durations[route[0]])
+            core, duration = cores[target], float(durations[code[0]])
             if _arrives(core, state[target], row, ring, duration, sender == entrance):
                 own = spikes[core["spikes"] :]
                 arrays = CoreArrays(
                     routes, row_spans, column_spans, weights[core["weights"] :],
                     memory[core["memory"] :], layout[target], rule[target], pending,
                 )  # fmt: skip
-                _, n_spikes = integrate(route, 0, arrays, own, end)
+                _, n_spikes = integrate(code, 0, arrays, own, end)
                 if core["reorders"]:
                     own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
-                _begin(core, state[target], sender, n_spikes)
+                row = state[target]
+                row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
+                row["edge"] = core["end_edge"]
                 sender = target
         elif row["spike"] < row["n_spikes"]:
             if n_logged == len(log):
@@ -190,13 +229,6 @@ def _arrives(
     row["busy"] += duration
     row["ready"] = row["clock"] = start + duration
     return True
-
-
-@njit(cache=True, nogil=True)
-def _begin(core: np.ndarray, row: np.ndarray, sender: int, n_spikes: int) -> None:
-    """Set a core to send the spikes of the event in work."""
-    row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
-    row["edge"] = core["end_edge"]
 
 
 @njit(cache=True, nogil=True)

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from speckflex.kernels.integrate import LANES
-from speckflex.kernels.serve import ALL, CORE, DROPS, NONE, PASSING, STALLS, STATE, WAITS, serve
+from speckflex.kernels.serve import (
+    ALL,
+    CORE,
+    DROPS,
+    NONE,
+    PASSING,
+    STALLS,
+    STATE,
+    WAITS,
+    Network,
+    Work,
+    serve,
+)
 from speckflex.twin.cores import MASKS_PER_FLUSH
 from speckflex.twin.decimator import Decimator
 from speckflex.twin.queues import Queue
@@ -107,7 +119,7 @@ class ServiceModel:
         self.n_spikes = _starts([core.most_spikes + LANES for core in cores])
         self.memory = _starts([core.initial.size + LANES for core in cores])
         self.counts = _starts([core.initial.size for core in cores])
-        self.edges = np.array(
+        edge_table = np.array(
             [
                 (edge.target, routes[edge.target] + edge.offset)
                 for group in (*edges, input_edges)
@@ -115,8 +127,8 @@ class ServiceModel:
             ],
             np.int64,
         ).reshape(-1, 2)
-        self.table = self._table([len(group) for group in (*edges, input_edges)], settings)
-        self._join(settings.synops_per_second or np.inf)
+        table = self._table([len(group) for group in (*edges, input_edges)], settings)
+        self.network = self._joined(table, edge_table, settings.synops_per_second or np.inf)
 
     def _table(self, n_edges: Sequence[int], settings: TwinSettings) -> np.ndarray:
         table = np.zeros(len(n_edges), CORE)
@@ -136,30 +148,31 @@ class ServiceModel:
         own["monitors"] = ALL if settings.decimator_monitor == "before" else PASSING
         return table
 
-    def _join(self, rate: float) -> None:
-        """Put the constants of all cores one behind the other."""
+    def _joined(self, table: np.ndarray, edges: np.ndarray, rate: float) -> Network:
+        """Return the constants of all cores one behind the other."""
         cores = self.cores
         rows = _starts([len(core.row_spans) for core in cores])
         columns = _starts([len(core.column_spans) for core in cores])
-        self.routes = np.concatenate(
-            [
-                core.routes + np.array((0, row, column), np.int32)
-                for core, row, column in zip(cores, rows[:-1], columns[:-1], strict=True)
-            ]
-        )
-        self.durations = np.concatenate(
-            [
-                np.where(core.reaches, core.updates_per_route() * (MICROSECONDS / rate), -1.0)
-                for core in cores
-            ]
-        )
-        self.row_spans = np.concatenate([core.row_spans for core in cores])
-        self.column_spans = np.concatenate([core.column_spans for core in cores])
-        self.weights = np.concatenate([core.weights for core in cores])
-        self.layout = np.stack([core.layout for core in cores])
-        self.rule = np.stack([core.rule for core in cores])
-        self.ranks = np.concatenate(
-            [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
+        routes = [
+            core.routes + np.array((0, row, column), np.int32)
+            for core, row, column in zip(cores, rows[:-1], columns[:-1], strict=True)
+        ]
+        durations = [
+            np.where(core.reaches, core.updates_per_route() * (MICROSECONDS / rate), -1.0)
+            for core in cores
+        ]
+        ranks = [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
+        return Network(
+            cores=table,
+            edges=edges,
+            durations=np.concatenate(durations),
+            ranks=np.concatenate(ranks),
+            routes=np.concatenate(routes),
+            row_spans=np.concatenate([core.row_spans for core in cores]),
+            column_spans=np.concatenate([core.column_spans for core in cores]),
+            weights=np.concatenate([core.weights for core in cores]),
+            layout=np.stack([core.layout for core in cores]),
+            rule=np.stack([core.rule for core in cores]),
         )
 
 
@@ -168,22 +181,25 @@ class Service:
 
     def __init__(self, model: ServiceModel, cores: Sequence[RunningCore]) -> None:
         self.model = model
-        table = model.table
-        self._memory = np.zeros(model.memory[-1], np.int16)
-        self._counts = np.zeros(model.counts[-1], np.int64)
+        table = model.network.cores
+        most_masks = max(core.most_masks for core in model.cores)
+        self._state = np.zeros(len(table), STATE)
+        self._work = Work(
+            state=self._state,
+            ring=np.zeros(int(table["capacity"].sum())),
+            memory=np.zeros(model.memory[-1], np.int16),
+            counts=np.zeros(model.counts[-1], np.int64),
+            pending=np.empty(most_masks + MASKS_PER_FLUSH, np.uint64),
+            spikes=np.empty(model.n_spikes[-1], np.int32),
+            log=np.empty((SPIKES_PER_CALL, 3), np.int32),
+        )
         for core, memory, counts in zip(
             cores,
-            np.split(self._memory, model.memory[1:-1]),
-            np.split(self._counts, model.counts[1:-1]),
+            np.split(self._work.memory, model.memory[1:-1]),
+            np.split(self._work.counts, model.counts[1:-1]),
             strict=True,
         ):
             core.move_into(memory, counts)
-        self._state = np.zeros(len(table), STATE)
-        self._ring = np.zeros(int(table["capacity"].sum()))
-        most_masks = max(core.most_masks for core in model.cores)
-        self._pending = np.empty(most_masks + MASKS_PER_FLUSH, np.uint64)
-        self._spikes = np.empty(model.n_spikes[-1], np.int32)
-        self._log = np.empty((SPIKES_PER_CALL, 3), np.int32)
 
     def reset(self) -> None:
         """Set all decimators to their start."""
@@ -213,21 +229,16 @@ class Service:
         )
 
     def _follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
-        model, row = self.model, self._state[source]
+        network, row = self.model.network, self._state[source]
         # with a rate, all that is sent has its moment
         moments = cast("np.ndarray", queue.moments)
         row["spike"], row["n_spikes"] = 0, len(queue)
-        row["edge"] = model.table[source]["end_edge"]
+        row["edge"] = network.cores[source]["end_edge"]
         self._state["kept"] = [index in kept.wanted for index in range(len(self._state))]
         sender = source
         while sender >= 0:
-            sender, n_logged = serve(
-                queue.codes, moments, source, sender, model.table, self._state, model.edges,
-                model.durations, self._ring, model.routes, model.row_spans, model.column_spans,
-                model.weights, self._memory, model.layout, model.rule, self._pending,
-                self._spikes, model.ranks, self._counts, self._log,
-            )  # fmt: skip
-            self._keep(queue, self._log[:n_logged], kept)
+            sender, n_logged = serve(queue.codes, moments, source, sender, network, self._work)
+            self._keep(queue, self._work.log[:n_logged], kept)
 
     def _keep(self, queue: Queue, log: np.ndarray, kept: KeptSpikes) -> None:
         """Hand over what was logged, core by core."""
