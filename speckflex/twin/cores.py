@@ -199,32 +199,34 @@ class RunningCore:
         if self.model.overtaking > 1:
             places = self._generator.uniform(0, self.model.overtaking, len(queue))
             queue = queue.take(np.argsort(places + np.arange(len(queue)), kind="stable"))
-        begun, ends = np.arange(len(queue)), np.empty(len(queue), np.int32)
+        begun, ends = None, np.empty(len(queue), np.int32)
         if self._engines is not None and queue.moments is not None:
+            begun = np.arange(len(queue))
             self._engines.take(queue.codes, queue.moments)
         done = 0
         while done < len(queue):
             start = done
             done, n_spikes = self._integrate(queue.codes, start, begun, ends)
             if n_spikes:
-                yield self._emit(queue, begun[start:done], ends[start:done])
+                yield self._emit(queue, start, begun, ends[start:done])
 
     def _arriving(self, queue: Queue) -> Queue:
         reaches = self.model.reaches[queue.codes]
         return queue if reaches.all() else queue.take(reaches)
 
     def _integrate(
-        self, codes: np.ndarray, start: int, begun: np.ndarray, ends: np.ndarray
+        self, codes: np.ndarray, start: int, begun: np.ndarray | None, ends: np.ndarray
     ) -> tuple[int, int]:
         """Run the kernel; return how many events are done, and the spikes of this call.
 
         Args:
             codes: `(n,) int32`.
             start: how many events are done.
-            begun: `(n,) int64`, the events in the order they were begun, changed in place.
+            begun: `(n,) int64`, the events in the order they were begun, changed in place; None
+                where that is their own order.
             ends: `(n,) int32`, written: for each of them, where its spikes end.
         """
-        if self._engines is not None:
+        if self._engines is not None and begun is not None:
             return self._engines.run(codes, begun, self.arrays, self._spikes, ends)
         return integrate(codes, start, self.arrays, self._spikes, ends)
 
@@ -255,14 +257,17 @@ class RunningCore:
         count_into(monitored.codes, self.counts)
         return Emission(monitored, sent)
 
-    def _emit(self, queue: Queue, begun: np.ndarray, ends: np.ndarray) -> Emission:
+    def _emit(
+        self, queue: Queue, start: int, begun: np.ndarray | None, ends: np.ndarray
+    ) -> Emission:
         addresses, rank = self._spikes[: ends[-1]], self.model.rank
         if rank is None and queue.is_bare:
             return self.send(Queue(addresses))
         places = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
         if rank is not None:
             addresses = addresses[np.lexsort((rank[addresses], places))]
-        return self.send(queue.follow(begun[places], addresses))
+        events = places + start
+        return self.send(queue.follow(events if begun is None else begun[events], addresses))
 
 
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:
