@@ -40,8 +40,8 @@ class LayerLoad:
         backlog: µs for which the core was not done, then, once the last event was ready.
         stalled: µs of the worst sample for which the core, its work done, held spikes that found
             no room further on. Where cores stall, look for the busiest one behind them.
-        input_wait: µs that an event of the input was held up at the most, before the core had
-            room for it; 0 where the input does not send to the core.
+        input_wait: µs that an event of the input was late at the most when the core, which it
+            had found full, had room for it; 0 where the input does not send to the core.
         verdict: what the figures come to; "overloaded" where events were dropped or waited too
             long, "holds the input up" where the input did, for the sake of a core further on.
     """

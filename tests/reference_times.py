@@ -25,7 +25,7 @@ class Visit:
     entered: float
     begun: float
     work: float
-    from_input: bool
+    held_up_input: bool
 
 
 class TimedReference(ReferenceTwin):
@@ -83,7 +83,8 @@ class TimedReference(ReferenceTwin):
         if core.congestion_balancer:
             room = self.settings.balancer_buffer
         n_present = len(gone) - bisect_right(gone, sender.clock)
-        if room is not None and n_present > room:
+        is_full = room is not None and n_present > room
+        if is_full:
             if core.congestion_balancer:
                 return
             # it enters when `room` are left
@@ -94,7 +95,7 @@ class TimedReference(ReferenceTwin):
         begun = max(sender.clock, self.core_is_free(index))
         work = self.neurons_of(core, y, x) * (1e6 / self.rate)
         own = Sender(begun + work, begun + work, index)
-        visit = Visit(sender.ready, sender.clock, begun, work, sender.core is None)
+        visit = Visit(sender.ready, sender.clock, begun, work, is_full and sender.core is None)
         self.senders.append(own)
         super().arrive(index, t, channel, y, x)
         gone.append(self.senders.pop().clock)
@@ -115,7 +116,7 @@ class TimedReference(ReferenceTwin):
         """Return what the twin should say of a core's load, by name."""
         visits, arrivals = self.visits[index], self.arrivals[index]
         end = max([self.core_is_free(index), *arrivals])
-        waits = [visit.entered - visit.ready for visit in visits if visit.from_input]
+        waits = [visit.entered - visit.ready for visit in visits if visit.held_up_input]
         return {
             "events": len(arrivals),
             "dropped": len(arrivals) - len(visits),

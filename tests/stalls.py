@@ -45,12 +45,22 @@ class Server:
 
 @dataclass(eq=False)
 class Job:
-    """One event on its way to a server: its channel, its number there, and when it was ready."""
+    """One event on its way to a server.
+
+    Args:
+        server: where it goes.
+        channel: on which it arrives there.
+        number: its place in the depth-first order of that server's events.
+        ready: when it was made.
+        refused: when it first found no room; None if it never did.
+        children: what it will cause.
+    """
 
     server: Server
     channel: int
     number: int
     ready: float = 0.0
+    refused: float | None = None
     children: list = field(default_factory=list)
 
 
@@ -153,7 +163,10 @@ class Stalls:
 
     def enters(self, outbox, sender):
         """Let the next of a sender's events enter, if no balancer is asked and there is room."""
-        if not outbox or outbox[0].server.drops or not self.has_room(outbox[0]):
+        if not outbox or outbox[0].server.drops:
+            return False
+        if not self.has_room(outbox[0]):
+            outbox[0].refused = self.now if outbox[0].refused is None else outbox[0].refused
             return False
         self.takes(outbox.pop(0), sender)
         return True
@@ -162,7 +175,7 @@ class Stalls:
         """Let an event enter."""
         self.counts(job)
         job.server.waiting.append(job)
-        if sender is None:
+        if sender is None and job.refused is not None and job.refused < self.now:
             wait = self.now - job.ready
             job.server.input_wait = max(job.server.input_wait, wait)
 

@@ -116,6 +116,20 @@ def test_the_slow_core_is_blamed_and_not_those_it_holds_up():
     assert [(load.stalled, load.input_wait) for load in easy] == [(0, 0), (0, 0)]
 
 
+def test_a_core_beside_the_slow_one_is_not_blamed_for_the_input_that_waits():
+    slow, quick = (
+        Core(name, np.ones((n_neurons, 1, 1, 1)), 99, -1, (1, 1, 1))
+        for name, n_neurons in (("slow", 50), ("quick", 1))
+    )
+    both = InputStage((1, 1, 1), destinations=(Destination(0), Destination(1)))
+    program = Program((slow, quick), both, chip="unbounded")
+    loads = measure_load(program, events_at(range(1000)), synops_per_second=1e6)
+    assert [load.verdict for load in loads] == ["overloaded", "keeps up"]
+    # event n enters the slow core when event n - 17 is gone
+    assert loads[0].input_wait == pytest.approx(50 * (999 - 17 + 1) - 999)
+    assert loads[1].input_wait == 0
+
+
 def test_a_rate_does_not_change_spikes_without_balancer(rng):
     times = np.sort(rng.integers(0, 100, 500))
     with Twin(settings=TwinSettings(synops_per_second=SYNOPS_PER_SECOND)) as timed, Twin() as plain:

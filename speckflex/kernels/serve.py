@@ -222,8 +222,9 @@ def _arrives(
             return False
         sender["stalled"] += room - sender["clock"]
         sender["clock"] = room
-    if from_input:
-        row["input_wait"] = max(row["input_wait"], sender["clock"] - ready)
+        # an event that another destination held up is none of this core's making
+        if from_input:
+            row["input_wait"] = max(row["input_wait"], room - ready)
     start = max(sender["clock"], row["free"])
     row["longest_wait"] = max(row["longest_wait"], start - ready)
     row["busy"] += duration

@@ -54,8 +54,8 @@ class CoreLoad:
             done with the work that made it; for an event of the input, from its time.
         backlog: µs for which the core was not done once the last event was ready.
         stalled: µs for which the core, its work done, held spikes that found no room further on.
-        input_wait: µs that an event of the input was held up at the most, before the core had
-            room for it; 0 where the input does not send to the core.
+        input_wait: µs that an event of the input was late at the most when the core, which it
+            had found full, had room for it; 0 where the input does not send to the core.
     """
 
     name: str
