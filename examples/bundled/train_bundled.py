@@ -45,8 +45,6 @@ def main() -> None:
     tuning = TrainingSettings(
         method="mtt",
         t_max=options.finetune_t,
-        upsampling="spread",
-        output="total",
         epochs=options.finetune_epochs,
         learning_rate=1e-3,
         shift=2,

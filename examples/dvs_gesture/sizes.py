@@ -40,14 +40,14 @@ SIZES = {
     # To see that every step runs; its figures mean nothing.
     "tiny": Size(users=1, width=8, t_max=3, epochs=(1, 1), samples=11, **trainings(3e-3)),
     "small": Size(users=8, width=16, t_max=10, epochs=(25, 10), samples=66, **trainings(1e-2)),
-    # T, augmentation, optimiser and its figures are the paper's; it does not state its epochs.
+    # T, mixing, augmentation, optimiser and its figures are the paper's; it states no epochs.
     "full": Size(
         users=None,
         width=32,
         t_max=40,
         epochs=(100, 50),
         flip=True,
-        **trainings(5e-4, weight_decay=0.02, shift=20),
+        **trainings(5e-4, weight_decay=0.02, shift=20, upsampling="copy", output="mean"),
     ),
 }
 

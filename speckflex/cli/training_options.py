@@ -17,6 +17,7 @@ from speckflex.training.settings import (
     CHOOSERS,
     MIXED_SAMPLERS,
     OPTIMISERS,
+    OUTPUTS,
     UPSAMPLINGS,
     TrainingSettings,
 )
@@ -59,7 +60,13 @@ def method_options(default: str) -> Decorator:
         setting(
             "--upsampling",
             UPSAMPLINGS,
-            "What a longer stage gets of a shorter one: copies, or spikes spread out.",
+            "What a longer stage gets of a shorter one: copies (paper), or spikes spread out.",
+        ),
+        setting(
+            "--score",
+            OUTPUTS,
+            "What the loss sees: the mean over drawn time steps (paper), or their sum over T_max.",
+            name="output",
         ),
     )
     return _all(options)
