@@ -168,11 +168,12 @@ def integrate_depth_first(
             address = codes[place]
             if depth > 0:
                 address = pending[sample, cores[sender - 1, 16] + waiting]
+            time = times[place] if timed else 0
             base = cores[core, 14] * len(parts) + sample * cores[core, 15]
             n_fired, turn = _visit(
                 edges[edge, 1] + address, seen, fields, weights, cores[core, 0:7], rule,
                 state[base:], counts[base:], pending[sample, cores[core, 16] :], timed,
-                times[place], spikes[core, sample, kept:], spike_times[core, sample, kept:],
+                time, spikes[core, sample, kept:], spike_times[core, sample, kept:],
                 words, turn,
             )  # fmt: skip
             n_passed = _n_passed(seen + n_fired, rule) - _n_passed(seen, rule)
