@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from numba.core.errors import NumbaPerformanceWarning
 
 from speckflex.boards import open_board
 from speckflex.errors import BoardNotFoundError
+from speckflex.kernels import cuda_device
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURES = ("sm_80", "sm_90")
@@ -70,6 +73,20 @@ def test_a_missing_gpu_is_one_line_with_a_remedy():
     with pytest.raises(BoardNotFoundError, match=r"there is no GPU .*: attach one, or") as raised:
         open_board("twin:cuda")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("category", [NumbaPerformanceWarning, UserWarning])
+def test_a_launch_of_few_blocks_does_not_warn(category):
+    class Kernel:
+        def __getitem__(self, sizes):
+            return lambda: warnings.warn(
+                f"Grid size {sizes[0]} will likely result in GPU under-utilization due to low"
+                " occupancy.",
+                category,
+                stacklevel=2,
+            )
+
+    cuda_device.launch(Kernel(), 1, 32)
 
 
 def test_an_unknown_device_is_refused_by_name():
