@@ -2,12 +2,14 @@
 
 import os
 import sys
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import programs
 import pytest
 from agreement import assert_twin_equals_reference
+from numba.cuda.cudadrv.driver import CudaAPIError
 
 from speckflex.boards import open_board
 from speckflex.boards.settings import EngineTimes, TwinSettings
@@ -15,7 +17,12 @@ from speckflex.boards.twin import Twin
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels import cuda_device, cuda_integrate
 from speckflex.program import Core, Destination, InputStage, Program
-from speckflex.twin import gpu, gpu_batch, gpu_core, gpu_graph
+from speckflex.twin.gpu import batch as gpu_batch
+from speckflex.twin.gpu import core as gpu_core
+from speckflex.twin.gpu import graph as gpu_graph
+from speckflex.twin.gpu import twin as gpu_twin
+from speckflex.twin.gpu.twin import GpuTwin
+from speckflex.twin.machine import MachineModel
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 # The simulator makes a thread of Python's of each of a GPU's.
@@ -127,7 +134,7 @@ def test_any_program_spikes_as_on_the_cpu_and_as_the_reference(seed, monkeypatch
     rng, program, streams, settings = random_case(seed)
     reset = bool(rng.random() < 0.7)
     monkeypatch.setattr(gpu_core, "SPIKES_PER_START", int(rng.choice([1, 2**13])))
-    monkeypatch.setattr(gpu, "SAMPLES_AT_ONCE", int(rng.choice([2, 4096])))
+    monkeypatch.setattr(gpu_twin, "SAMPLES_AT_ONCE", int(rng.choice([2, 4096])))
     found = played(program, streams, settings, device="cuda", reset=reset)
     assert found == played(program, streams, settings, device="cpu", reset=reset)
     assert_twin_equals_reference(program, streams, settings, reset=reset)
@@ -221,9 +228,13 @@ def play_on(device, program, streams, **options):
         return board.play(streams, **options)
 
 
-def test_counts_alone_and_one_layer_alone_are_the_same(rng):
+@pytest.mark.parametrize("n_senders", [1, 2])
+def test_counts_alone_and_one_layer_alone_are_the_same(rng, n_senders):
     program = programs.random_chain(rng, 2)
-    streams = [programs.random_events(rng, program.input.shape, 6)]
+    if n_senders == 2:
+        twice = program.input.destinations * 2
+        program = replace(program, input=replace(program.input, destinations=twice))
+    streams = [programs.random_events(rng, program.input.shape, 6) for _ in range(2)]
     found, expected = (
         play_on(device, program, streams, monitor=[-1], keep_events=False)
         for device in ("cuda", "cpu")
@@ -283,9 +294,86 @@ def test_more_layers_than_a_walk_has_frames_for_are_refused():
         twin.load(program)
 
 
+@pytest.mark.parametrize("play", ["play", "play_stream"])
+def test_what_the_driver_says_is_one_line(rng, monkeypatch, play):
+    def allocate(shape, dtype):
+        raise CudaAPIError(*error)
+
+    error = ["[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"]
+    error = error if SIMULATED else [2, error[0]]
+    program = programs.random_chain(rng, 1)
+    events = programs.random_events(rng, program.input.shape, 3)
+    with open_board("twin:cuda") as board:
+        board.load(program)
+        monkeypatch.setattr(gpu_core, "allocate", allocate)
+        with pytest.raises(
+            BoardError, match=r"driver failed .*OUT_OF_MEMORY.*device 'cpu'"
+        ) as told:
+            getattr(board, play)([events])
+    assert "\n" not in str(told.value)
+
+
+def test_an_error_that_is_not_the_drivers_is_not_taken_for_one(rng, monkeypatch):
+    program = programs.random_chain(rng, 1)
+    with open_board("twin:cuda") as board:
+        board.load(program)
+        monkeypatch.setattr(gpu_core, "SPIKES_PER_START", None)
+        with pytest.raises(TypeError):
+            board.load(program)
+
+
+@pytest.mark.parametrize("n_senders", [1, 2])
+def test_samples_that_are_done_make_room_before_the_next_ones_come(rng, monkeypatch, n_senders):
+    alive = []
+
+    def allocate(shape, dtype):
+        array = cuda_device.allocate(shape, dtype)
+        alive.append(weakref.ref(array))
+        most.append(sum(reference() is not None for reference in alive))
+        return array
+
+    monkeypatch.setattr(gpu_core, "allocate", allocate)
+    monkeypatch.setattr(gpu_graph, "allocate", allocate)
+    core = Core("layer", np.ones((1, 1, 1, 1), np.int8), 1, 0, (1, 1, 1))
+    stage = InputStage((1, 1, 1), destinations=(Destination(0),) * n_senders)
+    program = Program((core,), stage, chip="unbounded")
+    streams = [programs.random_events(rng, (1, 1, 1), 2) for _ in range(3)]
+    numbers = []
+    for at_once in (3, 1):
+        most = []
+        monkeypatch.setattr(gpu_twin, "SAMPLES_AT_ONCE", at_once)
+        play_on("cuda", program, streams, keep_events=False)
+        numbers.append(max(most))
+    assert numbers[0] == numbers[1] > 0
+
+
+@pytest.mark.parametrize("n_senders", [1, 2])
+@pytest.mark.parametrize("keep_events", [True, False])
+def test_a_sample_takes_no_more_room_than_was_counted(rng, monkeypatch, n_senders, keep_events):
+    taken = []
+
+    def allocate(shape, dtype):
+        taken.append(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        return cuda_device.allocate(shape, dtype)
+
+    monkeypatch.setattr(gpu_core, "allocate", allocate)
+    monkeypatch.setattr(gpu_graph, "allocate", allocate)
+    wide = Core("wide", np.zeros((9000, 1, 1, 1), np.int8), 1, 0, (1, 1, 1))
+    small = Core("small", np.zeros((1, 1, 1, 1), np.int8), 1, 0, (1, 1, 1))
+    small = replace(small, destinations=(Destination(1),))
+    stage = InputStage((1, 1, 1), destinations=(Destination(0), Destination(1))[:n_senders])
+    program = Program((small, wide), stage, chip="unbounded")
+    counted = GpuTwin(MachineModel(program, TwinSettings())).bytes_per_sample(
+        with_times=keep_events
+    )
+    events = programs.random_events(rng, (1, 1, 1), 2)
+    play_on("cuda", program, [events], keep_events=keep_events)
+    assert sum(taken) <= counted
+
+
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_gpu_without_room_for_one_sample_is_told(rng, monkeypatch, reset):
-    monkeypatch.setattr(gpu, "free_memory", lambda: 1000)
+    monkeypatch.setattr(gpu_twin, "free_memory", lambda: 1000)
     program = programs.random_chain(rng, 1)
     samples = [programs.random_events(rng, program.input.shape, 3)]
     with pytest.raises(BoardError, match="one sample takes 0 MiB of the GPU"):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from speckflex.program import Program
     from speckflex.twin.cores import RunningCore
-    from speckflex.twin.gpu import GpuTwin
+    from speckflex.twin.gpu.twin import GpuTwin
     from speckflex.twin.service import CoreLoad
 
 __all__ = ["Device", "Twin"]
@@ -276,13 +276,13 @@ def _check_device(device: str) -> None:
         )
     if device == "cuda":
         # loads numba's part for GPUs, which nobody else needs
-        from speckflex.twin.gpu import check_gpu
+        from speckflex.twin.gpu.twin import check_gpu
 
         check_gpu()
 
 
 def _load_gpu(model: MachineModel) -> GpuTwin:
-    from speckflex.twin.gpu import GpuTwin
+    from speckflex.twin.gpu.twin import GpuTwin
 
     return GpuTwin(model)
 

@@ -10,7 +10,7 @@ import numpy as np
 from speckflex.kernels.cuda_batch import gather_batch
 from speckflex.kernels.cuda_device import allocate, launch, upload
 from speckflex.twin.entrance import Entrance
-from speckflex.twin.gpu_core import DeviceCore, DeviceNeurons, DeviceQueue, DeviceRunningCore
+from speckflex.twin.gpu.core import DeviceCore, DeviceNeurons, DeviceQueue, DeviceRunningCore
 from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.machine import LayerOutput, SampleOutput
 from speckflex.twin.queues import Queue

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from speckflex.boards.settings import TwinSettings
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels.cuda_device import free_memory, is_available, is_compiler_available
 from speckflex.kernels.cuda_integrate import MOST_FRAMES
-from speckflex.twin.gpu_batch import DeviceBatch, TreeBatch
-from speckflex.twin.gpu_core import DeviceCore
-from speckflex.twin.gpu_graph import DeviceGraph, GraphBatch
+from speckflex.twin.gpu.batch import DeviceBatch, TreeBatch
+from speckflex.twin.gpu.core import DeviceCore
+from speckflex.twin.gpu.graph import DeviceGraph, GraphBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
 
@@ -27,6 +28,9 @@ CPU_SETTINGS = ("synops_per_second", "parallel_window", "engine_times")
 LEAKING_SETTINGS = (*CPU_SETTINGS, "leak_spikes")
 MEMORY_SHARE = 0.5  # of what is free, so that others' arrays and the driver's have room
 SAMPLES_AT_ONCE = 4096
+# Where the errors of numba's driver, of its simulator and of NVIDIA's bindings are defined; they
+# have no class in common.
+DRIVERS = ("numba.cuda.cudadrv.", "numba.cuda.simulator.cudadrv.", "cuda.")
 
 
 def check_gpu() -> None:
@@ -35,7 +39,9 @@ def check_gpu() -> None:
     Raises:
         BoardNotFoundError: something is missing.
     """
-    if not is_available():
+    with _driver_failures():
+        available = is_available()
+    if not available:
         raise BoardNotFoundError(
             "the twin's device is 'cuda' and there is no GPU with NVIDIA's driver: attach one, or"
             " play on device 'cpu'"
@@ -54,15 +60,16 @@ class GpuTwin:
         model: of the program.
 
     Raises:
-        BoardError: the program or the settings ask for what a GPU doesn't do.
+        BoardError: the program or the settings ask for what a GPU doesn't do, or its driver fails.
     """
 
     def __init__(self, model: MachineModel) -> None:
         _check_settings(model)
         _check_size(model)
         self._model = model
-        self._cores = [DeviceCore(core) for core in model.cores]
-        self._graph = DeviceGraph(model, self._cores) if model.merges else None
+        with _driver_failures():
+            self._cores = [DeviceCore(core) for core in model.cores]
+            self._graph = DeviceGraph(model, self._cores) if model.merges else None
 
     def play(self, batch: Batch, machine: Machine, *, reset: bool) -> list[SampleOutput]:
         """Return every sample's output.
@@ -74,29 +81,47 @@ class GpuTwin:
             reset: set every neuron to its initial state before each sample.
 
         Raises:
-            BoardError: the GPU has no room for one sample.
+            BoardError: the GPU has no room for one sample, or its driver fails.
         """
         outputs: list[SampleOutput] = []
-        n_at_once = min(self._n_at_once(batch), SAMPLES_AT_ONCE if reset else 1)
-        for start in range(0, len(batch.samples), n_at_once):
-            samples = batch.samples[start : start + n_at_once]
-            played = self._batch(batch.layers, len(samples), keep_events=batch.keep_events)
-            played.begin() if reset else played.take(machine)
-            played.feed(samples)
-            played.give(machine)
-            outputs += played.outputs()
+        with _driver_failures():
+            n_at_once = min(self._n_at_once(batch), SAMPLES_AT_ONCE if reset else 1)
+            for start in range(0, len(batch.samples), n_at_once):
+                samples = batch.samples[start : start + n_at_once]
+                outputs += self._play_at_once(samples, batch, machine, reset=reset)
         return outputs
 
     def play_stream(
         self, blocks: Iterable[np.ndarray], machine: Machine, monitor: Sequence[int]
     ) -> SampleOutput:
-        """Play one sample that comes in blocks, on the machine's neurons, and count spikes."""
-        played = self._batch(monitor, 1, keep_events=False)
-        played.take(machine)
-        for block in blocks:
-            played.feed([block])
+        """Play one sample that comes in blocks, on the machine's neurons, and count spikes.
+
+        Raises:
+            BoardError: the GPU's driver fails, be it for want of memory.
+        """
+        with _driver_failures():
+            played = self._batch(monitor, 1, keep_events=False)
+            played.take(machine)
+            for block in blocks:
+                played.feed([block])
+            played.give(machine)
+            return played.outputs()[0]
+
+    def bytes_per_sample(self, *, with_times: bool) -> int:
+        """Return how much of the GPU's memory the neurons and spikes of one sample take."""
+        if self._graph is not None:
+            return self._graph.bytes_per_sample(with_times=with_times)
+        return sum(core.bytes_per_sample(with_times=with_times) for core in self._cores)
+
+    def _play_at_once(
+        self, samples: Sequence[np.ndarray], batch: Batch, machine: Machine, *, reset: bool
+    ) -> list[SampleOutput]:
+        # what these samples take of the memory is free again when this returns
+        played = self._batch(batch.layers, len(samples), keep_events=batch.keep_events)
+        played.begin() if reset else played.take(machine)
+        played.feed(samples)
         played.give(machine)
-        return played.outputs()[0]
+        return played.outputs()
 
     def _batch(self, monitor: Sequence[int], n_samples: int, *, keep_events: bool) -> DeviceBatch:
         if self._graph is not None:
@@ -106,9 +131,8 @@ class GpuTwin:
     def _n_at_once(self, batch: Batch) -> int:
         """Return how many samples the GPU has room for."""
         most_events = max(map(len, batch.samples), default=0)
-        each = sum(core.bytes_per_sample(with_times=batch.keep_events) for core in self._cores)
-        # an address and a time
-        each += 12 * most_events
+        # an address and a time for each event
+        each = self.bytes_per_sample(with_times=batch.keep_events) + 12 * most_events
         room = MEMORY_SHARE * free_memory()
         if room < each:
             raise BoardError(
@@ -138,3 +162,18 @@ def _check_size(model: MachineModel) -> None:
             f"a program of {n_cores} layers in which some have several senders: a GPU plays such"
             f" programs of up to {most} layers, play on device 'cpu'"
         )
+
+
+@contextmanager
+def _driver_failures() -> Iterator[None]:
+    """Tell in one line what the GPU's driver says, such as that its memory is full."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(DRIVERS):
+            raise
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise BoardError(
+            f"the GPU's driver failed ({reason}): end what else uses the GPU, play fewer samples at"
+            " a time, or play on device 'cpu'"
+        ) from error

@@ -8,8 +8,8 @@ import numpy as np
 
 from speckflex.kernels.cuda_device import allocate, launch, upload
 from speckflex.kernels.cuda_integrate import MOST_FRAMES, integrate_depth_first
-from speckflex.twin.gpu_batch import DeviceBatch
-from speckflex.twin.gpu_core import DeviceCore, DeviceNeurons, DeviceQueue
+from speckflex.twin.gpu.batch import DeviceBatch
+from speckflex.twin.gpu.core import DeviceCore, DeviceNeurons, DeviceQueue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,17 @@ class DeviceGraph:
                 np.concatenate(fields),
                 np.concatenate(weights),
             )
+        )
+
+    def bytes_per_sample(self, *, with_times: bool) -> int:
+        """Return how much of the GPU's memory the neurons and spikes of one sample take."""
+        state_and_count, address, address_and_time = 2 + 8, 4, 4 + 8
+        room = self.room if with_times else 1
+        return (
+            int(self.sizes.sum()) * state_and_count
+            + self.n_pending * address
+            + len(self.cores) * room * address_and_time
+            + (1 + MOST_FRAMES) * 4 * 8
         )
 
 

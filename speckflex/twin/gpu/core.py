@@ -77,8 +77,9 @@ class DeviceCore:
 
     def bytes_per_sample(self, *, with_times: bool) -> int:
         """Return how much of the GPU's memory the neurons and spikes of one sample take."""
-        state_and_count, address_and_time = 2 + 8, 4 + 8 * with_times
-        return self.n_neurons * state_and_count + self.room * address_and_time
+        state_and_count, address, time, progress = 2 + 8, 4, 8, 2 * 8
+        n_times = self.room if with_times else 1
+        return self.n_neurons * state_and_count + self.room * address + n_times * time + progress
 
 
 class DeviceNeurons:
