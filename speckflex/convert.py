@@ -15,7 +15,8 @@ from torch import nn
 
 from speckflex.boards.samna_access import load_samna
 from speckflex.check import CheckTable, check_program, ordered
-from speckflex.conversion.prepare import INPUT, Options, PreparedLayer, PreparedNetwork, prepare
+from speckflex.conversion.prepare import prepare
+from speckflex.conversion.prepared import INPUT, Options, PreparedLayer, PreparedNetwork
 from speckflex.conversion.quantisation import quantisation_checks
 from speckflex.errors import ConversionError
 from speckflex.finding import Check

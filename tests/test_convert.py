@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stepped import play_steps, random_frames
 from torch import nn
 
-from speckflex.conversion.prepare import Options
+from speckflex.conversion.prepared import Options
 from speckflex.convert import DynapcnnNetwork, check_network, convert, convert_with_checks
 from speckflex.errors import ConversionError, PlacementError
 from speckflex.networks import NETWORKS, build_network

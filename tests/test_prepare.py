@@ -12,7 +12,8 @@ from stepped import assert_same_spikes, exact_weights, neuron, random_frames
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from speckflex.conversion.prepare import Options, prepare
+from speckflex.conversion.prepare import prepare
+from speckflex.conversion.prepared import Options
 from speckflex.conversion.trace import DVSLayer
 from speckflex.convert import convert
 from speckflex.errors import ConversionError

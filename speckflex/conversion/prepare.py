@@ -11,6 +11,14 @@ from torch import nn
 
 from speckflex.conversion.convolution import convolution_of
 from speckflex.conversion.input_path import input_stage, pool_of
+from speckflex.conversion.layer_kinds import (
+    DROPOUTS,
+    NORMS,
+    PASSING,
+    POOLINGS,
+    is_identity_norm,
+    is_weight,
+)
 from speckflex.conversion.neuron_settings import NeuronSettings, read_neuron
 from speckflex.conversion.prepared import INPUT, Options, PreparedLayer, PreparedNetwork, Source
 from speckflex.conversion.trace import DVSLayer, NeuronPlace, Node, trace
@@ -21,20 +29,7 @@ from speckflex.program import InputStage
 if TYPE_CHECKING:
     from speckflex.program import Shape
 
-__all__ = ["INPUT", "Options", "PreparedLayer", "PreparedNetwork", "Source", "prepare"]
-
-PASSING = (nn.Identity, nn.Flatten, nn.Unflatten)
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-POOLINGS = (
-    nn.modules.pooling._AvgPoolNd,  # noqa: SLF001  the only common base of torch's poolings
-    nn.modules.pooling._MaxPoolNd,  # noqa: SLF001
-    nn.modules.pooling._AdaptiveAvgPoolNd,  # noqa: SLF001
-    nn.modules.pooling._AdaptiveMaxPoolNd,  # noqa: SLF001
-    nn.LPPool2d,
-    sl.SpikingMaxPooling2dLayer,
-)
-NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001
-WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear)  # noqa: SLF001
+__all__ = ["prepare"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ class _Preparation:
     def run(self) -> PreparedNetwork:
         self._refuse_reuse()
         for index, node in enumerate(self.nodes):
-            if _is_weight(node):
+            if is_weight(node):
                 self._take_layer(index, node)
         self._refuse_unread()
         self._note_dropped()
@@ -119,7 +114,7 @@ class _Preparation:
         """Refuse a weight or neuron layer that runs twice: a core has its own memory."""
         calls: dict[str, int] = {}
         for node in self.nodes:
-            if _is_weight(node) or isinstance(node.module, NeuronPlace):
+            if is_weight(node) or isinstance(node.module, NeuronPlace):
                 calls[node.name] = calls.get(node.name, 0) + 1
         for name, count in calls.items():
             if count > 1:
@@ -164,7 +159,7 @@ class _Preparation:
         """Return the ways by which values reach `reader` from neurons or the input."""
         node = self.nodes[index]
         module = node.module
-        if node.kind == "input" or _is_weight(node) or isinstance(module, NeuronPlace):
+        if node.kind == "input" or is_weight(node) or isinstance(module, NeuronPlace):
             return [_Route(index)]
         if node.kind == "merge":
             return [route for source in node.inputs for route in self._routes(source, reader)]
@@ -198,7 +193,7 @@ class _Preparation:
         self._refuse(node.name, "layer kind", f"{kind} is not on the chip", remedy)
 
     def _check_norm(self, node: Node, norm: nn.Module) -> None:
-        if not _is_identity_norm(norm):
+        if not is_identity_norm(norm):
             self._refuse(
                 node.name,
                 "batch norm",
@@ -250,9 +245,9 @@ class _Preparation:
             try:
                 if origin.kind == "input":
                     found.append(self._from_input(route))
-                elif route.node in self.position and not _is_weight(origin):
+                elif route.node in self.position and not is_weight(origin):
                     found.append(self._from_layer(route))
-                elif _is_weight(origin):
+                elif is_weight(origin):
                     self._refuse(
                         origin.name,
                         "neurons",
@@ -364,7 +359,7 @@ class _Preparation:
         silent = (*PASSING, *DROPOUTS, NeuronPlace, sl.Merge)
         for node in self.nodes:
             module = node.module
-            if module is None or _is_weight(node) or isinstance(module, silent):
+            if module is None or is_weight(node) or isinstance(module, silent):
                 continue
             if node.name not in told:
                 severity = "note" if isinstance(module, POOLINGS) else "warning"
@@ -378,25 +373,10 @@ class _Preparation:
         for index, node in enumerate(self.nodes):
             if isinstance(node.module, NeuronPlace) and index not in known:
                 routes = self._routes(node.inputs[0], node.name)
-                if all(not _is_weight(self.nodes[route.node]) for route in routes):
+                if all(not is_weight(self.nodes[route.node]) for route in routes):
                     self._refuse(
                         node.name,
                         "neurons",
                         "no weight layer stands in front of it",
                         "put a Conv2d or Linear in front of each neuron layer",
                     )
-
-
-def _is_weight(node: Node) -> bool:
-    return isinstance(node.module, WEIGHTS)
-
-
-def _is_identity_norm(norm: Any) -> bool:
-    """Return whether a batch norm in eval mode returns what it is given."""
-    if norm.running_mean is None or norm.running_var is None:
-        return False
-    gain = (norm.running_var + norm.eps).rsqrt()
-    shift = -norm.running_mean * gain
-    if norm.affine:
-        gain, shift = gain * norm.weight, shift * norm.weight + norm.bias
-    return bool((gain == 1).all() and (shift == 0).all())
