@@ -340,6 +340,11 @@ def _check_input(stage: InputStage) -> None:
             f"the input stage: region of {stage.region} from {stage.origin} is not inside the"
             f" pooled map of {tuple(pooled)}: check crop and pooling"
         )
+    if not isinstance(stage.event_filter, EventFilter | None):
+        raise ConversionError(
+            f"the input stage: event_filter {stage.event_filter!r} is no EventFilter: give one, or"
+            " None"
+        )
 
 
 def _check_placement(program: Program) -> None:

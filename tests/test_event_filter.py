@@ -42,6 +42,15 @@ def passed(rule, events, *, period=10):
     return times["t"].tolist()
 
 
+@pytest.mark.parametrize("rule", ["noise", 5])
+def test_what_is_no_filter_is_refused_by_name(rule):
+    with pytest.raises(ConversionError, match=f"event_filter {rule!r} is no EventFilter: give one"):
+        filtering(rule)
+    network = nn.Sequential(nn.Conv2d(2, 1, 1, bias=False), sl.IAFSqueeze(batch_size=1))
+    with pytest.raises(ConversionError, match="is no EventFilter"):
+        convert(network, input_shape=(2, 4, 4), options=Options(event_filter=rule))
+
+
 @pytest.mark.parametrize("rule", FILTERS, ids=lambda rule: rule.mode)
 def test_a_filter_is_in_the_file_and_in_the_hash(rule, tmp_path):
     program = filtering(rule)

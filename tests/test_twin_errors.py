@@ -196,3 +196,14 @@ def test_an_interrupt_ends_the_play_promptly(threads):
         assert time.monotonic() - started < 5
         assert twin.play(events_at(9)).counts(0).sum() == 54
     timer.join()
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1e7, float("nan"), float("inf"), "3"])
+def test_a_slow_clock_that_cannot_tick_is_refused(rate):
+    with pytest.raises(BoardError, match="the slow clock's rate is .* Hz: give more than 0"):
+        TwinSettings.ticking(rate)
+
+
+@pytest.mark.parametrize(("rate", "period"), [(None, None), (1000, 1000), (0.5, 2_000_000)])
+def test_a_slow_clock_ticks_at_its_rate(rate, period):
+    assert TwinSettings.ticking(rate) == TwinSettings(slow_clock_period=period)

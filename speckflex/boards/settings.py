@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import isfinite
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from speckflex.errors import BoardError
@@ -132,9 +132,19 @@ class TwinSettings:
 
     @classmethod
     def ticking(cls, rate: float | None) -> TwinSettings:
-        """Return settings with a slow clock of a rate in Hz, as a chip's; None for no clock."""
-        period = None if rate is None else max(1, round(MICROSECONDS / rate))
-        return cls(slow_clock_period=period)
+        """Return settings with a slow clock of a rate in Hz, as a chip's; None for no clock.
+
+        Raises:
+            BoardError: the rate is not positive, or has a period of less than 1 µs.
+        """
+        if rate is None:
+            return cls()
+        if not (isinstance(rate, Real) and 0 < rate <= MICROSECONDS):
+            raise BoardError(
+                f"the slow clock's rate is {rate!r} Hz: give more than 0 and up to {MICROSECONDS},"
+                " or None for no clock"
+            )
+        return cls(slow_clock_period=round(MICROSECONDS / rate))
 
     @property
     def has_slow_clock(self) -> bool:
