@@ -200,7 +200,7 @@ def test_an_interrupt_ends_the_play_promptly(threads):
 
 @pytest.mark.parametrize("rate", [0, -1, 1e7, float("nan"), float("inf"), "3"])
 def test_a_slow_clock_that_cannot_tick_is_refused(rate):
-    with pytest.raises(BoardError, match="the slow clock's rate is .* Hz: give more than 0"):
+    with pytest.raises(BoardError, match=r"the slow clock's rate is .* Hz: give more than 0"):
         TwinSettings.ticking(rate)
 
 
