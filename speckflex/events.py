@@ -76,10 +76,13 @@ def check_events(
         outside = (events[name] < 0) | (events[name] >= limit)
         if outside.any():
             index = int(outside.argmax())
+            value = events[name][index]
+            remedy = "write polarities as 0 and 1, or convert with the recording's input shape"
+            if name != "p":
+                remedy = "crop or rescale the recording, or convert with its input shape"
             raise EventsError(
-                f"{source}: event {index} has {name} = {events[name][index]}, the input has"
-                f" {limit} (shape {shape}, channel y x): crop or rescale the recording,"
-                " or convert with its input shape"
+                f"{source}: event {index} has {name} = {value}, the input has {limit}"
+                f" (shape {shape}, channel y x): {remedy}"
             )
     if events.size and events["t"].min() < 0:
         index = int((events["t"] < 0).argmax())

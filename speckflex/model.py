@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speckflex.check import check_program
+from speckflex.check import check_program, ordered
 from speckflex.errors import NetworkError
+from speckflex.finding import Check
 from speckflex.program import Program
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from speckflex.check import Check, CheckTable
+    from speckflex.check import CheckTable
     from speckflex.fold import FoldReport
     from speckflex.program import Shape
 
@@ -75,7 +76,7 @@ def read_model(
         network=network,
         trained=trained if folding.layers else None,
         folding=folding if folding.layers else None,
-        checks=tuple(conversion.checks),
+        checks=(*_folding_checks(folding), *conversion.checks),
     )
 
 
@@ -103,8 +104,9 @@ def check_model(
     from speckflex.convert import check_network
 
     input_shape = _known_shape(path, input_shape)
-    _, network, _ = _load_and_fold(path, input_shape, factory)
-    return check_network(network, input_shape, chip=chip)
+    _, network, folding = _load_and_fold(path, input_shape, factory)
+    table = check_network(network, input_shape, chip=chip)
+    return replace(table, checks=ordered([*_folding_checks(folding), *table.checks]))
 
 
 def _is_program(path: Path) -> bool:
@@ -146,3 +148,21 @@ def _load_and_fold(
     trained = load_network(path, factory=factory, input_shape=input_shape)
     network, folding = fold_with_report(trained, input_shape=input_shape)
     return trained, network, folding
+
+
+def _folding_checks(folding: FoldReport) -> tuple[Check, ...]:
+    """Return a warning where folding left out a constant that the network was trained with."""
+    worst = max(folding.layers, key=lambda layer: layer.dropped_max, default=None)
+    if worst is None or not worst.dropped_max:
+        return ()
+    return (
+        Check(
+            "",
+            "warning",
+            "folding",
+            f"biases and batch norms' means are left out, up to {worst.dropped_max:.3g} firing"
+            f" thresholds a time step in layer {worst.layer}",
+            value=worst.dropped_max,
+            remedy="speckflex fold tells of every layer, finetune brings accuracy back",
+        ),
+    )

@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 import sinabs.layers as sl
+import torch
 from click.testing import CliRunner
 from networks_of_tests import small_network
 from torch import nn
@@ -82,3 +83,23 @@ def test_a_network_that_cannot_be_converted_is_listed_and_not_drawn(tmp_path):
     assert "error: " in result.stdout
     assert "not drawn" in result.stderr
     assert not drawing.exists()
+
+
+def test_a_bias_that_folding_leaves_out_is_warned_of_with_its_size(tmp_path):
+    network = small_network()
+    conv = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    bias = torch.zeros(conv.out_channels)
+    bias[-1] = -0.25
+    conv.bias = nn.Parameter(bias)
+    path, program = saved(network, tmp_path), tmp_path / "net.speck"
+    for command in (("check", path), ("convert", path, "-o", program)):
+        result = run(*command, "--input-shape", "2,34,34")
+        assert result.exit_code == 0, result.output
+        warnings = [line for line in result.output.splitlines() if line.startswith("warning")]
+        assert len(warnings) == 1
+        assert "up to 0.25 firing thresholds a time step" in warnings[0]
+
+
+def test_a_network_without_bias_is_not_warned_of(tmp_path):
+    result = run("check", saved(small_network(), tmp_path), "--input-shape", "2,34,34")
+    assert "left out" not in result.output

@@ -74,6 +74,11 @@ def test_an_address_outside_the_input_is_named(name, value):
         check_events(one_event(**{name: value}), SHAPE)
 
 
+def test_a_polarity_of_minus_one_is_told_how_to_be_written():
+    with pytest.raises(EventsError, match=r"p = -1.*write polarities as 0 and 1"):
+        check_events(make_events(*np.array([[0], [1], [1], [-1]])), (2, 4, 4))
+
+
 def test_a_negative_time_is_named():
     with pytest.raises(EventsError, match="time -1 µs"):
         check_events(one_event(t=-1), SHAPE)

@@ -15,6 +15,7 @@ from speckflex import Recording, compare
 from speckflex.core_load import measure_load
 from speckflex.errors import ComparisonError, FileFormatError
 from speckflex.events import make_events
+from speckflex.finding import Check
 from speckflex.program import Program
 from speckflex.recording import SampleLog
 from speckflex.report import (
@@ -170,6 +171,54 @@ def test_the_verdict_holds_the_chip_against_twin_and_itself(
     for render in (render_text, render_markdown):
         assert "noise floor" in render(report)
         assert "the twin against the chip" in render(report)
+
+
+def silenced(recording: Recording, sample: int) -> Recording:
+    """The same recording, its output silent in one sample."""
+    *front, last = recording.without_events().layers
+    counts = last.counts.copy()
+    counts[sample] = 0
+    return replace(recording, layers=(*front, replace(last, counts=counts, events=None)))
+
+
+def test_samples_without_an_output_are_counted_in_the_verdict(
+    program: Program, recordings: dict[str, Recording]
+):
+    torch = recordings["torch"]
+    both = {"torch": torch, "twin": silenced(recordings["twin"], 2)}
+    report = build_report(program, both)
+    by_hand = int((torch.counts(-1).sum(axis=(1, 2, 3)) == 0).sum())
+    assert report["silent_outputs"]["torch"] == by_hand
+    assert report["silent_outputs"]["twin"] >= 1
+    assert f"{report['silent_outputs']['twin']} of the twin" in report["verdict"]
+
+
+def test_a_difference_in_front_of_an_output_of_potentials_is_not_called_the_outputs(
+    program: Program, recordings: dict[str, Recording]
+):
+    read = {}
+    for role, recording in recordings.items():
+        *front, last = recording.layers
+        potentials = np.ones(last.counts.shape, np.int64)
+        last = replace(last, counts=0 * last.counts, events=None, potentials=potentials)
+        read[role] = replace(recording, layers=(*front, last))
+    verdict = build_report(program, read)["verdict"]
+    name = recordings["twin"].layers[-2].name
+    assert f"in the last layer that spikes (layer {name})" in verdict
+    assert "at the output" not in verdict
+
+
+@pytest.mark.parametrize("render", [render_text, render_markdown])
+def test_warnings_of_the_conversion_and_the_accuracy_before_folding_are_in_every_text(
+    render: Any, program: Program, recordings: dict[str, Recording]
+):
+    warning = Check("", "warning", "folding", "biases go", remedy="train on")
+    note = Check("conv1", "note", "8-bit error", "hardly any")
+    report = build_report(program, recordings, checks=[warning, note])
+    text = render({**report, "accuracy_before_folding": 0.875})
+    assert "warning: the network: biases go: train on" in text
+    assert "before folding the torch network was right in 87.50 %" in text
+    assert "hardly any" not in text
 
 
 def test_other_inputs_are_in_the_verdict(program: Program, recordings: dict[str, Recording]):

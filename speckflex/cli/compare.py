@@ -91,7 +91,7 @@ def _by_role(paths: Sequence[Path], loaded: Sequence[Recording]) -> dict[str, Re
 
 def _write(text: str, out: Path | None) -> None:
     if out is None:
-        click.echo(text)
+        click.echo(text.rstrip("\n"))
         return
     try:
         out.write_text(text, encoding="utf-8")

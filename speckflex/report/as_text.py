@@ -11,13 +11,17 @@ from speckflex.report.tables import (
     load_table,
     pair_table,
 )
+from speckflex.report.verdict import warnings_of_conversion
 
 __all__ = ["render_text"]
 
 
 def render_text(report: dict[str, Any]) -> str:
-    """Return the verdict, the accuracies, the layers and the first divergence."""
+    """Return the verdict, warnings, the accuracies, the layers and the first divergence."""
     blocks = [report["verdict"]]
+    warnings = warnings_of_conversion(report)
+    if warnings:
+        blocks.append("\n".join(warnings))
     tables = [accuracy_table(report), layer_table(report)]
     if len(report["comparisons"]) > 1:
         tables.append(pair_table(report))

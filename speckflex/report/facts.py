@@ -78,6 +78,7 @@ def build_report(
         "samples": board.n_samples,
         "lost_events": sum(recording.lost_events for recording in recordings.values()),
         **_accuracies(recordings),
+        "silent_outputs": {role: _silent_outputs(r) for role, r in recordings.items()},
         **_headline(comparisons),
         "layers": _with_weight_errors(
             layer_rows(program, recordings, comparisons, synops, played), checks or ()
@@ -145,6 +146,11 @@ def _accuracies(recordings: Mapping[str, Recording]) -> dict[str, Any]:
             role: None if value is None else value.confusion for role, value in found.items()
         },
     }
+
+
+def _silent_outputs(recording: Recording) -> int:
+    """Return in how many samples the last layer scores no class, so that the lowest is taken."""
+    return int((~recording.layer(-1).scores.any(axis=1)).sum())
 
 
 def _headline(comparisons: Sequence[Comparison]) -> dict[str, Any]:

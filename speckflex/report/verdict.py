@@ -6,7 +6,7 @@ from typing import Any
 
 from speckflex.report.roles import role_name
 
-__all__ = ["percent", "verdict"]
+__all__ = ["percent", "verdict", "warnings_of_conversion"]
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -16,7 +16,8 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 def verdict(report: dict[str, Any]) -> str:
     """Return the sentence that a reader should take away."""
-    played = "synthetic samples" if report["synthetic"] else "samples"
+    plural = "" if report["samples"] == 1 else "s"
+    played = f"synthetic sample{plural}" if report["synthetic"] else f"sample{plural}"
     opening = f"On {report['samples']} {played}, "
     clauses = [clause for clause in (_accuracies(report), _difference(report)) if clause]
     if not clauses:
@@ -24,6 +25,19 @@ def verdict(report: dict[str, Any]) -> str:
         return f"{opening}{board} ran; there is nothing to compare it with."
     sentence = opening + "; ".join(clauses) + "."
     return " ".join([sentence, *_warnings(report)])
+
+
+def warnings_of_conversion(report: dict[str, Any]) -> list[str]:
+    """Return what conversion warns of, and what folding cost, as sentences."""
+    sentences = [
+        f"warning: {check.get('layer') or 'the network'}: {check['message']}: {check['remedy']}"
+        for check in report["checks"]
+        if check["severity"] == "warning"
+    ]
+    before = report.get("accuracy_before_folding")
+    if before is not None:
+        sentences.append(f"before folding the torch network was right in {percent(before)}")
+    return sentences
 
 
 def _accuracies(report: dict[str, Any]) -> str:
@@ -48,9 +62,12 @@ def _difference(report: dict[str, Any]) -> str:
     if first["spike_difference"] is None:
         both = f"{role_name(first['other'], report)} and {role_name(first['reference'], report)}"
         return f"{both} part first in layer {first['first_divergent_layer']}"
+    layer = first["spike_difference_layer"]
+    read_by_spikes = layer == first["layers"][-1]["name"]
+    where = "at the output" if read_by_spikes else "in the last layer that spikes"
     return (
-        f"the spike difference of {pair} is {percent(first['spike_difference'])} at the output"
-        f" (layer {first['spike_difference_layer']}){_beside(report)}, and they part first in layer"
+        f"the spike difference of {pair} is {percent(first['spike_difference'])} {where}"
+        f" (layer {layer}){_beside(report)}, and they part first in layer"
         f" {first['first_divergent_layer']}"
     )
 
@@ -73,6 +90,13 @@ def _warnings(report: dict[str, Any]) -> list[str]:
     sentences = []
     if report["lost_events"]:
         sentences.append(f"{report['lost_events']} events were lost.")
+    silent = [
+        f"{count} of {role_name(role, report)}"
+        for role, count in report["silent_outputs"].items()
+        if count
+    ]
+    if silent and any(share is not None for share in report["accuracy"].values()):
+        sentences.append(f"Samples without an output, which count as class 0: {', '.join(silent)}.")
     unlike = max((pair["unlike_inputs"] for pair in report["comparisons"]), default=0)
     if unlike:
         sentences.append(f"{unlike} samples were not played with the same events on every board.")
