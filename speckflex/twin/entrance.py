@@ -9,7 +9,7 @@ import numpy as np
 
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.routing import addresses_of
-from speckflex.twin.slow_clock import ticks_before
+from speckflex.twin.slow_clock import RunningClock
 
 if TYPE_CHECKING:
     from speckflex.twin.machine import MachineModel
@@ -37,23 +37,25 @@ class Entry:
 class Entrance:
     """Lets the events of one sample in.
 
-    Attributes:
-        n_events: how many came so far, those that the filter held back too.
-
     Args:
         model: of the program.
     """
 
     def __init__(self, model: MachineModel) -> None:
         self._model = model
-        self.n_events = self._n_ticks = self._latest = 0
+        self._n_ticks, self._clock = 0, RunningClock(model.settings)
         rule = model.program.input.event_filter
         self._filter = None if rule is None else RunningFilter(rule, model.entered)
+
+    @property
+    def n_events(self) -> int:
+        """How many came so far, those that the filter held back too."""
+        return self._clock.n_events
 
     def admit(self, events: np.ndarray) -> Entry:
         """Return the sample's next events, `(n,)`, as the cores get them."""
         codes = addresses_of(events, self._model.program.input.shape)
-        ticks = self._ticks(events["t"])
+        _, ticks = self._clock.follow(events["t"])
         passing = np.ones(len(events), bool)
         if self._filter is not None:
             passing = self._filter.passing(codes, ticks)
@@ -66,11 +68,3 @@ class Entrance:
             ticks[ends - 1] if len(events) else np.array([self._n_ticks]),
             np.append(0, np.cumsum(passing))[ends],
         )
-
-    def _ticks(self, times: np.ndarray) -> np.ndarray:
-        """Return how often the slow clock has ticked before each event."""
-        # the board replays an event that is late at once
-        moments = np.maximum.accumulate(np.maximum(times, self._latest))
-        first, self.n_events = self.n_events, self.n_events + len(times)
-        self._latest = int(moments[-1]) if len(moments) else self._latest
-        return ticks_before(self._model.settings, moments, first)

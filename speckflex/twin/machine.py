@@ -15,7 +15,7 @@ from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.queues import Queue, concatenate_queues, merge_queues
 from speckflex.twin.routing import Edge, Places, addresses_of, deliver, enter
 from speckflex.twin.service import Service, ServiceModel
-from speckflex.twin.slow_clock import ticks_before
+from speckflex.twin.slow_clock import RunningClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -108,7 +108,7 @@ class Machine:
         self.model = model
         self.cores = [RunningCore(core) for core in model.cores]
         self._service = None if model.service is None else Service(model.service, self.cores)
-        self._n_events = self._n_ticks = self._latest = 0
+        self._n_ticks, self._clock = 0, RunningClock(model.settings)
         self._filter = None
         if model.program.input.event_filter is not None:
             self._filter = RunningFilter(model.program.input.event_filter, model.entered)
@@ -146,7 +146,8 @@ class Machine:
             # it counts ticks, and the clock begins anew
             self._filter.reset()
         kept = KeptSpikes(monitor if keep_events else ())
-        self._n_events = self._n_ticks = self._latest = 0
+        self._n_ticks = 0
+        self._clock.reset()
         for block in blocks:
             for start in range(0, len(block), self.model.chunk_size):
                 if stopped():
@@ -160,7 +161,7 @@ class Machine:
             )
             for index, core in ((index, self.cores[index]) for index in monitor)
         )
-        return SampleOutput(layers, self._n_events, self.loads())
+        return SampleOutput(layers, self._clock.n_events, self.loads())
 
     def loads(self) -> tuple[CoreLoad, ...]:
         """Return how busy each core was in the last sample; empty without a rate of work."""
@@ -169,15 +170,11 @@ class Machine:
     def _play_chunk(self, chunk: np.ndarray, kept: KeptSpikes) -> None:
         """Run a chunk of events through all cores, between the ticks of the slow clock."""
         model = self.model
-        # the board replays an event that is late at once
-        moments = np.maximum.accumulate(np.maximum(chunk["t"], self._latest))
+        moments, ticks = self._clock.follow(chunk["t"])
         queue = self._enter(chunk, moments, with_times=bool(kept.wanted))
-        first, self._n_events = self._n_events, self._n_events + len(chunk)
-        self._latest = int(moments[-1])
         if not model.settings.has_slow_clock:
             self._enter_network(queue, kept)
             return
-        ticks = ticks_before(model.settings, moments, first)
         passing = np.ones(len(chunk), bool)
         if self._filter is not None:
             passing = self._filter.passing(queue.codes, ticks)

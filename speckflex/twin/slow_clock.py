@@ -11,7 +11,42 @@ from speckflex.speck import NEURON_MAX
 if TYPE_CHECKING:
     from speckflex.boards.settings import TwinSettings
 
-__all__ = ["leak_into", "ticks_before"]
+__all__ = ["RunningClock", "leak_into", "ticks_before"]
+
+
+class RunningClock:
+    """Follows one sample: when its events are replayed, and what the slow clock shows then.
+
+    Attributes:
+        n_events: how many came so far.
+
+    Args:
+        settings: the twin's.
+    """
+
+    def __init__(self, settings: TwinSettings) -> None:
+        self._settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a sample."""
+        self.n_events = self._latest = 0
+
+    def follow(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return when the sample's next events are replayed, and the ticks before each.
+
+        Args:
+            times: `(n,) int64`, µs.
+
+        Returns:
+            `(n,) int64`, µs, ascending, and `(n,) int64`, ascending.
+        """
+        # the board replays an event that is late at once
+        moments = np.maximum.accumulate(np.maximum(times, self._latest))
+        ticks = ticks_before(self._settings, moments, self.n_events)
+        self.n_events += len(times)
+        self._latest = int(moments[-1]) if len(moments) else self._latest
+        return moments, ticks
 
 
 def ticks_before(settings: TwinSettings, times: np.ndarray, n_earlier: int) -> np.ndarray:
