@@ -6,9 +6,9 @@
 import numpy as np
 from numba import cuda
 
-__all__ = ["begin_batch", "gather_batch", "leak_batch"]
+from speckflex.speck import NEURON_MAX
 
-V_MAX = 32767
+__all__ = ["begin_batch", "gather_batch", "leak_batch"]
 
 
 @cuda.jit
@@ -51,7 +51,7 @@ def _bound(v: int, low: int) -> int:
     """Return a potential within its bounds."""
     if v < low:
         return low
-    return V_MAX if v > V_MAX else v  # noqa: FURB136 - numba 0.68 can't compile min for GPUs
+    return NEURON_MAX if v > NEURON_MAX else v  # noqa: FURB136 - numba 0.68 can't compile min for GPUs
 
 
 @cuda.jit

@@ -7,9 +7,10 @@
 import numpy as np
 from numba import cuda
 
+from speckflex.speck import NEURON_MAX
+
 __all__ = ["FLAGS", "MOST_FRAMES", "MOST_THREADS", "integrate_batch", "integrate_depth_first"]
 
-V_MAX = 32767
 FLAGS = 32  # threads whose flags share a word
 MOST_THREADS = 256  # a block; unverified for speed, no GPU was at hand
 MOST_WORDS = 3 * (MOST_THREADS // FLAGS)
@@ -268,8 +269,8 @@ def _update(
     neuron = fields[code, 0] + outer * layout[0] + middle * layout[2] + inner * layout[4]
     tap = fields[code, 1] + outer * layout[1] + middle * layout[3] + inner * layout[5]
     v = np.int64(state[neuron]) + np.int64(weights[tap])
-    if v > V_MAX:
-        v = v - 2 * (V_MAX + 1) if rule[3] else V_MAX
+    if v > NEURON_MAX:
+        v = v - 2 * (NEURON_MAX + 1) if rule[3] else NEURON_MAX
     v = rule[1] if v < rule[1] else v  # noqa: FURB136 - numba 0.68 can't compile max for GPUs
     fires = v >= rule[0]
     if fires:

@@ -14,10 +14,10 @@ from speckflex.kernels.lanes import (
     prefetch,
     update_lanes,
 )
+from speckflex.speck import NEURON_MAX
 
 __all__ = ["LANES", "LANES_AVAILABLE", "CoreArrays", "integrate"]
 
-V_MAX = 32767
 ALL_LANES = np.int16(LANES)
 
 
@@ -209,8 +209,8 @@ def _run_single(
     """Update neurons side by side, one at a time; return the new number of spikes."""
     for offset in range(n_neurons):
         v = np.int64(memory.state[neuron + offset]) + np.int64(memory.weights[tap + offset])
-        if v > V_MAX:
-            v = v - 2 * (V_MAX + 1) if rule.wraps else V_MAX
+        if v > NEURON_MAX:
+            v = v - 2 * (NEURON_MAX + 1) if rule.wraps else NEURON_MAX
         v = max(v, rule.low)
         if v >= rule.high:
             v = (v - rule.high) & rule.keep

@@ -116,9 +116,9 @@ class ServiceModel:
     ) -> None:
         self.cores = cores
         routes = _starts([len(core.routes) for core in cores])
-        self.n_spikes = _starts([core.most_spikes + LANES for core in cores])
-        self.memory = _starts([core.initial.size + LANES for core in cores])
-        self.counts = _starts([core.initial.size for core in cores])
+        self.spike_starts = _starts([core.most_spikes + LANES for core in cores])
+        self.memory_starts = _starts([core.initial.size + LANES for core in cores])
+        self.count_starts = _starts([core.initial.size for core in cores])
         edge_table = np.array(
             [
                 (edge.target, routes[edge.target] + edge.offset)
@@ -137,8 +137,8 @@ class ServiceModel:
         table["first_edge"], table["end_edge"] = ends[:-1], ends[1:]
         own = table[:-1]
         own["weights"] = _starts([core.weights.size for core in self.cores])[:-1]
-        own["memory"], own["counts"] = self.memory[:-1], self.counts[:-1]
-        own["spikes"] = self.n_spikes[:-1]
+        own["memory"], own["counts"] = self.memory_starts[:-1], self.count_starts[:-1]
+        own["spikes"] = self.spike_starts[:-1]
         for row, model in zip(own, self.cores, strict=True):
             row["when_full"], row["capacity"] = _room(model.core, settings)
             decimator = Decimator(model.core, settings)
@@ -187,16 +187,16 @@ class Service:
         self._work = Work(
             state=self._state,
             ring=np.zeros(int(table["capacity"].sum())),
-            memory=np.zeros(model.memory[-1], np.int16),
-            counts=np.zeros(model.counts[-1], np.int64),
+            memory=np.zeros(model.memory_starts[-1], np.int16),
+            counts=np.zeros(model.count_starts[-1], np.int64),
             pending=np.empty(most_masks + MASKS_PER_FLUSH, np.uint64),
-            spikes=np.empty(model.n_spikes[-1], np.int32),
+            spikes=np.empty(model.spike_starts[-1], np.int32),
             log=np.empty((SPIKES_PER_CALL, 3), np.int32),
         )
         for core, memory, counts in zip(
             cores,
-            np.split(self._work.memory, model.memory[1:-1]),
-            np.split(self._work.counts, model.counts[1:-1]),
+            np.split(self._work.memory, model.memory_starts[1:-1]),
+            np.split(self._work.counts, model.count_starts[1:-1]),
             strict=True,
         ):
             core.move_into(memory, counts)
