@@ -43,7 +43,8 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=5e-4)
         generator = torch.Generator().manual_seed(0)
         rates = torch.full((batch, t_max, *NETWORKS[name].input_shape), 3 / t_max)
-        self.frames = torch.poisson(rates, generator=generator)
+        # as the training loop holds them
+        self.frames = torch.poisson(rates, generator=generator).to(torch.uint8)
         self.labels = torch.randint(0, 10, (batch,), generator=generator)
 
     def step(self, configurations: Sequence[Sequence[int]]) -> float:

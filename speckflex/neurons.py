@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,6 +25,7 @@ from sinabs.activation import (
 from sinabs.layers import IAF, IAFSqueeze
 from torch.autograd.function import once_differentiable
 
+from speckflex.kernels.by_sample import run_by_sample
 from speckflex.kernels.if_backward import EXPONENTIAL, GIVEN, TRIANGULAR, if_backward
 from speckflex.kernels.if_forward import if_forward
 
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FusedIAFSqueeze", "Triangular", "fused_layers", "fused_neurons"]
 
-# Below this many values a second thread costs more than it saves (about 1 ms of work).
-VALUES_PER_THREAD = 2**20
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
 
@@ -308,23 +305,8 @@ def _on_device(current: torch.Tensor) -> bool:
 def _run(
     kernel: Callable[..., None], tensors: Sequence[torch.Tensor], numbers: Sequence[Any]
 ) -> None:
-    """Call a kernel on `(batch, time, neuron)` and `(batch, neuron)` arrays, in threads if large.
-
-    The samples of a batch are independent, so the number of threads changes no result. Threads
-    live for one call: a pool that stays would hang in a forked process.
-    """
+    """Call a kernel on `(batch, time, neuron)` and `(batch, neuron)` arrays."""
     n_trailing = tensors[0].ndim - 2
     arrays = [tensor.detach().numpy() for tensor in tensors]
     views = [array.reshape(*array.shape[: array.ndim - n_trailing], -1) for array in arrays]
-    n_threads = min(torch.get_num_threads(), views[0].size // VALUES_PER_THREAD)
-    if n_threads < 2:
-        kernel(*views, *numbers)
-        return
-    edges = np.linspace(0, len(views[0]), n_threads + 1).astype(int)
-    with ThreadPoolExecutor(n_threads) as pool:
-        parts = [
-            pool.submit(kernel, *(view[first:last] for view in views), *numbers)
-            for first, last in pairwise(edges)
-        ]
-    for part in parts:
-        part.result()
+    run_by_sample(kernel, views, numbers, torch.get_num_threads())

@@ -13,7 +13,7 @@ from torch import nn
 
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.neurons import fused_layers
-from speckflex.temporal import TemporalTransform, Upsampling
+from speckflex.temporal import TemporalTransform, Upsampling, count_frames
 from speckflex.timesteps import check_count
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class MixedTimestepNetwork(nn.Module):
         """Return the last stage's output `(batch, t_G, classes)`.
 
         Args:
-            frames: `(batch, time, channel, y, x)` float, spike counts.
+            frames: `(batch, time, channel, y, x)` spike counts, floats or integers.
             timesteps: `(t_1 .. t_G)`; None to run every stage at the frames' own number.
 
         Raises:
@@ -125,11 +125,19 @@ class MixedTimestepNetwork(nn.Module):
         counts = self._counts(frames, timesteps)
         self.reset_states()
         batch = frames.shape[0]
+        if not frames.is_floating_point():
+            frames = count_frames(frames, counts[0], self._dtype)
         with fused_layers(self._neurons), _batch_size(self._squeezing, batch):
             for stage, n_frames in zip(self.stages, counts, strict=True):
                 frames = _transform(n_frames, self.upsampling)(frames)
                 frames = stage(frames.flatten(0, 1)).unflatten(0, (batch, n_frames))
         return frames
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        floats = (p.dtype for p in self.network.parameters() if p.is_floating_point())
+        return next(floats, torch.get_default_dtype())
 
     def _counts(self, frames: torch.Tensor, timesteps: Sequence[int] | None) -> tuple[int, ...]:
         if timesteps is None:

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from speckflex.errors import TrainingError
+from speckflex.kernels.by_sample import run_by_sample
+from speckflex.kernels.sum_frames import sum_frames
 from speckflex.timesteps import check_count, group_boundaries
 
-__all__ = ["TemporalTransform", "Upsampling"]
+__all__ = ["TemporalTransform", "Upsampling", "count_frames"]
 
 Upsampling = Literal["copy", "spread"]
 
@@ -60,6 +62,30 @@ class TemporalTransform(nn.Module):
     def extra_repr(self) -> str:
         """Return what the module's repr says between its brackets."""
         return f"n_frames={self.n_frames}, upsampling={self.upsampling!r}"
+
+
+def count_frames(frames: torch.Tensor, n_frames: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return integer frames as floats, at most `n_frames` of them: the first step of a pass.
+
+    What `TemporalTransform` does to the same frames as floats, without making them floats at full
+    length first: they are the largest tensor of many a pass, and reading them takes its time.
+
+    Args:
+        frames: `(batch, time, ...)`, counts.
+        n_frames: as for `TemporalTransform`; with fewer frames they stay as many as they are.
+        dtype: of the result.
+    """
+    n_input = frames.shape[1]
+    if frames.device.type != "cpu" or n_input <= n_frames or not frames.numel():
+        floats = frames.to(dtype)
+        return floats if n_input <= n_frames else _sum_groups(floats, n_frames)
+    sums = torch.empty((len(frames), n_frames, *frames.shape[2:]), dtype=torch.float32)
+    arrays = [
+        tensor.contiguous().numpy().reshape(*tensor.shape[:2], -1) for tensor in (frames, sums)
+    ]
+    boundaries = np.asarray(group_boundaries(n_frames, n_input), np.int64)
+    run_by_sample(sum_frames, arrays, [boundaries], torch.get_num_threads())
+    return sums.to(dtype)
 
 
 def _sum_groups(frames: torch.Tensor, n_groups: int) -> torch.Tensor:

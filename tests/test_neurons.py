@@ -27,7 +27,7 @@ from sinabs.layers import IAF, IAFSqueeze, StatefulLayer
 from sinabs.network import Network
 from torch import nn
 
-from speckflex import neurons
+from speckflex.kernels import by_sample
 from speckflex.neurons import FusedIAFSqueeze, Triangular, fused_neurons
 
 SPIKES = [MultiSpike, SingleSpike, MaxSpike(2), MaxSpike()]
@@ -234,7 +234,7 @@ def test_memory_layout_of_the_input_does_not_matter():
 
 
 def test_the_number_of_threads_changes_nothing(monkeypatch):
-    monkeypatch.setattr(neurons, "VALUES_PER_THREAD", 10)
+    monkeypatch.setattr(by_sample, "VALUES_PER_THREAD", 10)
     _, ours = pair(batch_size=5, min_v_mem=-1.0)
     results = []
     before = torch.get_num_threads()

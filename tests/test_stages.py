@@ -139,6 +139,14 @@ def test_each_stage_runs_at_its_own_length(timesteps):
     assert torch.equal(output, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("timesteps", [None, (3, 7, 2), (7, 2, 9), (9, 9, 9)])
+def test_frames_may_be_whole_numbers(timesteps, dtype):
+    network, counts = small_network().to(dtype), (4 * frames()).to(torch.uint8)
+    mixed = MixedTimestepNetwork(network)
+    assert torch.equal(mixed(counts, timesteps), mixed(counts.to(dtype), timesteps))
+
+
 def test_without_a_configuration_it_is_the_network_itself():
     network = small_network()
     expected = run_stage(network, frames())

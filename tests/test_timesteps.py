@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import speckflex as sf
 from speckflex.errors import SpeckflexError, TrainingError
+from speckflex.kernels import by_sample
+from speckflex.temporal import count_frames
 from speckflex.timesteps import TemporalTransform, group_boundaries
 
 lengths = st.tuples(st.integers(1, 60), st.integers(1, 60)).map(sorted)
@@ -99,6 +101,47 @@ def test_fewer_frames_are_the_sums_of_their_groups(pair, seed):
     edges = nearest_integers(few, many)
     expected = [sum(frames[:, t] for t in range(edges[k], edges[k + 1])) for k in range(few)]
     assert torch.equal(TemporalTransform(few)(frames), torch.stack(expected, 1))
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from([torch.uint8, torch.int16, torch.int32, torch.int64]),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.integers(0, 99),
+)
+def test_whole_numbers_are_summed_as_if_they_had_been_floats(n_frames, time, kind, dtype, seed):
+    frames = counts(seed, time)
+    expected = frames.to(dtype)
+    if n_frames < time:
+        expected = TemporalTransform(n_frames)(expected)
+    actual = count_frames(frames.to(kind), n_frames, dtype)
+    assert actual.dtype == dtype
+    assert torch.equal(actual, expected)
+
+
+def test_sums_of_small_integers_do_not_wrap_around():
+    frames = torch.full((1, 3, 1, 2), 200, dtype=torch.uint8)
+    assert count_frames(frames, 1, torch.float32).flatten().tolist() == [600, 600]
+
+
+def test_frames_that_lie_elsewhere_in_memory_are_summed_alike():
+    frames = counts(1, 7).to(torch.uint8)
+    turned = frames.transpose(2, 3).contiguous().transpose(2, 3)
+    expected = count_frames(frames, 3, torch.float32)
+    assert torch.equal(count_frames(turned, 3, torch.float32), expected)
+
+
+def test_many_frames_are_summed_in_threads_with_the_same_result(monkeypatch):
+    frames = counts(2, 40).to(torch.uint8)
+    expected = count_frames(frames, 11, torch.float32)
+    monkeypatch.setattr(by_sample, "VALUES_PER_THREAD", 10)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert torch.equal(count_frames(frames, 11, torch.float32), expected)
+    finally:
+        torch.set_num_threads(before)
 
 
 @given(lengths, st.integers(0, 99))

@@ -21,7 +21,7 @@ class Batch:
     """One process's part of a batch.
 
     Args:
-        frames: (recording, time, channel, y, x) float32.
+        frames: (recording, time, channel, y, x), the recordings' own integers.
         labels: (recording,) int64.
         weights: (recording,) float32, 1; 0 for the stand-in of a process without a recording.
         total: recordings of the batch in all processes together.
@@ -74,7 +74,7 @@ def iterate_batches(
         chosen = whole[:1] if stand_in else part
         frames = recordings.frames[torch.from_numpy(chosen)]
         yield Batch(
-            frames=_shifted(frames, order.shifts[chosen]).float(),
+            frames=_shifted(frames, order.shifts[chosen]),
             labels=recordings.labels[torch.from_numpy(chosen)],
             weights=torch.full((len(chosen),), 0.0 if stand_in else 1.0),
             total=len(whole),

@@ -44,7 +44,7 @@ def recalibrate_batch_norm(network: nn.Module, batches: Iterable[torch.Tensor]) 
 
     Args:
         network: takes a batch of frames as it is, at T_max.
-        batches: (recording, time, channel, y, x) float32; the first 10 are used.
+        batches: (recording, time, channel, y, x); the first 10 are used.
     """
     norms = batch_norms(network)
     if not norms:

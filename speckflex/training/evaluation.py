@@ -58,7 +58,7 @@ def evaluate(
     loss = correct = 0.0
     with _evaluation_mode(network), fused_neurons(network):
         for start in range(0, len(recordings), EVALUATION_BATCH):
-            frames = recordings.frames[start : start + EVALUATION_BATCH].to(device).float()
+            frames = recordings.frames[start : start + EVALUATION_BATCH].to(device)
             labels = recordings.labels[start : start + EVALUATION_BATCH].to(device)
             scores = mean_output(network(frames, timesteps))
             loss += float(functional.cross_entropy(scores, labels, reduction="sum"))

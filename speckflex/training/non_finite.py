@@ -21,7 +21,7 @@ def first_non_finite_layer(network: nn.Module, frames: torch.Tensor, *rest: Any)
 
     Args:
         network: run once on the frames and what else its forward takes.
-        frames: (recording, time, channel, y, x) float32.
+        frames: (recording, time, channel, y, x), spike counts.
         rest: further arguments of the forward pass.
     """
     with _non_finite_names(network) as names:
