@@ -75,6 +75,19 @@ def test_a_missing_gpu_is_one_line_with_a_remedy():
     assert "\n" not in str(raised.value)
 
 
+def test_a_part_for_gpus_that_cannot_be_loaded_is_one_line_with_a_remedy():
+    code = (
+        "import sys, speckflex as sf; from speckflex.boards import twin;"
+        "sys.modules['numba.cuda'] = None\n"
+        "try: sf.open_board('twin:cuda')\n"
+        "except sf.SpeckflexError as error: print(type(error).__name__, error)"
+    )
+    done = run("-c", code)
+    assert done.stdout.startswith("BoardNotFoundError the twin's device is 'cuda' and numba's part")
+    assert done.stdout.count("\n") == 1, done.stderr
+    assert "pip install 'speckflex[cuda]'" in done.stdout
+
+
 @pytest.mark.parametrize("category", [NumbaPerformanceWarning, UserWarning])
 def test_a_launch_of_few_blocks_does_not_warn(category):
     class Kernel:

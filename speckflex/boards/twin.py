@@ -276,8 +276,14 @@ def _check_device(device: str) -> None:
         )
     if device == "cuda":
         # loads numba's part for GPUs, which nobody else needs
-        from speckflex.twin.gpu.twin import check_gpu
-
+        try:
+            from speckflex.twin.gpu.twin import check_gpu
+        except ImportError as error:
+            reason = str(error).split("\n")[0]
+            raise BoardNotFoundError(
+                f"the twin's device is 'cuda' and numba's part for GPUs can't be loaded ({reason}):"
+                " pip install 'speckflex[cuda]', or play on device 'cpu'"
+            ) from error
         check_gpu()
 
 
