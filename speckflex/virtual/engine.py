@@ -13,7 +13,7 @@ from speckflex.boards.twin import Twin
 from speckflex.events import make_events
 from speckflex.speck import DVS_LAYER, NEURON_MAX
 from speckflex.twin.event_filter import RunningFilter
-from speckflex.twin.routing import enter
+from speckflex.twin.routing import addresses_of, enter
 from speckflex.virtual.configuration import CnnLayerConfig
 from speckflex.virtual.decode import decode_configuration, decode_input, network_order
 from speckflex.virtual.dvs_layer import preprocess
@@ -122,8 +122,7 @@ class Engine:
         """Return the sensor events that pass the filter, all of them between two ticks."""
         if self._filter is None:
             return events
-        channels, _, width = stage.shape
-        addresses = (events["y"].astype(np.int32) * width + events["x"]) * channels + events["p"]
+        addresses = addresses_of(events, stage.shape)
         return events[self._filter.passing(addresses, np.full(len(events), self._n_filter_ticks))]
 
     def _internal_periods(self, events: np.ndarray) -> Iterator[np.ndarray]:
