@@ -86,7 +86,7 @@ def _load_torch(path: Path, factory: str | None) -> nn.Module:
     if factory is None:
         raise NetworkError(
             f"{path}: holds a state dict of {len(state)} tensors and no network: name its factory"
-            " as package.module:factory or one of the built-in networks"
+            " (--network) as package.module:factory or one of the built-in networks"
         )
     network = network_from_factory(factory)
     load_state(network, state, source)

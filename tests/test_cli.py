@@ -264,6 +264,41 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_played(
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("convert", "MODEL", "--input-shape", SHAPE, "--out"),
+        ("fold", "MODEL", "--out"),
+        ("train", "--data", "synthetic-digits", "--out"),
+        ("train", "--data", "synthetic-digits", "--out", "net.pt", "--metrics"),
+    ],
+)
+def test_a_file_in_a_folder_that_is_not_there_is_refused_before_any_work(
+    command, model_file, tmp_path
+):
+    arguments = [model_file if part == "MODEL" else part for part in command]
+    result = run(*arguments, tmp_path / "missing" / "file")
+    assert result.exit_code == 2
+    assert "is no folder to write to: make it, or choose another" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "change", [("--jitter", "5"), ("--drop", "0.1"), ("--parallel-window", "3")]
+)
+def test_changes_without_an_ensemble_to_change_are_misuse(change, model_file):
+    result = run("deploy", model_file, *DATA, *change)
+    assert result.exit_code == 2
+    assert "give --ensemble N too" in result.stderr
+
+
+def test_the_csv_of_a_comparison_ends_with_its_last_layer(model_file, tmp_path):
+    run("deploy", model_file, *DATA, "--out", tmp_path / "out")
+    pair = [tmp_path / "out" / f"recording-{role}.h5" for role in ("torch", "twin")]
+    result = run("compare", *pair, "--format", "csv")
+    assert result.stdout.endswith("\n")
+    assert "" not in result.stdout[:-1].split("\n")
+
+
 def test_an_output_that_cannot_be_written_fails_in_one_line(model_file, monkeypatch):
     def refuse(*_arguments, **_settings):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ __all__ = ["command"]
     metavar="FILE",
     help="Draw the layers on their cores into this SVG file.",
 )
-@data_options
+@partial(data_options, default=" [default: none are played]")
 @slow_clock_option
 @seed_option
 @json_option

@@ -105,6 +105,7 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     in spikes how far board, twin and torch are apart. With --out the program, the recordings,
     report.json and report.html are kept.
     """
+    _refuse_changes_of_nothing(options)
     deployment, chosen = _deploy(model, board, options)
     if options["out"]:
         deployment.save(options["out"])
@@ -119,6 +120,16 @@ def command(model: Path, *, board: str, **options: Any) -> None:
         click.echo(f"missed: {sentence}", err=True)
     if missed:
         sys.exit(MISSED_BAR)
+
+
+def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
+    """Refuse what changes the plays of an ensemble where none was asked for."""
+    changes = (options["jitter"], options["drop"], options["parallel_window"] - 1)
+    if options["ensemble"] is None and any(changes):
+        raise click.UsageError(
+            "--jitter, --drop and --parallel-window change the plays of an ensemble: give"
+            " --ensemble N too"
+        )
 
 
 def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from speckflex.data import EventDataset
 
 __all__ = [
+    "OutFileType",
     "OutFolderType",
     "ShapeType",
     "chip_option",
@@ -107,12 +108,27 @@ class OutFolderType(click.Path):
         return folder
 
 
+class OutFileType(click.Path):
+    """A file to write, refused before any work where its folder takes none."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; the folder it lies in must be there and take files."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            problem = f"{str(path.parent)!r} is no folder to write to: make it, or choose another"
+            self.fail(problem, param, ctx)
+        return path
+
+
 def out_file_option(suffix: str) -> Any:
     """Return the option for the one file of that suffix that a command writes."""
     return click.option(
         "-o",
         "--out",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=OutFileType(),
         required=True,
         help=f"The {suffix} file to write.",
     )
@@ -142,8 +158,8 @@ def model_options(function: Any) -> Any:
     )(function)
 
 
-def data_options(function: Any) -> Any:
-    """Add the choice of recordings."""
+def data_options(function: Any, *, default: str = " [default: synthetic-digits]") -> Any:
+    """Add the choice of recordings; `default` is what the help says of leaving it out."""
     function = click.option(
         "--download",
         is_flag=True,
@@ -171,5 +187,5 @@ def data_options(function: Any) -> Any:
         "--data",
         metavar="PATH|NAME",
         help="A folder or file of recordings, or nmnist, dvsgesture, synthetic-digits,"
-        " synthetic-gestures. [default: synthetic-digits]",
+        f" synthetic-gestures.{default}",
     )(function)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.interrupts import Interruption
-from speckflex.cli.options import json_option, seed_option
+from speckflex.cli.options import OutFileType, json_option, seed_option
 from speckflex.training.settings import (
     CHOOSERS,
     MIXED_SAMPLERS,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["method_options", "run_training", "training_options"]
 
 file_type = click.Path(dir_okay=False, path_type=Path)
+out_file_type = OutFileType()
 
 
 def method_options(default: str) -> Decorator:
@@ -84,18 +85,18 @@ def _run_options() -> tuple[Decorator, ...]:
         click.option(
             "-o",
             "--out",
-            type=file_type,
+            type=out_file_type,
             required=True,
             help="The .pt file to write, whole module.",
         ),
         click.option("--samples", type=click.IntRange(min=1), help="Use so many recordings only."),
         click.option(
             "--checkpoint",
-            type=file_type,
+            type=out_file_type,
             help="To continue from after a kill. [default: OUT.checkpoint, removed at the end]",
         ),
         click.option("--resume", type=file_type, help="Continue from this checkpoint."),
-        click.option("--metrics", type=file_type, help="Write JSON lines, one per epoch."),
+        click.option("--metrics", type=out_file_type, help="Write JSON lines, one per epoch."),
         click.option(
             "--accelerator", default="cpu", show_default=True, help="cpu, cuda, mps or auto."
         ),

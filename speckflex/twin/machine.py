@@ -69,7 +69,7 @@ class MachineModel:
         if program.input.event_filter is not None and not settings.has_slow_clock:
             raise BoardError(
                 "the program's event filter counts ticks of the slow clock, and the twin has none:"
-                " set slow_clock_period or slow_clock_divider"
+                " give it --slow-clock, or set slow_clock_period or slow_clock_divider"
             )
         self.program = program
         self.settings = settings
