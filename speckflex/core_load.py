@@ -22,7 +22,7 @@ __all__ = ["LONGEST_WAIT", "LayerLoad", "measure_load"]
 # µs; a choice of this project: a tenth of the 100 ms of silence that ends a read-out in sinabs.
 LONGEST_WAIT = 10_000.0
 
-Verdict = Literal["keeps up", "overloaded", "holds the input up"]
+Verdict = Literal["keeps up", "overloaded", "drops while held up", "holds the input up"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class LayerLoad:
             no room further on. Where cores stall, look for the busiest one behind them.
         input_wait: µs that an event of the input was late at the most when the core, which it
             had found full, had room for it; 0 where the input does not send to the core.
-        verdict: what the figures come to; "overloaded" where events were dropped or waited too
-            long, "holds the input up" where the input did, for the sake of a core further on.
+        verdict: what the figures come to; "overloaded" where the core by itself drops events or
+            lets them wait too long, "drops while held up" and "holds the input up" where it does
+            so for the sake of a core further on.
     """
 
     index: int
@@ -129,8 +130,10 @@ def _worst(
     dropped = sum(load.dropped for load in tight)
     wait, input_wait = _most(roomy, "longest_wait"), _most(tight, "input_wait")
     verdict: Verdict = "keeps up"
-    if dropped or wait > limit:
+    if wait > limit or any(load.dropped for load in roomy):
         verdict = "overloaded"
+    elif dropped:
+        verdict = "drops while held up"
     elif input_wait > limit:
         verdict = "holds the input up"
     return LayerLoad(

@@ -116,6 +116,25 @@ def test_the_slow_core_is_blamed_and_not_those_it_holds_up():
     assert [(load.stalled, load.input_wait) for load in easy] == [(0, 0), (0, 0)]
 
 
+def test_a_balancer_that_drops_for_a_core_further_on_is_not_called_overloaded():
+    first = Core("first", np.full((1, 1, 1, 1), 50), 50, -50, (1, 1, 1), congestion_balancer=True)
+    slow = Core("slow", np.ones((50, 1, 1, 1)), 99, -1, (1, 1, 1))
+    program = Program(
+        (replace(first, destinations=(Destination(1),)), slow),
+        InputStage((1, 1, 1)),
+        chip="unbounded",
+    )
+    loads = measure_load(program, events_at(range(1000)), synops_per_second=1e6)
+    assert [load.verdict for load in loads] == ["drops while held up", "overloaded"]
+    assert [load.passed for load in loads] == [False, False]
+    assert loads[0].events - loads[0].dropped == loads[1].events < 100
+    alone = replace(slow, congestion_balancer=True)
+    (load,) = measure_load(
+        replace(program, cores=(alone,)), events_at(range(1000)), synops_per_second=1e6
+    )
+    assert load.verdict == "overloaded"
+
+
 def test_a_core_beside_the_slow_one_is_not_blamed_for_the_input_that_waits():
     slow, quick = (
         Core(name, np.ones((n_neurons, 1, 1, 1)), 99, -1, (1, 1, 1))
