@@ -122,15 +122,15 @@ class Core:
     """
 
     name: str
-    weights: np.ndarray
+    weights: np.ndarray = field(repr=False)
     threshold_high: int
     threshold_low: int
     input_shape: Shape
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     return_to_zero: bool = False
-    bias: np.ndarray | None = None
-    initial_state: np.ndarray | None = None
+    bias: np.ndarray | None = field(default=None, repr=False)
+    initial_state: np.ndarray | None = field(default=None, repr=False)
     destinations: tuple[Destination, ...] = ()
     readout: Readout = "spikes"
     scale: float = 1.0

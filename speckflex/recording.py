@@ -80,9 +80,9 @@ class LayerRecord:
 
     index: int
     name: str
-    counts: np.ndarray
-    events: tuple[np.ndarray, ...] | None = None
-    potentials: np.ndarray | None = None
+    counts: np.ndarray = field(repr=False)
+    events: tuple[np.ndarray, ...] | None = field(default=None, repr=False)
+    potentials: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> Shape:
@@ -111,9 +111,9 @@ class Recording:
 
     layers: tuple[LayerRecord, ...]
     n_layers: int
-    samples: tuple[SampleLog, ...]
+    samples: tuple[SampleLog, ...] = field(repr=False)
     provenance: Provenance
-    labels: np.ndarray | None = None
+    labels: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def n_samples(self) -> int:
