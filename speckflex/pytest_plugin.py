@@ -58,9 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers."""
+    """Declare the markers; refuse a metrics file that has no folder to lie in."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    file = config.getoption("speckflex_board_metrics")
+    if file and not Path(file).parent.is_dir():
+        raise pytest.UsageError(f"--board-metrics {file}: its folder is missing: make it first")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -158,10 +161,14 @@ def board(request: pytest.FixtureRequest) -> Iterator[Board]:
     from speckflex.boards import open_board
     from speckflex.errors import SpeckflexError
 
+    opened, problem = None, ""
     try:
         opened = open_board(board_name(request.config))
     except SpeckflexError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    if opened is None:
+        # outside of the handler, so that pytest shows this line alone
+        pytest.fail(problem, pytrace=False)
     with opened:
         yield opened
 

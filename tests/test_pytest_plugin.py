@@ -116,6 +116,13 @@ def test_a_board_that_is_not_there_fails_in_one_line(users_suite):
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines("*board speck2e:0: *samna*")
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*another exception*")
+
+
+def test_metrics_in_a_folder_that_is_not_there_are_misuse(users_suite):
+    result = users_suite.runpytest_subprocess("--board-metrics", "missing/figures.jsonl")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines("*missing/figures.jsonl: its folder is missing: make it first")
 
 
 def test_the_board_may_be_set_in_the_ini_file(users_suite):
