@@ -27,6 +27,7 @@ from speckflex.report import (
     write_report,
 )
 from speckflex.report.strict import strict
+from speckflex.report.tables import milliseconds
 from speckflex.speck import CORES
 
 HOSTILE = "<script>alert('x')</script> | `*_[a](javascript:1)"
@@ -255,6 +256,23 @@ def test_the_load_of_the_cores_is_in_every_text(
 
 def no_constants(name: str):
     raise AssertionError(f"{name} is no strict JSON")
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 ms"),
+        (7.6, "0.0076 ms"),
+        (7_749, "7.75 ms"),
+        (99_960, "100 ms"),
+        (632_600, "633 ms"),
+        (1_049_000, "1050 ms"),
+        (53_790_000, "53800 ms"),
+    ],
+)
+def test_durations_have_three_digits_and_no_exponent(microseconds: float | None, text: str):
+    assert milliseconds(microseconds) == text
 
 
 def test_json_is_strict_and_comes_back(program: Program, recordings: dict[str, Recording]):

@@ -91,22 +91,26 @@ def _draw(table: CheckTable, diagram: Path) -> None:
 
 
 def _show_load(loads: Sequence[LayerLoad]) -> None:
+    from speckflex.report.tables import milliseconds
+
     for load in loads:
         severity = "note" if load.passed else "warning"
         click.echo(
             f"{severity}: {load.name}: {load.verdict}: {load.sustained / 1e6:.3g} million synaptic"
             f" operations a second keep its core busy for {load.utilisation:.1%}, an event waits up"
-            f" to {load.longest_wait / 1000:.3g} ms{_held_up(load)} (at an unverified rate)"
+            f" to {milliseconds(load.longest_wait)}{_held_up(load)} (at an unverified rate)"
         )
 
 
 def _held_up(load: LayerLoad) -> str:
     """Return a clause about what waits for room, where anything does."""
+    from speckflex.report.tables import milliseconds
+
     clause = ""
     if load.stalled:
-        clause += f", it stalls for {load.stalled / 1000:.3g} ms until there is room further on"
+        clause += f", it stalls for {milliseconds(load.stalled)} until there is room further on"
     if load.input_wait:
-        clause += f", the input waits for it up to {load.input_wait / 1000:.3g} ms"
+        clause += f", the input waits for it up to {milliseconds(load.input_wait)}"
     return clause
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "ensemble_table",
     "layer_table",
     "load_table",
+    "milliseconds",
     "pair_table",
     "weight_table",
 ]
@@ -95,9 +96,9 @@ def load_table(report: dict[str, Any]) -> Table:
             layer["name"],
             _millions(layer["sustained"]),
             percent(layer["utilisation"]),
-            _milliseconds(layer["longest_wait"]),
-            _milliseconds(layer.get("stalled")),
-            _milliseconds(layer.get("input_wait")),
+            milliseconds(layer["longest_wait"]),
+            milliseconds(layer.get("stalled")),
+            milliseconds(layer.get("input_wait")),
             str(layer["dropped"]),
             layer.get("verdict") or ("keeps up" if layer["passed"] else "overloaded"),
         ]
@@ -142,10 +143,16 @@ def _or_dash(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _milliseconds(microseconds: float | None) -> str:
-    # reports of an earlier version do not know all times
-    return "-" if microseconds is None else f"{microseconds / 1000:.3g} ms"
+def milliseconds(microseconds: float | None) -> str:
+    """Return a duration (µs) in milliseconds, "-" where an earlier version's report has none."""
+    return "-" if microseconds is None else f"{_three_digits(microseconds / 1000)} ms"
 
 
 def _millions(rate: float | None) -> str:
-    return "-" if rate is None else f"{rate / 1e6:.3g} M"
+    return "-" if rate is None else f"{_three_digits(rate / 1e6)} M"
+
+
+def _three_digits(value: float) -> str:
+    """Return the value to three digits, without an exponent where it is large."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:.0f}" if rounded >= 100 else f"{rounded:.3g}"
