@@ -4,6 +4,7 @@ import errno
 import json
 from contextlib import contextmanager
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -54,6 +55,17 @@ def test_deploy_names_the_board_in_its_first_and_last_line(model_file):
     assert lines[0] == lines[-1]
     assert lines[0].startswith("board: twin; no speck2e is attached")
     assert "synthetic" in result.stdout
+
+
+def test_the_board_is_named_before_a_bar_is_drawn(model_file, monkeypatch):
+    @contextmanager
+    def echoing_bar(description, _total):
+        click.echo(f"bar: {description}")
+        yield lambda _steps: None
+
+    monkeypatch.setattr("speckflex.cli.progress.progress_bar", echoing_bar)
+    result = run("deploy", model_file, "--board", "twin", *DATA)
+    assert result.stdout.splitlines()[:2] == ["board: twin", "bar: playing on twin"]
 
 
 def test_deploy_prints_one_json_object_and_nothing_else(model_file, tmp_path):

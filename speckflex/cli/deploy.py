@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -152,8 +153,13 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
         slow_clock=options["slow_clock"],
         threads=options["threads"],
     )
-    with chosen.board, progress_bar(f"playing on {chosen.board.name}", len(dataset)) as progress:
+    with ExitStack() as stack:
+        stack.enter_context(chosen.board)
+        # ahead of the bar, which would draw over it in a terminal
         _announce(chosen, as_json=options["as_json"])
+        progress = stack.enter_context(
+            progress_bar(f"playing on {chosen.board.name}", len(dataset))
+        )
         settings = DeploySettings(
             bins=options["bins"],
             threads=options["threads"],
