@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import weakref
 from dataclasses import replace
 
@@ -46,6 +47,7 @@ def few_threads(monkeypatch):
         monkeypatch.setattr(gpu_core, "FLAGS", 2)
         monkeypatch.setattr(gpu_core, "MOST_THREADS", 6)
         monkeypatch.setattr(gpu_batch, "GATHERING_THREADS", 3)
+        share_arrays_safely(monkeypatch)
         interval = sys.getswitchinterval()
         # threads take turns often: quick at barriers, and hard on a missing one
         sys.setswitchinterval(5e-5)
@@ -53,6 +55,24 @@ def few_threads(monkeypatch):
         sys.setswitchinterval(interval)
     else:
         yield
+
+
+def share_arrays_safely(monkeypatch):
+    """Let the threads of a block get one shared array, be they ever so quick to ask for it.
+
+    The simulator looks for it and then makes it, so that two threads may make one each. It tells
+    a kernel's arrays apart by the line that asks, which is here the same for all: each kernel
+    has but one.
+    """
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    lock, make = threading.Lock(), FakeCUDAShared.array
+
+    def array(shared, shape, dtype):
+        with lock:
+            return make(shared, shape, dtype)
+
+    monkeypatch.setattr(FakeCUDAShared, "array", array)
 
 
 def random_tree(rng, n_cores):
