@@ -16,9 +16,10 @@ from speckflex.measures import (
     relative_difference,
     wilson_interval,
 )
+from speckflex.recording import Recording
 
 if TYPE_CHECKING:
-    from speckflex.recording import LayerRecord, Recording
+    from speckflex.recording import LayerRecord
 
 __all__ = ["Accuracy", "Difference", "LayerDifference", "compare", "measure_accuracy"]
 
@@ -196,6 +197,8 @@ def compare(
         ComparisonError: the recordings differ in program, samples, labels or layer shapes, or
             have no layer in common.
     """
+    for recording in (a, b):
+        _check_is_recording(recording)
     _check_comparable(a, b, same_program=same_program)
     others = {record.index: record for record in b.layers}
     pairs = [(record, others[record.index]) for record in a.layers if record.index in others]
@@ -213,6 +216,14 @@ def compare(
         noise_floor=noise_floor,
         unlike_inputs=_count_unlike_inputs(a, b),
     )
+
+
+def _check_is_recording(recording: object) -> None:
+    if not isinstance(recording, Recording):
+        raise ComparisonError(
+            f"a {type(recording).__name__} can't be compared, it is no Recording: read a file"
+            " with Recording.load"
+        )
 
 
 def measure_accuracy(recording: Recording, labels: np.ndarray | None = None) -> Accuracy | None:

@@ -68,7 +68,7 @@ def placement_problems(
     if len(program.cores) > len(CORES):
         excess = (
             f"the network has {len(program.cores)} layers, the chip {len(CORES)} cores, one for"
-            f" each: take out {len(program.cores) - len(CORES)} layers, or convert for"
+            f" each: make it {len(program.cores) - len(CORES)} shorter, or convert for"
             " chip 'unbounded'"
         )
         return (excess,)

@@ -58,6 +58,11 @@ def output(scores: Any, **changes: Any):
 A, B, C = (0, 0, 0), (1, 1, 2), (0, 1, 1)
 
 
+def test_what_is_no_recording_is_not_compared():
+    with pytest.raises(ComparisonError, match="a str can't be compared, it is no Recording: read"):
+        compare("a.h5", "b.h5")  # pyright: ignore[reportArgumentType]
+
+
 def test_spike_difference_is_equation_16():
     a, b = output([[4, 0], [2, 2]]), output([[3, 1], [2, 0]])
     layer = compare(recording(a), recording(b)).layers[0]

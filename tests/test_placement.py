@@ -106,7 +106,7 @@ def test_an_unbounded_program_is_not_placed():
 def test_nine_layers_fill_the_chip_and_ten_do_not():
     nine = place_layers(program_of(*[(1, 1, 1, 1)] * 9))
     assert sorted(core.chip_core for core in nine.cores) == list(range(9))
-    with pytest.raises(PlacementError, match=r"10 layers, the chip 9 cores.*take out 1 layers"):
+    with pytest.raises(PlacementError, match=r"10 layers, the chip 9 cores.*make it 1 shorter"):
         place_layers(program_of(*[(1, 1, 1, 1)] * 10))
 
 

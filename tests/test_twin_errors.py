@@ -104,6 +104,14 @@ def test_wrong_potentials_are_refused(twin, values, message):
         twin.write_neurons(values, 0)
 
 
+@pytest.mark.parametrize("wrong", ["net.speck", None, 3])
+@pytest.mark.parametrize("name", ["twin", "virtual:speck2e"])
+def test_what_is_no_program_is_not_loaded(name, wrong):
+    message = f"given a {type(wrong).__name__} to load, which is no Program: read a .speck file"
+    with open_board(name) as board, pytest.raises(BoardError, match=message):
+        board.load(wrong)
+
+
 def test_a_closed_twin_plays_nothing():
     twin = Twin()
     twin.load(small_program())

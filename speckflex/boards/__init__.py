@@ -82,7 +82,7 @@ def open_board(name: str = "twin", **settings: Any) -> Board:
     Raises:
         BoardNotFoundError: no board has that name, or none is attached.
     """
-    family, _, rest = name.partition(":")
+    family, _, rest = str(name).partition(":")
     opener = _OPENERS.get(family)
     if opener is None:
         raise BoardNotFoundError(

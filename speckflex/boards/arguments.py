@@ -1,4 +1,4 @@
-"""What every board's `play` is given, checked once."""
+"""What every board's `load` and `play` are given, checked once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ import numpy as np
 
 from speckflex.errors import BoardError, EventsError
 from speckflex.events import check_events
+from speckflex.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.program import Shape
 
-__all__ = ["check_monitor", "check_samples"]
+__all__ = ["check_is_program", "check_monitor", "check_samples"]
+
+
+def check_is_program(program: object) -> None:
+    """Check what a board is asked to load.
+
+    Raises:
+        BoardError: it is no Program.
+    """
+    if not isinstance(program, Program):
+        raise BoardError(
+            f"a board was given a {type(program).__name__} to load, which is no Program: read a"
+            " .speck file with Program.load, or convert a network with speckflex.convert"
+        )
 
 
 def check_samples(events: np.ndarray | Sequence[np.ndarray], shape: Shape) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.boards.arguments import check_monitor, check_samples
+from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
 from speckflex.boards.chip_checks import check_cores, check_states
 from speckflex.boards.chip_configuration import choose_input_path, write_configuration
 from speckflex.boards.chip_events import InputWriter
@@ -109,6 +109,7 @@ class Chip(BoardContext):
             BoardError: the board is closed, the chip can't run the program, refuses it, or does
                 not behave as it must.
         """
+        check_is_program(program)
         link = self._opened()
         self._program = None
         path = choose_input_path(program, self.settings.input_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from speckflex.boards.arguments import check_monitor, check_samples
+from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
 from speckflex.boards.context import BoardContext
 from speckflex.errors import BoardError, BoardNotFoundError, FileFormatError
 from speckflex.events import hash_events
@@ -60,6 +60,7 @@ class Replay(BoardContext):
         Raises:
             BoardError: the board is closed, or another program was recorded.
         """
+        check_is_program(program)
         self._check_open()
         recorded = self._recording.provenance.program_sha256
         if program.sha256 != recorded:

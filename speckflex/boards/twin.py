@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from speckflex.boards.arguments import check_monitor, check_samples
+from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
 from speckflex.boards.context import BoardContext
 from speckflex.boards.settings import TwinSettings
 from speckflex.errors import BoardError, BoardNotFoundError
@@ -77,6 +77,7 @@ class Twin(BoardContext):
 
     def load(self, program: Program) -> None:
         """Take in a program; what was loaded before is gone."""
+        check_is_program(program)
         self._check_open()
         model = MachineModel(program, self.settings)
         gpu = _load_gpu(model) if self.device == "cuda" else None
