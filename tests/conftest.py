@@ -4,6 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# Whether a case is right does not depend on how busy the machine is.
+settings.register_profile("speckflex", deadline=None)
+settings.load_profile("speckflex")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sinabs.layers as sl
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -181,7 +181,6 @@ def test_a_core_that_does_not_repeat_itself_is_told():
     assert (check.rule, check.value, check.severity) == ("core", 1, "note")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.01, 100))
 def test_quantisation_figures_are_those_of_their_definitions(seed, spread):
     rng = np.random.default_rng(seed)

@@ -58,7 +58,7 @@ def assert_same_spikes(found, expected):
 
 
 @pytest.mark.parametrize("reset", [True, False])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000))
 def test_a_devkit_spikes_as_the_twin_behind_it(devkit, reset, seed):
     rng = np.random.default_rng(seed)
@@ -122,7 +122,7 @@ def test_a_slow_clock_leaks_as_the_twins_does(rng):
         assert found == twin.read_neurons().item() - 2 * 3
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), device=st.sampled_from(["speck2e", "speck2f"]))
 def test_a_devkit_filters_events_as_the_twin_does(seed, device):
     rng = np.random.default_rng(seed)

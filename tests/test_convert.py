@@ -110,7 +110,7 @@ def assert_equals_sinabs(network, shape, frames):
     return last.sum()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(1, 3), st.sampled_from([0.5, 2.0, 6.0]), st.integers(0, 1000), st.integers(9, 14)
 )
@@ -119,7 +119,7 @@ def test_random_chains_spike_as_sinabs_chip_network_does(layers, spread, seed, s
     assert_equals_sinabs(chain_of(layers, spread, seed), shape, random_frames(shape, seed=seed))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(0, 1000))
 def test_single_events_through_a_chain_spike_as_in_sinabs(seed, events):
     random = np.random.default_rng(events)
@@ -165,7 +165,7 @@ def test_a_last_layer_without_neurons_is_read_out_by_its_potential():
     np.testing.assert_array_equal(last.weights, convert(spiking, (2, 8, 8)).cores[-1].weights)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(1e-6, 1e6), st.integers(0, 1000))
 def test_a_silent_threshold_never_limits_the_weights(spread, seed):
     torch.manual_seed(seed)

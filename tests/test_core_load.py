@@ -41,7 +41,7 @@ def simulate(times, duration, buffer):
     return dropped, longest
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     gaps=st.lists(st.integers(0, 20), max_size=60),
     buffer=st.integers(0, 5),

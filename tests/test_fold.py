@@ -64,7 +64,7 @@ POOLS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     groups=st.integers(1, 3),
     per_group=st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -93,7 +93,7 @@ def test_folded_conv_is_the_formula_without_mean_and_bias(  # noqa: PLR0917 - dr
     assert type(folded[2]) is nn.Identity
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=st.tuples(st.integers(1, 8), st.integers(1, 8)),
     bias=st.booleans(),

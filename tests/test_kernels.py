@@ -23,7 +23,7 @@ from speckflex.twin.queues import Queue
 from speckflex.twin.routing import places_of, row_spans
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     n_inputs=st.integers(1, 20),
     kernel=st.integers(1, 7),
@@ -41,7 +41,7 @@ def test_spans_hold_the_neurons_whose_field_holds_the_input(n_inputs, kernel, st
     assert spans[n_inputs, 1] == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_out=st.integers(1, 100),

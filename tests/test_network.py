@@ -127,7 +127,7 @@ def test_saving_over_a_file_replaces_it_whole(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["model.pt"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(channels=st.integers(1, 5), training=st.lists(st.booleans(), min_size=3, max_size=3))
 def test_a_copy_shares_nothing_and_keeps_each_layers_mode(channels, training):
     network = nn.Sequential(

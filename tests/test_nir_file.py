@@ -153,7 +153,7 @@ def test_a_graph_inside_the_graph_is_refused(tmp_path):
     assert "is a graph inside the graph" in _refusal(_chain(tmp_path / "model.nir", {"in": inner}))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     channels=st.integers(1, 3),
     kernel=st.integers(1, 3),

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from speckflex.errors import PlacementError
@@ -69,7 +69,6 @@ def assignments(program):
             yield chosen
 
 
-@settings(deadline=None)
 @given(st.lists(LAYERS, min_size=1, max_size=5))
 def test_a_placement_is_found_exactly_where_a_search_over_all_finds_one(sizes):
     program = program_of(*sizes)
@@ -82,7 +81,6 @@ def test_a_placement_is_found_exactly_where_a_search_over_all_finds_one(sizes):
     assert all(fits_by_hand(core, at) for core, at in zip(program.cores, placed, strict=True))
 
 
-@settings(deadline=None)
 @given(st.lists(LAYERS, min_size=1, max_size=4))
 def test_no_other_placement_uses_fewer_cores_that_do_not_repeat(sizes):
     program = program_of(*sizes)

@@ -74,7 +74,7 @@ def assert_refused(path, match):
     assert message.startswith(str(path))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 4), st.booleans())
 def test_a_saved_program_comes_back_the_same(tmp_path_factory, seed, n_cores, chain):
     rng = np.random.default_rng(seed)
@@ -163,7 +163,7 @@ def test_a_program_does_not_share_the_callers_array():
     assert (core.weights == 1).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_damaged_byte_gives_anything_but_one_line(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damage") / "model.speck"

@@ -108,7 +108,7 @@ def recordings(draw: st.DrawFn):
     return Recording(tuple(layers), len(layers) + 1, samples, provenance, labels)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(recording=recordings())
 def test_a_saved_recording_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, recording: Recording
@@ -197,7 +197,7 @@ def test_a_truncated_file_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
 def test_a_flipped_byte_never_raises_anything_else(
     tmp_path_factory: pytest.TempPathFactory, position: float, value: int

@@ -248,14 +248,14 @@ EVENTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1)), max_size=14).
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(network=networks(merges=True), chosen=ROOMS, events=EVENTS)
 def test_merges_and_splits_stall_as_in_the_order_of_time(network, chosen, events):
     drops = [False] * len(network[0])
     assert_loads_are_those_in_the_order_of_time(network, drops, chosen, events)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     network=networks(merges=False),
     chosen=ROOMS,

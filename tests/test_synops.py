@@ -50,7 +50,7 @@ def recorded(program: Program, spikes: list, *, edge_spikes: str = "drop") -> Re
     return Recording(tuple(layers), len(layers), (SampleLog(0, 0, 0),), origin)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     kind=st.sampled_from(["random_chain", "random_graph"]),
@@ -73,7 +73,7 @@ def test_every_update_of_the_slow_twin_is_counted(seed: int, kind: str, edge_spi
     assert {layer.index for layer in measured} == fed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     passes=st.sampled_from(["last", "first"]),

@@ -21,7 +21,7 @@ from speckflex.program import Core, InputStage, Program
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@examples(max_examples=100, deadline=None)
+@examples(max_examples=100)
 @given(seed=SEEDS)
 def test_any_program_spikes_as_the_depth_first_reference(seed):
     check_seed(seed)

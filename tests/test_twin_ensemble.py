@@ -45,7 +45,7 @@ def as_set(events):
     return sorted(events.tolist())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), n_events=st.integers(0, 200))
 def test_simultaneous_events_alone_change_places(seed, n_events):
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from speckflex.program import Core, InputStage, Program
 from speckflex.twin.slow_clock import leak_into, ticks_before
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     start=st.integers(-32768, 32767),
     bias=st.integers(-300, 300),

@@ -25,7 +25,7 @@ def random_spikes(rng, n_channels, shape, n):
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 10**6),
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -67,7 +67,7 @@ def test_neurons_fire_once_per_event_subtract_and_stop_at_the_bound():
     assert layer.get_v_mem() == [[[0.0]]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-30, 30)), max_size=60))
 def test_neurons_follow_the_plain_loop(events):
     layer = SPECKSIM.IntegrateAndFire(1, (2, 2), 20.0, -10.0)
