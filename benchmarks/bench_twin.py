@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from speckflex.recording import Recording
 
 N_SAMPLES, N_EVENTS, N_BINS = 16, 4000, 300
+REST = 0.05  # seconds
 SPIKES_PER_SPIKE = 0.7
 # layers as (channels, kernel, stride, padding, pooling towards the next)
 NETWORKS: dict[str, tuple[tuple[int, int, int], int, int, list[tuple[int, ...]]]] = {
@@ -184,6 +185,8 @@ def measure_r3c1(repeats: int) -> dict[str, Any]:
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(repeats + 1):
         for name, call in calls.items():
+            # torch's threads spin for a while after their work, and would be taken for the next
+            time.sleep(REST)
             times[name].append(seconds_of(call))
     # the first round warms caches up
     medians = {name: median_seconds(values[1:]) for name, values in times.items()}

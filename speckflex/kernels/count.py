@@ -6,7 +6,8 @@ from numba import njit
 __all__ = ["count_into"]
 
 
-@njit(cache=True, nogil=True)
+# Python's lock is kept: a call takes less time than to get it back from another thread
+@njit(cache=True)
 def count_into(addresses: np.ndarray, counts: np.ndarray) -> None:
     """Add one to `counts` at each address.
 

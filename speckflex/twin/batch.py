@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from speckflex.twin.machine import Machine, MachineModel, SampleOutput
@@ -49,29 +48,28 @@ def play_parallel(
     batch: Batch, model: MachineModel, machine: Machine, threads: int
 ) -> tuple[list[SampleOutput], Machine]:
     """Return every sample's output, and the machine that played the last one."""
-    n_samples = len(batch.samples)
-    idle: SimpleQueue[Machine] = SimpleQueue()
-    idle.put(machine)
-    for _ in range(min(threads, n_samples) - 1):
-        idle.put(Machine(model))
-    last: list[Machine] = []
+    n_threads = min(threads, len(batch.samples))
+    machines = [machine, *(Machine(model) for _ in range(n_threads - 1))]
+    outputs: dict[int, SampleOutput] = {}
+    players: dict[int, Machine] = {}
+    waiting = iter(range(len(batch.samples)))
 
-    def play_one(index: int) -> SampleOutput:
-        own = idle.get()
-        output = batch.play(own, index)
-        # the last sample's machine is kept as it is: no later sample waits for one
-        if index == n_samples - 1:
-            last.append(own)
-        else:
-            idle.put(own)
-        return output
+    def play_on(own: Machine) -> None:
+        # each index is handed to one thread; the last sample's machine gets no other behind it
+        for index in waiting:
+            outputs[index], players[index] = batch.play(own, index), own
 
-    with ThreadPoolExecutor(min(threads, n_samples)) as pool:
+    with ThreadPoolExecutor(n_threads) as pool:
         try:
-            outputs = list(pool.map(play_one, range(n_samples)))
+            others = [pool.submit(play_on, other) for other in machines[1:]]
+            # this thread plays as well: it need not wake up for what another one has begun
+            play_on(machine)
+            for other in others:
+                other.result()
         except BaseException:
             # threads end at their next chunk, so that Ctrl-C returns promptly
             batch.interrupt.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return outputs, last[0]
+    n_samples = len(batch.samples)
+    return [outputs[index] for index in range(n_samples)], players[n_samples - 1]

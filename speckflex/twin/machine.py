@@ -170,6 +170,10 @@ class Machine:
     def _play_chunk(self, chunk: np.ndarray, kept: KeptSpikes) -> None:
         """Run a chunk of events through all cores, between the ticks of the slow clock."""
         model = self.model
+        if not (model.settings.has_slow_clock or model.settings.is_timed):
+            self._clock.pass_by(len(chunk))
+            self._enter_network(self._enter(chunk, None, with_times=bool(kept.wanted)), kept)
+            return
         moments, ticks = self._clock.follow(chunk["t"])
         queue = self._enter(chunk, moments, with_times=bool(kept.wanted))
         if not model.settings.has_slow_clock:
@@ -189,12 +193,12 @@ class Machine:
             return
         self._flow(self.model.input_edges, events, kept)
 
-    def _enter(self, chunk: np.ndarray, moments: np.ndarray, *, with_times: bool) -> Queue:
+    def _enter(self, chunk: np.ndarray, moments: np.ndarray | None, *, with_times: bool) -> Queue:
         timed = self.model.settings.is_timed
         return Queue(
             addresses_of(chunk, self.model.program.input.shape),
             np.ascontiguousarray(chunk["t"]) if with_times else None,
-            moments.astype(np.float64) if timed else None,
+            moments.astype(np.float64) if timed and moments is not None else None,
             np.arange(len(chunk), dtype=np.int32)[:, None] if self.model.merges else None,
         )
 

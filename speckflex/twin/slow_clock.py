@@ -32,6 +32,10 @@ class RunningClock:
         """Begin a sample."""
         self.n_events = self._latest = 0
 
+    def pass_by(self, n_events: int) -> None:
+        """Count the sample's next events, where nobody asks when they are replayed."""
+        self.n_events += n_events
+
     def follow(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return when the sample's next events are replayed, and the ticks before each.
 
