@@ -185,9 +185,10 @@ def measure_r3c1(repeats: int) -> dict[str, Any]:
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(repeats + 1):
         for name, call in calls.items():
-            # torch's threads spin for a while after their work, and would be taken for the next
-            time.sleep(REST)
             times[name].append(seconds_of(call))
+            if name.startswith("sinabs"):
+                # torch's threads spin for a while after their work, and would be the twin's
+                time.sleep(REST)
     # the first round warms caches up
     medians = {name: median_seconds(values[1:]) for name, values in times.items()}
     sinabs = medians["sinabs, 2 threads"]
