@@ -1,10 +1,18 @@
 """Fixtures that every test may use."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+# Test processes that compile one kernel for different types at once would take each other's files
+# in numba's cache; so each has a cache of its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER is not None:
+    CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / f"numba-{WORKER}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
 
 # Whether a case is right does not depend on how busy the machine is.
 settings.register_profile("speckflex", deadline=None)

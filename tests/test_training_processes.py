@@ -46,7 +46,8 @@ def _train(folder: Path, launcher: list[str], *arguments: str) -> tuple[list, li
     script.write_text(SCRIPT)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, *launcher, str(script), str(folder), *arguments]
-    subprocess.run(command, check=True, env=environment, timeout=300, capture_output=True)  # noqa: S603
+    done = subprocess.run(command, env=environment, timeout=300, capture_output=True, text=True)  # noqa: S603, PLW1510
+    assert done.returncode == 0, done.stderr
     weights = [torch.load(path, weights_only=True) for path in sorted(folder.glob("weights*.pt"))]
     return json.loads((folder / "history.json").read_text()), weights
 
