@@ -21,7 +21,7 @@ from speckflex.kernels.serve import (
     Work,
     serve,
 )
-from speckflex.twin.cores import MASKS_PER_FLUSH
+from speckflex.twin.cores import MASKS_PER_FLUSH, SPIKES_PER_CALL
 from speckflex.twin.decimator import Decimator
 from speckflex.twin.queues import Queue
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["CoreLoad", "Service", "ServiceModel"]
 
 MICROSECONDS = 1_000_000
-SPIKES_PER_CALL = 2**15
 
 
 @dataclass(frozen=True)
