@@ -12,12 +12,21 @@ from speckflex.errors import EventsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EVENT_DTYPE", "FIELDS", "as_events", "check_events", "hash_events", "make_events"]
+__all__ = [
+    "EVENT_DTYPE",
+    "FIELDS",
+    "MICROSECONDS_PER_SECOND",
+    "as_events",
+    "check_events",
+    "hash_events",
+    "make_events",
+]
 
 FIELDS = ("t", "x", "y", "p")
 
 # t in microseconds; p is the channel. 16 bits hold every address of the chip and of large networks.
 EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.int16)])
+MICROSECONDS_PER_SECOND = 1_000_000
 
 
 def make_events(

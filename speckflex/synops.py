@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.events import make_events
+from speckflex.events import MICROSECONDS_PER_SECOND, make_events
 from speckflex.program import InputStage
 from speckflex.speck import SYNOPS_PER_SECOND
 from speckflex.twin.decimator import RATIOS
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 WINDOW = 10_000  # µs
-MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def synops_per_window(
         return np.empty(0, np.int64), np.empty(0)
     bins = events["t"] // window
     sums = np.bincount(bins - bins.min(), weights=count_taps(core, events))
-    return (bins.min() + np.arange(len(sums))) * window, sums * (MICROSECONDS / window)
+    return (bins.min() + np.arange(len(sums))) * window, sums * (MICROSECONDS_PER_SECOND / window)
 
 
 def _measure_core(
@@ -175,7 +174,7 @@ def _measure_core(
         input_events=n_events,
         total=int(sum(taps.sum() for taps in work)),
         formula=n_events * fan_out,
-        peak_per_second=peaks[sample][0] * MICROSECONDS / window,
+        peak_per_second=peaks[sample][0] * MICROSECONDS_PER_SECOND / window,
         peak_sample=sample,
         peak_time=peaks[sample][1],
         sustained_per_second=max(
@@ -214,7 +213,7 @@ def _spans(input_events: Sequence[np.ndarray], streams: list[np.ndarray]) -> lis
 def _seconds(events: np.ndarray, window: int) -> float:
     """Return the time from the first event to the last; at least one window."""
     span = int(events["t"].max() - events["t"].min()) if len(events) else 0
-    return max(window, span) / MICROSECONDS
+    return max(window, span) / MICROSECONDS_PER_SECOND
 
 
 def _passing(core: Core, choices: Mapping[str, str]) -> slice:

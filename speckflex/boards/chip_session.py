@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from speckflex.boards.chip_link import SpikeRow  # noqa: TC001 - a field's type
+from speckflex.events import MICROSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream", "StreamOutcome", "play_stream"]
 
-MICROSECONDS = 1_000_000
 # µs that the stop watch runs before the first event is due, so that it is there in time.
 LEAD = 2_000
 AHEAD = 1_000_000  # µs by which events are written before they are due
@@ -87,13 +87,13 @@ class _Watch:
         """Return the µs on the watch; infinity where events take no time."""
         if math.isinf(self._speed):
             return math.inf
-        return (time.monotonic() - self._started) * self._speed * MICROSECONDS
+        return (time.monotonic() - self._started) * self._speed * MICROSECONDS_PER_SECOND
 
     def seconds_until(self, moment: float) -> float:
         """Return the real seconds until the watch shows `moment` µs."""
         if math.isinf(self._speed):
             return 0.0
-        return max(0.0, (moment - self.reading()) / (self._speed * MICROSECONDS))
+        return max(0.0, (moment - self.reading()) / (self._speed * MICROSECONDS_PER_SECOND))
 
 
 def play_stream(

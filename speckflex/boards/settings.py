@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from speckflex.errors import BoardError
+from speckflex.events import MICROSECONDS_PER_SECOND
 
 __all__ = [
     "EdgeSpikes",
@@ -28,7 +29,6 @@ DecimatorMonitor = Literal["before", "after"]
 
 # The slow clock made of the camera's events divides their number by a power of two (DS 3.2.6.3.1).
 CLOCK_DIVIDERS = range(14, 18)
-MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ class TwinSettings:
         """
         if rate is None:
             return cls()
-        if not (isinstance(rate, Real) and 0 < rate <= MICROSECONDS):
+        if not (isinstance(rate, Real) and 0 < rate <= MICROSECONDS_PER_SECOND):
             raise BoardError(
-                f"the slow clock's rate is {rate!r} Hz: give more than 0 and up to {MICROSECONDS},"
-                " or None for no clock"
+                f"the slow clock's rate is {rate!r} Hz: give more than 0 and up to"
+                f" {MICROSECONDS_PER_SECOND}, or None for no clock"
             )
-        return cls(slow_clock_period=round(MICROSECONDS / rate))
+        return cls(slow_clock_period=round(MICROSECONDS_PER_SECOND / rate))
 
     @property
     def has_slow_clock(self) -> bool:

@@ -7,12 +7,13 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from speckflex.events import MICROSECONDS_PER_SECOND
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["BoardClock", "SlowClock", "StopWatch"]
 
-MICROSECONDS = 1_000_000
 # Below a tick every 10 µs the board would do nothing but tick.
 MAX_SLOW_CLOCK_RATE = 100_000
 logger = logging.getLogger("speckflex.virtual")
@@ -35,7 +36,7 @@ class BoardClock:
         """Return the time, µs."""
         if math.isinf(self.speed):
             return self._latest
-        return int((time.monotonic() - self._opened) * self.speed * MICROSECONDS)
+        return int((time.monotonic() - self._opened) * self.speed * MICROSECONDS_PER_SECOND)
 
     def horizon(self) -> float:
         """Return the time up to which things have happened, µs: infinity at infinite speed."""
@@ -49,7 +50,7 @@ class BoardClock:
         """Return the real seconds until a board time in µs; 0 when it is past."""
         if math.isinf(self.speed):
             return 0.0
-        return max(0.0, (moment - self.now()) / (self.speed * MICROSECONDS))
+        return max(0.0, (moment - self.now()) / (self.speed * MICROSECONDS_PER_SECOND))
 
 
 class StopWatch:
@@ -129,7 +130,7 @@ class SlowClock:
             raise RuntimeError(
                 f"slow clock rate {hertz} Hz: give more than 0 and at most {MAX_SLOW_CLOCK_RATE}"
             )
-        self._period = max(1, round(MICROSECONDS / hertz))
+        self._period = max(1, round(MICROSECONDS_PER_SECOND / hertz))
         self._restart()
 
     def tick(self) -> int:

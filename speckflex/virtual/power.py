@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from speckflex.events import MICROSECONDS_PER_SECOND
 from speckflex.virtual.events import Measurement
 from speckflex.virtual.graph import Node, hand_on
 
@@ -15,7 +16,6 @@ __all__ = ["IDLE_WATTS", "MeasurementSource", "PowerMonitor"]
 # virtual devkit says nothing about a network.
 IDLE_WATTS = (61.7e-6, 51.7e-6, 367.0e-6, 78.9e-6, 610.9e-6)
 MAX_RATE = 100  # Hz, samna's documentation
-MICROSECONDS = 1_000_000
 
 
 class MeasurementSource(Node):
@@ -60,7 +60,7 @@ class PowerMonitor:
 def _measure(source: Node, rate: float, stop: threading.Event) -> None:
     started = time.monotonic()
     while not stop.wait(1 / rate):
-        timestamp = int((time.monotonic() - started) * MICROSECONDS)
+        timestamp = int((time.monotonic() - started) * MICROSECONDS_PER_SECOND)
         hand_on(
             source,
             [
