@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from speckflex.compare import Accuracy, compare, measure_accuracy
-from speckflex.errors import ComparisonError
+from speckflex.compare import Accuracy, measure_accuracy
+from speckflex.report.evidence import Evidence, gather_evidence
 from speckflex.report.figures import collect_figures
 from speckflex.report.layers import layer_rows
-from speckflex.report.roles import Comparison, compare_roles, played_role, role_names
+from speckflex.report.roles import Comparison, role_names
 from speckflex.report.strict import strict
 from speckflex.report.verdict import verdict
 from speckflex.speck import SYNOPS_PER_SECOND
-from speckflex.synops import WINDOW, measure_synops
+from speckflex.synops import WINDOW
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
@@ -55,72 +55,31 @@ def build_report(
     Raises:
         ComparisonError: there is no recording, or they can't be compared.
     """
-    if not recordings:
-        raise ComparisonError("no recording to report on: play the program on a board first")
-    _check_program(program, recordings)
-    repeat, recordings = recordings.get("repeat"), _without_repeat(recordings)
-    played = played_role(recordings)
-    board = recordings[played]
-    noise_floor = None if repeat is None else compare(board, repeat)
-    comparisons = compare_roles(
-        recordings, noise_floor=noise_floor, same_program=program is not None
-    )
-    synops = () if program is None else measure_synops(program, board, input_events)
-    report = {
+    evidence = gather_evidence(program, recordings, input_events=input_events, checks=checks or ())
+    facts = {
         "schema": SCHEMA,
         "speckflex": __version__,
-        "program": _program_facts(program, board),
-        "board": board.provenance.board,
-        "board_kind": board.provenance.kind,
-        "played": played,
-        "role_names": role_names(recordings),
+        "program": _program_facts(evidence),
+        **_board_facts(evidence),
         "synthetic": synthetic,
-        "samples": board.n_samples,
-        "lost_events": sum(recording.lost_events for recording in recordings.values()),
-        **_accuracies(recordings),
-        "silent_outputs": {role: _silent_outputs(r) for role, r in recordings.items()},
-        **_headline(comparisons),
-        "layers": _with_weight_errors(
-            layer_rows(program, recordings, comparisons, synops, played), checks or ()
-        ),
+        **_sample_facts(evidence),
+        **_predictions(evidence),
+        **_headline(evidence),
+        "layers": layer_rows(evidence),
         "synops": _synops_facts(),
-        "comparisons": [_comparison_facts(comparison) for comparison in comparisons],
-        "checks": [check.to_dict() for check in checks or ()],
-        "provenance": {role: asdict(r.provenance) for role, r in recordings.items()},
-        "played_samples": {role: _sample_facts(r) for role, r in recordings.items()},
+        "comparisons": [_comparison_facts(comparison) for comparison in evidence.comparisons],
+        "checks": [check.to_dict() for check in evidence.checks],
+        **_origins(evidence),
         "command": command,
     }
-    report["verdict"] = verdict(report)
-    report = strict(report)
-    report["figures"] = collect_figures(program, recordings, comparisons, input_events, synops)
-    return report
+    return {**strict({**facts, "verdict": verdict(facts)}), "figures": collect_figures(evidence)}
 
 
-def _check_program(program: Program | None, recordings: Mapping[str, Recording]) -> None:
-    for role, recording in recordings.items():
-        ran = recording.provenance.program_sha256
-        if program is not None and ran not in ("", program.sha256):
-            raise ComparisonError(
-                f"{role} is a recording of program {ran[:12]}, the program given is"
-                f" {program.sha256[:12]}: give the program that ran"
-            )
-
-
-def _with_weight_errors(
-    rows: list[dict[str, Any]], checks: Sequence[Check]
-) -> list[dict[str, Any]]:
-    """Add each layer's relative 8-bit error, None where conversion did not measure it."""
-    errors = {check.layer: check.value for check in checks if check.rule == "8-bit error"}
-    return [{**row, "weight_error": errors.get(row["name"])} for row in rows]
-
-
-def _without_repeat(recordings: Mapping[str, Recording]) -> dict[str, Recording]:
-    return {role: r for role, r in recordings.items() if role != "repeat" or len(recordings) == 1}
-
-
-def _program_facts(program: Program | None, board: Recording) -> dict[str, Any]:
+def _program_facts(evidence: Evidence) -> dict[str, Any]:
+    program = evidence.program
     if program is None:
-        return {"sha256": board.provenance.program_sha256, "chip": None, "metadata": {}}
+        played = evidence.board.provenance.program_sha256
+        return {"sha256": played, "chip": None, "metadata": {}}
     return {
         "sha256": program.sha256,
         "chip": program.chip,
@@ -130,21 +89,34 @@ def _program_facts(program: Program | None, board: Recording) -> dict[str, Any]:
     }
 
 
-def _accuracies(recordings: Mapping[str, Recording]) -> dict[str, Any]:
-    """Return accuracy, interval and confusion by role; the three known roles always."""
-    roles = dict.fromkeys([*(role for role in ROLES if role in recordings), *recordings])
+def _board_facts(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "board": evidence.board.provenance.board,
+        "board_kind": evidence.board.provenance.kind,
+        "played": evidence.played,
+        "role_names": role_names(evidence.recordings),
+    }
+
+
+def _sample_facts(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "samples": evidence.board.n_samples,
+        "lost_events": sum(recording.lost_events for recording in evidence.recordings.values()),
+    }
+
+
+def _predictions(evidence: Evidence) -> dict[str, Any]:
+    """Return how often each role is right, and how often it is silent; the known roles always."""
+    recordings = evidence.recordings
     labels = next((r.labels for r in recordings.values() if r.labels is not None), None)
     found: dict[str, Accuracy | None] = dict.fromkeys(ROLES)
-    found |= {role: measure_accuracy(recordings[role], labels) for role in roles}
+    found |= {role: measure_accuracy(recording, labels) for role, recording in recordings.items()}
     return {
         "accuracy": {role: value and value.share for role, value in found.items()},
         "accuracy_interval": {role: value and value.interval for role, value in found.items()},
-        "accuracy_per_class": {
-            role: None if value is None else value.per_class for role, value in found.items()
-        },
-        "confusion": {
-            role: None if value is None else value.confusion for role, value in found.items()
-        },
+        "accuracy_per_class": {role: value and value.per_class for role, value in found.items()},
+        "confusion": {role: value and value.confusion for role, value in found.items()},
+        "silent_outputs": {role: _silent_outputs(r) for role, r in recordings.items()},
     }
 
 
@@ -153,17 +125,18 @@ def _silent_outputs(recording: Recording) -> int:
     return int((~recording.layer(-1).scores.any(axis=1)).sum())
 
 
-def _headline(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    difference = comparisons[0].difference if comparisons else None
+def _headline(evidence: Evidence) -> dict[str, Any]:
+    """Return what the report is about: two roles, and how far they are apart at the output."""
+    first = evidence.headline
+    difference = first and first.difference
+    floor = difference and difference.noise_floor
     return {
-        "reference": comparisons[0].reference if comparisons else None,
-        "compared": comparisons[0].other if comparisons else None,
+        "reference": first and first.reference,
+        "compared": first and first.other,
         "spike_difference": difference and difference.spike_difference,
         "spike_difference_layer": difference and difference.output.name,
         "agreement": difference and difference.agreement,
-        "noise_floor": difference
-        and difference.noise_floor
-        and difference.noise_floor.spike_difference,
+        "noise_floor": floor and floor.spike_difference,
     }
 
 
@@ -191,7 +164,16 @@ def _spelled(name: str, divergence: Divergence | None, comparison: Comparison) -
     return f"layer {name}, {divergence.describe(*comparison.names)}"
 
 
-def _sample_facts(recording: Recording) -> dict[str, Any]:
+def _origins(evidence: Evidence) -> dict[str, Any]:
+    """Return where each recording comes from, and what became of its samples."""
+    recordings = evidence.recordings
+    return {
+        "provenance": {role: asdict(r.provenance) for role, r in recordings.items()},
+        "played_samples": {role: _played_facts(r) for role, r in recordings.items()},
+    }
+
+
+def _played_facts(recording: Recording) -> dict[str, Any]:
     stopped: dict[str, int] = {}
     for log in recording.samples:
         stopped[log.stopped] = stopped.get(log.stopped, 0) + 1

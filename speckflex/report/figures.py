@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.report.roles import played_role
 from speckflex.synops import core_inputs, synops_per_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from speckflex.program import Program
     from speckflex.recording import LayerRecord, Recording
+    from speckflex.report.evidence import Evidence
     from speckflex.report.roles import Comparison
-    from speckflex.synops import LayerSynops
 
 __all__ = ["collect_figures"]
 
@@ -27,42 +26,27 @@ MAX_RASTERS = 4
 N_FRAMES = 6
 
 
-def collect_figures(
-    program: Program | None,
-    recordings: Mapping[str, Recording],
-    comparisons: Sequence[Comparison],
-    input_events: Sequence[np.ndarray],
-    synops: Sequence[LayerSynops],
-) -> dict[str, Any]:
-    """Return what the pictures show, by picture.
+def collect_figures(evidence: Evidence) -> dict[str, Any]:
+    """Return what the pictures show, by picture."""
+    sample = _interesting_sample(evidence)
+    return {
+        **_pair_figures(evidence),
+        "rasters": [] if sample is None else _rasters(evidence.recordings, sample),
+        "frames": _frames(evidence, sample),
+        "work": _work(evidence),
+    }
 
-    Args:
-        program: what ran; None where only recordings are at hand.
-        recordings: by role.
-        comparisons: the one that the report is about first.
-        input_events: the streams that were played, of the first samples at least.
-        synops: one per core of the program, or none.
-    """
-    figures: dict[str, Any] = {"scatter": [], "maps": [], "rasters": [], "frames": [], "work": []}
-    if comparisons:
-        x_role, y_role = _axes(comparisons[0])
-        pairs = _common_layers(recordings[x_role], recordings[y_role])
-        figures["scatter"] = [
-            _scatter(x, y, (x_role, y_role), MAX_POINTS // len(pairs)) for x, y in pairs
-        ]
-        figures["maps"] = [
-            _difference_map(x, y, (x_role, y_role), MAX_PIXELS // len(pairs)) for x, y in pairs
-        ]
-    sample = _interesting_sample(recordings, comparisons, len(input_events))
-    if sample is not None:
-        figures["rasters"] = _rasters(recordings, sample)
-    if input_events:
-        shown = sample if sample is not None and sample < len(input_events) else 0
-        figures["frames"] = [_frames(program, input_events[shown], shown)]
-    if program is not None and synops:
-        board = recordings[played_role(recordings)]
-        figures["work"] = _work(program, board, input_events, synops)
-    return figures
+
+def _pair_figures(evidence: Evidence) -> dict[str, Any]:
+    """Return what shows layers of two recordings against each other, neuron by neuron."""
+    if evidence.headline is None:
+        return {"scatter": [], "maps": []}
+    roles = _axes(evidence.headline)
+    pairs = _common_layers(*(evidence.recordings[role] for role in roles))
+    return {
+        "scatter": [_scatter(x, y, roles, MAX_POINTS // len(pairs)) for x, y in pairs],
+        "maps": [_difference_map(x, y, roles, MAX_PIXELS // len(pairs)) for x, y in pairs],
+    }
 
 
 def _axes(comparison: Comparison) -> tuple[str, str]:
@@ -124,22 +108,21 @@ def _in_rows(values: np.ndarray) -> np.ndarray:
     return np.pad(values, (0, n_rows * width - len(values))).reshape(1, n_rows, width)
 
 
-def _interesting_sample(
-    recordings: Mapping[str, Recording], comparisons: Sequence[Comparison], n_inputs: int
-) -> int | None:
+def _interesting_sample(evidence: Evidence) -> int | None:
     """Return the sample whose output differs most, among those with events; None without any."""
     kept = [
         len(record.events)
-        for recording in recordings.values()
+        for recording in evidence.recordings.values()
         for record in recording.layers
         if record.events is not None
     ]
+    n_inputs = len(evidence.input_events)
     n_samples = min([max(kept, default=0), *([n_inputs] if n_inputs else [])])
     if not n_samples:
         return None
-    if not comparisons:
+    if evidence.headline is None:
         return 0
-    values = comparisons[0].difference.output.per_sample[:n_samples]
+    values = evidence.headline.difference.output.per_sample[:n_samples]
     return int(np.nan_to_num(values, nan=-1.0, posinf=np.finfo(float).max).argmax())
 
 
@@ -172,31 +155,37 @@ def _stream(events: np.ndarray, record: LayerRecord) -> dict[str, Any]:
     }
 
 
-def _frames(program: Program | None, events: np.ndarray, sample: int) -> dict[str, Any]:
+def _frames(evidence: Evidence, sample: int | None) -> list[dict[str, Any]]:
+    """Return the input of a sample, the first one where that sample's is not at hand."""
+    inputs = evidence.input_events
+    if not inputs:
+        return []
+    shown = sample if sample is not None and sample < len(inputs) else 0
+    return [{"sample": shown, **_cut_into_frames(inputs[shown], evidence.program)}]
+
+
+def _cut_into_frames(events: np.ndarray, program: Program | None) -> dict[str, Any]:
     """Return (frame, channel, y, x) counts of the input, cut into frames of equal time."""
     if program is not None:
         shape = program.input.shape
     else:
-        sizes = (int(events[name].max(initial=0)) + 1 for name in ("p", "y", "x"))
-        shape = tuple(sizes)
+        shape = tuple(int(events[name].max(initial=0)) + 1 for name in ("p", "y", "x"))
     frames = np.zeros((N_FRAMES, *shape), np.int64)
     start = int(events["t"].min()) if len(events) else 0
     span = max(1, int(events["t"].max()) - start + 1) if len(events) else 1
     index = (events["t"] - start) * N_FRAMES // span
     np.add.at(frames, (index, events["p"], events["y"], events["x"]), 1)
-    return {"sample": sample, "events": len(events), "span_ms": span / 1000, "values": frames}
+    return {"events": len(events), "span_ms": span / 1000, "values": frames}
 
 
-def _work(
-    program: Program,
-    board: Recording,
-    input_events: Sequence[np.ndarray],
-    synops: Sequence[LayerSynops],
-) -> list[dict[str, Any]]:
+def _work(evidence: Evidence) -> list[dict[str, Any]]:
     """Return the operations per second over time, of each core's busiest sample."""
+    program = evidence.program
+    if program is None:
+        return []
     lines = []
-    for layer in synops:
-        streams = core_inputs(program, board, input_events, layer.index)
+    for layer in evidence.synops:
+        streams = core_inputs(program, evidence.board, evidence.input_events, layer.index)
         if streams is None or layer.peak_sample is None:
             continue
         events = streams[layer.peak_sample]

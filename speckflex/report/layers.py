@@ -9,91 +9,77 @@ import numpy as np
 from speckflex.speck import CORES, WEIGHT_MAX, WEIGHT_MIN, kernel_words, neuron_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from speckflex.program import Core, Program
-    from speckflex.recording import Recording
-    from speckflex.report.roles import Comparison
+    from speckflex.compare import Difference, LayerDifference
+    from speckflex.program import Core
+    from speckflex.report.evidence import Evidence
     from speckflex.synops import LayerSynops
 
 __all__ = ["layer_rows"]
 
 
-def layer_rows(
-    program: Program | None,
-    recordings: Mapping[str, Recording],
-    comparisons: Sequence[Comparison],
-    synops: Sequence[LayerSynops],
-    played: str,
-) -> list[dict[str, Any]]:
-    """Return the facts of each layer that any recording or the program knows.
-
-    Args:
-        program: what ran; None where only recordings are at hand.
-        recordings: by role.
-        comparisons: the one that the report is about first.
-        synops: one per core of the program, or none.
-        played: the role whose spikes stand for the board's.
-    """
-    names = _names(program, recordings)
+def layer_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the facts of each layer that any recording or the program knows."""
+    program, synops = evidence.program, evidence.synops
+    weight_errors = {
+        check.layer: check.value for check in evidence.checks if check.rule == "8-bit error"
+    }
     return [
         {
             "index": index,
             "name": name,
-            **_spikes(index, recordings, played),
-            **_distance(index, comparisons),
+            **_spikes(index, evidence),
+            **_distance(index, evidence),
             **(_cost(program.cores[index]) if program is not None else _cost_unknown()),
             **_work(synops[index] if index < len(synops) else None),
+            "weight_error": weight_errors.get(name),
         }
-        for index, name in sorted(names.items())
+        for index, name in sorted(_names(evidence).items())
     ]
 
 
-def _names(program: Program | None, recordings: Mapping[str, Recording]) -> dict[int, str]:
-    records = [record for recording in recordings.values() for record in recording.layers]
+def _names(evidence: Evidence) -> dict[int, str]:
+    records = [record for recording in evidence.recordings.values() for record in recording.layers]
     names = {record.index: record.name for record in records}
-    cores = program.cores if program is not None else ()
+    cores = evidence.program.cores if evidence.program is not None else ()
     return names | {index: core.name for index, core in enumerate(cores)}
 
 
-def _spikes(index: int, recordings: Mapping[str, Recording], played: str) -> dict[str, Any]:
+def _spikes(index: int, evidence: Evidence) -> dict[str, Any]:
     counts = {
         role: record.counts
-        for role, recording in recordings.items()
+        for role, recording in evidence.recordings.items()
         for record in recording.layers
         if record.index == index
     }
     spikes = {role: int(values.sum()) for role, values in counts.items()}
-    board = counts.get(played)
-    has_neurons = board is not None and board.size > 0
+    board = counts.get(evidence.played)
+    silent = None
+    if board is not None and board.size:
+        silent = float((board.sum(axis=0) == 0).mean())
     return {
-        "spikes": spikes.get(played),
+        "spikes": spikes.get(evidence.played),
         "spikes_by_role": spikes,
-        "silent_neurons": float((board.sum(axis=0) == 0).mean())
-        if board is not None and has_neurons
-        else None,
+        "silent_neurons": silent,
     }
 
 
-def _distance(index: int, comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    layers = [layer for layer in _headline(comparisons) if layer.index == index]
-    floor = [layer for layer in _noise(comparisons) if layer.index == index]
+def _distance(index: int, evidence: Evidence) -> dict[str, Any]:
+    difference = evidence.headline and evidence.headline.difference
+    layer = _layer(index, difference)
+    floor = _layer(index, difference and difference.noise_floor)
     return {
-        "spike_difference": layers[0].spike_difference if layers else None,
-        "spike_difference_reason": layers[0].reason if layers else "no second recording of it",
-        "cosine": layers[0].cosine if layers else None,
-        "potential_difference": layers[0].potential_difference if layers else None,
-        "noise_floor": floor[0].spike_difference if floor else None,
+        "spike_difference": layer and layer.spike_difference,
+        "spike_difference_reason": layer.reason if layer else "no second recording of it",
+        "cosine": layer and layer.cosine,
+        "potential_difference": layer and layer.potential_difference,
+        "noise_floor": floor and floor.spike_difference,
     }
 
 
-def _headline(comparisons: Sequence[Comparison]) -> Sequence[Any]:
-    return comparisons[0].difference.layers if comparisons else ()
-
-
-def _noise(comparisons: Sequence[Comparison]) -> Sequence[Any]:
-    floor = comparisons[0].difference.noise_floor if comparisons else None
-    return floor.layers if floor is not None else ()
+def _layer(index: int, difference: Difference | None) -> LayerDifference | None:
+    """Return what a comparison found of one layer, None where it knows nothing of it."""
+    layers = difference.layers if difference is not None else ()
+    return next((layer for layer in layers if layer.index == index), None)
 
 
 def _cost(core: Core) -> dict[str, Any]:
