@@ -80,8 +80,12 @@ def board_name(config: pytest.Config) -> str:
     return config.getoption("speckflex_board") or config.getini("speckflex_board")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what the board can't do, with the reason that the test states."""
+    """Skip what the board can't do, with the reason that the test states.
+
+    By a marker, which pytest's own set-up reads next: so `-rs` names the test's line, not ours.
+    """
     family = board_name(item.config).partition(":")[0]
     able = {
         "needs_chip": family in {"speck2e", "speck2f"},
@@ -91,12 +95,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for marker in item.iter_markers(name):
             if not is_able:
                 board = board_name(item.config)
-                pytest.skip(f"board {board} is not enough: {_reason(item, marker)}")
+                _skip(item, f"board {board} is not enough: {_reason(item, marker)}")
     for marker in item.iter_markers("needs_samna"):
         from speckflex.boards.samna_access import real_samna_installed
 
         if not real_samna_installed():
-            pytest.skip(f"the vendor's samna is not installed: {_reason(item, marker)}")
+            _skip(item, f"the vendor's samna is not installed: {_reason(item, marker)}")
+
+
+def _skip(item: pytest.Item, reason: str) -> None:
+    item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _reason(item: pytest.Item, marker: pytest.Mark) -> str:

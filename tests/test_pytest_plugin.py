@@ -80,6 +80,16 @@ def test_tests_run_on_the_twin_by_default_and_skip_with_their_reasons(users_suit
     result.stdout.no_fnmatch_line("speckflex board:*")
 
 
+def test_a_skip_is_shown_at_the_line_of_its_own_test(users_suite):
+    lines = (users_suite.path / "test_network.py").read_text().splitlines()
+    first = 1 + next(i for i, line in enumerate(lines) if "needs_chip" in line)
+    result = users_suite.runpytest_subprocess("-rs")
+    result.stdout.fnmatch_lines(
+        f"SKIPPED [[]1[]] test_network.py:{first}: board twin is not enough: silicon *"
+    )
+    result.stdout.no_fnmatch_line("SKIPPED*pytest_plugin.py*")
+
+
 def test_the_header_names_the_board_and_what_it_is(users_suite):
     result = users_suite.runpytest_subprocess("--board", "virtual:speck2f", "-rs")
     result.assert_outcomes(passed=2, skipped=2)
