@@ -15,6 +15,8 @@ FLAGS = 32  # threads whose flags share a word
 MOST_THREADS = 256  # a block; unverified for speed, no GPU was at hand
 MOST_WORDS = 3 * (MOST_THREADS // FLAGS)
 MOST_FRAMES = 33  # the input and 32 cores
+SENDER, SPIKE, N_SPIKES, EDGE = range(4)  # a frame's columns
+FIRED, KEPT = range(2)  # a tally's
 
 
 @cuda.jit
@@ -143,9 +145,9 @@ def integrate_depth_first(
         tallies: `(samples, cores, 2) int64`, changed in place: spikes the core fired before,
             and spikes kept in this start, which must be 0 before it.
     """
-    sample, thread, n_threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
+    sample, thread = cuda.blockIdx.x, cuda.threadIdx.x
     words = cuda.shared.array(MOST_WORDS, np.uint32)
-    for word in range(thread, MOST_WORDS, n_threads):
+    for word in range(thread, MOST_WORDS, cuda.blockDim.x):
         words[word] = 0
     stack = cuda.local.array((MOST_FRAMES, 4), np.int64)
     tally = cuda.local.array((MOST_FRAMES, 2), np.int64)
@@ -154,40 +156,80 @@ def integrate_depth_first(
     _copy_rows(tallies[sample], tally, len(cores))
     # nobody changes what another has yet to read
     cuda.syncthreads()
+    depth = _next_delivery(stack, depth, edge_ends)
     while depth >= 0:
-        sender, waiting, edge = stack[depth, 0], stack[depth, 1], stack[depth, 3]
-        if waiting == stack[depth, 2]:
-            depth -= 1
-        elif edge == edge_ends[sender + 1]:
-            stack[depth, 1], stack[depth, 3] = waiting + 1, edge_ends[sender]
-        else:
-            core, place = edges[edge, 0], parts[sample, 0] + stack[0, 1]
-            seen, kept, rule = tally[core, 0], tally[core, 1], cores[core, 7:14]
-            if timed and kept + cores[core, 6] > spikes.shape[2]:
-                break
-            stack[depth, 3] = edge + 1
-            address = codes[place]
-            if depth > 0:
-                address = pending[sample, cores[sender - 1, 16] + waiting]
-            time = times[place] if timed else 0
-            base = cores[core, 14] * len(parts) + sample * cores[core, 15]
-            n_fired, turn = _visit(
-                edges[edge, 1] + address, seen, fields, weights, cores[core, 0:7], rule,
-                state[base:], counts[base:], pending[sample, cores[core, 16] :], timed,
-                time, spikes[core, sample, kept:], spike_times[core, sample, kept:],
-                words, turn,
-            )  # fmt: skip
-            n_passed = _n_passed(seen + n_fired, rule) - _n_passed(seen, rule)
-            tally[core, 0] = seen + n_fired
-            tally[core, 1] = kept + (n_passed if rule[6] else n_fired)
-            if n_passed:
-                depth += 1
-                stack[depth, 0], stack[depth, 1] = core + 1, 0
-                stack[depth, 2], stack[depth, 3] = n_passed, edge_ends[core + 1]
+        edge = stack[depth, EDGE]
+        core, place = edges[edge, 0], parts[sample, 0] + stack[0, SPIKE]
+        kept = tally[core, KEPT]
+        if timed and kept + cores[core, 6] > spikes.shape[2]:
+            break
+        stack[depth, EDGE] = edge + 1
+        address = codes[place]
+        if depth > 0:
+            address = _waiting_spike(stack[depth], pending[sample], cores)
+        base = cores[core, 14] * len(parts) + sample * cores[core, 15]
+        n_fired, turn = _visit(
+            edges[edge, 1] + address, tally[core, FIRED], fields, weights, cores[core],
+            state[base:], counts[base:], pending[sample, cores[core, 16] :], timed,
+            times[place] if timed else 0, spikes[core, sample, kept:],
+            spike_times[core, sample, kept:], words, turn,
+        )  # fmt: skip
+        n_passed = _count_spikes(tally[core], n_fired, cores[core, 7:14])
+        if n_passed:
+            depth += 1
+            _open_frame(stack[depth], core + 1, n_passed, edge_ends)
+        depth = _next_delivery(stack, depth, edge_ends)
     if thread == 0:
         frames[sample, 0, 0] = depth + 1
         _copy_rows(stack, frames[sample, 1:], depth + 1)
         _copy_rows(tally, tallies[sample], len(cores))
+
+
+@cuda.jit(device=True)
+def _next_delivery(stack: np.ndarray, depth: int, edge_ends: np.ndarray) -> int:
+    """Return the uppermost frame with a spike and an edge for it to take; -1 where none is left.
+
+    A spike that has taken all edges makes way for the next, a frame without spikes for the one
+    below it.
+
+    Args:
+        stack: `(frames, 4) int64`, changed in place.
+        depth: of the top.
+        edge_ends: where the edges of each sender begin, and the end.
+    """
+    while depth >= 0:
+        sender = stack[depth, SENDER]
+        if stack[depth, SPIKE] == stack[depth, N_SPIKES]:
+            depth -= 1
+        elif stack[depth, EDGE] == edge_ends[sender + 1]:
+            stack[depth, SPIKE] += 1
+            stack[depth, EDGE] = edge_ends[sender]
+        else:
+            break
+    return depth
+
+
+@cuda.jit(device=True)
+def _waiting_spike(frame: np.ndarray, pending: np.ndarray, cores: np.ndarray) -> int:
+    """Return the address of the next spike of a core's frame."""
+    return pending[cores[frame[SENDER] - 1, 16] + frame[SPIKE]]
+
+
+@cuda.jit(device=True)
+def _open_frame(frame: np.ndarray, sender: int, n_spikes: int, edge_ends: np.ndarray) -> None:
+    """Let the spikes of a sender wait, the first of them for the first of its edges."""
+    frame[SENDER], frame[SPIKE] = sender, 0
+    frame[N_SPIKES], frame[EDGE] = n_spikes, edge_ends[sender]
+
+
+@cuda.jit(device=True)
+def _count_spikes(tally: np.ndarray, n_fired: int, rule: np.ndarray) -> int:
+    """Add spikes to a core's tally; return how many of them pass its decimator."""
+    seen = tally[FIRED]
+    n_passed = _n_passed(seen + n_fired, rule) - _n_passed(seen, rule)
+    tally[FIRED] = seen + n_fired
+    tally[KEPT] += n_passed if rule[6] else n_fired
+    return n_passed
 
 
 @cuda.jit(device=True)
@@ -196,8 +238,7 @@ def _visit(
     seen: int,
     fields: np.ndarray,
     weights: np.ndarray,
-    layout: np.ndarray,
-    rule: np.ndarray,
+    core: np.ndarray,
     state: np.ndarray,
     counts: np.ndarray,
     pending: np.ndarray,
@@ -213,6 +254,7 @@ def _visit(
     The arrays begin where this sample of this core does, or where its next spike goes.
     """
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
+    layout, rule = core[0:7], core[7:14]
     n_words, n_fired = (n_threads + FLAGS - 1) // FLAGS, 0
     for begin in range(0, _n_field(fields, code), n_threads):
         neuron = _update(begin + thread, code, fields, weights, layout, rule, state)

@@ -6,17 +6,15 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
+from speckflex.kernels.network import ALL, PASSING, Network, in_order
 
 __all__ = [
-    "ALL",
-    "CORE",
     "DROPS",
-    "NONE",
-    "PASSING",
+    "SERVER",
     "STALLS",
     "STATE",
     "WAITS",
-    "Network",
+    "Servers",
     "Work",
     "serve",
 ]
@@ -25,25 +23,12 @@ __all__ = [
 # sender waits with it, or it is gone.
 WAITS, STALLS, DROPS = 0, 1, 2
 
-# What a monitor sees: no spike, those that the decimator passes, all.
-NONE, PASSING, ALL = 0, 1, 2
-
-# What never changes of a core; the last row is the input's.
-CORE = np.dtype(
+# What never changes of a server beside its core.
+SERVER = np.dtype(
     [
-        ("weights", np.int64),  # this and the next four: where its own begin in the arrays of all
-        ("memory", np.int64),
-        ("counts", np.int64),
-        ("spikes", np.int64),
-        ("ring", np.int64),
+        ("ring", np.int64),  # where its own begins in the ring of all
         ("capacity", np.int64),  # events that have room, with the one in work
         ("when_full", np.int64),
-        ("first_edge", np.int64),
-        ("end_edge", np.int64),
-        ("ratio", np.int64),  # of the decimator
-        ("passing", np.int64),
-        ("monitors", np.int64),
-        ("reorders", np.int64),  # its spikes leave in the order of their ranks
     ]
 )
 
@@ -58,7 +43,6 @@ STATE = np.dtype(
         ("ready", np.float64),  # when it could leave
         ("clock", np.float64),  # when it can leave
         ("free", np.float64),  # when the last event was done and its spikes gone
-        ("seen", np.int64),  # by the decimator
         ("kept", np.int64),  # its spikes are logged
         ("taken", np.int64),
         ("arrived", np.int64),
@@ -73,33 +57,17 @@ STATE = np.dtype(
 )
 
 
-class Network(NamedTuple):
-    """What never changes of all cores, one behind the other.
+class Servers(NamedTuple):
+    """What never changes of all servers beside their cores.
 
     Args:
-        cores: `(c + 1,) CORE`.
-        edges: `(e, 2) int64`, a target, and what makes addresses into rows of `routes`.
+        rows: `(c,) SERVER`.
         durations: `(m,) float64`, µs of work for an event on each route; negative where the
             route leads nowhere.
-        ranks: int64, of each neuron in the order of output.
-        routes: `(m, 3) int32`, this and the next three as in `CoreArrays`.
-        row_spans: see `CoreArrays`.
-        column_spans: see `CoreArrays`.
-        weights: see `CoreArrays`.
-        layout: `(c, 6) int64`, a row for each core, see `CoreArrays`.
-        rule: `(c, 5) int64`, a row for each core, see `CoreArrays`.
     """
 
-    cores: Any
-    edges: Any
+    rows: Any
     durations: Any
-    ranks: Any
-    routes: Any
-    row_spans: Any
-    column_spans: Any
-    weights: Any
-    layout: Any
-    rule: Any
 
 
 class Work(NamedTuple):
@@ -110,6 +78,7 @@ class Work(NamedTuple):
         ring: float64, µs, when the last events that each core took were gone.
         memory: int16, potentials, the state in `CoreArrays`.
         counts: int64, monitored spikes of each neuron.
+        seen: `(c + 1,) int64`, how many spikes each decimator has counted.
         pending: scratch, see `CoreArrays`; one for all cores.
         spikes: int32, scratch, the spikes of each core's event in work.
         log: `(k, 3) int32`, written: core and address of kept spikes, and the place among the
@@ -120,6 +89,7 @@ class Work(NamedTuple):
     ring: Any
     memory: Any
     counts: Any
+    seen: Any
     pending: Any
     spikes: Any
     log: Any
@@ -132,6 +102,7 @@ def serve(
     source: int,
     sender: int,
     network: Network,
+    servers: Servers,
     work: Work,
 ) -> tuple[int, int]:
     """Follow the spikes of a source to the end of the network, depth first, with their times.
@@ -143,15 +114,17 @@ def serve(
         moments: `(n,) float64`, µs, the earliest at which each may leave.
         source: row of the state.
         sender: the source at first, then what the last call returned.
-        network: what does not change.
+        network: what does not change of the cores.
+        servers: what does not change of them as servers.
         work: what does.
 
     Returns:
         the sender to go on with, -1 when all is done, and how many spikes are in the log.
     """
     # taken apart once: numba counts references at each use of a tuple's arrays
-    cores, edges, durations, ranks, routes, row_spans, column_spans, weights, layout, rule = network
-    state, ring, memory, counts, pending, spikes, log = work
+    cores, edges, ranks, routes, row_spans, column_spans, weights, layout, rule = network
+    rows, durations = servers
+    state, ring, memory, counts, seen, pending, spikes, log = work
     code, end = np.empty(1, np.int32), np.empty(1, np.int32)
     n_logged, entrance = 0, len(cores) - 1
     while True:
@@ -160,7 +133,7 @@ def serve(
             target, code[0] = edges[row["edge"], 0], row["address"] + edges[row["edge"], 1]
             row["edge"] += 1
             core, duration = cores[target], float(durations[code[0]])
-            if _arrives(core, state[target], row, ring, duration, sender == entrance):
+            if _arrives(rows[target], state[target], row, ring, duration, sender == entrance):
                 own = spikes[core["spikes"] :]
                 arrays = CoreArrays(
                     routes, row_spans, column_spans, weights[core["weights"] :],
@@ -168,7 +141,7 @@ def serve(
                 )  # fmt: skip
                 _, n_spikes = integrate(code, 0, arrays, own, end)
                 if core["reorders"]:
-                    own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
+                    own[:n_spikes] = in_order(own[:n_spikes], ranks[core["counts"] :])
                 row = state[target]
                 row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
                 row["edge"] = core["end_edge"]
@@ -183,13 +156,15 @@ def serve(
             else:
                 row["address"] = spikes[core["spikes"] + row["spike"]]
             row["spike"] += 1
-            if _leaves(core, row, counts):
+            seen[sender] += 1
+            if _leaves(core, row, seen[sender], counts):
                 log[n_logged, 0], log[n_logged, 1] = sender, row["address"]
                 log[n_logged, 2] = state[source]["spike"] - 1
                 n_logged += 1
         elif sender != source:
             # all spikes are gone, and the core is free
-            ring[core["ring"] + row["taken"] % core["capacity"]] = row["free"] = row["clock"]
+            server = rows[sender]
+            ring[server["ring"] + row["taken"] % server["capacity"]] = row["free"] = row["clock"]
             row["taken"] += 1
             sender = row["sender"]
         else:
@@ -198,7 +173,7 @@ def serve(
 
 @njit(cache=True, nogil=True)
 def _arrives(
-    core: np.ndarray,
+    server: np.ndarray,
     row: np.ndarray,
     sender: np.ndarray,
     ring: np.ndarray,
@@ -214,10 +189,10 @@ def _arrives(
     row["arrived"] += 1
     # the core has room once it is done with the event that is `capacity` places before this
     room = 0.0
-    if core["when_full"] != WAITS and row["taken"] >= core["capacity"]:
-        room = ring[core["ring"] + row["taken"] % core["capacity"]]
+    if server["when_full"] != WAITS and row["taken"] >= server["capacity"]:
+        room = ring[server["ring"] + row["taken"] % server["capacity"]]
     if room > sender["clock"]:
-        if core["when_full"] == DROPS:
+        if server["when_full"] == DROPS:
             row["dropped"] += 1
             return False
         sender["stalled"] += room - sender["clock"]
@@ -233,19 +208,12 @@ def _arrives(
 
 
 @njit(cache=True, nogil=True)
-def _leaves(core: np.ndarray, row: np.ndarray, counts: np.ndarray) -> bool:
+def _leaves(core: np.ndarray, row: np.ndarray, n_seen: int, counts: np.ndarray) -> bool:
     """Let a spike leave its core through monitor and decimator; return whether to log it."""
-    passes = row["seen"] % core["ratio"] == core["passing"]
-    row["seen"] += 1
+    passes = (n_seen - 1) % core["ratio"] == core["passing"]
     if passes:
         row["edge"] = core["first_edge"]
     if core["monitors"] == ALL or (passes and core["monitors"] == PASSING):
         counts[core["counts"] + row["address"]] += 1
         return row["kept"] != 0
     return False
-
-
-@njit(cache=True, nogil=True)
-def _in_order(addresses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return addresses in the order of their ranks."""
-    return addresses[np.argsort(ranks[addresses])]

@@ -10,6 +10,7 @@ import numpy as np
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, CoreArrays, integrate
 from speckflex.speck import CORES
+from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.decimator import Decimator
 from speckflex.twin.engines import Engines
 from speckflex.twin.queues import Queue
@@ -27,7 +28,6 @@ __all__ = ["CoreModel", "Emission", "RunningCore"]
 # Room for the spikes of one kernel call: small enough to stay in a processor's second cache.
 SPIKES_PER_CALL = 2**15
 MASKS_PER_FLUSH = 2**10
-CACHE_LINES = 128  # bytes: processors fetch lines of 64 in pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +149,10 @@ class RunningCore:
         self.model = model
         settings, core = model.settings, model.core
         n_neurons = model.initial.size
-        self.memory = _zeros_apart(n_neurons + LANES, np.int16)
-        self.pending = _zeros_apart(model.most_masks + MASKS_PER_FLUSH, np.uint64)
-        self.counts = _zeros_apart(n_neurons, np.int64)
-        self._spikes = _zeros_apart(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
+        self.memory = zeros_apart(n_neurons + LANES, np.int16)
+        self.pending = zeros_apart(model.most_masks + MASKS_PER_FLUSH, np.uint64)
+        self.counts = zeros_apart(n_neurons, np.int64)
+        self._spikes = zeros_apart(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
         self._engines = None
         if settings.engine_times is not None and model.parallel:
             self._engines = Engines(model.updates_per_route(), settings.engine_times)
@@ -269,18 +269,6 @@ class RunningCore:
             addresses = addresses[np.lexsort((rank[addresses], places))]
         events = places + start
         return self.send(queue.follow(events if begun is None else begun[events], addresses))
-
-
-def _zeros_apart(size: int, dtype: type[np.generic]) -> np.ndarray:
-    """Return an array that shares no cache line with another one.
-
-    Threads write to the arrays of their machines all the time. Where two such arrays meet in a
-    line, as small layers' would, each write takes the line from the other processor.
-    """
-    n_bytes = size * np.dtype(dtype).itemsize
-    room = np.zeros(n_bytes + 2 * CACHE_LINES, np.uint8)
-    start = -room.ctypes.data % CACHE_LINES
-    return room[start : start + n_bytes].view(dtype)
 
 
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from speckflex.boards.settings import TwinSettings
     from speckflex.program import Core
@@ -19,14 +21,27 @@ class Decimator:
     Attributes:
         ratio: N; 1 where no decimator is on.
         phase: which of N passes, counted from 0.
-        seen: how many spikes came before.
     """
 
     def __init__(self, core: Core, settings: TwinSettings) -> None:
         interval = core.decimator_interval
         self.ratio = 1 if interval is None else RATIOS[interval]
         self.phase = self.ratio - 1 if settings.decimator_passes == "last" else 0
-        self.seen = 0
+        self._seen = np.zeros(1, np.int64)
+
+    @property
+    def seen(self) -> int:
+        """How many spikes came before."""
+        return int(self._seen[0])
+
+    @seen.setter
+    def seen(self, value: int) -> None:
+        self._seen[0] = value
+
+    def move_into(self, seen: np.ndarray) -> None:
+        """Keep how many spikes came before in another array, `(1,) int64`, and its value."""
+        seen[:] = self._seen
+        self._seen = seen
 
     def reset(self) -> None:
         """Begin to count anew."""

@@ -11,6 +11,7 @@ import numpy as np
 from speckflex.errors import BoardError
 from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.event_filter import RunningFilter
+from speckflex.twin.flow import Flow, FlowModel
 from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.queues import Queue, concatenate_queues, merge_queues
 from speckflex.twin.routing import Edge, Places, addresses_of, deliver, enter
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["LayerOutput", "Machine", "MachineModel", "SampleOutput"]
 
 # Input events that go through all cores before the next ones are looked at: bounds the time
-# until an interrupt is noticed, and where cores merge queues, the memory of the queues.
+# until an interrupt is noticed, and where whole queues go from core to core, their memory.
 EVENTS_PER_CHUNK = 8192
-EVENTS_PER_MERGED_CHUNK = 512
+EVENTS_PER_WHOLE_CHUNK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +83,21 @@ class MachineModel:
             model = CoreModel(core, places, settings)
             self.cores.append(model)
             self.edges.append(_connect(core, model.places, arrivals, settings))
-        self.service = None
-        if settings.synops_per_second is not None:
-            self.service = ServiceModel(self.cores, self.input_edges, self.edges, settings)
         self.n_senders = [len(places) for places in arrivals]
-        # a service follows each event by itself
+        self.chunk_size = EVENTS_PER_CHUNK
+        self.service = self.flow = None
+        network = self.cores, self.input_edges, self.edges, settings
+        # an event that overtakes others must find them waiting
+        overtaking = settings.parallel_window > 1 or settings.engine_times is not None
+        if settings.synops_per_second is not None:
+            self.service = ServiceModel(*network)
+        elif max(self.n_senders) <= 1 and not overtaking:
+            self.flow = FlowModel(*network)
+        else:
+            # with engines it may be any other that waits, so cores run on all that there is
+            timed = settings.engine_times is not None
+            self.chunk_size = sys.maxsize if timed else EVENTS_PER_WHOLE_CHUNK
         self.merges = self.service is None and max(self.n_senders) > 1
-        self.chunk_size = EVENTS_PER_MERGED_CHUNK if self.merges else EVENTS_PER_CHUNK
-        if settings.engine_times is not None:
-            # an event may overtake any other that waits, so cores run on all that there is
-            self.merges, self.chunk_size = True, sys.maxsize
         self.leaks = any(core.bias is not None for core in program.cores)
 
 
@@ -108,6 +114,7 @@ class Machine:
         self.model = model
         self.cores = [RunningCore(core) for core in model.cores]
         self._service = None if model.service is None else Service(model.service, self.cores)
+        self._flow = None if model.flow is None else Flow(model.flow, self.cores)
         self._n_ticks, self._clock = 0, RunningClock(model.settings)
         self._filter = None
         if model.program.input.event_filter is not None:
@@ -117,8 +124,6 @@ class Machine:
         """Set every neuron to its initial state."""
         for core in self.cores:
             core.reset()
-        if self._service is not None:
-            self._service.reset()
 
     def play(
         self,
@@ -138,14 +143,16 @@ class Machine:
             keep_events: keep the spikes, not their counts alone.
             stopped: asked before each chunk whether to end early.
         """
+        kept = KeptSpikes(monitor if keep_events else ())
         for core in self.cores:
             core.begin_sample(sample)
         if self._service is not None:
             self._service.begin_sample()
+        if self._flow is not None:
+            self._flow.begin_sample(kept)
         if self._filter is not None:
             # it counts ticks, and the clock begins anew
             self._filter.reset()
-        kept = KeptSpikes(monitor if keep_events else ())
         self._n_ticks = 0
         self._clock.reset()
         for block in blocks:
@@ -190,8 +197,10 @@ class Machine:
     def _enter_network(self, events: Queue, kept: KeptSpikes) -> None:
         if self._service is not None:
             self._service.play(events, kept)
-            return
-        self._flow(self.model.input_edges, events, kept)
+        elif self._flow is not None:
+            self._flow.play(events, kept)
+        else:
+            self._pass_on(self.model.input_edges, events, kept)
 
     def _enter(self, chunk: np.ndarray, moments: np.ndarray | None, *, with_times: bool) -> Queue:
         timed = self.model.settings.is_timed
@@ -232,21 +241,13 @@ class Machine:
         elif len(spikes):
             emission = self.cores[index].send(spikes)
             kept.add(index, emission.monitored)
-            self._flow(self.model.edges[index], emission.sent, kept)
+            if self._flow is not None:
+                self._flow.follow(index, emission.sent, kept)
+            else:
+                self._pass_on(self.model.edges[index], emission.sent, kept)
 
-    def _flow(self, edges: Sequence[Edge], queue: Queue, kept: KeptSpikes) -> None:
-        """Send spikes along the edges of one sender, and on to the end of the network."""
-        if self.model.merges:
-            self._flow_merging(edges, queue, kept)
-            return
-        for edge in edges:
-            # one sender, so codes are its addresses
-            for emission in self.cores[edge.target].run(queue):
-                kept.add(edge.target, emission.monitored)
-                self._flow(self.model.edges[edge.target], emission.sent, kept)
-
-    def _flow_merging(self, edges: Sequence[Edge], queue: Queue, kept: KeptSpikes) -> None:
-        """Run all cores in network order, merging queues where they meet."""
+    def _pass_on(self, edges: Sequence[Edge], queue: Queue, kept: KeptSpikes) -> None:
+        """Run all cores behind one sender in network order, on whole queues, merged."""
         arrivals: list[list[Queue]] = [[] for _ in self.cores]
         for edge in edges:
             arrivals[edge.target].append(queue.step(edge.rank, edge.offset))

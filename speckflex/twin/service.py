@@ -7,22 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from speckflex.kernels.integrate import LANES
-from speckflex.kernels.serve import (
-    ALL,
-    CORE,
-    DROPS,
-    NONE,
-    PASSING,
-    STALLS,
-    STATE,
-    WAITS,
-    Network,
-    Work,
-    serve,
-)
-from speckflex.twin.cores import MASKS_PER_FLUSH, SPIKES_PER_CALL
-from speckflex.twin.decimator import Decimator
+from speckflex.kernels.serve import DROPS, SERVER, STALLS, STATE, WAITS, Servers, Work, serve
+from speckflex.twin.cores import SPIKES_PER_CALL
+from speckflex.twin.network import NetworkModel, RunningNetwork, starts_of
 from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
@@ -113,66 +100,18 @@ class ServiceModel:
         edges: Sequence[Sequence[Edge]],
         settings: TwinSettings,
     ) -> None:
-        self.cores = cores
-        routes = _starts([len(core.routes) for core in cores])
-        self.spike_starts = _starts([core.most_spikes + LANES for core in cores])
-        self.memory_starts = _starts([core.initial.size + LANES for core in cores])
-        self.count_starts = _starts([core.initial.size for core in cores])
-        edge_table = np.array(
-            [
-                (edge.target, routes[edge.target] + edge.offset)
-                for group in (*edges, input_edges)
-                for edge in sorted(group, key=lambda edge: edge.rank)
-            ],
-            np.int64,
-        ).reshape(-1, 2)
-        table = self._table([len(group) for group in (*edges, input_edges)], settings)
-        self.network = self._joined(table, edge_table, settings.synops_per_second or np.inf)
-
-    def _table(self, n_edges: Sequence[int], settings: TwinSettings) -> np.ndarray:
-        table = np.zeros(len(n_edges), CORE)
-        ends = _starts(n_edges)
-        table["monitors"], table["ratio"] = NONE, 1
-        table["first_edge"], table["end_edge"] = ends[:-1], ends[1:]
-        own = table[:-1]
-        own["weights"] = _starts([core.weights.size for core in self.cores])[:-1]
-        own["memory"], own["counts"] = self.memory_starts[:-1], self.count_starts[:-1]
-        own["spikes"] = self.spike_starts[:-1]
-        for row, model in zip(own, self.cores, strict=True):
+        rooms = [core.most_spikes for core in cores]
+        self.network = NetworkModel(cores, [*edges, input_edges], rooms, settings)
+        rows = np.zeros(len(cores), SERVER)
+        for row, model in zip(rows, cores, strict=True):
             row["when_full"], row["capacity"] = _room(model.core, settings)
-            decimator = Decimator(model.core, settings)
-            row["ratio"], row["passing"] = decimator.ratio, decimator.phase
-            row["reorders"] = model.rank is not None
-        own["ring"] = _starts(own["capacity"])[:-1]
-        own["monitors"] = ALL if settings.decimator_monitor == "before" else PASSING
-        return table
-
-    def _joined(self, table: np.ndarray, edges: np.ndarray, rate: float) -> Network:
-        """Return the constants of all cores one behind the other."""
-        cores = self.cores
-        rows = _starts([len(core.row_spans) for core in cores])
-        columns = _starts([len(core.column_spans) for core in cores])
-        routes = [
-            core.routes + np.array((0, row, column), np.int32)
-            for core, row, column in zip(cores, rows[:-1], columns[:-1], strict=True)
-        ]
+        rows["ring"] = starts_of(rows["capacity"])[:-1]
+        rate = settings.synops_per_second or np.inf
         durations = [
             np.where(core.reaches, core.updates_per_route() * (MICROSECONDS / rate), -1.0)
             for core in cores
         ]
-        ranks = [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
-        return Network(
-            cores=table,
-            edges=edges,
-            durations=np.concatenate(durations),
-            ranks=np.concatenate(ranks),
-            routes=np.concatenate(routes),
-            row_spans=np.concatenate([core.row_spans for core in cores]),
-            column_spans=np.concatenate([core.column_spans for core in cores]),
-            weights=np.concatenate([core.weights for core in cores]),
-            layout=np.stack([core.layout for core in cores]),
-            rule=np.stack([core.rule for core in cores]),
-        )
+        self.servers = Servers(rows, np.concatenate(durations))
 
 
 class Service:
@@ -180,39 +119,26 @@ class Service:
 
     def __init__(self, model: ServiceModel, cores: Sequence[RunningCore]) -> None:
         self.model = model
-        table = model.network.cores
-        most_masks = max(core.most_masks for core in model.cores)
-        self._state = np.zeros(len(table), STATE)
+        running = RunningNetwork(model.network, cores)
+        self._state = np.zeros(len(cores) + 1, STATE)
         self._work = Work(
             state=self._state,
-            ring=np.zeros(int(table["capacity"].sum())),
-            memory=np.zeros(model.memory_starts[-1], np.int16),
-            counts=np.zeros(model.count_starts[-1], np.int64),
-            pending=np.empty(most_masks + MASKS_PER_FLUSH, np.uint64),
-            spikes=np.empty(model.spike_starts[-1], np.int32),
+            ring=np.zeros(int(model.servers.rows["capacity"].sum())),
+            memory=running.memory,
+            counts=running.counts,
+            seen=running.seen,
+            pending=running.pending,
+            spikes=running.spikes,
             log=np.empty((SPIKES_PER_CALL, 3), np.int32),
         )
-        for core, memory, counts in zip(
-            cores,
-            np.split(self._work.memory, model.memory_starts[1:-1]),
-            np.split(self._work.counts, model.count_starts[1:-1]),
-            strict=True,
-        ):
-            core.move_into(memory, counts)
-
-    def reset(self) -> None:
-        """Set all decimators to their start."""
-        self._state["seen"] = 0
 
     def begin_sample(self) -> None:
         """Begin a sample: nothing waits."""
-        seen = self._state["seen"].copy()
         self._state[:] = np.zeros((), STATE)
-        self._state["seen"] = seen
 
     def play(self, events: Queue, kept: KeptSpikes) -> None:
         """Let events of the input through all cores."""
-        self._follow(len(self.model.cores), events, kept)
+        self._follow(len(self._state) - 1, events, kept)
 
     def send(self, index: int, spikes: Queue, kept: KeptSpikes) -> None:
         """Let spikes that no event made leave a core, and through all cores behind it."""
@@ -222,13 +148,11 @@ class Service:
 
     def loads(self) -> tuple[CoreLoad, ...]:
         """Return what the cores did since the sample began."""
-        rows = self._state[:-1]
-        return tuple(
-            _load(model.core.name, row) for model, row in zip(self.model.cores, rows, strict=True)
-        )
+        rows, cores = self._state[:-1], self.model.network.cores
+        return tuple(_load(model.core.name, row) for model, row in zip(cores, rows, strict=True))
 
     def _follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
-        network, row = self.model.network, self._state[source]
+        network, row = self.model.network.arrays, self._state[source]
         # with a rate, all that is sent has its moment
         moments = cast("np.ndarray", queue.moments)
         row["spike"], row["n_spikes"] = 0, len(queue)
@@ -236,7 +160,9 @@ class Service:
         self._state["kept"] = [index in kept.wanted for index in range(len(self._state))]
         sender = source
         while sender >= 0:
-            sender, n_logged = serve(queue.codes, moments, source, sender, network, self._work)
+            sender, n_logged = serve(
+                queue.codes, moments, source, sender, network, self.model.servers, self._work
+            )
             self._keep(queue, self._work.log[:n_logged], kept)
 
     def _keep(self, queue: Queue, log: np.ndarray, kept: KeptSpikes) -> None:
@@ -246,11 +172,6 @@ class Service:
         for index in np.unique(log[:, 0]):
             _, addresses, causes = log[log[:, 0] == index].T
             kept.add(int(index), Queue(addresses, queue.times[causes]))
-
-
-def _starts(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return where things of these sizes begin, laid one behind the other, and the end."""
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _room(core: Core, settings: TwinSettings) -> tuple[int, int]:

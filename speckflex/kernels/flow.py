@@ -1,0 +1,163 @@
+"""Events on their way through all cores, block by block, where every core has one sender."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from speckflex.kernels.integrate import CoreArrays, integrate
+from speckflex.kernels.network import ALL, PASSING, Network, in_order
+
+__all__ = ["Stream", "flow"]
+
+
+class Stream(NamedTuple):
+    """What the cores are at; every array is changed in place.
+
+    Args:
+        sent: `(c + 1,) int64`, how many spikes of each core, or events of the input, are on
+            their way.
+        done: `(c,) int64`, how many of its sender's each core is done with.
+        seen: `(c,) int64`, how many spikes each decimator has counted.
+        memory: int16, potentials, the state in `CoreArrays`.
+        counts: int64, monitored spikes of each neuron.
+        spikes: int32, addresses, the spikes of each core that are on their way.
+        causes: int32, for each of them its place among the source's events; empty where nobody
+            asks.
+        pending: scratch, see `CoreArrays`; one for all cores.
+        ends: int32, scratch, as long as the longest queue.
+    """
+
+    sent: Any
+    done: Any
+    seen: Any
+    memory: Any
+    counts: Any
+    spikes: Any
+    causes: Any
+    pending: Any
+    ends: Any
+
+
+@njit(cache=True, nogil=True)
+def flow(
+    addresses: np.ndarray,
+    source: int,
+    last: int,
+    watched: np.ndarray,
+    network: Network,
+    stream: Stream,
+) -> int:
+    """Run the spikes of a source through all cores behind it.
+
+    A core runs until its room for spikes is full. They go through all cores behind it before it
+    goes on. One call for all of it: between two calls, a thread waits for Python's lock.
+
+    Args:
+        addresses: `(n,) int32`, what the source sends: events of the input, or spikes of a core.
+        source: its row among the cores; `stream.sent` says n.
+        last: the source at first, then what the last call returned.
+        watched: `(c,) bool`, whose spikes to return with.
+        network: what does not change; every core behind the source has one sender.
+        stream: what does.
+
+    Returns:
+        the core whose spikes are ready to be looked at, to be called again with; -1 when all is
+        done.
+    """
+    core = last
+    while True:
+        if core != source and network.cores[core]["monitors"] == ALL:
+            _decimate(core, network, stream)
+        for edge in range(network.cores[core]["first_edge"], network.cores[core]["end_edge"]):
+            stream.done[network.edges[edge, 0]] = 0
+        core = _next(network, stream)
+        if core < 0:
+            return -1
+        _run(core, addresses, source, network, stream)
+        if network.cores[core]["monitors"] == PASSING:
+            _decimate(core, network, stream)
+        _count(core, network, stream)
+        if watched[core] and stream.sent[core]:
+            return core
+
+
+@njit(cache=True, nogil=True)
+def _next(network: Network, stream: Stream) -> int:
+    """Return the last core that has events waiting, -1 for none.
+
+    Cores stand behind their senders. So all that a core sends is gone before it runs again.
+    """
+    for core in range(len(stream.done) - 1, -1, -1):
+        sender = network.cores[core]["sender"]
+        if sender >= 0 and stream.done[core] < stream.sent[sender]:
+            return core
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _run(core: int, addresses: np.ndarray, source: int, network: Network, stream: Stream) -> None:
+    """Run a core on the events that wait, until it is done with all or has no more room."""
+    row, begun = network.cores[core], stream.done[core]
+    sender, first = row["sender"], network.cores[row["sender"]]["spikes"]
+    codes = addresses if sender == source else stream.spikes[first:]
+    # the input has no spikes, and its row says where the last core's end
+    spikes = stream.spikes[row["spikes"] : network.cores[core + 1]["spikes"]]
+    arrays = CoreArrays(
+        network.routes[row["routes"] :], network.row_spans, network.column_spans,
+        network.weights[row["weights"] :], stream.memory[row["memory"] :], network.layout[core],
+        network.rule[core], stream.pending,
+    )  # fmt: skip
+    done, n_spikes = integrate(codes[: stream.sent[sender]], begun, arrays, spikes, stream.ends)
+    stream.done[core], stream.sent[core] = done, n_spikes
+    ends = stream.ends[begun:done]
+    if row["reorders"]:
+        _reorder(spikes, ends, network.ranks[row["counts"] :])
+    if len(stream.causes):
+        events = np.arange(begun, done, dtype=np.int32)
+        if sender != source:
+            events = stream.causes[first + begun : first + done]
+        _inherit(events, ends, stream.causes[row["spikes"] :])
+
+
+@njit(cache=True, nogil=True)
+def _reorder(spikes: np.ndarray, ends: np.ndarray, ranks: np.ndarray) -> None:
+    """Bring the spikes of each event into the order of output."""
+    begin = 0
+    for end in ends:
+        spikes[begin:end] = in_order(spikes[begin:end], ranks)
+        begin = end
+
+
+@njit(cache=True, nogil=True)
+def _inherit(causes_of_events: np.ndarray, ends: np.ndarray, causes: np.ndarray) -> None:
+    """Write for each spike what caused the event that caused it."""
+    begin = 0
+    for event, end in enumerate(ends):
+        causes[begin:end] = causes_of_events[event]
+        begin = end
+
+
+@njit(cache=True, nogil=True)
+def _decimate(core: int, network: Network, stream: Stream) -> None:
+    """Keep one of so many of a core's spikes."""
+    row, spikes, causes = network.cores[core], stream.spikes, stream.causes
+    ratio, first, n_passing = row["ratio"], row["spikes"], 0
+    if ratio == 1:
+        return
+    seen = stream.seen[core]
+    for spike in range(first, first + stream.sent[core]):
+        if seen % ratio == row["passing"]:
+            spikes[first + n_passing] = spikes[spike]
+            if len(causes):
+                causes[first + n_passing] = causes[spike]
+            n_passing += 1
+        seen += 1
+    stream.seen[core], stream.sent[core] = seen, n_passing
+
+
+@njit(cache=True, nogil=True)
+def _count(core: int, network: Network, stream: Stream) -> None:
+    first, counts = network.cores[core]["spikes"], stream.counts[network.cores[core]["counts"] :]
+    for spike in stream.spikes[first : first + stream.sent[core]]:
+        counts[spike] += 1

@@ -1,0 +1,96 @@
+"""Events through a network without merges, in one call of the kernel for all cores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speckflex.kernels.flow import Stream, flow
+from speckflex.twin.cache_lines import zeros_apart
+from speckflex.twin.cores import SPIKES_PER_CALL
+from speckflex.twin.network import NetworkModel, RunningNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.boards.settings import TwinSettings
+    from speckflex.twin.cores import CoreModel, RunningCore
+    from speckflex.twin.kept_spikes import KeptSpikes
+    from speckflex.twin.queues import Queue
+    from speckflex.twin.routing import Edge
+
+__all__ = ["Flow", "FlowModel"]
+
+
+class FlowModel:
+    """A network whose cores have one sender each: what never changes.
+
+    Args:
+        cores: the cores' constants.
+        input_edges: where the input sends its events.
+        edges: for each core, where it sends its spikes.
+        settings: the twin's.
+    """
+
+    def __init__(
+        self,
+        cores: Sequence[CoreModel],
+        input_edges: Sequence[Edge],
+        edges: Sequence[Sequence[Edge]],
+        settings: TwinSettings,
+    ) -> None:
+        rooms = [max(SPIKES_PER_CALL, core.most_spikes) for core in cores]
+        self.network = NetworkModel(cores, [*edges, input_edges], rooms, settings)
+        # a tick may send a spike of every neuron
+        self.longest_queue = max(*rooms, *(core.initial.size for core in cores))
+
+
+class Flow:
+    """A network without merges at work on the potentials and counts of running cores."""
+
+    def __init__(self, model: FlowModel, cores: Sequence[RunningCore]) -> None:
+        self.model = model
+        self._running = RunningNetwork(model.network, cores)
+        self._sent = zeros_apart(len(cores) + 1, np.int64)
+        self._done = zeros_apart(len(cores), np.int64)
+        self._ends = zeros_apart(model.longest_queue, np.int32)
+        self._causes = zeros_apart(0, np.int32)
+        self._watched = np.zeros(len(cores), np.bool_)
+
+    def begin_sample(self, kept: KeptSpikes) -> None:
+        """Begin a sample, whose spikes to keep are known; nothing waits."""
+        self._sent[:] = 0
+        self._done[:] = 0
+        self._watched[:] = [index in kept.wanted for index in range(len(self._watched))]
+        if kept.wanted and not self._causes.size:
+            self._causes = zeros_apart(self._running.spikes.size, np.int32)
+
+    def play(self, events: Queue, kept: KeptSpikes) -> None:
+        """Let events of the input through all cores."""
+        self.follow(len(self._done), events, kept)
+
+    def follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
+        """Let the spikes of one core through all cores behind it."""
+        self._sent[source] = len(queue)
+        network, stream = self.model.network.arrays, self._stream(with_causes=bool(kept.wanted))
+        core = flow(queue.codes, source, source, self._watched, network, stream)
+        while core >= 0:
+            first = network.cores[core]["spikes"]
+            own = slice(first, first + self._sent[core])
+            kept.add(core, queue.follow(self._causes[own], self._running.spikes[own]))
+            core = flow(queue.codes, source, core, self._watched, network, stream)
+
+    def _stream(self, *, with_causes: bool) -> Stream:
+        running = self._running
+        return Stream(
+            sent=self._sent,
+            done=self._done,
+            seen=running.seen,
+            memory=running.memory,
+            counts=running.counts,
+            spikes=running.spikes,
+            causes=self._causes if with_causes else self._causes[:0],
+            pending=running.pending,
+            ends=self._ends,
+        )

@@ -1,0 +1,138 @@
+"""All cores of the twin, one behind the other, for kernels that run them together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speckflex.kernels.integrate import LANES
+from speckflex.kernels.network import ALL, CORE, NONE, PASSING, Network
+from speckflex.twin.cache_lines import zeros_apart
+from speckflex.twin.cores import MASKS_PER_FLUSH
+from speckflex.twin.decimator import Decimator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.boards.settings import TwinSettings
+    from speckflex.twin.cores import CoreModel, RunningCore
+    from speckflex.twin.routing import Edge
+
+__all__ = ["NetworkModel", "RunningNetwork", "starts_of"]
+
+
+class NetworkModel:
+    """What never changes while a program runs; shared by all threads.
+
+    Attributes:
+        arrays: the cores' constants, one behind the other.
+
+    Args:
+        cores: the cores' constants.
+        edges: for each core, and behind them for the input, where it sends its spikes.
+        rooms: for each core, how many spikes it may have on their way.
+        settings: the twin's.
+    """
+
+    def __init__(
+        self,
+        cores: Sequence[CoreModel],
+        edges: Sequence[Sequence[Edge]],
+        rooms: Sequence[int],
+        settings: TwinSettings,
+    ) -> None:
+        self.cores = cores
+        sorted_edges = [sorted(group, key=lambda edge: edge.rank) for group in edges]
+        table = self._table(sorted_edges, rooms, settings)
+        self.arrays = Network(
+            cores=table,
+            edges=np.array(
+                [
+                    (edge.target, table["routes"][edge.target] + edge.offset)
+                    for group in sorted_edges
+                    for edge in group
+                ],
+                np.int64,
+            ).reshape(-1, 2),
+            ranks=np.concatenate([_ranks(core) for core in cores]),
+            routes=self._routes(),
+            row_spans=np.concatenate([core.row_spans for core in cores]),
+            column_spans=np.concatenate([core.column_spans for core in cores]),
+            weights=np.concatenate([core.weights for core in cores]),
+            layout=np.stack([core.layout for core in cores]),
+            rule=np.stack([core.rule for core in cores]),
+        )
+
+    def _table(
+        self, edges: Sequence[Sequence[Edge]], rooms: Sequence[int], settings: TwinSettings
+    ) -> np.ndarray:
+        table = np.zeros(len(edges), CORE)
+        table["sender"], table["monitors"], table["ratio"] = -1, NONE, 1
+        ends = starts_of([len(group) for group in edges])
+        table["first_edge"], table["end_edge"] = ends[:-1], ends[1:]
+        for sender, group in enumerate(edges):
+            table["sender"][[edge.target for edge in group]] = sender
+        # the input's row says where the last core's own end
+        table["routes"] = starts_of([len(core.routes) for core in self.cores])
+        table["weights"] = starts_of([core.weights.size for core in self.cores])
+        table["memory"] = starts_of([core.initial.size + LANES for core in self.cores])
+        table["counts"] = starts_of([core.initial.size for core in self.cores])
+        table["spikes"] = starts_of([room + LANES for room in rooms])
+        own = table[:-1]
+        own["monitors"] = ALL if settings.decimator_monitor == "before" else PASSING
+        for row, model in zip(own, self.cores, strict=True):
+            decimator = Decimator(model.core, settings)
+            row["ratio"], row["passing"] = decimator.ratio, decimator.phase
+            row["reorders"] = model.rank is not None
+        return table
+
+    def _routes(self) -> np.ndarray:
+        rows = starts_of([len(core.row_spans) for core in self.cores])
+        columns = starts_of([len(core.column_spans) for core in self.cores])
+        return np.concatenate(
+            [
+                core.routes + np.array((0, row, column), np.int32)
+                for core, row, column in zip(self.cores, rows[:-1], columns[:-1], strict=True)
+            ]
+        )
+
+
+class RunningNetwork:
+    """The potentials and spike counts of all cores, one behind the other.
+
+    Attributes:
+        memory: int16, potentials.
+        counts: int64, monitored spikes of one sample.
+        seen: `(c + 1,) int64`, how many spikes each decimator has counted; the input has none.
+        spikes: int32, room for the spikes that are on their way.
+        pending: scratch of the kernel.
+
+    Args:
+        model: the cores' constants.
+        cores: the cores, which keep their potentials and counts here from now on.
+    """
+
+    def __init__(self, model: NetworkModel, cores: Sequence[RunningCore]) -> None:
+        table = model.arrays.cores
+        self.memory = zeros_apart(table["memory"][-1], np.int16)
+        self.counts = zeros_apart(table["counts"][-1], np.int64)
+        self.seen = zeros_apart(len(table), np.int64)
+        self.spikes = zeros_apart(table["spikes"][-1], np.int32)
+        most_masks = max(core.most_masks for core in model.cores)
+        self.pending = zeros_apart(most_masks + MASKS_PER_FLUSH, np.uint64)
+        memories = np.split(self.memory, table["memory"][1:-1])
+        counts = np.split(self.counts, table["counts"][1:-1])
+        places = zip(memories, counts, np.split(self.seen[:-1], len(cores)), strict=True)
+        for core, (own_memory, own_counts, own_seen) in zip(cores, places, strict=True):
+            core.move_into(own_memory, own_counts)
+            core.decimator.move_into(own_seen)
+
+
+def starts_of(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return where things of these sizes begin, laid one behind the other, and the end."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _ranks(core: CoreModel) -> np.ndarray:
+    return np.arange(core.initial.size) if core.rank is None else core.rank
