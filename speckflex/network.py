@@ -15,7 +15,12 @@ from torch import nn
 
 from speckflex.errors import FileFormatError, NetworkError
 from speckflex.layer_graph import LayerGraph
-from speckflex.loading.network_checks import check_intact, check_layers, name_of
+from speckflex.loading.network_checks import (
+    check_intact,
+    check_layers,
+    missing_values,
+    name_of,
+)
 from speckflex.loading.nir_file import is_nir, load_nir
 from speckflex.loading.safe_pickle import first_line, load_pickle, pickle_module
 from speckflex.loading.state_dict import find_state_dict, load_state, network_from_factory
@@ -134,7 +139,13 @@ def copy_network(network: nn.Module) -> nn.Module:
     """Return a copy that shares nothing, each module in the mode it was in.
 
     sinabs' neurons forget their mode when they are copied.
+
+    Raises:
+        NetworkError: it has no values, or keeps what can't be copied.
     """
+    problem = missing_values(network)
+    if problem:
+        raise NetworkError(problem)
     try:
         twin = copy.deepcopy(network)
     except RuntimeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -16,7 +15,7 @@ from sinabs.layers.reshape import SqueezeMixin
 from speckflex.errors import NetworkError
 from speckflex.events import EVENT_DTYPE, check_events, make_events
 from speckflex.frames import to_frames
-from speckflex.network import wants_time_axis
+from speckflex.network import copy_network, wants_time_axis
 from speckflex.recording import (
     LayerRecord,
     Provenance,
@@ -53,7 +52,7 @@ class TorchReference:
             raise NetworkError(f"{bins} time bins: the reference needs at least one")
         self.program = program
         self.bins = bins
-        self._network = copy.deepcopy(network).float().cpu().eval()
+        self._network = copy_network(network).float().cpu().eval()
         self._states = _initial_states(self._network)
         self._with_time = wants_time_axis(self._network)
         self._modules = [_recorded_module(self._network, core) for core in program.cores]

@@ -239,3 +239,13 @@ def test_the_same_network_converts_to_the_same_hash():
 def seeded_merging():
     torch.manual_seed(1)
     return Merging()
+
+
+@pytest.mark.parametrize("layer", ["0", "1"])
+def test_a_layer_on_the_meta_device_is_refused_in_one_line(layer):
+    network = nn.Sequential(nn.Conv2d(2, 1, 1, bias=False), sl.IAFSqueeze(batch_size=1))
+    network.get_submodule(layer).to("meta")
+    with pytest.raises(
+        ConversionError, match=rf"has {layer}\.\w+ on torch's meta device.*to_empty"
+    ):
+        convert(network, (2, 4, 4))

@@ -471,3 +471,10 @@ def test_the_proof_repeats_itself_and_leaves_both_networks_as_they_were():
     assert network.training
     assert not any(module._forward_hooks for module in (*network.modules(), *folded.modules()))
     assert {value.dtype for value in folded.parameters()} == {torch.float32}
+
+
+def test_a_network_on_the_meta_device_is_refused_in_one_line():
+    with torch.device("meta"):
+        network = nn.Sequential(nn.Conv2d(2, 1, 1), nn.BatchNorm2d(1))
+    with pytest.raises(NetworkError, match=r"has 0\.weight on torch's meta device.*to_empty"):
+        fold_batchnorm(network)

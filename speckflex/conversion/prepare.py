@@ -24,6 +24,7 @@ from speckflex.conversion.prepared import INPUT, Options, PreparedLayer, Prepare
 from speckflex.conversion.trace import DVSLayer, NeuronPlace, Node, trace
 from speckflex.errors import ConversionError
 from speckflex.finding import Check
+from speckflex.loading.network_checks import missing_values
 from speckflex.program import InputStage
 
 if TYPE_CHECKING:
@@ -51,13 +52,16 @@ def prepare(
         options: what to do where the chip differs; defaults of `Options`.
 
     Raises:
-        ConversionError: the network does not run on that shape. What the chip can't do is in
-            `checks` with severity "error" instead, all of it at once.
+        ConversionError: the network has no values, or does not run on that shape. What the chip
+            can't do is in `checks` with severity "error" instead, all of it at once.
     """
     if not isinstance(network, nn.Module):
         raise ConversionError(
             f"the network is a {type(network).__name__}, not a torch module: load it first"
         )
+    problem = missing_values(network)
+    if problem:
+        raise ConversionError(problem)
     shape = _checked_shape(input_shape)
     return _Preparation(trace(network, shape), shape, options or Options()).run()
 

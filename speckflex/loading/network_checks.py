@@ -13,7 +13,14 @@ from speckflex.errors import NetworkError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["WEIGHT_LAYERS", "check_intact", "check_layers", "check_tensor", "name_of"]
+__all__ = [
+    "WEIGHT_LAYERS",
+    "check_intact",
+    "check_layers",
+    "check_tensor",
+    "missing_values",
+    "name_of",
+]
 
 WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 # Far beyond any network; Python itself gives up at a depth of about a thousand.
@@ -37,6 +44,22 @@ UNSUITABLE = (
 def name_of(name: str) -> str:
     """Return a module's name as messages show it; the network itself has an empty one."""
     return name or "the network itself"
+
+
+def missing_values(network: nn.Module) -> str:
+    """Return why a network has no values to work on, in a sentence; "" where it has them.
+
+    On torch's meta device a network has shapes alone.
+    """
+    for tensors in (network.named_parameters(), network.named_buffers()):
+        for name, tensor in tensors:
+            if tensor.is_meta:
+                return (
+                    f"network {type(network).__name__} has {name} on torch's meta device, which"
+                    " holds shapes and no values: make it on the CPU, or call"
+                    " to_empty(device='cpu') and load its state dict"
+                )
+    return ""
 
 
 def check_intact(network: nn.Module, source: str) -> None:
