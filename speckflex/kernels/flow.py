@@ -8,7 +8,23 @@ from numba import njit
 from speckflex.kernels.integrate import CoreArrays, integrate
 from speckflex.kernels.network import ALL, PASSING, Network, in_order
 
-__all__ = ["Stream", "flow"]
+__all__ = ["Source", "Stream", "flow"]
+
+AT_ONCE = 8  # fewer than the lanes for which the room for spikes has an end left over
+
+
+class Source(NamedTuple):
+    """What goes into the cores: events of the input, or spikes of one core.
+
+    Args:
+        row: the source's among the cores; `Stream.sent` says n.
+        addresses: `(n,) int32`.
+        times: `(n,) int64`, µs; empty where nobody asks.
+    """
+
+    row: Any
+    addresses: Any
+    times: Any
 
 
 class Stream(NamedTuple):
@@ -22,7 +38,7 @@ class Stream(NamedTuple):
         memory: int16, potentials, the state in `CoreArrays`.
         counts: int64, monitored spikes of each neuron.
         spikes: int32, addresses, the spikes of each core that are on their way.
-        causes: int32, for each of them its place among the source's events; empty where nobody
+        times: int64, µs, of the source's event that each of them goes back to; empty where nobody
             asks.
         pending: scratch, see `CoreArrays`; one for all cores.
         ends: int32, scratch, as long as the longest queue.
@@ -34,29 +50,21 @@ class Stream(NamedTuple):
     memory: Any
     counts: Any
     spikes: Any
-    causes: Any
+    times: Any
     pending: Any
     ends: Any
 
 
 @njit(cache=True, nogil=True)
-def flow(
-    addresses: np.ndarray,
-    source: int,
-    last: int,
-    watched: np.ndarray,
-    network: Network,
-    stream: Stream,
-) -> int:
+def flow(source: Source, last: int, watched: np.ndarray, network: Network, stream: Stream) -> int:
     """Run the spikes of a source through all cores behind it.
 
     A core runs until its room for spikes is full. They go through all cores behind it before it
     goes on. One call for all of it: between two calls, a thread waits for Python's lock.
 
     Args:
-        addresses: `(n,) int32`, what the source sends: events of the input, or spikes of a core.
-        source: its row among the cores; `stream.sent` says n.
-        last: the source at first, then what the last call returned.
+        source: what goes in.
+        last: the source's row at first, then what the last call returned.
         watched: `(c,) bool`, whose spikes to return with.
         network: what does not change; every core behind the source has one sender.
         stream: what does.
@@ -67,14 +75,14 @@ def flow(
     """
     core = last
     while True:
-        if core != source and network.cores[core]["monitors"] == ALL:
+        if core != source.row and network.cores[core]["monitors"] == ALL:
             _decimate(core, network, stream)
         for edge in range(network.cores[core]["first_edge"], network.cores[core]["end_edge"]):
             stream.done[network.edges[edge, 0]] = 0
         core = _next(network, stream)
         if core < 0:
             return -1
-        _run(core, addresses, source, network, stream)
+        _run(core, source, network, stream)
         if network.cores[core]["monitors"] == PASSING:
             _decimate(core, network, stream)
         _count(core, network, stream)
@@ -96,11 +104,11 @@ def _next(network: Network, stream: Stream) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _run(core: int, addresses: np.ndarray, source: int, network: Network, stream: Stream) -> None:
+def _run(core: int, source: Source, network: Network, stream: Stream) -> None:
     """Run a core on the events that wait, until it is done with all or has no more room."""
     row, begun = network.cores[core], stream.done[core]
     sender, first = row["sender"], network.cores[row["sender"]]["spikes"]
-    codes = addresses if sender == source else stream.spikes[first:]
+    codes = source.addresses if sender == source.row else stream.spikes[first:]
     # the input has no spikes, and its row says where the last core's end
     spikes = stream.spikes[row["spikes"] : network.cores[core + 1]["spikes"]]
     arrays = CoreArrays(
@@ -113,11 +121,11 @@ def _run(core: int, addresses: np.ndarray, source: int, network: Network, stream
     ends = stream.ends[begun:done]
     if row["reorders"]:
         _reorder(spikes, ends, network.ranks[row["counts"] :])
-    if len(stream.causes):
-        events = np.arange(begun, done, dtype=np.int32)
-        if sender != source:
-            events = stream.causes[first + begun : first + done]
-        _inherit(events, ends, stream.causes[row["spikes"] :])
+    if len(stream.times):
+        times = source.times[begun:done]
+        if sender != source.row:
+            times = stream.times[first + begun : first + done]
+        _inherit(times, ends, stream.times[row["spikes"] :])
 
 
 @njit(cache=True, nogil=True)
@@ -130,18 +138,25 @@ def _reorder(spikes: np.ndarray, ends: np.ndarray, ranks: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _inherit(causes_of_events: np.ndarray, ends: np.ndarray, causes: np.ndarray) -> None:
-    """Write for each spike what caused the event that caused it."""
-    begin = 0
-    for event, end in enumerate(ends):
-        causes[begin:end] = causes_of_events[event]
-        begin = end
+def _inherit(times_of_events: np.ndarray, ends: np.ndarray, times: np.ndarray) -> None:
+    """Write for each spike the time of the event that caused it; there is room for some more."""
+    spike = 0
+    for event in range(ends.size):
+        time = times_of_events[event]
+        # a few without a question: how many spikes an event has is as good as random
+        for offset in range(AT_ONCE):
+            times[spike + offset] = time
+        spike += AT_ONCE
+        while spike < ends[event]:
+            times[spike] = time
+            spike += 1
+        spike = ends[event]
 
 
 @njit(cache=True, nogil=True)
 def _decimate(core: int, network: Network, stream: Stream) -> None:
     """Keep one of so many of a core's spikes."""
-    row, spikes, causes = network.cores[core], stream.spikes, stream.causes
+    row, spikes, times = network.cores[core], stream.spikes, stream.times
     ratio, first, n_passing = row["ratio"], row["spikes"], 0
     if ratio == 1:
         return
@@ -149,8 +164,8 @@ def _decimate(core: int, network: Network, stream: Stream) -> None:
     for spike in range(first, first + stream.sent[core]):
         if seen % ratio == row["passing"]:
             spikes[first + n_passing] = spikes[spike]
-            if len(causes):
-                causes[first + n_passing] = causes[spike]
+            if len(times):
+                times[first + n_passing] = times[spike]
             n_passing += 1
         seen += 1
     stream.seen[core], stream.sent[core] = seen, n_passing

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.kernels.flow import Stream, flow
+from speckflex.kernels.flow import Source, Stream, flow
 from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.cores import SPIKES_PER_CALL
 from speckflex.twin.network import NetworkModel, RunningNetwork
+from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from speckflex.boards.settings import TwinSettings
     from speckflex.twin.cores import CoreModel, RunningCore
     from speckflex.twin.kept_spikes import KeptSpikes
-    from speckflex.twin.queues import Queue
     from speckflex.twin.routing import Edge
 
 __all__ = ["Flow", "FlowModel"]
@@ -55,16 +55,16 @@ class Flow:
         self._sent = zeros_apart(len(cores) + 1, np.int64)
         self._done = zeros_apart(len(cores), np.int64)
         self._ends = zeros_apart(model.longest_queue, np.int32)
-        self._causes = zeros_apart(0, np.int32)
+        self._times = zeros_apart(0, np.int64)
         self._watched = np.zeros(len(cores), np.bool_)
 
     def begin_sample(self, kept: KeptSpikes) -> None:
         """Begin a sample, whose spikes to keep are known; nothing waits."""
         self._sent[:] = 0
         self._done[:] = 0
-        self._watched[:] = [index in kept.wanted for index in range(len(self._watched))]
-        if kept.wanted and not self._causes.size:
-            self._causes = zeros_apart(self._running.spikes.size, np.int32)
+        self._watched[:] = [index in kept for index in range(len(self._watched))]
+        if kept and not self._times.size:
+            self._times = zeros_apart(self._running.spikes.size, np.int64)
 
     def play(self, events: Queue, kept: KeptSpikes) -> None:
         """Let events of the input through all cores."""
@@ -73,15 +73,18 @@ class Flow:
     def follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
         """Let the spikes of one core through all cores behind it."""
         self._sent[source] = len(queue)
-        network, stream = self.model.network.arrays, self._stream(with_causes=bool(kept.wanted))
-        core = flow(queue.codes, source, source, self._watched, network, stream)
-        while core >= 0:
+        network, stream = self.model.network.arrays, self._stream(with_times=bool(kept))
+        times = self._times[:0] if queue.times is None else queue.times
+        core, whole = source, Source(source, queue.codes, times)
+        while True:
+            core = flow(whole, core, self._watched, network, stream)
+            if core < 0:
+                return
             first = network.cores[core]["spikes"]
             own = slice(first, first + self._sent[core])
-            kept.add(core, queue.follow(self._causes[own], self._running.spikes[own]))
-            core = flow(queue.codes, source, core, self._watched, network, stream)
+            kept.add(core, Queue(stream.spikes[own], stream.times[own]))
 
-    def _stream(self, *, with_causes: bool) -> Stream:
+    def _stream(self, *, with_times: bool) -> Stream:
         running = self._running
         return Stream(
             sent=self._sent,
@@ -90,7 +93,7 @@ class Flow:
             memory=running.memory,
             counts=running.counts,
             spikes=running.spikes,
-            causes=self._causes if with_causes else self._causes[:0],
+            times=self._times if with_times else self._times[:0],
             pending=running.pending,
             ends=self._ends,
         )

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.events import EVENT_DTYPE, make_events
+from speckflex.events import EVENT_DTYPE
+from speckflex.kernels.spikes_as_events import write_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from speckflex.twin.queues import Queue
     from speckflex.twin.routing import Places
@@ -21,34 +22,36 @@ class KeptSpikes:
     """Collects spikes block by block.
 
     Args:
-        wanted: positions of the layers whose spikes are kept.
+        places: for each layer whose spikes are kept, by position, the places of its map.
     """
 
-    def __init__(self, wanted: Sequence[int]) -> None:
-        self.wanted = frozenset(wanted)
-        self._addresses: dict[int, list[np.ndarray]] = {}
-        self._times: dict[int, list[np.ndarray]] = {}
+    def __init__(self, places: Mapping[int, Places]) -> None:
+        self._places = places
+        self._blocks: dict[int, list[np.ndarray]] = {index: [] for index in places}
+
+    def __bool__(self) -> bool:
+        """Return whether any layer's spikes are kept."""
+        return bool(self._places)
+
+    def __contains__(self, index: int) -> bool:
+        """Return whether a layer's spikes are kept."""
+        return index in self._places
 
     def add(self, index: int, spikes: Queue) -> None:
-        """Keep spikes of one layer, if it is wanted."""
-        if index in self.wanted and spikes.times is not None:
-            # the codes may lie in a buffer that the core writes again
-            self._addresses.setdefault(index, []).append(spikes.codes.copy())
-            self._times.setdefault(index, []).append(spikes.times)
-
-    def events(self, index: int, places: Places) -> np.ndarray:
-        """Return one layer's spikes as an event array.
-
-        Args:
-            index: the layer's position.
-            places: of the layer's map.
-        """
-        if index not in self._addresses:
-            return np.empty(0, EVENT_DTYPE)
-        addresses = np.concatenate(self._addresses[index])
-        return make_events(
-            np.concatenate(self._times[index]),
-            places.columns[addresses],
-            places.rows[addresses],
-            places.channels[addresses],
+        """Keep spikes of one layer, if it is wanted; their arrays may change afterwards."""
+        if index not in self or spikes.times is None:
+            return
+        places = self._places[index]
+        block = np.empty(len(spikes), EVENT_DTYPE)
+        write_events(
+            spikes.codes, spikes.times, places.columns, places.rows, places.channels, block
         )
+        self._blocks[index].append(block)
+
+    def events(self, index: int) -> np.ndarray | None:
+        """Return one layer's spikes as an event array; None if they aren't kept."""
+        if index not in self:
+            return None
+        # as bytes: numpy would join records field by field
+        blocks = [block.view(np.uint8) for block in self._blocks[index]]
+        return np.concatenate([np.empty(0, np.uint8), *blocks]).view(EVENT_DTYPE)

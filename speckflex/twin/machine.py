@@ -100,6 +100,10 @@ class MachineModel:
         self.merges = self.service is None and max(self.n_senders) > 1
         self.leaks = any(core.bias is not None for core in program.cores)
 
+    def keep(self, layers: Iterable[int]) -> KeptSpikes:
+        """Return what keeps the spikes of some layers, by position."""
+        return KeptSpikes({index: self.cores[index].places for index in layers})
+
 
 class Machine:
     """The potentials of all cores, and the queues between them.
@@ -143,7 +147,7 @@ class Machine:
             keep_events: keep the spikes, not their counts alone.
             stopped: asked before each chunk whether to end early.
         """
-        kept = KeptSpikes(monitor if keep_events else ())
+        kept = self.model.keep(monitor if keep_events else ())
         for core in self.cores:
             core.begin_sample(sample)
         if self._service is not None:
@@ -164,7 +168,7 @@ class Machine:
             LayerOutput(
                 counts=core.counts.reshape(core.state.shape).transpose(2, 0, 1).copy(),
                 potentials=core.state.transpose(2, 0, 1).astype(np.int64),
-                events=kept.events(index, core.model.places) if keep_events else None,
+                events=kept.events(index),
             )
             for index, core in ((index, self.cores[index]) for index in monitor)
         )
@@ -179,10 +183,10 @@ class Machine:
         model = self.model
         if not (model.settings.has_slow_clock or model.settings.is_timed):
             self._clock.pass_by(len(chunk))
-            self._enter_network(self._enter(chunk, None, with_times=bool(kept.wanted)), kept)
+            self._enter_network(self._enter(chunk, None, with_times=bool(kept)), kept)
             return
         moments, ticks = self._clock.follow(chunk["t"])
-        queue = self._enter(chunk, moments, with_times=bool(kept.wanted))
+        queue = self._enter(chunk, moments, with_times=bool(kept))
         if not model.settings.has_slow_clock:
             self._enter_network(queue, kept)
             return
@@ -230,7 +234,7 @@ class Machine:
         n_spikes = len(addresses)
         return Queue(
             addresses,
-            np.full(n_spikes, time) if kept.wanted else None,
+            np.full(n_spikes, time) if kept else None,
             np.full(n_spikes, float(time)) if timed else None,
             np.arange(n_spikes, dtype=np.int32)[:, None] if self.model.merges else None,
         )

@@ -157,7 +157,7 @@ class Service:
         moments = cast("np.ndarray", queue.moments)
         row["spike"], row["n_spikes"] = 0, len(queue)
         row["edge"] = network.cores[source]["end_edge"]
-        self._state["kept"] = [index in kept.wanted for index in range(len(self._state))]
+        self._state["kept"] = [index in kept for index in range(len(self._state))]
         sender = source
         while sender >= 0:
             sender, n_logged = serve(

@@ -11,7 +11,6 @@ from speckflex.kernels.cuda_batch import gather_batch
 from speckflex.kernels.cuda_device import allocate, launch, upload
 from speckflex.twin.entrance import Entrance
 from speckflex.twin.gpu.core import DeviceCore, DeviceNeurons, DeviceQueue, DeviceRunningCore
-from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.machine import LayerOutput, SampleOutput
 from speckflex.twin.queues import Queue
 
@@ -46,11 +45,12 @@ class DeviceBatch(ABC):
     ) -> None:
         n_samples = len(cores[0].seen)
         self._model, self._cores = model, cores
-        self._monitor, self._keep_events = monitor, keep_events
+        self._monitor = monitor
         self._with_times = keep_events and bool(monitor)
         self._ticks = np.zeros(n_samples, np.int64)
         self._entrances = [Entrance(model) for _ in range(n_samples)]
-        self._kept = [KeptSpikes(monitor if keep_events else ()) for _ in range(n_samples)]
+        kept_layers = monitor if keep_events else ()
+        self._kept = [model.keep(kept_layers) for _ in range(n_samples)]
 
     @abstractmethod
     def _run(self, queue: DeviceQueue) -> None:
@@ -106,7 +106,7 @@ class DeviceBatch(ABC):
         self._ticks = ticks
 
     def _layer_outputs(self, index: int) -> list[LayerOutput]:
-        core, places = self._cores[index], self._model.cores[index].places
+        core = self._cores[index]
         channels, height, width = self._model.cores[index].shape
         shape = (len(self._kept), height, width, channels)
         counts = core.counts.copy_to_host().reshape(shape).transpose(0, 3, 1, 2)
@@ -115,7 +115,7 @@ class DeviceBatch(ABC):
             LayerOutput(
                 counts[sample],
                 potentials[sample].astype(np.int64),
-                kept.events(index, places) if self._keep_events else None,
+                kept.events(index),
             )
             for sample, kept in enumerate(self._kept)
         ]
