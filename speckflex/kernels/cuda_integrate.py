@@ -2,7 +2,7 @@
 
 # Within a kernel numba takes the place of `cuda`'s functions.
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
-# pyright: reportOperatorIssue=false, reportOptionalSubscript=false
+# pyright: reportOperatorIssue=false, reportOptionalSubscript=false, reportReturnType=false
 
 import numpy as np
 from numba import cuda
@@ -70,8 +70,7 @@ def integrate_batch(
     sample, thread, n_threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
     n_words = (n_threads + FLAGS - 1) // FLAGS
     words = cuda.shared.array(MOST_WORDS, np.uint32)
-    for word in range(thread, 3 * n_words, n_threads):
-        words[word] = 0
+    _clear(words)
     cuda.syncthreads()
     n_seen, last_spikes = parts[sample, 3], spikes.shape[1] - layout[6]
     event, end, n_spikes, turn = parts[sample, 2], parts[sample, 1], 0, 0
@@ -147,8 +146,7 @@ def integrate_depth_first(
     """
     sample, thread = cuda.blockIdx.x, cuda.threadIdx.x
     words = cuda.shared.array(MOST_WORDS, np.uint32)
-    for word in range(thread, MOST_WORDS, cuda.blockDim.x):
-        words[word] = 0
+    _clear(words)
     stack = cuda.local.array((MOST_FRAMES, 4), np.int64)
     tally = cuda.local.array((MOST_FRAMES, 2), np.int64)
     depth, turn = frames[sample, 0, 0] - 1, 0
@@ -156,29 +154,26 @@ def integrate_depth_first(
     _copy_rows(tallies[sample], tally, len(cores))
     # nobody changes what another has yet to read
     cuda.syncthreads()
-    depth = _next_delivery(stack, depth, edge_ends)
-    while depth >= 0:
-        edge = stack[depth, EDGE]
-        core, place = edges[edge, 0], parts[sample, 0] + stack[0, SPIKE]
-        kept = tally[core, KEPT]
-        if timed and kept + cores[core, 6] > spikes.shape[2]:
+    # not as the loop's condition, which the compiler writes twice: it takes a third more registers
+    while True:
+        depth = _next_delivery(stack, depth, edge_ends)
+        if depth < 0:
             break
-        stack[depth, EDGE] = edge + 1
-        address = codes[place]
-        if depth > 0:
-            address = _waiting_spike(stack[depth], pending[sample], cores)
+        core, offset = edges[stack[depth, EDGE], 0], edges[stack[depth, EDGE], 1]
+        if timed and tally[core, KEPT] + cores[core, 6] > spikes.shape[2]:
+            break
+        stack[depth, EDGE] += 1
+        place = parts[sample, 0] + stack[0, SPIKE]
+        address = _waiting_spike(stack, depth, codes[place], pending[sample], cores)
         base = cores[core, 14] * len(parts) + sample * cores[core, 15]
-        n_fired, turn = _visit(
-            edges[edge, 1] + address, tally[core, FIRED], fields, weights, cores[core],
-            state[base:], counts[base:], pending[sample, cores[core, 16] :], timed,
-            times[place] if timed else 0, spikes[core, sample, kept:],
-            spike_times[core, sample, kept:], words, turn,
+        n_passed, turn = _visit(
+            offset + address, times[place] if timed else 0, timed, fields, weights, cores[core],
+            tally[core], state[base:], counts[base:], pending[sample], spikes[core, sample],
+            spike_times[core, sample], words, turn,
         )  # fmt: skip
-        n_passed = _count_spikes(tally[core], n_fired, cores[core, 7:14])
         if n_passed:
             depth += 1
             _open_frame(stack[depth], core + 1, n_passed, edge_ends)
-        depth = _next_delivery(stack, depth, edge_ends)
     if thread == 0:
         frames[sample, 0, 0] = depth + 1
         _copy_rows(stack, frames[sample, 1:], depth + 1)
@@ -210,9 +205,21 @@ def _next_delivery(stack: np.ndarray, depth: int, edge_ends: np.ndarray) -> int:
 
 
 @cuda.jit(device=True)
-def _waiting_spike(frame: np.ndarray, pending: np.ndarray, cores: np.ndarray) -> int:
-    """Return the address of the next spike of a core's frame."""
-    return pending[cores[frame[SENDER] - 1, 16] + frame[SPIKE]]
+def _waiting_spike(
+    stack: np.ndarray, depth: int, code: int, pending: np.ndarray, cores: np.ndarray
+) -> int:
+    """Return the address of a frame's next spike: at the bottom the input's, else a core's.
+
+    Args:
+        stack: `(frames, 4) int64`.
+        depth: of the frame.
+        code: of the input's event.
+        pending: the sample's spikes of all cores.
+        cores: as in `integrate_depth_first`.
+    """
+    if depth == 0:
+        return code
+    return pending[cores[stack[depth, SENDER] - 1, 16] + stack[depth, SPIKE]]
 
 
 @cuda.jit(device=True)
@@ -223,39 +230,30 @@ def _open_frame(frame: np.ndarray, sender: int, n_spikes: int, edge_ends: np.nda
 
 
 @cuda.jit(device=True)
-def _count_spikes(tally: np.ndarray, n_fired: int, rule: np.ndarray) -> int:
-    """Add spikes to a core's tally; return how many of them pass its decimator."""
-    seen = tally[FIRED]
-    n_passed = _n_passed(seen + n_fired, rule) - _n_passed(seen, rule)
-    tally[FIRED] = seen + n_fired
-    tally[KEPT] += n_passed if rule[6] else n_fired
-    return n_passed
-
-
-@cuda.jit(device=True)
 def _visit(
     code: int,
-    seen: int,
+    time: int,
+    timed: int,
     fields: np.ndarray,
     weights: np.ndarray,
     core: np.ndarray,
+    tally: np.ndarray,
     state: np.ndarray,
     counts: np.ndarray,
     pending: np.ndarray,
-    timed: int,
-    time: int,
     spikes: np.ndarray,
     spike_times: np.ndarray,
     words: np.ndarray,
     turn: int,
 ) -> tuple[int, int]:
-    """Run one event through a core; return how many neurons fired, and the next turn.
+    """Run one event through a core; return how many spikes pass on, and the next turn.
 
-    The arrays begin where this sample of this core does, or where its next spike goes.
+    The arrays are those of this sample, and but for `pending` of this core alone.
     """
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
-    layout, rule = core[0:7], core[7:14]
     n_words, n_fired = (n_threads + FLAGS - 1) // FLAGS, 0
+    layout, rule, first_pending = core[0:7], core[7:14], core[16]
+    seen, kept = tally[FIRED], tally[KEPT]
     for begin in range(0, _n_field(fields, code), n_threads):
         neuron = _update(begin + thread, code, fields, weights, layout, rule, state)
         before, n_more = _rank(neuron >= 0, thread, words, turn, n_words)
@@ -264,16 +262,25 @@ def _visit(
             number = seen + n_fired + before
             slot = _n_passed(number, rule) - _n_passed(seen, rule)
             if number % rule[4] == rule[5]:
-                pending[slot] = neuron
+                pending[first_pending + slot] = neuron
             if _counts(number, rule):
                 counts[neuron] += 1
                 if timed:
-                    slot = slot if rule[6] else n_fired + before
+                    slot = kept + (slot if rule[6] else n_fired + before)
                     spikes[slot], spike_times[slot] = neuron, time
         n_fired += n_more
     # what is pending is read by all
     cuda.syncthreads()
-    return n_fired, turn
+    n_passed = _n_passed(seen + n_fired, rule) - _n_passed(seen, rule)
+    tally[FIRED], tally[KEPT] = seen + n_fired, kept + (n_passed if rule[6] else n_fired)
+    return n_passed, turn
+
+
+@cuda.jit(device=True)
+def _clear(words: np.ndarray) -> None:
+    """Clear the flags of all turns; a barrier must follow."""
+    for word in range(cuda.threadIdx.x, len(words), cuda.blockDim.x):
+        words[word] = 0
 
 
 @cuda.jit(device=True)
