@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from click.testing import CliRunner
+from networks_of_tests import neuron
 from sinabs.layers import StatefulLayer
 from torch import nn
 
@@ -132,13 +133,37 @@ def test_data_that_cannot_train_end_in_one_line(digits, tmp_path):
         assert result.stderr.count("\n") == 1
 
 
-def test_a_network_without_a_neuron_is_refused_in_one_line(digits, tmp_path):
-    path = tmp_path / "linear.pt"
-    save_network(nn.Sequential(nn.Flatten(), nn.Linear(2312, 10, bias=False)), path)
-    result = run("finetune", path, "--data", digits, "--out", tmp_path / "a.pt")
+UNUSABLE = {
+    "adds a constant": nn.Sequential(nn.Flatten(), nn.Linear(2312, 10), neuron()),
+    "no spiking neuron": nn.Sequential(nn.Flatten(), nn.Linear(2312, 10, bias=False)),
+    "does not run on frames": nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), neuron()),
+    "3 outputs, the recordings have 10": nn.Sequential(
+        nn.Flatten(), nn.Linear(2312, 3, bias=False), neuron()
+    ),
+}
+
+
+@pytest.mark.parametrize("message", UNUSABLE)
+def test_a_network_that_cannot_be_trained_is_refused_before_a_recording_is_read(
+    digits, tmp_path, message
+):
+    path, folder = tmp_path / "net.pt", tmp_path / "digits"
+    shutil.copytree(digits, folder)
+    damaged = next(folder.rglob("*.bin"))
+    damaged.write_bytes(b"cut")
+    save_network(UNUSABLE[message], path)
+    result = run("finetune", path, "--data", folder, "--out", tmp_path / "a.pt")
     assert result.exit_code == 1
-    assert "no spiking neuron" in result.stderr
+    assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_damaged_model_is_refused_before_the_data_is_looked_for(tmp_path):
+    path = tmp_path / "net.pt"
+    path.write_bytes(b"no model")
+    result = run("finetune", path, "--data", tmp_path / "missing", "--out", tmp_path / "a.pt")
+    assert result.exit_code == 1
+    assert "net.pt" in result.stderr
 
 
 def test_a_network_read_by_potential_can_be_made_to_vote_by_spikes(digits, tmp_path):

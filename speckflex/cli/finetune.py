@@ -35,13 +35,13 @@ def command(model: Path, **options: Any) -> None:
 
     Batch norms that are left are locked to their gains and merged at the end.
     """
+    from speckflex.network import load_network
     from speckflex.training import finetune_network
+    from speckflex.training.pipeline import add_voting_neuron
+    from speckflex.training.suitability import check_bias_free
 
-    def build(dataset: Any) -> Any:
-        from speckflex.network import load_network
-        from speckflex.training.pipeline import add_voting_neuron
-
-        network = load_network(model, factory=options["factory"], input_shape=dataset.shape)
-        return add_voting_neuron(network) if options["vote_by_spikes"] else network
-
-    run_training(options, build, finetune_network)
+    network = load_network(model, factory=options["factory"])
+    check_bias_free(network)
+    if options["vote_by_spikes"]:
+        network = add_voting_neuron(network)
+    run_training(options, lambda _dataset: network, finetune_network)

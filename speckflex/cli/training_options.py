@@ -174,27 +174,34 @@ def run_training(
     build: Callable[[EventDataset], nn.Module],
     trainer: Callable[..., TrainingResult],
 ) -> None:
-    """Read the data, train what `build` makes for it, save the best network, and say so.
+    """Build a network for the data, read the data, train, save the best network, and say so.
 
     Args:
         options: of the command line.
-        build: returns the network to train on a data set.
+        build: returns the network to train on a data set, of which it reads nothing.
         trainer: `train_network` or `finetune_network`.
     """
     import torch
 
+    from speckflex.data import open_dataset
     from speckflex.network import save_network
     from speckflex.training import open_fabric
+    from speckflex.training.suitability import check_trainable
 
     names = {item.name for item in fields(TrainingSettings)}
     settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    dataset, data = _read(options, settings)
+    dataset = open_dataset(
+        options["data"], split="train", limit=options["samples"], seed=settings.seed
+    )
+    network = build(dataset)
+    check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
+    data = _read(dataset, settings)
     files = _files(options)
     fabric = open_fabric(options["accelerator"], precision=options["precision"])
     with _training_bar() as watch:
-        result = trainer(build(dataset), data, settings, files=files, fabric=fabric, watch=watch)
+        result = trainer(network, data, settings, files=files, fabric=fabric, watch=watch)
     if not fabric.is_global_zero:
         return
     save_network(result.network, options["out"])
@@ -202,17 +209,13 @@ def run_training(
     _show(result, dataset, data, options)
 
 
-def _read(options: dict[str, Any], settings: TrainingSettings) -> tuple[EventDataset, TrainingData]:
+def _read(dataset: EventDataset, settings: TrainingSettings) -> TrainingData:
     from speckflex.cli.progress import progress_bar
-    from speckflex.data import open_dataset
     from speckflex.training import cache_frames, split_frames
 
-    dataset = open_dataset(
-        options["data"], split="train", limit=options["samples"], seed=settings.seed
-    )
     with progress_bar("reading recordings", len(dataset)) as advance:
         frames = cache_frames(dataset, settings.t_max, advance=advance)
-    return dataset, split_frames(frames, settings)
+    return split_frames(frames, settings)
 
 
 def _files(options: dict[str, Any]) -> TrainingFiles:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from speckflex.training.split import split_by_class
 
 if TYPE_CHECKING:
+    from speckflex.program import Shape
     from speckflex.training.frame_set import FrameSet
     from speckflex.training.settings import TrainingSettings
 
@@ -26,6 +27,17 @@ class TrainingData:
 
     training: FrameSet
     validation: FrameSet
+
+    @property
+    def shape(self) -> Shape:
+        """The (channel, y, x) shape of a frame."""
+        channels, height, width = self.training.frames.shape[2:]
+        return (channels, height, width)
+
+    @property
+    def n_classes(self) -> int:
+        """How many outputs it takes to score every class that occurs."""
+        return 1 + max(int(part.labels.max()) for part in (self.training, self.validation))
 
     @property
     def sha256(self) -> str:

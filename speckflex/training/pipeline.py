@@ -17,7 +17,8 @@ from speckflex.network import copy_network
 from speckflex.networks import NEURONS, build_network
 from speckflex.training.calibration import batch_norms
 from speckflex.training.loop import TrainingResult, fit
-from speckflex.training.weight_layers import first_bias, weight_layers
+from speckflex.training.suitability import check_bias_free
+from speckflex.training.weight_layers import weight_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,12 +155,7 @@ def finetune_network(
     Raises:
         TrainingError: the network has a bias or a running mean; or see `fit`.
     """
-    biased = first_bias(network)
-    if biased is not None:
-        raise TrainingError(
-            f"layer {biased} adds a constant, which an event-driven chip has no clock for:"
-            " fold the network first (speckflex fold)"
-        )
+    check_bias_free(network)
     result = fit(network, data, replace(settings, batch_norm_mode="locked"), **options)
     return replace(result, network=merge_network(result.network))
 

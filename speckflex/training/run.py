@@ -15,6 +15,7 @@ from speckflex.stages import MixedTimestepNetwork, reset_states, split_stages
 from speckflex.training.batches import n_batches
 from speckflex.training.calibration import lock_batch_norm
 from speckflex.training.steps import StepPlan
+from speckflex.training.suitability import check_trainable
 from speckflex.training.twin_validation import program_of
 
 if TYPE_CHECKING:
@@ -110,10 +111,12 @@ def start_run(
     """Return a training of a copy of `network` that has done nothing yet.
 
     Raises:
-        NetworkError: the network is no chain of layers, or has no neuron.
+        NetworkError: the network is no chain of layers, has no neuron, or does not fit frames and
+            classes.
         TrainingError: it has no weight to train, or is to be chosen by the twin and does not
             convert.
     """
+    check_trainable(network, data.shape, data.n_classes)
     network = copy_network(network)
     stages = split_stages(network, granularity=settings.granularity)
     mixed = MixedTimestepNetwork(network, stages, upsampling=_upsampling(settings))
