@@ -295,6 +295,36 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize(
+    ("command", "name", "remedy"),
+    [
+        (
+            ("train", "--data", "missing"),
+            "net.onnx",
+            "an ONNX graph, and a torch network is written",
+        ),
+        (("finetune", "MODEL", "--data", "missing"), "net.NIR", "a NIR graph"),
+        (("train", "--data", "missing"), "net.npy", "end its name in .pt"),
+        (("fold", "MODEL"), "net.speck", "a speckflex program"),
+        (("convert", "MODEL"), "net.pt", "end its name in .speck"),
+    ],
+)
+def test_the_suffix_of_another_format_is_refused_before_any_work(
+    command, name, remedy, model_file, tmp_path
+):
+    arguments = [model_file if part == "MODEL" else part for part in command]
+    result = run(*arguments, "--out", tmp_path / name)
+    assert result.exit_code == 2
+    assert remedy in result.stderr
+    assert "missing" not in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net", "net.v1"])
+def test_a_suffix_that_promises_nothing_else_is_taken(name, model_file, tmp_path):
+    assert run("fold", model_file, "--out", tmp_path / name).exit_code == 0
+    assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize(
     "change", [("--jitter", "5"), ("--drop", "0.1"), ("--parallel-window", "3")]
 )
 def test_changes_without_an_ensemble_to_change_are_misuse(change, model_file):

@@ -30,6 +30,24 @@ __all__ = [
     "slow_clock_option",
 ]
 
+# What a suffix promises to whoever reads the file next; other suffixes promise nothing.
+FORMATS = {
+    ".pt": "a torch network",
+    ".pth": "a torch network",
+    ".speck": "a speckflex program",
+    ".nir": "a NIR graph",
+    ".onnx": "an ONNX graph",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".keras": "a Keras model",
+    ".safetensors": "bare tensors",
+    ".npy": "a numpy array",
+    ".npz": "numpy arrays",
+    ".json": "JSON",
+    ".csv": "a table",
+    ".html": "a page",
+}
+
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -109,16 +127,29 @@ class OutFolderType(click.Path):
 
 
 class OutFileType(click.Path):
-    """A file to write, refused before any work where its folder takes none."""
+    """A file to write, refused before any work where its folder takes none.
 
-    def __init__(self) -> None:
+    Args:
+        suffix: a key of `FORMATS`: what is written, so that no suffix of another format is taken;
+            "" for any.
+    """
+
+    def __init__(self, suffix: str = "") -> None:
         super().__init__(dir_okay=False, path_type=Path)
+        self.suffix = suffix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path; the folder it lies in must be there and take files."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
             problem = f"{str(path.parent)!r} is no folder to write to: make it, or choose another"
+            self.fail(problem, param, ctx)
+        promised = FORMATS.get(path.suffix.lower())
+        if self.suffix and promised not in {None, FORMATS[self.suffix]}:
+            problem = (
+                f"{str(path)!r} has the suffix of {promised}, and {FORMATS[self.suffix]} is"
+                f" written: end its name in {self.suffix}"
+            )
             self.fail(problem, param, ctx)
         return path
 
@@ -128,7 +159,7 @@ def out_file_option(suffix: str) -> Any:
     return click.option(
         "-o",
         "--out",
-        type=OutFileType(),
+        type=OutFileType(suffix),
         required=True,
         help=f"The {suffix} file to write.",
     )

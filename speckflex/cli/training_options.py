@@ -85,7 +85,7 @@ def _run_options() -> tuple[Decorator, ...]:
         click.option(
             "-o",
             "--out",
-            type=out_file_type,
+            type=OutFileType(".pt"),
             required=True,
             help="The .pt file to write, whole module.",
         ),
