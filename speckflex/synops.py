@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speckflex.boards.settings import TwinSettings
 from speckflex.events import MICROSECONDS_PER_SECOND, make_events
 from speckflex.program import InputStage
 from speckflex.speck import SYNOPS_PER_SECOND
-from speckflex.twin.decimator import RATIOS
+from speckflex.twin.decimator import Decimator
 from speckflex.twin.routing import Places, deliver, enter, places_of, row_spans
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def measure_synops(
     input_events: Sequence[np.ndarray] = (),
     *,
     window: int = WINDOW,
+    reset: bool = True,
 ) -> tuple[LayerSynops, ...]:
     """Return the synaptic operations of every core.
 
@@ -89,22 +91,39 @@ def measure_synops(
         recording: what it spiked, `t` in µs.
         input_events: the streams that were played, one a sample; of the first samples at least.
         window: µs over which a peak is averaged.
+        reset: as the samples were played, which a recording does not tell. Without, a decimator
+            counts on from one sample to the next; it is taken to be at its start in the first.
     """
-    return tuple(
-        _measure_core(program, recording, input_events, index, window)
+    inputs = (
+        core_inputs(program, recording, input_events, index, reset=reset)
         for index in range(len(program.cores))
+    )
+    return tuple(
+        _measure_core(core, index, streams, input_events, window)
+        for index, (core, streams) in enumerate(zip(program.cores, inputs, strict=True))
     )
 
 
 def core_inputs(
-    program: Program, recording: Recording, input_events: Sequence[np.ndarray], index: int
+    program: Program,
+    recording: Recording,
+    input_events: Sequence[np.ndarray],
+    index: int,
+    *,
+    reset: bool = True,
 ) -> list[np.ndarray] | None:
     """Return the events that reached a core, one stream a sample, in the order of time.
 
     Of the leading samples whose events are all known; None where there is none. What the
     recording's board says of its own choices (`Provenance.settings`) is followed; events that a
-    filter or a busy core turned away are counted as if they had arrived. A decimator is taken to
-    begin anew with each sample, as it does where neurons are reset before each.
+    filter or a busy core turned away are counted as if they had arrived.
+
+    Args:
+        program: what ran.
+        recording: what it spiked, `t` in µs.
+        input_events: the streams that were played, one a sample; of the first samples at least.
+        index: the core's position in the program.
+        reset: as in `measure_synops`.
     """
     choices = recording.provenance.settings
     parts: list[list[np.ndarray]] = []
@@ -117,7 +136,7 @@ def core_inputs(
         if any(destination.core == index for destination in core.destinations):
             record = records.get(source)
             streams = record.events if record is not None and record.events is not None else ()
-            sent = (events[_passing(core, choices)] for events in streams)
+            sent = _sent(core, streams, choices, reset=reset)
             places = places_of(core.output_shape)
             parts.append([_arrive(events, places, core, index, edges) for events in sent])
     joined = [np.concatenate(streams) for streams in zip(*parts, strict=False)]
@@ -151,14 +170,12 @@ def synops_per_window(
 
 
 def _measure_core(
-    program: Program,
-    recording: Recording,
-    input_events: Sequence[np.ndarray],
+    core: Core,
     index: int,
+    streams: list[np.ndarray] | None,
+    input_events: Sequence[np.ndarray],
     window: int,
 ) -> LayerSynops:
-    core = program.cores[index]
-    streams = core_inputs(program, recording, input_events, index)
     if streams is None:
         reason = "the events of its sources were not recorded: monitor them, and keep events"
         return LayerSynops(index, core.name, window=window, reason=reason)
@@ -216,12 +233,20 @@ def _seconds(events: np.ndarray, window: int) -> float:
     return max(window, span) / MICROSECONDS_PER_SECOND
 
 
-def _passing(core: Core, choices: Mapping[str, str]) -> slice:
-    """Return which of a core's recorded spikes its output decimator sends on."""
-    if core.decimator_interval is None or choices.get("decimator_monitor") == "after":
-        return slice(None)
-    ratio = RATIOS[core.decimator_interval]
-    return slice(0 if choices.get("decimator_passes") == "first" else ratio - 1, None, ratio)
+def _sent(
+    core: Core, streams: Sequence[np.ndarray], choices: Mapping[str, str], *, reset: bool
+) -> list[np.ndarray]:
+    """Return which of a core's recorded spikes its output decimator sends on, sample by sample."""
+    if choices.get("decimator_monitor") == "after":
+        return list(streams)
+    first = choices.get("decimator_passes") == "first"
+    decimator = Decimator(core, TwinSettings(decimator_passes="first" if first else "last"))
+    sent = []
+    for events in streams:
+        if reset:
+            decimator.reset()
+        sent.append(events[decimator.passing(len(events))])
+    return sent
 
 
 def _arrive(

@@ -78,8 +78,11 @@ def test_every_update_of_the_slow_twin_is_counted(seed: int, kind: str, edge_spi
     seed=st.integers(0, 2**32 - 1),
     passes=st.sampled_from(["last", "first"]),
     monitor=st.sampled_from(["before", "after"]),
+    reset=st.booleans(),
 )
-def test_behind_a_decimator_only_what_passes_is_counted(seed: int, passes: Any, monitor: Any):
+def test_behind_a_decimator_only_what_passes_is_counted(
+    seed: int, passes: Any, monitor: Any, *, reset: bool
+):
     rng = np.random.default_rng(seed)
     program = programs.random_graph(rng, 3)
     cores = [
@@ -87,15 +90,17 @@ def test_behind_a_decimator_only_what_passes_is_counted(seed: int, passes: Any, 
         for core in program.cores
     ]
     program = replace(program, cores=tuple(cores))
-    streams = [programs.random_events(rng, program.input.shape, 10) for _ in range(2)]
+    streams = [programs.random_events(rng, program.input.shape, 10) for _ in range(3)]
     chosen = TwinSettings(decimator_passes=passes, decimator_monitor=monitor)
     slow = CountingTwin(program, chosen)
     for events in streams:
-        slow.reset()
+        if reset:
+            slow.reset()
         slow.play(events)
     with Twin(settings=chosen) as twin:
         twin.load(program)
-        measured = measure_synops(program, twin.play(streams), streams)
+        recording = twin.play(streams, reset=reset)
+    measured = measure_synops(program, recording, streams, reset=reset)
     assert [layer.total for layer in measured] == slow.updates
     assert [layer.input_events for layer in measured] == slow.arrivals
 
