@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.boards.settings import TwinSettings
-from speckflex.events import MICROSECONDS_PER_SECOND, make_events
-from speckflex.program import InputStage
+from speckflex.arrivals import core_inputs
+from speckflex.events import MICROSECONDS_PER_SECOND
 from speckflex.speck import SYNOPS_PER_SECOND
-from speckflex.twin.decimator import Decimator
-from speckflex.twin.routing import Places, deliver, enter, places_of, row_spans
+from speckflex.twin.routing import row_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from speckflex.boards.settings import EdgeSpikes
     from speckflex.program import Core, Program
     from speckflex.recording import Recording
 
 __all__ = [
     "WINDOW",
     "LayerSynops",
-    "core_inputs",
     "count_taps",
     "measure_synops",
     "synops_per_window",
@@ -104,45 +100,6 @@ def measure_synops(
     )
 
 
-def core_inputs(
-    program: Program,
-    recording: Recording,
-    input_events: Sequence[np.ndarray],
-    index: int,
-    *,
-    reset: bool = True,
-) -> list[np.ndarray] | None:
-    """Return the events that reached a core, one stream a sample, in the order of time.
-
-    Of the leading samples whose events are all known; None where there is none. What the
-    recording's board says of its own choices (`Provenance.settings`) is followed; events that a
-    filter or a busy core turned away are counted as if they had arrived.
-
-    Args:
-        program: what ran.
-        recording: what it spiked, `t` in µs.
-        input_events: the streams that were played, one a sample; of the first samples at least.
-        index: the core's position in the program.
-        reset: as in `measure_synops`.
-    """
-    choices = recording.provenance.settings
-    parts: list[list[np.ndarray]] = []
-    if any(destination.core == index for destination in program.input.destinations):
-        places = enter(program.input)
-        parts.append([_arrive(events, places, program.input, index) for events in input_events])
-    edges: EdgeSpikes = "keep" if choices.get("edge_spikes") == "keep" else "drop"
-    records = {record.index: record for record in recording.layers}
-    for source, core in enumerate(program.cores):
-        if any(destination.core == index for destination in core.destinations):
-            record = records.get(source)
-            streams = record.events if record is not None and record.events is not None else ()
-            sent = _sent(core, streams, choices, reset=reset)
-            places = places_of(core.output_shape)
-            parts.append([_arrive(events, places, core, index, edges) for events in sent])
-    joined = [np.concatenate(streams) for streams in zip(*parts, strict=False)]
-    return [events[np.argsort(events["t"], kind="stable")] for events in joined] or None
-
-
 def count_taps(core: Core, events: np.ndarray) -> np.ndarray:
     """Return (n,) int64: the neurons of a core that each event updates.
 
@@ -181,25 +138,28 @@ def _measure_core(
         return LayerSynops(index, core.name, window=window, reason=reason)
     work = [count_taps(core, events) for events in streams]
     peaks = [_peak(events["t"], taps, window) for events, taps in zip(streams, work, strict=True)]
-    sample = max(range(len(peaks)), key=lambda position: peaks[position][0])
-    n_events = sum(len(events) for events in streams)
-    kernel_y, kernel_x = core.weights.shape[2:]
-    fan_out = core.weights.shape[0] * kernel_y * kernel_x / (core.stride[0] * core.stride[1])
+    busiest = max(range(len(peaks)), key=lambda sample: peaks[sample][0])
+    most, peak_time = peaks[busiest]
+    seconds = [_seconds(events, window) for events in _spans(input_events, streams)]
+    n_events = sum(map(len, streams))
     return LayerSynops(
         index,
         core.name,
         input_events=n_events,
         total=int(sum(taps.sum() for taps in work)),
-        formula=n_events * fan_out,
-        peak_per_second=peaks[sample][0] * MICROSECONDS_PER_SECOND / window,
-        peak_sample=sample,
-        peak_time=peaks[sample][1],
-        sustained_per_second=max(
-            float(taps.sum()) / _seconds(events, window)
-            for events, taps in zip(_spans(input_events, streams), work, strict=True)
-        ),
+        formula=n_events * _fan_out(core),
+        peak_per_second=most * MICROSECONDS_PER_SECOND / window,
+        peak_sample=busiest,
+        peak_time=peak_time,
+        sustained_per_second=max(float(w.sum()) / s for w, s in zip(work, seconds, strict=True)),
         window=window,
     )
+
+
+def _fan_out(core: Core) -> float:
+    """Return `C_out * kx * ky / (sx * sy)`: the neurons that an event updates, edges aside."""
+    n_channels, _, kernel_y, kernel_x = core.weights.shape
+    return n_channels * kernel_y * kernel_x / (core.stride[0] * core.stride[1])
 
 
 def _taps_along(core: Core, axis: int, positions: np.ndarray) -> np.ndarray:
@@ -231,43 +191,3 @@ def _seconds(events: np.ndarray, window: int) -> float:
     """Return the time from the first event to the last; at least one window."""
     span = int(events["t"].max() - events["t"].min()) if len(events) else 0
     return max(window, span) / MICROSECONDS_PER_SECOND
-
-
-def _sent(
-    core: Core, streams: Sequence[np.ndarray], choices: Mapping[str, str], *, reset: bool
-) -> list[np.ndarray]:
-    """Return which of a core's recorded spikes its output decimator sends on, sample by sample."""
-    if choices.get("decimator_monitor") == "after":
-        return list(streams)
-    first = choices.get("decimator_passes") == "first"
-    decimator = Decimator(core, TwinSettings(decimator_passes="first" if first else "last"))
-    sent = []
-    for events in streams:
-        if reset:
-            decimator.reset()
-        sent.append(events[decimator.passing(len(events))])
-    return sent
-
-
-def _arrive(
-    events: np.ndarray,
-    places: Places,
-    sender: Core | InputStage,
-    index: int,
-    edge_spikes: EdgeSpikes = "drop",
-) -> np.ndarray:
-    """Return what of a sender's events arrives at a core, destination after destination."""
-    shape = sender.shape if isinstance(sender, InputStage) else sender.output_shape
-    address = (events["y"].astype(np.int64) * shape[2] + events["x"]) * shape[0] + events["p"]
-    arrived = []
-    for destination in sender.destinations:
-        if destination.core == index:
-            there = deliver(places, sender.output_shape, destination, edge_spikes)
-            kept = there.kept[address]
-            at = address[kept]
-            arrived.append(
-                make_events(
-                    events["t"][kept], there.columns[at], there.rows[at], there.channels[at]
-                )
-            )
-    return np.concatenate(arrived)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.synops import core_inputs, synops_per_window
+from speckflex.arrivals import core_inputs
+from speckflex.synops import synops_per_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
