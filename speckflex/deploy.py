@@ -11,6 +11,7 @@ import numpy as np
 
 from speckflex.boards import open_board
 from speckflex.boards.settings import TwinSettings
+from speckflex.data.order import OrderWatch
 from speckflex.ensemble import play_ensemble
 from speckflex.errors import BoardNotFoundError, EventsError
 from speckflex.outlook import ensemble_facts, load_facts
@@ -180,6 +181,8 @@ def deploy(
     """
     settings = settings or DeploySettings()
     _check_dataset(model, dataset)
+    watch = OrderWatch()
+    dataset = watch.over(dataset)
     with ExitStack() as stack:
         players = _players(model, chosen.board, settings, stack)
         run = _Run({name: [] for name in players})
@@ -201,6 +204,7 @@ def deploy(
         command=command,
     )
     report |= _context(model, dataset, chosen, settings, recordings)
+    report["data"]["warnings"] = watch.warnings
     try:
         for facts in _outlook(model.program, dataset, settings, run):
             report |= facts

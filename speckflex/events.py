@@ -18,6 +18,7 @@ __all__ = [
     "MICROSECONDS_PER_SECOND",
     "as_events",
     "check_events",
+    "find_late",
     "hash_events",
     "make_events",
 ]
@@ -100,6 +101,19 @@ def check_events(
             " negative: subtract the first event's time"
         )
     return events
+
+
+def find_late(events: np.ndarray) -> np.ndarray:
+    """Return the indices of events that are earlier than one before them.
+
+    Args:
+        events: `(n,)` structured with a field t, µs.
+
+    Returns:
+        `(late,) int64`, ascending; empty where times never run backwards.
+    """
+    times = events["t"]
+    return np.flatnonzero(times < np.maximum.accumulate(times))
 
 
 def hash_events(events: np.ndarray) -> str:

@@ -1,7 +1,9 @@
 """`speckflex check`: one conversion, whatever is asked for beside the table."""
 
 import importlib
+import json
 
+import numpy as np
 import pytest
 import sinabs.layers as sl
 import torch
@@ -10,6 +12,7 @@ from networks_of_tests import small_network
 from torch import nn
 
 from speckflex.cli import main
+from speckflex.events import make_events
 from speckflex.network import save_network
 
 DATA = ("--data", "synthetic-digits", "--samples", "1")
@@ -98,6 +101,20 @@ def test_a_bias_that_folding_leaves_out_is_warned_of_with_its_size(tmp_path):
         warnings = [line for line in result.output.splitlines() if line.startswith("warning")]
         assert len(warnings) == 1
         assert "up to 0.25 firing thresholds a time step" in warnings[0]
+
+
+def test_a_recording_that_runs_backwards_is_warned_of(tmp_path):
+    events = make_events([0, 50, 20, 60, 10], [1] * 5, [1] * 5, [0] * 5)
+    np.save(tmp_path / "late.npy", events)
+    command = ("check", saved(small_network(), tmp_path), "--data", tmp_path / "late.npy")
+    result = run(*command, "--input-shape", "2,34,34")
+    assert result.exit_code == 0, result.output
+    warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "late.npy: 2 of 5 events are earlier" in warnings[0]
+    assert "the first is event 2:" in warnings[0]
+    facts = json.loads(run(*command, "--input-shape", "2,34,34", "--json").stdout)
+    assert facts["data"]["warnings"] == [warnings[0].removeprefix("warning: ")]
 
 
 def test_a_network_without_bias_is_not_warned_of(tmp_path):

@@ -1,5 +1,6 @@
 """Deployment through the library: what runs, what is compared and what is written."""
 
+import html
 import json
 
 import numpy as np
@@ -15,6 +16,7 @@ from speckflex.model import read_model
 from speckflex.network import save_network
 from speckflex.program import Program
 from speckflex.recording import Recording
+from speckflex.report import render_html, render_text
 
 SHAPE = (2, 34, 34)
 
@@ -69,6 +71,31 @@ def test_long_runs_keep_the_spikes_of_the_first_samples_alone(model_file, record
     twin = run(model_file, recordings, batch=2, events_of=3).recordings["twin"]
     assert len(twin.layer(0).events) == 4
     assert twin.n_samples == 7
+
+
+def test_recordings_that_run_backwards_are_warned_of_and_played_as_they_are(
+    model_file, recordings, tmp_path
+):
+    with np.load(recordings) as archive:
+        samples = dict(archive)
+    late = samples["sample1"]
+    late["t"][[5, 9]] = 0
+    samples["sample4"]["t"][7] = 0
+    np.savez(tmp_path / "late.npz", **samples)
+    deployment = run(model_file, tmp_path / "late.npz", batch=3)
+    (warning,) = deployment.report["data"]["warnings"]
+    assert "late.npz (sample1): 2 of" in warning
+    assert "the first is event 5, and so in 1 more recording:" in warning
+    assert f"warning: {warning}" in render_text(deployment.report)
+    assert warning.partition(": ")[2] in html.unescape(render_html(deployment.report))
+    with open_board("twin") as board:
+        board.load(deployment.model.program)
+        as_it_stands = board.play(late).counts(0)[0]
+    np.testing.assert_array_equal(deployment.recordings["twin"].counts(0)[1], as_it_stands)
+
+
+def test_recordings_in_order_are_not_warned_of(model_file, recordings):
+    assert run(model_file, recordings).report["data"]["warnings"] == []
 
 
 def test_a_program_alone_is_played_without_torch(model_file, recordings, tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speckflex.errors import EventsError
-from speckflex.events import EVENT_DTYPE, FIELDS, as_events, check_events, make_events
+from speckflex.events import EVENT_DTYPE, FIELDS, as_events, check_events, find_late, make_events
 
 SHAPE = (2, 8, 9)
 
@@ -40,6 +40,13 @@ def test_boolean_polarities_become_channels():
 def test_events_keep_their_order_even_where_times_fall():
     events = make_events(*(np.array(column) for column in ([5, 3], [1, 2], [0, 0], [0, 1])))
     np.testing.assert_array_equal(check_events(events, SHAPE)["t"], [5, 3])
+
+
+@given(st.lists(st.integers(0, 9), max_size=12))
+def test_late_events_are_those_with_a_later_one_before_them(times):
+    events = make_events(times, times, times, times)
+    late = [i for i, time in enumerate(times) if any(before > time for before in times[:i])]
+    assert find_late(events).tolist() == late
 
 
 def test_extra_fields_are_left_out():

@@ -53,8 +53,10 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     """
     from speckflex.boards.settings import TwinSettings
     from speckflex.core_load import measure_load
+    from speckflex.data.order import OrderWatch
     from speckflex.model import check_model
 
+    watch = OrderWatch()
     dataset = open_data(options) if options["data"] else None
     reading = {name: options[name] for name in ("input_shape", "chip", "factory")}
     if dataset is not None:
@@ -68,12 +70,17 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     loads = ()
     if dataset is not None and table.program is not None and not table.errors:
         clock = TwinSettings.ticking(options["slow_clock"])
-        loads = measure_load(table.program, [events for events, _ in dataset], settings=clock)
+        played = [events for events, _ in watch.over(dataset)]
+        loads = measure_load(table.program, played, settings=clock)
     if as_json:
-        facts = {**table.to_dict(), "load": [layer.to_dict() for layer in loads]}
+        facts = {
+            **table.to_dict(),
+            "load": [layer.to_dict() for layer in loads],
+            "data": {"warnings": watch.warnings},
+        }
         click.echo(json.dumps(facts, indent=2, allow_nan=False))
     else:
-        _show_load(loads)
+        _show_load(loads, watch.warnings)
     if table.errors:
         sys.exit(1)
 
@@ -90,9 +97,11 @@ def _draw(table: CheckTable, diagram: Path) -> None:
     write_network_diagram(without_cores(program) if table.errors else program, diagram)
 
 
-def _show_load(loads: Sequence[LayerLoad]) -> None:
+def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
     from speckflex.report.tables import milliseconds
 
+    for sentence in warnings:
+        click.echo(f"warning: {sentence}")
     for load in loads:
         severity = "note" if load.passed else "warning"
         click.echo(

@@ -184,6 +184,7 @@ def run_training(
     import torch
 
     from speckflex.data import open_dataset
+    from speckflex.data.order import OrderWatch
     from speckflex.network import save_network
     from speckflex.training import open_fabric
     from speckflex.training.suitability import check_trainable
@@ -192,14 +193,18 @@ def run_training(
     settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    dataset = open_dataset(
-        options["data"], split="train", limit=options["samples"], seed=settings.seed
+    order = OrderWatch()
+    dataset = order.over(
+        open_dataset(options["data"], split="train", limit=options["samples"], seed=settings.seed)
     )
     network = build(dataset)
     check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
     data = _read(dataset, settings)
     files = _files(options)
     fabric = open_fabric(options["accelerator"], precision=options["precision"])
+    if fabric.is_global_zero:
+        for sentence in order.warnings:
+            click.echo(f"warning: {sentence}", err=True)
     with _training_bar() as watch:
         result = trainer(network, data, settings, files=files, fabric=fabric, watch=watch)
     if not fabric.is_global_zero:

@@ -12,7 +12,7 @@ from speckflex.report.tables import (
     load_table,
     pair_table,
 )
-from speckflex.report.verdict import warnings_of_conversion
+from speckflex.report.verdict import report_warnings
 
 __all__ = ["render_markdown"]
 
@@ -25,7 +25,7 @@ def render_markdown(report: dict[str, Any]) -> str:
     title = "speckflex: " + _escape(report.get("model") or report["program"]["sha256"][:12])
     blocks = [f"### {title}{' (synthetic data)' if report['synthetic'] else ''}"]
     blocks.append(_escape(report["verdict"]))
-    blocks += [_escape(sentence) for sentence in warnings_of_conversion(report)]
+    blocks += [_escape(sentence) for sentence in report_warnings(report)]
     blocks += [
         _table(headings, rows)
         for headings, rows in (

@@ -11,7 +11,7 @@ from speckflex.report.tables import (
     load_table,
     pair_table,
 )
-from speckflex.report.verdict import warnings_of_conversion
+from speckflex.report.verdict import report_warnings
 
 __all__ = ["render_text"]
 
@@ -19,7 +19,7 @@ __all__ = ["render_text"]
 def render_text(report: dict[str, Any]) -> str:
     """Return the verdict, warnings, the accuracies, the layers and the first divergence."""
     blocks = [report["verdict"]]
-    warnings = warnings_of_conversion(report)
+    warnings = report_warnings(report)
     if warnings:
         blocks.append("\n".join(warnings))
     tables = [accuracy_table(report), layer_table(report)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from speckflex.report.roles import role_name
 
-__all__ = ["percent", "verdict", "warnings_of_conversion"]
+__all__ = ["percent", "report_warnings", "verdict"]
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -27,9 +27,12 @@ def verdict(report: dict[str, Any]) -> str:
     return " ".join([sentence, *_warnings(report)])
 
 
-def warnings_of_conversion(report: dict[str, Any]) -> list[str]:
-    """Return what conversion warns of, and what folding cost, as sentences."""
+def report_warnings(report: dict[str, Any]) -> list[str]:
+    """Return what the recordings and conversion warn of, and what folding cost, as sentences."""
     sentences = [
+        f"warning: {sentence}" for sentence in (report.get("data") or {}).get("warnings", ())
+    ]
+    sentences += [
         f"warning: {check.get('layer') or 'the network'}: {check['message']}: {check['remedy']}"
         for check in report["checks"]
         if check["severity"] == "warning"
@@ -87,29 +90,43 @@ def _beside(report: dict[str, Any]) -> str:
 
 
 def _warnings(report: dict[str, Any]) -> list[str]:
-    sentences = []
-    if report["lost_events"]:
-        sentences.append(f"{report['lost_events']} events were lost.")
+    sentences = [_losses(report), _silence(report), _unlike_inputs(report), _overload(report)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _losses(report: dict[str, Any]) -> str:
+    return f"{report['lost_events']} events were lost." if report["lost_events"] else ""
+
+
+def _silence(report: dict[str, Any]) -> str:
     silent = [
         f"{count} of {role_name(role, report)}"
         for role, count in report["silent_outputs"].items()
         if count
     ]
-    if silent and any(share is not None for share in report["accuracy"].values()):
-        sentences.append(f"Samples without an output, which count as class 0: {', '.join(silent)}.")
+    if not silent or all(share is None for share in report["accuracy"].values()):
+        return ""
+    return f"Samples without an output, which count as class 0: {', '.join(silent)}."
+
+
+def _unlike_inputs(report: dict[str, Any]) -> str:
     unlike = max((pair["unlike_inputs"] for pair in report["comparisons"]), default=0)
-    if unlike:
-        sentences.append(f"{unlike} samples were not played with the same events on every board.")
+    if not unlike:
+        return ""
+    return f"{unlike} samples were not played with the same events on every board."
+
+
+def _overload(report: dict[str, Any]) -> str:
     limit = report["synops"]["limit_per_second"]
     over = [
         layer["name"]
         for layer in report["layers"]
         if (layer["synops_per_second_peak"] or 0) > limit
     ]
-    if over:
-        who, need = ("layers", "need") if len(over) > 1 else ("layer", "needs")
-        sentences.append(
-            f"At the peak, {who} {', '.join(over)} {need} more than the {limit / 1e6:.0f} million"
-            " synaptic operations a second that a core is said to do (unverified)."
-        )
-    return sentences
+    if not over:
+        return ""
+    who, need = ("layers", "need") if len(over) > 1 else ("layer", "needs")
+    return (
+        f"At the peak, {who} {', '.join(over)} {need} more than the {limit / 1e6:.0f} million"
+        " synaptic operations a second that a core is said to do (unverified)."
+    )
