@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from speckflex.finding import Check
     from speckflex.program import Program
-    from speckflex.recording import Recording
+    from speckflex.recording import LayerRecord, Recording
     from speckflex.report.roles import Comparison
     from speckflex.synops import LayerSynops
 
@@ -58,6 +58,23 @@ class Evidence:
     def headline(self) -> Comparison | None:
         """The comparison that the report is about; None where there is a single recording."""
         return self.comparisons[0] if self.comparisons else None
+
+    @property
+    def layer_names(self) -> dict[int, str]:
+        """The name of each layer that any recording or the program knows, by position."""
+        records = [record for r in self.recordings.values() for record in r.layers]
+        names = {record.index: record.name for record in records}
+        cores = () if self.program is None else self.program.cores
+        return dict(sorted((names | {i: core.name for i, core in enumerate(cores)}).items()))
+
+    def records(self, index: int) -> dict[str, LayerRecord]:
+        """Return the records of the layer at `index`, by the role of those who monitored it."""
+        return {
+            role: record
+            for role, recording in self.recordings.items()
+            for record in recording.layers
+            if record.index == index
+        }
 
 
 def gather_evidence(

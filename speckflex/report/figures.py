@@ -10,8 +10,6 @@ from speckflex.arrivals import core_inputs
 from speckflex.synops import synops_per_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from speckflex.program import Program
     from speckflex.recording import LayerRecord, Recording
     from speckflex.report.evidence import Evidence
@@ -32,7 +30,7 @@ def collect_figures(evidence: Evidence) -> dict[str, Any]:
     sample = _interesting_sample(evidence)
     return {
         **_pair_figures(evidence),
-        "rasters": [] if sample is None else _rasters(evidence.recordings, sample),
+        "rasters": [] if sample is None else _rasters(evidence, sample),
         "frames": _frames(evidence, sample),
         "work": _work(evidence),
     }
@@ -127,19 +125,17 @@ def _interesting_sample(evidence: Evidence) -> int | None:
     return int(np.nan_to_num(values, nan=-1.0, posinf=np.finfo(float).max).argmax())
 
 
-def _rasters(recordings: Mapping[str, Recording], sample: int) -> list[dict[str, Any]]:
+def _rasters(evidence: Evidence, sample: int) -> list[dict[str, Any]]:
     """Return the spikes of a sample, layer by layer, of every recording that keeps them."""
-    names = {r.index: r for recording in recordings.values() for r in recording.layers}
     rasters = []
-    for index in sorted(names, reverse=True):
+    for index, name in reversed(evidence.layer_names.items()):
         streams = {
             role: _stream(record.events[sample], record)
-            for role, recording in recordings.items()
-            for record in recording.layers
-            if record.index == index and record.events is not None and sample < len(record.events)
+            for role, record in evidence.records(index).items()
+            if record.events is not None and sample < len(record.events)
         }
         if any(stream["total"] for stream in streams.values()):
-            rasters.append({"layer": names[index].name, "sample": sample, "streams": streams})
+            rasters.append({"layer": name, "sample": sample, "streams": streams})
     return rasters[:MAX_RASTERS]
 
 

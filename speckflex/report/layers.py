@@ -33,27 +33,14 @@ def layer_rows(evidence: Evidence) -> list[dict[str, Any]]:
             **_work(synops[index] if index < len(synops) else None),
             "weight_error": weight_errors.get(name),
         }
-        for index, name in sorted(_names(evidence).items())
+        for index, name in evidence.layer_names.items()
     ]
 
 
-def _names(evidence: Evidence) -> dict[int, str]:
-    records = [record for recording in evidence.recordings.values() for record in recording.layers]
-    names = {record.index: record.name for record in records}
-    cores = evidence.program.cores if evidence.program is not None else ()
-    return names | {index: core.name for index, core in enumerate(cores)}
-
-
 def _spikes(index: int, evidence: Evidence) -> dict[str, Any]:
-    counts = {
-        role: record.counts
-        for role, recording in evidence.recordings.items()
-        for record in recording.layers
-        if record.index == index
-    }
+    counts = {role: record.counts for role, record in evidence.records(index).items()}
     spikes = {role: int(values.sum()) for role, values in counts.items()}
-    board = counts.get(evidence.played)
-    silent = None
+    board, silent = counts.get(evidence.played), None
     if board is not None and board.size:
         silent = float((board.sum(axis=0) == 0).mean())
     return {
