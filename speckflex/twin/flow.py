@@ -42,8 +42,7 @@ class FlowModel:
     ) -> None:
         rooms = [max(SPIKES_PER_CALL, core.most_spikes) for core in cores]
         self.network = NetworkModel(cores, [*edges, input_edges], rooms, settings)
-        # a tick may send a spike of every neuron
-        self.longest_queue = max(*rooms, *(core.initial.size for core in cores))
+        self.longest_queue = max(rooms)
 
 
 class Flow:
@@ -73,6 +72,9 @@ class Flow:
     def follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
         """Let the spikes of one core through all cores behind it."""
         self._sent[source] = len(queue)
+        if len(queue) > len(self._ends):
+            # longer than any of the cores' own, such as a spike of every neuron at a tick
+            self._ends = zeros_apart(len(queue), np.int32)
         network, stream = self.model.network.arrays, self._stream(with_times=bool(kept))
         times = self._times[:0] if queue.times is None else queue.times
         core, whole = source, Source(source, queue.codes, times)
