@@ -109,36 +109,39 @@ def _samples(
     never came, for the whole stream in its last sample.
     """
     columns, foreign = read_spikes(played.outcome.spikes, layers)
-    found: list[list[np.ndarray]] = [[] for _ in played.stream.samples]
-    misplaced = 0
-    for column in columns:
-        if column.layer.index not in wanted:
-            continue
-        events = column.events[column.inside]
-        misplaced += len(column.events) - len(events)
-        owner = played.stream.sample_of(events["t"])
-        for sample, arrays in enumerate(found):
-            own = events[owner == sample]
-            # a clock that ticks before the first event is due may cause a spike
-            own["t"] = np.maximum(own["t"] - played.stream.offsets[sample], 0)
-            arrays.append(own)
-    lost = [0] * len(found)
+    kept = [column for column in columns if column.layer.index in wanted]
+    misplaced = sum(int((~column.inside).sum()) for column in kept)
+    spikes = [_by_sample(column.events[column.inside], played.stream) for column in kept]
+    samples = played.stream.samples
+    lost = [0] * len(samples)
     lost[-1] += misplaced + foreign + played.lost_answers
     return [
-        (
-            arrays,
-            SampleLog(
-                written=len(events),
-                # no chip tells how many of them it took in
-                accepted=len(events),
-                read=sum(len(own) for own in arrays),
-                lost=missing,
-                stopped=played.outcome.stopped,
-                input_sha256=hash_events(events),
-            ),
-        )
-        for arrays, events, missing in zip(found, played.stream.samples, lost, strict=True)
+        (found, _log(events, found, missing, played.outcome.stopped))
+        for events, missing, *found in zip(samples, lost, *spikes, strict=True)
     ]
+
+
+def _by_sample(events: np.ndarray, stream: Stream) -> list[np.ndarray]:
+    """Return one layer's spikes of each sample, their times counted from its start."""
+    owner, found = stream.sample_of(events["t"]), []
+    for sample, offset in enumerate(stream.offsets):
+        own = events[owner == sample]
+        # a clock that ticks before the first event is due may cause a spike
+        own["t"] = np.maximum(own["t"] - offset, 0)
+        found.append(own)
+    return found
+
+
+def _log(events: np.ndarray, found: Sequence[np.ndarray], lost: int, stopped: str) -> SampleLog:
+    return SampleLog(
+        written=len(events),
+        # no chip tells how many of them it took in
+        accepted=len(events),
+        read=sum(map(len, found)),
+        lost=lost,
+        stopped=stopped,
+        input_sha256=hash_events(events),
+    )
 
 
 def _record(
