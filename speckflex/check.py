@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from speckflex.finding import Check, Severity
 from speckflex.limits import input_limits, input_notes, layer_limits, layer_warnings
@@ -12,7 +12,9 @@ from speckflex.placement import placement_problems
 from speckflex.speck import CORES
 
 if TYPE_CHECKING:
-    from speckflex.program import Core, Program, Shape
+    from speckflex.program import Core, Pair, Program, Shape
+
+LayerKind = Literal["conv", "linear"]
 
 __all__ = ["Check", "CheckTable", "LayerCost", "Severity", "check_program", "ordered"]
 
@@ -24,6 +26,10 @@ class LayerCost:
     Args:
         name: the weight layer's name in the torch network.
         neuron_name: the neuron layer's name, "" for a potential readout.
+        kind: "linear" where every output reads the whole input map, as a linear layer does.
+        kernel: (y, x) of the kernels.
+        stride: (y, x).
+        pooling: the window of each destination, 1 for none.
         core: the chip's core, None where the layer isn't placed.
         input_shape: (channel, y, x).
         output_shape: (channel, y, x) of the neurons.
@@ -38,6 +44,10 @@ class LayerCost:
 
     name: str
     neuron_name: str
+    kind: LayerKind
+    kernel: Pair
+    stride: Pair
+    pooling: tuple[int, ...]
     core: int | None
     input_shape: Shape
     output_shape: Shape
@@ -78,10 +88,21 @@ class CheckTable:
         """The findings that stop the chip."""
         return tuple(check for check in self.checks if check.severity == "error")
 
+    @property
+    def verdict(self) -> str:
+        """Whether it fits, with how many errors or warnings."""
+        if self.errors:
+            return f"does not fit {self.chip}: {_counted(len(self.errors), 'error')}"
+        n_warnings = sum(check.severity == "warning" for check in self.checks)
+        beside = f", with {_counted(n_warnings, 'warning')}" if n_warnings else ""
+        return f"fits {self.chip}{beside}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return all but the program, as plain JSON types."""
         return {
             "chip": self.chip,
+            "fits": not self.errors,
+            "verdict": self.verdict,
             "layers": [layer.to_dict() for layer in self.layers],
             "checks": [check.to_dict() for check in self.checks],
         }
@@ -114,6 +135,10 @@ def ordered(checks: list[Check]) -> tuple[Check, ...]:
     return tuple(sorted(checks, key=lambda check: rank[check.severity]))
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s'[: count != 1]}"
+
+
 def _parted(problem: str) -> tuple[str, None, None, str]:
     """Part a sentence into message and remedy, with no figures between them."""
     message, _, remedy = problem.rpartition(": ")
@@ -126,6 +151,10 @@ def _cost(core: Core) -> LayerCost:
     return LayerCost(
         name=core.name,
         neuron_name=core.neuron_name,
+        kind=_kind(core),
+        kernel=(core.weights.shape[2], core.weights.shape[3]),
+        stride=core.stride,
+        pooling=tuple(target.pooling for target in core.destinations),
         core=core.chip_core,
         input_shape=core.input_shape,
         output_shape=core.output_shape,
@@ -137,3 +166,9 @@ def _cost(core: Core) -> LayerCost:
         threshold=core.threshold_high,
         scale=core.scale,
     )
+
+
+def _kind(core: Core) -> LayerKind:
+    """Return what the core computes; a program does not tell what it was made of."""
+    reads_all = core.weights.shape[2:] == core.input_shape[1:] and core.padding == (0, 0)
+    return "linear" if reads_all else "conv"

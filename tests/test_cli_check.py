@@ -88,6 +88,45 @@ def test_a_network_that_cannot_be_converted_is_listed_and_not_drawn(tmp_path):
     assert not drawing.exists()
 
 
+def test_the_table_names_what_each_layer_is(tmp_path):
+    command = ("check", saved(small_network(), tmp_path), "--input-shape", "2,34,34")
+    lines = run(*command).stdout.splitlines()
+    rows = {line.split()[0]: line for line in lines if line.split()[:1] in (["conv1"], ["linear"])}
+    assert " conv 3x3 stride 2, pool 4 " in rows["conv1"]
+    assert rows["linear"].split()[1] == "linear"
+    facts = json.loads(run(*command, "--json").stdout)
+    shown = [[layer[name] for name in ("kind", "kernel", "stride")] for layer in facts["layers"]]
+    assert shown == [["conv", [3, 3], [2, 2]], ["linear", [4, 4], [1, 1]]]
+    assert [layer["pooling"] for layer in facts["layers"]] == [[4], []]
+
+
+def test_a_padded_convolution_over_a_small_map_is_no_linear_layer(tmp_path):
+    conv = nn.Conv2d(2, 3, 3, padding=1, bias=False)
+    network = nn.Sequential(conv, sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0))
+    result = run("check", saved(network, tmp_path), "--input-shape", "2,3,3")
+    assert " conv 3x3 " in result.stdout
+
+
+def test_the_verdict_is_the_first_line(tmp_path):
+    fitting = saved(small_network(), tmp_path)
+    lines = run("check", fitting, "--input-shape", "2,34,34").stdout.splitlines()
+    assert lines[0] == "fits speck2e"
+    biased = small_network()
+    biased.conv1.bias = nn.Parameter(torch.ones(4))
+    lines = run("check", saved(biased, tmp_path), "--input-shape", "2,34,34").stdout.splitlines()
+    assert lines[0] == "fits speck2e, with 1 warning"
+    large = nn.Sequential(
+        nn.Conv2d(2, 64, 3, padding=1, bias=False), sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0)
+    )
+    command = ("check", saved(large, tmp_path), "--input-shape", "2,128,128")
+    result = run(*command)
+    errors = [line for line in result.stdout.splitlines() if line.startswith("error: ")]
+    assert result.stdout.startswith(f"does not fit speck2e: {len(errors)} error")
+    facts = json.loads(run(*command, "--json").stdout)
+    assert facts["fits"] is False
+    assert facts["verdict"] == result.stdout.splitlines()[0]
+
+
 def test_a_bias_that_folding_leaves_out_is_warned_of_with_its_size(tmp_path):
     network = small_network()
     conv = next(module for module in network.modules() if isinstance(module, nn.Conv2d))

@@ -22,7 +22,7 @@ from speckflex.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from speckflex.check import CheckTable, LayerCost
     from speckflex.core_load import LayerLoad
@@ -46,6 +46,8 @@ __all__ = ["command"]
 @json_option
 def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any) -> None:
     """Say whether the network in MODEL fits the chip, layer by layer, and what is in the way.
+
+    The first line is the verdict; findings stand below the layers.
 
     With --data the recordings are played on the twin, to say whether the cores keep up with the
     synaptic operations; the stated rate of a core is unverified, so that an overload is a
@@ -126,10 +128,12 @@ def _held_up(load: LayerLoad) -> str:
 def _show(table: CheckTable) -> None:
     from speckflex.cli.tables import echo_table
 
-    columns = ("layer", "core", "kernel words", "neuron words", "bias words", "fits cores")
+    click.echo(table.verdict)
+    columns = ("layer", "type", "core", "kernel words", "neuron words", "bias words", "fits cores")
     rows = [
         (
             layer.name,
+            _type(layer),
             layer.core,
             *(f"{need} of {have}" for need, have in _needs(layer)),
             " ".join(map(str, layer.fitting_cores)) or "none",
@@ -140,8 +144,21 @@ def _show(table: CheckTable) -> None:
         echo_table(columns, rows, title=f"on {table.chip}")
     for check in table.checks:
         click.echo(f"{check.severity}: {check.sentence}")
-    if not table.errors:
-        click.echo(f"fits {table.chip}")
+
+
+def _type(layer: LayerCost) -> str:
+    """Return such as "conv 3x3 stride 2, pool 4": the layer, and the pooling behind it."""
+    text = layer.kind
+    if layer.kind == "conv":
+        text += f" {_by(layer.kernel)}"
+        if layer.stride != (1, 1):
+            text += f" stride {_by(dict.fromkeys(layer.stride))}"
+    pools = sorted({window for window in layer.pooling if window > 1})
+    return ", ".join([text, *(f"pool {window}" for window in pools)])
+
+
+def _by(sides: Iterable[int]) -> str:
+    return "x".join(map(str, sides))
 
 
 def _needs(layer: LayerCost) -> list[tuple[int, int | str]]:
