@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "check_model", "read_model"]
 
+# The rule of the finding that folding left something out, and the entry of a program's metadata
+# that keeps it.
+FOLDING = "folding"
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -31,7 +35,7 @@ class Model:
         network: the bias-free network that was converted; None for a `.speck` file.
         trained: the network as it was loaded, where folding changed it; else None.
         folding: what folding dropped; None where nothing was folded.
-        checks: what conversion found.
+        checks: what conversion found; of a `.speck` file, what it tells of its own making.
     """
 
     path: Path
@@ -64,19 +68,23 @@ def read_model(
     """
     path = Path(path)
     if _is_program(path):
-        return Model(path, _load_program(path, input_shape, factory))
+        program = _load_program(path, input_shape, factory)
+        return Model(path, program, checks=_kept_checks(program))
     from speckflex.convert import convert_with_checks
 
     input_shape = _known_shape(path, input_shape)
     trained, network, folding = _load_and_fold(path, input_shape, factory)
     conversion = convert_with_checks(network, input_shape, chip=chip, **options)
+    found = _folding_checks(folding)
+    kept = {check.rule: check.message for check in found}
+    metadata = {**conversion.program.metadata, **kept}
     return Model(
         path=path,
-        program=conversion.program,
+        program=replace(conversion.program, metadata=metadata),
         network=network,
         trained=trained if folding.layers else None,
         folding=folding if folding.layers else None,
-        checks=(*_folding_checks(folding), *conversion.checks),
+        checks=(*found, *conversion.checks),
     )
 
 
@@ -100,7 +108,8 @@ def check_model(
     """
     path = Path(path)
     if _is_program(path):
-        return check_program(_load_program(path, input_shape, factory))
+        program = _load_program(path, input_shape, factory)
+        return check_program(program, found=_kept_checks(program))
     from speckflex.convert import check_network
 
     input_shape = _known_shape(path, input_shape)
@@ -155,14 +164,19 @@ def _folding_checks(folding: FoldReport) -> tuple[Check, ...]:
     worst = max(folding.layers, key=lambda layer: layer.dropped_max, default=None)
     if worst is None or not worst.dropped_max:
         return ()
-    return (
-        Check(
-            "",
-            "warning",
-            "folding",
-            f"biases and batch norms' means are left out, up to {worst.dropped_max:.3g} firing"
-            f" thresholds a time step in layer {worst.layer}",
-            value=worst.dropped_max,
-            remedy="speckflex fold tells of every layer, finetune brings accuracy back",
-        ),
+    message = (
+        f"biases and batch norms' means are left out, up to {worst.dropped_max:.3g} firing"
+        f" thresholds a time step in layer {worst.layer}"
     )
+    return (_folding_check(message, worst.dropped_max),)
+
+
+def _kept_checks(program: Program) -> tuple[Check, ...]:
+    """Return the warning that the program's making left in its metadata."""
+    message = " ".join(str(program.metadata.get(FOLDING, "")).split())
+    return (_folding_check(message),) if message else ()
+
+
+def _folding_check(message: str, dropped: float | None = None) -> Check:
+    remedy = "speckflex fold tells of every layer, finetune brings accuracy back"
+    return Check("", "warning", FOLDING, message, value=dropped, remedy=remedy)

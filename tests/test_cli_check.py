@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from networks_of_tests import small_network
 from torch import nn
 
 from speckflex.cli import main
+from speckflex.convert import convert
 from speckflex.events import make_events
 from speckflex.network import save_network
+from speckflex.program import Program
 
 DATA = ("--data", "synthetic-digits", "--samples", "1")
 
@@ -140,6 +143,34 @@ def test_a_bias_that_folding_leaves_out_is_warned_of_with_its_size(tmp_path):
         warnings = [line for line in result.output.splitlines() if line.startswith("warning")]
         assert len(warnings) == 1
         assert "up to 0.25 firing thresholds a time step" in warnings[0]
+    again = run("check", program).stdout.splitlines()
+    assert warnings == [line for line in again if line.startswith("warning")]
+    deployed = json.loads(run("deploy", program, *DATA, "--json").stdout)
+    kept = [check["message"] for check in deployed["checks"] if check["rule"] == "folding"]
+    assert len(kept) == 1
+    assert kept[0] in warnings[0]
+
+
+def test_what_folding_left_out_does_not_change_the_program(tmp_path):
+    plain, biased = small_network(), small_network()
+    biased.conv1.bias = nn.Parameter(torch.full((4,), 0.5))
+    programs = []
+    for network in (plain, biased):
+        path = tmp_path / "net.speck"
+        run("convert", saved(network, tmp_path), "-o", path, "--input-shape", "2,34,34")
+        programs.append(Program.load(path))
+    assert programs[0].sha256 == programs[1].sha256
+    assert ["folding" in program.metadata for program in programs] == [False, True]
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines"])
+def test_a_hand_written_note_stays_one_line(tmp_path, text):
+    program = convert(small_network(), (2, 34, 34))
+    replace(program, metadata={"folding": text}).save(tmp_path / "net.speck")
+    lines = run("check", tmp_path / "net.speck").stdout.splitlines()
+    shown = [line for line in lines if line.startswith("warning")]
+    assert len(shown) == bool(text)
+    assert all("two lines: " in line for line in shown)
 
 
 def test_a_recording_that_runs_backwards_is_warned_of(tmp_path):
