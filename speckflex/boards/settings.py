@@ -156,6 +156,12 @@ class TwinSettings:
         """Whether spikes carry the moment at which they set out."""
         return self.synops_per_second is not None or self.engine_times is not None
 
+    @property
+    def reorders(self) -> bool:
+        """Whether events or spikes ever change places on their way through a core."""
+        overtakes = self.parallel_window > 1 or self.engine_times is not None
+        return overtakes or self.output_order != "yxc"
+
     def named(self) -> dict[str, str]:
         """Return every setting as text, for a recording's provenance."""
         return {item.name: str(getattr(self, item.name)) for item in fields(self)}

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import ALL, PASSING, Network, in_order
+from speckflex.kernels.network import ALL, PASSING, Network
 
 __all__ = ["Source", "Stream", "flow"]
 
@@ -66,7 +66,8 @@ def flow(source: Source, last: int, watched: np.ndarray, network: Network, strea
         source: what goes in.
         last: the source's row at first, then what the last call returned.
         watched: `(c,) bool`, whose spikes to return with.
-        network: what does not change; every core behind the source has one sender.
+        network: what does not change; every core behind the source has one sender
+            and keeps the kernel's order of output.
         stream: what does.
 
     Returns:
@@ -119,22 +120,11 @@ def _run(core: int, source: Source, network: Network, stream: Stream) -> None:
     done, n_spikes = integrate(codes[: stream.sent[sender]], begun, arrays, spikes, stream.ends)
     stream.done[core], stream.sent[core] = done, n_spikes
     ends = stream.ends[begun:done]
-    if row["reorders"]:
-        _reorder(spikes, ends, network.ranks[row["counts"] :])
     if len(stream.times):
         times = source.times[begun:done]
         if sender != source.row:
             times = stream.times[first + begun : first + done]
         _inherit(times, ends, stream.times[row["spikes"] :])
-
-
-@njit(cache=True, nogil=True)
-def _reorder(spikes: np.ndarray, ends: np.ndarray, ranks: np.ndarray) -> None:
-    """Bring the spikes of each event into the order of output."""
-    begin = 0
-    for end in ends:
-        spikes[begin:end] = in_order(spikes[begin:end], ranks)
-        begin = end
 
 
 @njit(cache=True, nogil=True)

@@ -3,9 +3,8 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-__all__ = ["ALL", "CORE", "NONE", "PASSING", "Network", "in_order"]
+__all__ = ["ALL", "CORE", "NONE", "PASSING", "Network"]
 
 # What a monitor sees: no spike, those that the decimator passes, all.
 NONE, PASSING, ALL = 0, 1, 2
@@ -24,7 +23,6 @@ CORE = np.dtype(
         ("ratio", np.int64),  # of the decimator
         ("passing", np.int64),
         ("monitors", np.int64),
-        ("reorders", np.int64),  # its spikes leave in the order of their ranks
     ]
 )
 
@@ -35,7 +33,6 @@ class Network(NamedTuple):
     Args:
         cores: `(c + 1,) CORE`.
         edges: `(e, 2) int64`, a target, and what makes addresses into rows of `routes`.
-        ranks: int64, of each neuron in the order of output.
         routes: `(m, 3) int32`, this and the next three as in `CoreArrays`.
         row_spans: see `CoreArrays`.
         column_spans: see `CoreArrays`.
@@ -46,21 +43,9 @@ class Network(NamedTuple):
 
     cores: Any
     edges: Any
-    ranks: Any
     routes: Any
     row_spans: Any
     column_spans: Any
     weights: Any
     layout: Any
     rule: Any
-
-
-@njit(cache=True, nogil=True)
-def in_order(addresses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return the addresses of one event's spikes in the order of output.
-
-    Args:
-        addresses: `(n,) int32`.
-        ranks: `(m,) int64`, of each address.
-    """
-    return addresses[np.argsort(ranks[addresses])]

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import ALL, PASSING, Network, in_order
+from speckflex.kernels.network import ALL, PASSING, Network
 
 __all__ = [
     "DROPS",
@@ -29,6 +29,7 @@ SERVER = np.dtype(
         ("ring", np.int64),  # where its own begins in the ring of all
         ("capacity", np.int64),  # events that have room, with the one in work
         ("when_full", np.int64),
+        ("reorders", np.int64),  # its spikes leave in the order of their ranks
     ]
 )
 
@@ -64,10 +65,12 @@ class Servers(NamedTuple):
         rows: `(c,) SERVER`.
         durations: `(m,) float64`, µs of work for an event on each route; negative where the
             route leads nowhere.
+        ranks: int64, of each neuron of all cores in the order of output.
     """
 
     rows: Any
     durations: Any
+    ranks: Any
 
 
 class Work(NamedTuple):
@@ -122,8 +125,8 @@ def serve(
         the sender to go on with, -1 when all is done, and how many spikes are in the log.
     """
     # taken apart once: numba counts references at each use of a tuple's arrays
-    cores, edges, ranks, routes, row_spans, column_spans, weights, layout, rule = network
-    rows, durations = servers
+    cores, edges, routes, row_spans, column_spans, weights, layout, rule = network
+    rows, durations, ranks = servers
     state, ring, memory, counts, seen, pending, spikes, log = work
     code, end = np.empty(1, np.int32), np.empty(1, np.int32)
     n_logged, entrance = 0, len(cores) - 1
@@ -140,8 +143,8 @@ def serve(
                     memory[core["memory"] :], layout[target], rule[target], pending,
                 )  # fmt: skip
                 _, n_spikes = integrate(code, 0, arrays, own, end)
-                if core["reorders"]:
-                    own[:n_spikes] = in_order(own[:n_spikes], ranks[core["counts"] :])
+                if rows[target]["reorders"]:
+                    own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
                 row = state[target]
                 row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
                 row["edge"] = core["end_edge"]
@@ -217,3 +220,9 @@ def _leaves(core: np.ndarray, row: np.ndarray, n_seen: int, counts: np.ndarray) 
         counts[core["counts"] + row["address"]] += 1
         return row["kept"] != 0
     return False
+
+
+@njit(cache=True, nogil=True)
+def _in_order(addresses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return addresses in the order of their ranks."""
+    return addresses[np.argsort(ranks[addresses])]

@@ -84,17 +84,15 @@ class MachineModel:
             self.cores.append(model)
             self.edges.append(_connect(core, model.places, arrivals, settings))
         self.n_senders = [len(places) for places in arrivals]
-        self.chunk_size = EVENTS_PER_CHUNK
         self.service = self.flow = None
+        self.chunk_size = EVENTS_PER_CHUNK
         network = self.cores, self.input_edges, self.edges, settings
-        # an event that overtakes others must find them waiting
-        overtaking = settings.parallel_window > 1 or settings.engine_times is not None
         if settings.synops_per_second is not None:
             self.service = ServiceModel(*network)
-        elif max(self.n_senders) <= 1 and not overtaking:
+        elif max(self.n_senders) <= 1 and not settings.reorders:
             self.flow = FlowModel(*network)
         else:
-            # with engines it may be any other that waits, so cores run on all that there is
+            # engines take events from all that wait, be it for long
             timed = settings.engine_times is not None
             self.chunk_size = sys.maxsize if timed else EVENTS_PER_WHOLE_CHUNK
         self.merges = self.service is None and max(self.n_senders) > 1

@@ -55,7 +55,6 @@ class NetworkModel:
                 ],
                 np.int64,
             ).reshape(-1, 2),
-            ranks=np.concatenate([_ranks(core) for core in cores]),
             routes=self._routes(),
             row_spans=np.concatenate([core.row_spans for core in cores]),
             column_spans=np.concatenate([core.column_spans for core in cores]),
@@ -84,7 +83,6 @@ class NetworkModel:
         for row, model in zip(own, self.cores, strict=True):
             decimator = Decimator(model.core, settings)
             row["ratio"], row["passing"] = decimator.ratio, decimator.phase
-            row["reorders"] = model.rank is not None
         return table
 
     def _routes(self) -> np.ndarray:
@@ -132,7 +130,3 @@ class RunningNetwork:
 def starts_of(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return where things of these sizes begin, laid one behind the other, and the end."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-
-
-def _ranks(core: CoreModel) -> np.ndarray:
-    return np.arange(core.initial.size) if core.rank is None else core.rank

@@ -105,13 +105,15 @@ class ServiceModel:
         rows = np.zeros(len(cores), SERVER)
         for row, model in zip(rows, cores, strict=True):
             row["when_full"], row["capacity"] = _room(model.core, settings)
+            row["reorders"] = model.rank is not None
         rows["ring"] = starts_of(rows["capacity"])[:-1]
         rate = settings.synops_per_second or np.inf
         durations = [
             np.where(core.reaches, core.updates_per_route() * (MICROSECONDS / rate), -1.0)
             for core in cores
         ]
-        self.servers = Servers(rows, np.concatenate(durations))
+        ranks = [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
+        self.servers = Servers(rows, np.concatenate(durations), np.concatenate(ranks))
 
 
 class Service:
