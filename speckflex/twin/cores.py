@@ -55,6 +55,7 @@ class CoreModel:
     def __init__(self, core: Core, arrivals: Sequence[Places], settings: TwinSettings) -> None:
         self.core = core
         self.settings = settings
+        self.n_senders = len(arrivals)
         self.parallel = core.chip_core is not None and not CORES[core.chip_core].repeatable
         self.overtaking = settings.parallel_window if self.parallel else 1
         self.shape = core.output_shape

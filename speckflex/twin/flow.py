@@ -23,33 +23,39 @@ if TYPE_CHECKING:
 __all__ = ["Flow", "FlowModel"]
 
 
+EVENTS_PER_CHUNK = 8192
+
+
 class FlowModel:
     """A network whose cores have one sender each: what never changes.
 
     Args:
         cores: the cores' constants.
-        input_edges: where the input sends its events.
-        edges: for each core, where it sends its spikes.
+        edges: for each core, and behind them for the input, where it sends its spikes.
         settings: the twin's.
     """
 
     def __init__(
         self,
         cores: Sequence[CoreModel],
-        input_edges: Sequence[Edge],
         edges: Sequence[Sequence[Edge]],
         settings: TwinSettings,
     ) -> None:
         rooms = [max(SPIKES_PER_CALL, core.most_spikes) for core in cores]
-        self.network = NetworkModel(cores, [*edges, input_edges], rooms, settings)
+        self.network = NetworkModel(cores, edges, rooms, settings)
         self.longest_queue = max(rooms)
+        self.chunk_size = EVENTS_PER_CHUNK
+
+    def start(self, cores: Sequence[RunningCore]) -> Flow:
+        """Return a way through the cores of one machine."""
+        return Flow(self, cores)
 
 
 class Flow:
     """A network without merges at work on the potentials and counts of running cores."""
 
     def __init__(self, model: FlowModel, cores: Sequence[RunningCore]) -> None:
-        self.model = model
+        self._network, self._cores = model.network.arrays, cores
         self._running = RunningNetwork(model.network, cores)
         self._sent = zeros_apart(len(cores) + 1, np.int64)
         self._done = zeros_apart(len(cores), np.int64)
@@ -58,35 +64,45 @@ class Flow:
         self._watched = np.zeros(len(cores), np.bool_)
 
     def begin_sample(self, kept: KeptSpikes) -> None:
-        """Begin a sample, whose spikes to keep are known; nothing waits."""
+        """Begin a sample; nothing waits."""
+        self._kept = kept
         self._sent[:] = 0
         self._done[:] = 0
-        self._watched[:] = [index in kept for index in range(len(self._watched))]
+        self._watched[:] = [index in kept for index in range(len(self._cores))]
         if kept and not self._times.size:
             self._times = zeros_apart(self._running.spikes.size, np.int64)
 
-    def play(self, events: Queue, kept: KeptSpikes) -> None:
+    def play(self, events: Queue) -> None:
         """Let events of the input through all cores."""
-        self.follow(len(self._done), events, kept)
+        self._follow(len(self._cores), events)
 
-    def follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
-        """Let the spikes of one core through all cores behind it."""
+    def send(self, index: int, spikes: Queue) -> None:
+        """Let spikes that no event made leave a core, and through all cores behind it."""
+        emission = self._cores[index].send(spikes)
+        self._kept.add(index, emission.monitored)
+        self._follow(index, emission.sent)
+
+    def loads(self) -> tuple[()]:
+        """Return nothing: cores take no time."""
+        return ()
+
+    def _follow(self, source: int, queue: Queue) -> None:
         self._sent[source] = len(queue)
         if len(queue) > len(self._ends):
             # longer than any of the cores' own, such as a spike of every neuron at a tick
             self._ends = zeros_apart(len(queue), np.int32)
-        network, stream = self.model.network.arrays, self._stream(with_times=bool(kept))
-        times = self._times[:0] if queue.times is None else queue.times
+        stream = self._stream()
+        times = stream.times[:0] if queue.times is None else queue.times
         core, whole = source, Source(source, queue.codes, times)
         while True:
-            core = flow(whole, core, self._watched, network, stream)
+            core = flow(whole, core, self._watched, self._network, stream)
             if core < 0:
                 return
-            first = network.cores[core]["spikes"]
+            first = self._network.cores[core]["spikes"]
             own = slice(first, first + self._sent[core])
-            kept.add(core, Queue(stream.spikes[own], stream.times[own]))
+            self._kept.add(core, Queue(stream.spikes[own], stream.times[own]))
 
-    def _stream(self, *, with_times: bool) -> Stream:
+    def _stream(self) -> Stream:
         running = self._running
         return Stream(
             sent=self._sent,
@@ -95,7 +111,7 @@ class Flow:
             memory=running.memory,
             counts=running.counts,
             spikes=running.spikes,
-            times=self._times if with_times else self._times[:0],
+            times=self._times if self._kept else self._times[:0],
             pending=running.pending,
             ends=self._ends,
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CoreLoad", "Service", "ServiceModel"]
 
 MICROSECONDS = 1_000_000
+EVENTS_PER_CHUNK = 8192
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,18 @@ class ServiceModel:
 
     Args:
         cores: the cores' constants.
-        input_edges: where the input sends its events.
-        edges: for each core, where it sends its spikes.
+        edges: for each core, and behind them for the input, where it sends its spikes.
         settings: the twin's.
     """
 
     def __init__(
         self,
         cores: Sequence[CoreModel],
-        input_edges: Sequence[Edge],
         edges: Sequence[Sequence[Edge]],
         settings: TwinSettings,
     ) -> None:
         rooms = [core.most_spikes for core in cores]
-        self.network = NetworkModel(cores, [*edges, input_edges], rooms, settings)
+        self.network = NetworkModel(cores, edges, rooms, settings)
         rows = np.zeros(len(cores), SERVER)
         for row, model in zip(rows, cores, strict=True):
             row["when_full"], row["capacity"] = _room(model.core, settings)
@@ -114,6 +113,11 @@ class ServiceModel:
         ]
         ranks = [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
         self.servers = Servers(rows, np.concatenate(durations), np.concatenate(ranks))
+        self.chunk_size = EVENTS_PER_CHUNK
+
+    def start(self, cores: Sequence[RunningCore]) -> Service:
+        """Return a way through the cores of one machine."""
+        return Service(self, cores)
 
 
 class Service:
@@ -134,17 +138,19 @@ class Service:
             log=np.empty((SPIKES_PER_CALL, 3), np.int32),
         )
 
-    def begin_sample(self) -> None:
-        """Begin a sample: nothing waits."""
+    def begin_sample(self, kept: KeptSpikes) -> None:
+        """Begin a sample; nothing waits."""
+        self._kept = kept
         self._state[:] = np.zeros((), STATE)
+        self._state["kept"] = [index in kept for index in range(len(self._state))]
 
-    def play(self, events: Queue, kept: KeptSpikes) -> None:
+    def play(self, events: Queue) -> None:
         """Let events of the input through all cores."""
-        self._follow(len(self._state) - 1, events, kept)
+        self._follow(len(self._state) - 1, events)
 
-    def send(self, index: int, spikes: Queue, kept: KeptSpikes) -> None:
+    def send(self, index: int, spikes: Queue) -> None:
         """Let spikes that no event made leave a core, and through all cores behind it."""
-        self._follow(index, spikes, kept)
+        self._follow(index, spikes)
         row = self._state[index]
         row["free"] = row["clock"]
 
@@ -153,27 +159,26 @@ class Service:
         rows, cores = self._state[:-1], self.model.network.cores
         return tuple(_load(model.core.name, row) for model, row in zip(cores, rows, strict=True))
 
-    def _follow(self, source: int, queue: Queue, kept: KeptSpikes) -> None:
+    def _follow(self, source: int, queue: Queue) -> None:
         network, row = self.model.network.arrays, self._state[source]
         # with a rate, all that is sent has its moment
         moments = cast("np.ndarray", queue.moments)
         row["spike"], row["n_spikes"] = 0, len(queue)
         row["edge"] = network.cores[source]["end_edge"]
-        self._state["kept"] = [index in kept for index in range(len(self._state))]
         sender = source
         while sender >= 0:
             sender, n_logged = serve(
                 queue.codes, moments, source, sender, network, self.model.servers, self._work
             )
-            self._keep(queue, self._work.log[:n_logged], kept)
+            self._keep(queue, self._work.log[:n_logged])
 
-    def _keep(self, queue: Queue, log: np.ndarray, kept: KeptSpikes) -> None:
+    def _keep(self, queue: Queue, log: np.ndarray) -> None:
         """Hand over what was logged, core by core."""
         if queue.times is None:
             return
         for index in np.unique(log[:, 0]):
             _, addresses, causes = log[log[:, 0] == index].T
-            kept.add(int(index), Queue(addresses, queue.times[causes]))
+            self._kept.add(int(index), Queue(addresses, queue.times[causes]))
 
 
 def _room(core: Core, settings: TwinSettings) -> tuple[int, int]:
