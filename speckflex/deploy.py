@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,8 @@ __all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deplo
 CHIP_FAMILIES = ("speck2e", "speck2f")
 # The twin repeats itself by its making, and a replay has each sample once.
 REPEATING_KINDS = ("chip", "virtual")
+# They play one sample after the other, each in about its own time; other boards gain from batches.
+ONE_BY_ONE_KINDS = ("chip", "virtual")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class DeploySettings:
         bins: time steps of the torch reference.
         events_of: how many samples keep their spikes; the rest keep counts.
         threads: of the twin; None for one a processor.
-        batch: samples per call of a board, and per step of the progress.
+        batch: samples that are played on one board before the next one plays them; progress is
+            told after each of them, but sample by sample for a chip or virtual devkit.
         repeat: play every batch on a chip or virtual devkit twice: how far it is from itself
             is the floor below which no other difference means anything.
         ensemble: how often the first samples are played on the twin with changes; 0 for not.
@@ -174,7 +179,7 @@ def deploy(
         chosen: the board; it stays open.
         settings: how samples are played.
         command: what the user typed, for the report.
-        progress: called with the number of samples that were just played.
+        progress: called with the number of samples that were just played on the chosen board.
 
     Raises:
         EventsError: the data set is empty or does not have the program's input shape.
@@ -185,11 +190,15 @@ def deploy(
     dataset = watch.over(dataset)
     with ExitStack() as stack:
         players = _players(model, chosen.board, settings, stack)
+        one_by_one = chosen.board.kind in ONE_BY_ONE_KINDS
+        if one_by_one:
+            players |= _one_by_one(players, progress)
         run = _Run({name: [] for name in players})
         try:
             for events, labels in _batches(dataset, settings.batch):
                 run.play(players, events, labels, keep=settings.events_of)
-                progress(len(events))
+                if not one_by_one:
+                    progress(len(events))
         except KeyboardInterrupt:
             if not run.complete_batches:
                 raise
@@ -263,6 +272,25 @@ def _players(
     if settings.repeat and board.kind in REPEATING_KINDS:
         players["repeat"] = board.play
     return players
+
+
+def _one_by_one(players: dict[str, Play], progress: Callable[[int], None]) -> dict[str, Play]:
+    """Return the chip's players, called with one sample at a time, and progress told of each.
+
+    With a repeat, half of the plays make a sample.
+    """
+    chips = {name: play for name, play in players.items() if name in {"chip", "repeat"}}
+    played = count(1)
+
+    def play_each(play: Play, events: list[np.ndarray], **options: Any) -> Recording:
+        parts = []
+        for sample in events:
+            parts.append(play([sample], **options))
+            if next(played) % len(chips) == 0:
+                progress(1)
+        return concatenate_recordings(parts)
+
+    return {name: partial(play_each, play) for name, play in chips.items()}
 
 
 def _batches(dataset: EventDataset, size: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:

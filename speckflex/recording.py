@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerRecord", "Provenance", "Recording", "SampleLog", "concatenate_recordings"]
 
+# What a chip counts while it plays: of a recording in parts, the sum is told.
+COUNTED_SETTINGS = ("late_events", "repeated_answers", "spikes_between_samples")
+
 
 @dataclass(frozen=True)
 class SampleLog:
@@ -218,7 +221,8 @@ def concatenate_recordings(recordings: Sequence[Recording]) -> Recording:
     """Return one recording with the samples of all, in order.
 
     All must come from the same program on the same board with the same layers monitored.
-    Events are kept of the leading samples, as far as the parts kept them without a gap.
+    Events are kept of the leading samples, as far as the parts kept them without a gap. The
+    provenance is the first part's, with what a chip counted in all of them.
 
     Raises:
         BoardError: the parts differ in program, board or layers, or there is none.
@@ -232,6 +236,7 @@ def concatenate_recordings(recordings: Sequence[Recording]) -> Recording:
     known = [part for part in labels if part is not None]
     return replace(
         first,
+        provenance=_summed([part.provenance for part in recordings]),
         layers=tuple(
             _concatenate_layers([part.layers[position] for part in recordings])
             for position in range(len(first.layers))
@@ -254,6 +259,16 @@ def _check_same_origin(first: Recording, other: Recording) -> None:
             f" (program {there.program_sha256[:12]}) are not parts of one run:"
             " concatenate parts of the same program, board and layers"
         )
+
+
+def _summed(parts: Sequence[Provenance]) -> Provenance:
+    """Return the first part's provenance with the sums of what was counted."""
+    settings = dict(parts[0].settings)
+    for name in COUNTED_SETTINGS:
+        values = [part.settings.get(name, "") for part in parts]
+        if all(value.isdecimal() for value in values):
+            settings[name] = str(sum(map(int, values)))
+    return replace(parts[0], settings=settings)
 
 
 def _concatenate_layers(records: Sequence[LayerRecord]) -> LayerRecord:

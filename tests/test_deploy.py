@@ -139,6 +139,29 @@ def test_the_folder_holds_what_ran_what_came_out_and_the_report(model_file, reco
     np.testing.assert_array_equal(twin.counts(-1), deployment.recordings["twin"].counts(-1))
 
 
+def test_progress_on_a_devkit_is_told_sample_by_sample_and_in_batches_on_a_twin(
+    model_file, recordings
+):
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    told = {}
+    for name in ("virtual:speck2e", "twin"):
+        steps = told[name] = []
+        with open_board(name) as board:
+            settings = DeploySettings(batch=4)
+            chosen = ChosenBoard(board, name)
+            deploy(model, dataset, chosen, settings=settings, progress=steps.append)
+    assert told == {"virtual:speck2e": [1] * 7, "twin": [4, 3]}
+
+
+def test_progress_is_told_before_a_devkit_has_played_a_whole_batch(model_file, recordings):
+    def stop(_samples):
+        raise KeyboardInterrupt
+
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    with open_board("virtual:speck2e") as board, pytest.raises(KeyboardInterrupt):
+        deploy(model, dataset, ChosenBoard(board, board.name), progress=stop)
+
+
 def test_a_virtual_devkit_is_compared_with_torch_with_its_twin_and_with_itself(
     model_file, recordings, tmp_path
 ):

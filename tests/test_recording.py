@@ -334,6 +334,17 @@ def test_concatenated_parts_hold_all_samples_in_order(rng: np.random.Generator):
     assert_same_array(whole.labels, np.array([0, 1, 0, 1, 2]))
 
 
+def test_what_a_chip_counted_in_the_parts_is_summed(rng: np.random.Generator):
+    parts = []
+    for late in ("1", "0", "4"):
+        part = small_recording(rng)
+        settings = {"late_events": late, "gap": "10", "repeated_answers": "none"}
+        provenance = replace(part.provenance, settings=settings)
+        parts.append(replace(part, provenance=provenance))
+    settings = concatenate_recordings(parts).provenance.settings
+    assert settings == {"late_events": "5", "gap": "10", "repeated_answers": "none"}
+
+
 def test_parts_of_different_programs_do_not_join(rng: np.random.Generator):
     first = small_recording(rng)
     other = replace(first, provenance=replace(first.provenance, program_sha256="cd" * 32))
