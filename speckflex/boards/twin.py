@@ -245,15 +245,14 @@ def _record(
     layers = [output.layers[position] for output in outputs]
     empty = np.empty((0, *core.output_shape), np.int64)
     events = [layer.events for layer in layers if layer.events is not None]
-    counts = np.stack([layer.counts for layer in layers]) if layers else empty
     potentials = None
     if core.readout == "potential":
-        ends = np.stack([layer.potentials for layer in layers]) if layers else empty
-        potentials = core.integrated(ends, counts)
+        sums = [layer.potentials for layer in layers if layer.potentials is not None]
+        potentials = np.stack(sums) if sums else empty
     return LayerRecord(
         index=index,
         name=core.name,
-        counts=counts,
+        counts=np.stack([layer.counts for layer in layers]) if layers else empty,
         events=tuple(events) if len(events) == len(layers) else None,
         potentials=potentials,
     )
@@ -264,7 +263,7 @@ def _log(written: int, output: SampleOutput) -> SampleLog:
     return SampleLog(
         written=written,
         accepted=output.accepted,
-        read=sum(int(layer.counts.sum()) for layer in output.layers),
+        read=output.read,
         lost=written - output.accepted + dropped,
     )
 

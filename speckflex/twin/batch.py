@@ -49,7 +49,6 @@ def play_parallel(
 ) -> tuple[list[SampleOutput], Machine]:
     """Return every sample's output, and the machine that played the last one."""
     n_threads = min(threads, len(batch.samples))
-    machines = [machine, *(Machine(model) for _ in range(n_threads - 1))]
     outputs: dict[int, SampleOutput] = {}
     players: dict[int, Machine] = {}
     waiting = iter(range(len(batch.samples)))
@@ -61,7 +60,7 @@ def play_parallel(
 
     with ThreadPoolExecutor(n_threads) as pool:
         try:
-            others = [pool.submit(play_on, other) for other in machines[1:]]
+            others = [pool.submit(lambda: play_on(Machine(model))) for _ in range(n_threads - 1)]
             # this thread plays as well: it need not wake up for what another one has begun
             play_on(machine)
             for other in others:

@@ -10,15 +10,15 @@ from speckflex.kernels.flow import Source, Stream, flow
 from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.cores import SPIKES_PER_CALL
 from speckflex.twin.network import NetworkModel, RunningNetwork
+from speckflex.twin.passage import Passage
 from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.boards.settings import TwinSettings
-    from speckflex.twin.cores import CoreModel, RunningCore
+    from speckflex.twin.cores import RunningCore
     from speckflex.twin.kept_spikes import KeptSpikes
-    from speckflex.twin.routing import Edge
+    from speckflex.twin.passage import Graph
 
 __all__ = ["Flow", "FlowModel"]
 
@@ -27,22 +27,11 @@ EVENTS_PER_CHUNK = 8192
 
 
 class FlowModel:
-    """A network whose cores have one sender each: what never changes.
+    """A network whose cores have one sender each: what never changes."""
 
-    Args:
-        cores: the cores' constants.
-        edges: for each core, and behind them for the input, where it sends its spikes.
-        settings: the twin's.
-    """
-
-    def __init__(
-        self,
-        cores: Sequence[CoreModel],
-        edges: Sequence[Sequence[Edge]],
-        settings: TwinSettings,
-    ) -> None:
-        rooms = [max(SPIKES_PER_CALL, core.most_spikes) for core in cores]
-        self.network = NetworkModel(cores, edges, rooms, settings)
+    def __init__(self, graph: Graph) -> None:
+        rooms = [max(SPIKES_PER_CALL, core.most_spikes) for core in graph.cores]
+        self.network = NetworkModel(graph, rooms)
         self.longest_queue = max(rooms)
         self.chunk_size = EVENTS_PER_CHUNK
 
@@ -51,11 +40,12 @@ class FlowModel:
         return Flow(self, cores)
 
 
-class Flow:
+class Flow(Passage):
     """A network without merges at work on the potentials and counts of running cores."""
 
     def __init__(self, model: FlowModel, cores: Sequence[RunningCore]) -> None:
-        self._network, self._cores = model.network.arrays, cores
+        super().__init__(cores)
+        self._network = model.network.arrays
         self._running = RunningNetwork(model.network, cores)
         self._sent = zeros_apart(len(cores) + 1, np.int64)
         self._done = zeros_apart(len(cores), np.int64)
@@ -65,26 +55,12 @@ class Flow:
 
     def begin_sample(self, kept: KeptSpikes) -> None:
         """Begin a sample; nothing waits."""
-        self._kept = kept
+        super().begin_sample(kept)
         self._sent[:] = 0
         self._done[:] = 0
         self._watched[:] = [index in kept for index in range(len(self._cores))]
         if kept and not self._times.size:
             self._times = zeros_apart(self._running.spikes.size, np.int64)
-
-    def play(self, events: Queue) -> None:
-        """Let events of the input through all cores."""
-        self._follow(len(self._cores), events)
-
-    def send(self, index: int, spikes: Queue) -> None:
-        """Let spikes that no event made leave a core, and through all cores behind it."""
-        emission = self._cores[index].send(spikes)
-        self._kept.add(index, emission.monitored)
-        self._follow(index, emission.sent)
-
-    def loads(self) -> tuple[()]:
-        """Return nothing: cores take no time."""
-        return ()
 
     def _follow(self, source: int, queue: Queue) -> None:
         self._sent[source] = len(queue)

@@ -12,6 +12,7 @@ from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.flow import FlowModel
 from speckflex.twin.kept_spikes import KeptSpikes
+from speckflex.twin.passage import Graph
 from speckflex.twin.queues import Queue
 from speckflex.twin.routing import Edge, Places, addresses_of, deliver, enter
 from speckflex.twin.service import ServiceModel
@@ -35,13 +36,34 @@ class LayerOutput:
 
     Args:
         counts: `(channel, y, x) int64`, spikes.
-        potentials: `(channel, y, x) int64`, at the end of the sample.
+        potentials: `(channel, y, x) int64`, what its neurons have summed up; None where spikes
+            are read out.
         events: `(n,)` event array; None where only counts were kept.
     """
 
     counts: np.ndarray
-    potentials: np.ndarray
+    potentials: np.ndarray | None
     events: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, core: CoreModel, counts: np.ndarray, memory: np.ndarray, events: np.ndarray | None
+    ) -> LayerOutput:
+        """Return the output of a core.
+
+        Args:
+            core: the layer's.
+            counts: `(y * x * channel,) int64`, spikes by address.
+            memory: `(y * x * channel or more,) int16`, potentials by address.
+            events: `(n,)` event array, or None.
+        """
+        channels, height, width = core.shape
+        own = counts.reshape(height, width, channels).transpose(2, 0, 1).copy()
+        potentials = None
+        if core.core.readout == "potential":
+            state = memory[: own.size].reshape(height, width, channels).transpose(2, 0, 1)
+            potentials = core.core.integrated(state.astype(np.int64), own)
+        return cls(own, potentials, events)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +73,21 @@ class SampleOutput:
     Args:
         layers: one output per monitored layer.
         accepted: input events that went in before the end or an interrupt.
+        read: spikes of the monitored layers.
         loads: how busy each core was; empty without a rate of work.
     """
 
     layers: tuple[LayerOutput, ...]
     accepted: int
+    read: int
     loads: tuple[CoreLoad, ...]
+
+    @classmethod
+    def of(
+        cls, layers: tuple[LayerOutput, ...], accepted: int, loads: tuple[CoreLoad, ...] = ()
+    ) -> SampleOutput:
+        """Return the output of a sample; counts what was read."""
+        return cls(layers, accepted, sum(int(layer.counts.sum()) for layer in layers), loads)
 
 
 class MachineModel:
@@ -84,12 +115,12 @@ class MachineModel:
         self.leaks = any(core.bias is not None for core in program.cores)
 
     def _passage(self) -> PassageModel:
-        edges = [*self.edges, self.input_edges]
+        graph = Graph(self.cores, [*self.edges, self.input_edges], self.settings)
         if self.settings.synops_per_second is not None:
-            return ServiceModel(self.cores, edges, self.settings)
-        if self.merges or self.settings.reorders:
-            return WholeQueuesModel(self.cores, edges, self.settings)
-        return FlowModel(self.cores, edges, self.settings)
+            return ServiceModel(graph)
+        return (
+            WholeQueuesModel(graph) if self.merges or self.settings.reorders else FlowModel(graph)
+        )
 
     def keep(self, layers: Iterable[int]) -> KeptSpikes:
         """Return what keeps the spikes of some layers, by position."""
@@ -153,15 +184,11 @@ class Machine:
                 if stopped():
                     break
                 self._play_chunk(block[start : start + chunk_size], with_times=bool(kept))
+        outputs = ((self.cores[index], kept.events(index)) for index in monitor)
         layers = tuple(
-            LayerOutput(
-                counts=core.counts.reshape(core.state.shape).transpose(2, 0, 1).copy(),
-                potentials=core.state.transpose(2, 0, 1).astype(np.int64),
-                events=kept.events(index),
-            )
-            for index, core in ((index, self.cores[index]) for index in monitor)
+            LayerOutput.of(core.model, core.counts, core.memory, events) for core, events in outputs
         )
-        return SampleOutput(layers, self._clock.n_events, self._passage.loads())
+        return SampleOutput.of(layers, self._clock.n_events, self._passage.loads())
 
     def _play_chunk(self, chunk: np.ndarray, *, with_times: bool) -> None:
         """Run a chunk of events through all cores, between the ticks of the slow clock."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.boards.settings import TwinSettings
-    from speckflex.twin.cores import CoreModel, RunningCore
+    from speckflex.twin.cores import RunningCore
+    from speckflex.twin.passage import Graph
     from speckflex.twin.routing import Edge
 
 __all__ = ["NetworkModel", "RunningNetwork", "starts_of"]
@@ -29,22 +30,14 @@ class NetworkModel:
         arrays: the cores' constants, one behind the other.
 
     Args:
-        cores: the cores' constants.
-        edges: for each core, and behind them for the input, where it sends its spikes.
+        graph: the cores and their edges.
         rooms: for each core, how many spikes it may have on their way.
-        settings: the twin's.
     """
 
-    def __init__(
-        self,
-        cores: Sequence[CoreModel],
-        edges: Sequence[Sequence[Edge]],
-        rooms: Sequence[int],
-        settings: TwinSettings,
-    ) -> None:
-        self.cores = cores
-        sorted_edges = [sorted(group, key=lambda edge: edge.rank) for group in edges]
-        table = self._table(sorted_edges, rooms, settings)
+    def __init__(self, graph: Graph, rooms: Sequence[int]) -> None:
+        self.cores = cores = graph.cores
+        sorted_edges = [sorted(group, key=lambda edge: edge.rank) for group in graph.edges]
+        table = self._table(sorted_edges, rooms, graph.settings)
         self.arrays = Network(
             cores=table,
             edges=np.array(

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.twin.cores import RunningCore
+    from speckflex.boards.settings import TwinSettings
+    from speckflex.twin.cores import CoreModel, RunningCore
     from speckflex.twin.kept_spikes import KeptSpikes
     from speckflex.twin.queues import Queue
+    from speckflex.twin.routing import Edge
     from speckflex.twin.service import CoreLoad
 
-__all__ = ["Passage", "PassageModel"]
+__all__ = ["Graph", "Passage", "PassageModel"]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """The cores of a program and where each sends its spikes.
+
+    Args:
+        cores: the cores' constants, each behind its senders.
+        edges: for each core, and behind them for the input, its destinations.
+        settings: the twin's.
+    """
+
+    cores: Sequence[CoreModel]
+    edges: Sequence[Sequence[Edge]]
+    settings: TwinSettings
 
 
 class PassageModel(Protocol):
@@ -30,21 +49,30 @@ class PassageModel(Protocol):
         ...
 
 
-class Passage(Protocol):
+class Passage(ABC):
     """A way through the cores of one machine."""
+
+    def __init__(self, cores: Sequence[RunningCore]) -> None:
+        self._cores = cores
 
     def begin_sample(self, kept: KeptSpikes) -> None:
         """Begin a sample, where nothing waits; `kept` takes the spikes that are kept."""
-        ...
+        self._kept = kept
 
     def play(self, events: Queue) -> None:
         """Let events of the input through all cores."""
-        ...
+        self._follow(len(self._cores), events)
 
     def send(self, index: int, spikes: Queue) -> None:
         """Let spikes that no event made leave a core, and through all cores behind it."""
-        ...
+        emission = self._cores[index].send(spikes)
+        self._kept.add(index, emission.monitored)
+        self._follow(index, emission.sent)
 
     def loads(self) -> tuple[CoreLoad, ...]:
         """Return how busy each core was in this sample; empty without a rate of work."""
-        ...
+        return ()
+
+    @abstractmethod
+    def _follow(self, source: int, queue: Queue) -> None:
+        """Let what a source sends, the core at that place or the input behind them, go its way."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from speckflex.events import MICROSECONDS_PER_SECOND
 from speckflex.kernels.serve import DROPS, SERVER, STALLS, STATE, WAITS, Servers, Work, serve
 from speckflex.twin.cores import SPIKES_PER_CALL
 from speckflex.twin.network import NetworkModel, RunningNetwork, starts_of
+from speckflex.twin.passage import Passage
 from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 
     from speckflex.boards.settings import TwinSettings
     from speckflex.program import Core
-    from speckflex.twin.cores import CoreModel, RunningCore
+    from speckflex.twin.cores import RunningCore
     from speckflex.twin.kept_spikes import KeptSpikes
-    from speckflex.twin.routing import Edge
+    from speckflex.twin.passage import Graph
 
 __all__ = ["CoreLoad", "Service", "ServiceModel"]
 
-MICROSECONDS = 1_000_000
+
 EVENTS_PER_CHUNK = 8192
 
 
@@ -86,21 +88,12 @@ class ServiceModel:
 
     None of this was measured on a chip. That a core without balancer holds its senders up until
     "the entire chip stalls" is documented (sinabs, tips for training); how much room it has is not.
-
-    Args:
-        cores: the cores' constants.
-        edges: for each core, and behind them for the input, where it sends its spikes.
-        settings: the twin's.
     """
 
-    def __init__(
-        self,
-        cores: Sequence[CoreModel],
-        edges: Sequence[Sequence[Edge]],
-        settings: TwinSettings,
-    ) -> None:
+    def __init__(self, graph: Graph) -> None:
+        cores, settings = graph.cores, graph.settings
         rooms = [core.most_spikes for core in cores]
-        self.network = NetworkModel(cores, edges, rooms, settings)
+        self.network = NetworkModel(graph, rooms)
         rows = np.zeros(len(cores), SERVER)
         for row, model in zip(rows, cores, strict=True):
             row["when_full"], row["capacity"] = _room(model.core, settings)
@@ -108,7 +101,9 @@ class ServiceModel:
         rows["ring"] = starts_of(rows["capacity"])[:-1]
         rate = settings.synops_per_second or np.inf
         durations = [
-            np.where(core.reaches, core.updates_per_route() * (MICROSECONDS / rate), -1.0)
+            np.where(
+                core.reaches, core.updates_per_route() * (MICROSECONDS_PER_SECOND / rate), -1.0
+            )
             for core in cores
         ]
         ranks = [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
@@ -120,10 +115,11 @@ class ServiceModel:
         return Service(self, cores)
 
 
-class Service:
+class Service(Passage):
     """A network of servers at work on the potentials and counts of running cores."""
 
     def __init__(self, model: ServiceModel, cores: Sequence[RunningCore]) -> None:
+        super().__init__(cores)
         self.model = model
         running = RunningNetwork(model.network, cores)
         self._state = np.zeros(len(cores) + 1, STATE)
@@ -140,13 +136,9 @@ class Service:
 
     def begin_sample(self, kept: KeptSpikes) -> None:
         """Begin a sample; nothing waits."""
-        self._kept = kept
+        super().begin_sample(kept)
         self._state[:] = np.zeros((), STATE)
         self._state["kept"] = [index in kept for index in range(len(self._state))]
-
-    def play(self, events: Queue) -> None:
-        """Let events of the input through all cores."""
-        self._follow(len(self._state) - 1, events)
 
     def send(self, index: int, spikes: Queue) -> None:
         """Let spikes that no event made leave a core, and through all cores behind it."""

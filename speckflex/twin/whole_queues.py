@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.twin.passage import Passage
 from speckflex.twin.queues import Queue, concatenate_queues, merge_queues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.boards.settings import TwinSettings
-    from speckflex.twin.cores import CoreModel, RunningCore
-    from speckflex.twin.kept_spikes import KeptSpikes
-    from speckflex.twin.routing import Edge
+    from speckflex.twin.cores import RunningCore
+    from speckflex.twin.passage import Graph
 
 __all__ = ["WholeQueues", "WholeQueuesModel"]
 
@@ -24,24 +23,13 @@ EVENTS_PER_CHUNK = 512  # bounds the memory of the queues
 
 
 class WholeQueuesModel:
-    """A network of any shape, in any order of output: what never changes.
+    """A network of any shape, in any order of output: what never changes."""
 
-    Args:
-        cores: the cores' constants.
-        edges: for each core, and behind them for the input, where it sends its spikes.
-        settings: the twin's.
-    """
-
-    def __init__(
-        self,
-        cores: Sequence[CoreModel],
-        edges: Sequence[Sequence[Edge]],
-        settings: TwinSettings,
-    ) -> None:
-        self.edges = edges
-        self.n_senders = [core.n_senders for core in cores]
+    def __init__(self, graph: Graph) -> None:
+        self.edges = graph.edges
+        self.n_senders = [core.n_senders for core in graph.cores]
         # engines take events from all that wait, be it for long
-        timed = settings.engine_times is not None
+        timed = graph.settings.engine_times is not None
         self.chunk_size = sys.maxsize if timed else EVENTS_PER_CHUNK
 
     def start(self, cores: Sequence[RunningCore]) -> WholeQueues:
@@ -49,7 +37,7 @@ class WholeQueuesModel:
         return WholeQueues(self, cores)
 
 
-class WholeQueues:
+class WholeQueues(Passage):
     """The queues between running cores.
 
     The cores run in network order, each on all that the ones before it sent for a chunk of input
@@ -57,28 +45,11 @@ class WholeQueues:
     """
 
     def __init__(self, model: WholeQueuesModel, cores: Sequence[RunningCore]) -> None:
-        self._model, self._cores = model, cores
+        super().__init__(cores)
+        self._model = model
         self._merges = max(model.n_senders) > 1
 
-    def begin_sample(self, kept: KeptSpikes) -> None:
-        """Begin a sample; nothing waits."""
-        self._kept = kept
-
-    def play(self, events: Queue) -> None:
-        """Let events of the input through all cores."""
-        self._pass_on(len(self._cores), events)
-
-    def send(self, index: int, spikes: Queue) -> None:
-        """Let spikes that no event made leave a core, and through all cores behind it."""
-        emission = self._cores[index].send(spikes)
-        self._kept.add(index, emission.monitored)
-        self._pass_on(index, emission.sent)
-
-    def loads(self) -> tuple[()]:
-        """Return nothing: cores take no time."""
-        return ()
-
-    def _pass_on(self, source: int, queue: Queue) -> None:
+    def _follow(self, source: int, queue: Queue) -> None:
         if self._merges:
             queue = replace(queue, path=np.empty((len(queue), 0), np.int32)).numbered()
         arrivals: list[list[Queue]] = [[] for _ in self._cores]

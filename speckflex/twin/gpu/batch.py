@@ -94,7 +94,7 @@ class DeviceBatch(ABC):
         """Return what the monitored layers did on each sample."""
         layers = [self._layer_outputs(index) for index in self._monitor]
         return [
-            SampleOutput(tuple(layer[sample] for layer in layers), entrance.n_events, ())
+            SampleOutput.of(tuple(layer[sample] for layer in layers), entrance.n_events)
             for sample, entrance in enumerate(self._entrances)
         ]
 
@@ -106,18 +106,11 @@ class DeviceBatch(ABC):
         self._ticks = ticks
 
     def _layer_outputs(self, index: int) -> list[LayerOutput]:
-        core = self._cores[index]
-        channels, height, width = self._model.cores[index].shape
-        shape = (len(self._kept), height, width, channels)
-        counts = core.counts.copy_to_host().reshape(shape).transpose(0, 3, 1, 2)
-        potentials = core.state.copy_to_host().reshape(shape).transpose(0, 3, 1, 2)
+        core, model = self._cores[index], self._model.cores[index]
+        columns = core.counts.copy_to_host(), core.state.copy_to_host()
         return [
-            LayerOutput(
-                counts[sample],
-                potentials[sample].astype(np.int64),
-                kept.events(index),
-            )
-            for sample, kept in enumerate(self._kept)
+            LayerOutput.of(model, counts, state, kept.events(index))
+            for counts, state, kept in zip(*columns, self._kept, strict=True)
         ]
 
     def _keep(self, index: int, spikes: DeviceQueue) -> None:
