@@ -1,11 +1,13 @@
 """The twin beside sinabs' time-stepped forward, and its speed against real time.
 
-    python benchmarks/bench_twin.py [--json FILE] [--repeats N] [--parts r3c1 networks small]
+    python benchmarks/bench_twin.py [--json FILE] [--repeats N] [--parts r3c1 threads ...]
 
 r3c1: conv 2->8 stride 2, 8->16, 16->16 on 17x17, linear 4624->10, random weights; samples of
 4000 random events in 300 ms. sinabs runs the same integers in bins of 1 ms, 16 samples at once,
 on two threads; the twin event by event, on one thread and on two. All take turns in one run;
 figures are medians of wall time and, against other work on the machine, of processor time.
+threads: the same net and events, what two threads do in the time of one, for 16 and 64 samples, in
+turns with two threads that hash bytes, which is all that the machine can give at that moment.
 networks: 3C1FC on 34x34, 4C2FC on 128x128 and VGGSNN on 128x128 of random weights, one thread,
 with thresholds such that every layer sends about 0.7 spikes for each one it gets.
 small: what a play of five events costs.
@@ -14,11 +16,15 @@ small: what a play of five events costs.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import itertools
 import json
 import os
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 
 N_SAMPLES, N_EVENTS, N_BINS = 16, 4000, 300
 REST = 0.05  # seconds
+HASHED = bytes(2**24)
 SPIKES_PER_SPIKE = 0.7
 # layers as (channels, kernel, stride, padding, pooling towards the next)
 NETWORKS: dict[str, tuple[tuple[int, int, int], int, int, list[tuple[int, ...]]]] = {
@@ -208,6 +215,38 @@ def measure_r3c1(repeats: int) -> dict[str, Any]:
     }
 
 
+def measure_threads(repeats: int) -> dict[str, Any]:
+    """Return the time of one thread divided by the time of two, of the twin and of hashing."""
+    rng, program = np.random.default_rng(1), r3c1()
+    shape = program.input.shape
+    samples = [random_events(rng, shape, N_EVENTS, N_BINS * 1000) for _ in range(4 * N_SAMPLES)]
+    calls: dict[str, list[Callable[[], Any]]] = {"hashing": [partial(hash_in, n) for n in (1, 2)]}
+    for n_samples, keep_events in itertools.product((N_SAMPLES, len(samples)), (False, True)):
+        name = f"{n_samples} samples, {'events kept' if keep_events else 'counts'}"
+        calls[name] = []
+        for threads in (1, 2):
+            twin = Twin(threads=threads)
+            twin.load(program)
+            play = partial(twin.play, samples[:n_samples], keep_events=keep_events)
+            calls[name].append(play)
+    times: dict[str, list[list[float]]] = {name: [[], []] for name in calls}
+    for _ in range(repeats + 1):
+        for name, pair in calls.items():
+            for place, call in enumerate(pair):
+                times[name][place].append(seconds_of(call)[0])
+    return {
+        name: statistics.median(one[1:]) / statistics.median(two[1:])
+        for name, (one, two) in times.items()
+    }
+
+
+def hash_in(n_threads: int) -> None:
+    """Hash the same bytes twice, in one thread or in two."""
+    with ThreadPoolExecutor(n_threads) as pool:
+        # hashing leaves Python's lock to others
+        list(pool.map(hashlib.sha256, [HASHED, HASHED]))
+
+
 def calibrated(name: str) -> tuple[Program, np.ndarray]:
     """Return a network and one second of events, with thresholds that keep it alive."""
     shape, pooling, rate, layers = NETWORKS[name]
@@ -286,7 +325,12 @@ def measure_small(repeats: int) -> dict[str, Any]:
     return {"five_events_us": wall * 1e6, "five_events_processor_us": processor * 1e6}
 
 
-PARTS = {"r3c1": measure_r3c1, "networks": measure_networks, "small": measure_small}
+PARTS = {
+    "r3c1": measure_r3c1,
+    "threads": measure_threads,
+    "networks": measure_networks,
+    "small": measure_small,
+}
 
 
 def main() -> None:

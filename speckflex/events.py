@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.errors import EventsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "EVENT_DTYPE",
@@ -81,20 +77,13 @@ def check_events(
         EventsError: a field is missing, an address lies outside `shape` or a time is negative.
     """
     events = as_events(events, source=source)
-    limits: Mapping[str, int] = dict(zip(("p", "y", "x"), shape, strict=True))
-    for name, limit in limits.items():
-        outside = (events[name] < 0) | (events[name] >= limit)
-        if outside.any():
-            index = int(outside.argmax())
-            value = events[name][index]
-            remedy = "write polarities as 0 and 1, or convert with the recording's input shape"
-            if name != "p":
-                remedy = "crop or rescale the recording, or convert with its input shape"
-            raise EventsError(
-                f"{source}: event {index} has {name} = {value}, the input has {limit}"
-                f" (shape {shape}, channel y x): {remedy}"
-            )
-    if events.size and events["t"].min() < 0:
+    if not events.size:
+        return events
+    for name, limit in zip(("p", "y", "x"), shape, strict=True):
+        # as unsigned numbers, negative addresses are beyond all others: one look for both
+        if events[name].view(np.uint16).max() >= min(limit, 2**15):
+            raise EventsError(_outside(events, name, limit, shape, source))
+    if events["t"].min() < 0:
         index = int((events["t"] < 0).argmax())
         raise EventsError(
             f"{source}: event {index} has time {events['t'][index]} µs, times must not be"
@@ -127,6 +116,20 @@ def hash_events(events: np.ndarray) -> str:
     for name in FIELDS:
         digest.update(np.ascontiguousarray(events[name], "<i8").tobytes())
     return digest.hexdigest()
+
+
+def _outside(
+    events: np.ndarray, name: str, limit: int, shape: tuple[int, int, int], source: str
+) -> str:
+    """Tell the first address that lies outside a (channel, y, x) shape."""
+    index = int(((events[name] < 0) | (events[name] >= limit)).argmax())
+    remedy = "crop or rescale the recording, or convert with its input shape"
+    if name == "p":
+        remedy = "write polarities as 0 and 1, or convert with the recording's input shape"
+    return (
+        f"{source}: event {index} has {name} = {events[name][index]}, the input has {limit}"
+        f" (shape {shape}, channel y x): {remedy}"
+    )
 
 
 def _check_castable(column: np.ndarray, dtype: np.dtype, source: str) -> None:

@@ -71,8 +71,7 @@ class Twin(BoardContext):
         self.device = device
         self.name = "twin" if device == "cpu" else f"twin:{device}"
         self._gpu: GpuTwin | None = None
-        self._model: MachineModel | None = None
-        self._machine: Machine | None = None
+        self._machines: list[Machine] = []
         self._closed = False
 
     def load(self, program: Program) -> None:
@@ -82,8 +81,7 @@ class Twin(BoardContext):
         model = MachineModel(program, self.settings)
         gpu = _load_gpu(model) if self.device == "cuda" else None
         # a program that is refused leaves the one before it in place
-        self._machine = Machine(model)
-        self._model, self._gpu = model, gpu
+        self._machines, self._gpu = [Machine(model)], gpu
         self._sha256 = program.sha256
 
     def play(
@@ -117,7 +115,7 @@ class Twin(BoardContext):
         if self._gpu is not None:
             outputs = self._gpu.play(batch, machine, reset=reset)
         elif reset and min(self.threads, len(samples)) > 1:
-            outputs, self._machine = play_parallel(batch, model, machine, self.threads)
+            outputs = play_parallel(batch, self._machines, self.threads)
         else:
             outputs = [batch.play(machine, index, reset=reset) for index in range(len(samples))]
         return self._recording(layers, [len(sample) for sample in samples], outputs, started)
@@ -196,7 +194,7 @@ class Twin(BoardContext):
     def close(self) -> None:
         """Release the program; a closed board plays nothing."""
         self._closed = True
-        self._model = self._machine = self._gpu = None
+        self._machines, self._gpu = [], None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -204,9 +202,9 @@ class Twin(BoardContext):
 
     def _loaded(self) -> tuple[Machine, MachineModel]:
         self._check_open()
-        if self._machine is None or self._model is None:
+        if not self._machines:
             raise BoardError("the twin has no program: call load(program) before playing")
-        return self._machine, self._model
+        return self._machines[0], self._machines[0].model
 
     def _running(self, layer: int) -> RunningCore:
         machine, _ = self._loaded()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from speckflex.twin.machine import Machine, MachineModel, SampleOutput
+from speckflex.twin.machine import Machine, SampleOutput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,11 +44,18 @@ class Batch:
         )
 
 
-def play_parallel(
-    batch: Batch, model: MachineModel, machine: Machine, threads: int
-) -> tuple[list[SampleOutput], Machine]:
-    """Return every sample's output, and the machine that played the last one."""
+def play_parallel(batch: Batch, machines: list[Machine], threads: int) -> list[SampleOutput]:
+    """Return every sample's output.
+
+    Args:
+        batch: the samples, at least one.
+        machines: of one program, at least one; as many are added as there are threads, since
+            one that has played is faster than a new one. The first will be the one that played
+            the last sample.
+        threads: how many samples run at the same time.
+    """
     n_threads = min(threads, len(batch.samples))
+    machines += [Machine(machines[0].model) for _ in range(n_threads - len(machines))]
     outputs: dict[int, SampleOutput] = {}
     players: dict[int, Machine] = {}
     waiting = iter(range(len(batch.samples)))
@@ -60,15 +67,18 @@ def play_parallel(
 
     with ThreadPoolExecutor(n_threads) as pool:
         try:
-            others = [pool.submit(lambda: play_on(Machine(model))) for _ in range(n_threads - 1)]
+            others = [pool.submit(play_on, other) for other in machines[1:n_threads]]
             # this thread plays as well: it need not wake up for what another one has begun
-            play_on(machine)
+            play_on(machines[0])
             for other in others:
                 other.result()
         except BaseException:
             # threads end at their next chunk, so that Ctrl-C returns promptly
             batch.interrupt.set()
             pool.shutdown(wait=False, cancel_futures=True)
+            # and until then the others play
+            del machines[1:]
             raise
     n_samples = len(batch.samples)
-    return [outputs[index] for index in range(n_samples)], players[n_samples - 1]
+    machines.sort(key=lambda machine: machine is not players[n_samples - 1])
+    return [outputs[index] for index in range(n_samples)]
