@@ -15,6 +15,7 @@ __all__ = [
     "STATE",
     "WAITS",
     "Servers",
+    "Source",
     "Work",
     "serve",
 ]
@@ -98,25 +99,31 @@ class Work(NamedTuple):
     log: Any
 
 
+class Source(NamedTuple):
+    """What goes into the cores: events of the input, or spikes of one core.
+
+    Args:
+        row: the source's among the cores and the state.
+        addresses: `(n,) int32`.
+        moments: `(n,) float64`, µs, the earliest at which each may leave.
+    """
+
+    row: Any
+    addresses: Any
+    moments: Any
+
+
 @njit(cache=True, nogil=True)
 def serve(
-    addresses: np.ndarray,
-    moments: np.ndarray,
-    source: int,
-    sender: int,
-    network: Network,
-    servers: Servers,
-    work: Work,
+    source: Source, sender: int, network: Network, servers: Servers, work: Work
 ) -> tuple[int, int]:
     """Follow the spikes of a source to the end of the network, depth first, with their times.
 
     Stops early when the log is full; called again with the sender it returned, it goes on.
 
     Args:
-        addresses: `(n,) int32`, what the source sends: events of the input, or spikes of a core.
-        moments: `(n,) float64`, µs, the earliest at which each may leave.
-        source: row of the state.
-        sender: the source at first, then what the last call returned.
+        source: what goes in; `n_spikes` in its state says n.
+        sender: the source's row at first, then what the last call returned.
         network: what does not change of the cores.
         servers: what does not change of them as servers.
         work: what does.
@@ -127,6 +134,7 @@ def serve(
     # taken apart once: numba counts references at each use of a tuple's arrays
     cores, edges, routes, row_spans, column_spans, weights, layout, rule = network
     rows, durations, ranks = servers
+    origin, addresses, moments = source
     state, ring, memory, counts, seen, pending, spikes, log = work
     code, end = np.empty(1, np.int32), np.empty(1, np.int32)
     n_logged, entrance = 0, len(cores) - 1
@@ -135,8 +143,9 @@ def serve(
         if row["edge"] < core["end_edge"]:
             target, code[0] = edges[row["edge"], 0], row["address"] + edges[row["edge"], 1]
             row["edge"] += 1
-            core, duration = cores[target], float(durations[code[0]])
+            duration = float(durations[code[0]])
             if _arrives(rows[target], state[target], row, ring, duration, sender == entrance):
+                core = cores[target]
                 own = spikes[core["spikes"] :]
                 arrays = CoreArrays(
                     routes, row_spans, column_spans, weights[core["weights"] :],
@@ -145,14 +154,12 @@ def serve(
                 _, n_spikes = integrate(code, 0, arrays, own, end)
                 if rows[target]["reorders"]:
                     own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
-                row = state[target]
-                row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
-                row["edge"] = core["end_edge"]
+                _begin(state[target], sender, n_spikes, core["end_edge"])
                 sender = target
         elif row["spike"] < row["n_spikes"]:
             if n_logged == len(log):
                 return sender, n_logged
-            if sender == source:
+            if sender == origin:
                 row["ready"] = moments[row["spike"]]
                 row["clock"] = max(row["clock"], row["ready"])
                 row["address"] = addresses[row["spike"]]
@@ -162,16 +169,17 @@ def serve(
             seen[sender] += 1
             if _leaves(core, row, seen[sender], counts):
                 log[n_logged, 0], log[n_logged, 1] = sender, row["address"]
-                log[n_logged, 2] = state[source]["spike"] - 1
+                log[n_logged, 2] = state[origin]["spike"] - 1
                 n_logged += 1
-        elif sender != source:
+        elif sender == origin:
+            return -1, n_logged
+        else:
             # all spikes are gone, and the core is free
             server = rows[sender]
-            ring[server["ring"] + row["taken"] % server["capacity"]] = row["free"] = row["clock"]
+            place = server["ring"] + row["taken"] % server["capacity"]
+            ring[place] = row["free"] = row["clock"]
             row["taken"] += 1
             sender = row["sender"]
-        else:
-            return -1, n_logged
 
 
 @njit(cache=True, nogil=True)
@@ -208,6 +216,13 @@ def _arrives(
     row["busy"] += duration
     row["ready"] = row["clock"] = start + duration
     return True
+
+
+@njit(cache=True, nogil=True)
+def _begin(row: np.ndarray, sender: int, n_spikes: int, end_edge: int) -> None:
+    """Let a core begin to send the spikes of one event."""
+    row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
+    row["edge"] = end_edge
 
 
 @njit(cache=True, nogil=True)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from speckflex.events import MICROSECONDS_PER_SECOND
-from speckflex.kernels.serve import DROPS, SERVER, STALLS, STATE, WAITS, Servers, Work, serve
+from speckflex.kernels.serve import (
+    DROPS,
+    SERVER,
+    STALLS,
+    STATE,
+    WAITS,
+    Servers,
+    Source,
+    Work,
+    serve,
+)
 from speckflex.twin.cores import SPIKES_PER_CALL
 from speckflex.twin.network import NetworkModel, RunningNetwork, starts_of
 from speckflex.twin.passage import Passage
@@ -157,11 +167,9 @@ class Service(Passage):
         moments = cast("np.ndarray", queue.moments)
         row["spike"], row["n_spikes"] = 0, len(queue)
         row["edge"] = network.cores[source]["end_edge"]
-        sender = source
+        sender, whole = source, Source(source, queue.codes, moments)
         while sender >= 0:
-            sender, n_logged = serve(
-                queue.codes, moments, source, sender, network, self.model.servers, self._work
-            )
+            sender, n_logged = serve(whole, sender, network, self.model.servers, self._work)
             self._keep(queue, self._work.log[:n_logged])
 
     def _keep(self, queue: Queue, log: np.ndarray) -> None:
