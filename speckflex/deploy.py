@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from speckflex.boards import open_board
 from speckflex.boards.settings import TwinSettings
@@ -24,6 +20,8 @@ from speckflex.report import build_report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
+
     from speckflex.boards import Board
     from speckflex.data import EventDataset
     from speckflex.model import Model
@@ -35,10 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deploy"]
 
 CHIP_FAMILIES = ("speck2e", "speck2f")
-# The twin repeats itself by its making, and a replay has each sample once.
-REPEATING_KINDS = ("chip", "virtual")
-# They play one sample after the other, each in about its own time; other boards gain from batches.
-ONE_BY_ONE_KINDS = ("chip", "virtual")
+# They play one sample after the other, each in about its own time, where other boards gain from
+# batches; and twice, where the twin repeats itself by its making and a replay has each sample once.
+DEVICES = ("chip", "virtual")
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,9 @@ class DeploySettings:
         bins: time steps of the torch reference.
         events_of: how many samples keep their spikes; the rest keep counts.
         threads: of the twin; None for one a processor.
-        batch: samples that are played on one board before the next one plays them; progress is
-            told after each of them, but sample by sample for a chip or virtual devkit.
-        repeat: play every batch on a chip or virtual devkit twice: how far it is from itself
+        batch: samples that are played on one board before the next one plays them, and told of
+            as progress; a chip or virtual devkit plays and tells of them one by one.
+        repeat: play every sample on a chip or virtual devkit twice: how far it is from itself
             is the floor below which no other difference means anything.
         ensemble: how often the first samples are played on the twin with changes; 0 for not.
         perturbation: how these plays differ.
@@ -190,20 +187,17 @@ def deploy(
     dataset = watch.over(dataset)
     with ExitStack() as stack:
         players = _players(model, chosen.board, settings, stack)
-        one_by_one = chosen.board.kind in ONE_BY_ONE_KINDS
-        if one_by_one:
-            players |= _one_by_one(players, progress)
-        run = _Run({name: [] for name in players})
+        run = _Run()
         try:
-            for events, labels in _batches(dataset, settings.batch):
-                run.play(players, events, labels, keep=settings.events_of)
-                if not one_by_one:
-                    progress(len(events))
+            for start in range(0, len(dataset), settings.batch):
+                events = [events for events, _ in dataset[start : start + settings.batch]]
+                for n_samples in run.play(players, events, keep=settings.events_of):
+                    progress(n_samples)
         except KeyboardInterrupt:
-            if not run.complete_batches:
+            if not run.parts:
                 raise
             run.interrupted = True
-    recordings = run.recordings()
+    recordings = run.recordings(dataset.labels)
     report = build_report(
         model.program,
         {name: recordings[name] for name in recordings if name != "trained"},
@@ -223,36 +217,73 @@ def deploy(
     return Deployment(model, recordings, report, run.interrupted)
 
 
-@dataclass
-class _Run:
-    """The parts played so far, by player, and the events of the first samples."""
+@dataclass(frozen=True)
+class _Players:
+    """Who plays each sample, by name.
 
-    parts: dict[str, list[Recording]]
-    first_events: list[np.ndarray] = field(default_factory=list)
-    complete_batches: int = 0
-    interrupted: bool = False
+    Args:
+        in_batches: play a batch in one go.
+        one_by_one: play one sample after the other, each in its own time.
+    """
+
+    in_batches: dict[str, Play] = field(default_factory=dict)
+    one_by_one: dict[str, Play] = field(default_factory=dict)
 
     def play(
-        self, players: dict[str, Play], events: list[np.ndarray], labels: np.ndarray, *, keep: int
-    ) -> None:
-        """Play one batch on every player; a batch counts once all have played it."""
-        keeps = len(self.first_events) < keep
-        played = {name: play(events, keep_events=keeps) for name, play in players.items()}
-        for name, recording in played.items():
-            self.parts[name].append(recording.with_labels(labels))
-        self.first_events.extend(events if keeps else ())
-        self.complete_batches += 1
+        self, events: list[np.ndarray], *, keep_events: bool
+    ) -> Iterator[dict[str, Recording]]:
+        """Yield one recording a player, of as many samples as all of them have played."""
+        batch = {
+            name: play(events, keep_events=keep_events) for name, play in self.in_batches.items()
+        }
+        if not self.one_by_one:
+            yield batch
+            return
+        for index, sample in enumerate(events):
+            alone = {
+                name: play([sample], keep_events=keep_events)
+                for name, play in self.one_by_one.items()
+            }
+            yield {name: whole.part(index, index + 1) for name, whole in batch.items()} | alone
 
-    def recordings(self) -> dict[str, Recording]:
-        """Return one recording a player."""
-        return {name: concatenate_recordings(parts) for name, parts in self.parts.items()}
+
+@dataclass
+class _Run:
+    """What all players have played so far, part by part, and the events of the first samples."""
+
+    parts: list[dict[str, Recording]] = field(default_factory=list)
+    events: list[np.ndarray] = field(default_factory=list)
+    interrupted: bool = False
+
+    def play(self, players: _Players, events: list[np.ndarray], *, keep: int) -> Iterator[int]:
+        """Play a batch, and yield the number of samples of each part of it that is done."""
+        keeps = len(self.events) < keep
+        self.events.extend(events if keeps else ())
+        for part in players.play(events, keep_events=keeps):
+            self.parts.append(part)
+            yield _n_samples(part)
+
+    @property
+    def first_events(self) -> list[np.ndarray]:
+        """The events of the first samples, as far as they were played."""
+        return self.events[: sum(map(_n_samples, self.parts))]
+
+    def recordings(self, labels: np.ndarray) -> dict[str, Recording]:
+        """Return one recording a player, with the labels of all samples that there were to play."""
+        whole = {
+            name: concatenate_recordings([part[name] for part in self.parts])
+            for name in self.parts[0]
+        }
+        return {name: one.with_labels(labels[: one.n_samples]) for name, one in whole.items()}
 
 
-def _players(
-    model: Model, board: Board, settings: DeploySettings, stack: ExitStack
-) -> dict[str, Play]:
-    """Return what plays each batch: the networks in torch, the twin, and the chip if it is one."""
-    players: dict[str, Play] = {}
+def _n_samples(part: dict[str, Recording]) -> int:
+    return next(iter(part.values())).n_samples
+
+
+def _players(model: Model, board: Board, settings: DeploySettings, stack: ExitStack) -> _Players:
+    """Return the networks in torch, the twin, and the chip if it is one."""
+    players = _Players()
     if model.network is not None:
         from speckflex.torch_reference import TorchReference
 
@@ -260,43 +291,21 @@ def _players(
         for name, network in networks.items():
             if network is not None:
                 reference = TorchReference(network, model.program, bins=settings.bins)
-                players[name] = reference.play
+                players.in_batches[name] = reference.play
     if board.kind != "twin":
         twin = stack.enter_context(
             open_board("twin", threads=settings.threads, settings=settings.of_twin)
         )
         twin.load(model.program)
-        players["twin"] = twin.play
+        players.in_batches["twin"] = twin.play
     board.load(model.program)
-    players["twin" if board.kind == "twin" else "chip"] = board.play
-    if settings.repeat and board.kind in REPEATING_KINDS:
-        players["repeat"] = board.play
+    if board.kind in DEVICES:
+        players.one_by_one["chip"] = board.play
+        if settings.repeat:
+            players.one_by_one["repeat"] = board.play
+    else:
+        players.in_batches["twin" if board.kind == "twin" else "chip"] = board.play
     return players
-
-
-def _one_by_one(players: dict[str, Play], progress: Callable[[int], None]) -> dict[str, Play]:
-    """Return the chip's players, called with one sample at a time, and progress told of each.
-
-    With a repeat, half of the plays make a sample.
-    """
-    chips = {name: play for name, play in players.items() if name in {"chip", "repeat"}}
-    played = count(1)
-
-    def play_each(play: Play, events: list[np.ndarray], **options: Any) -> Recording:
-        parts = []
-        for sample in events:
-            parts.append(play([sample], **options))
-            if next(played) % len(chips) == 0:
-                progress(1)
-        return concatenate_recordings(parts)
-
-    return {name: partial(play_each, play) for name, play in chips.items()}
-
-
-def _batches(dataset: EventDataset, size: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
-    for start in range(0, len(dataset), size):
-        pairs = [dataset[index] for index in range(start, min(start + size, len(dataset)))]
-        yield [events for events, _ in pairs], np.array([label for _, label in pairs], np.int64)
 
 
 def _outlook(

@@ -98,6 +98,15 @@ class LayerRecord:
         values = self.counts if self.potentials is None else self.potentials
         return values.sum(axis=(2, 3))
 
+    def part(self, start: int, stop: int) -> LayerRecord:
+        """Return the record of the samples from `start` up to `stop`, without that one."""
+        return replace(
+            self,
+            counts=self.counts[start:stop],
+            events=None if self.events is None else self.events[start:stop],
+            potentials=None if self.potentials is None else self.potentials[start:stop],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -194,6 +203,18 @@ class Recording:
                 " give one integer per sample"
             )
         return replace(self, labels=labels)
+
+    def part(self, start: int, stop: int) -> Recording:
+        """Return the recording of the samples from `start` up to `stop`, without that one.
+
+        The provenance stays that of the whole, with what a chip counted in all of it.
+        """
+        return replace(
+            self,
+            layers=tuple(record.part(start, stop) for record in self.layers),
+            samples=self.samples[start:stop],
+            labels=None if self.labels is None else self.labels[start:stop],
+        )
 
     def without_events(self) -> Recording:
         """Return the same recording with counts and potentials alone."""

@@ -50,6 +50,19 @@ def run(model_file, recordings, **settings):
         return deploy(model, dataset, chosen, settings=DeploySettings(**settings))
 
 
+def stopping_after(n_samples):
+    """Return a progress function that interrupts once so many samples were played."""
+    played = 0
+
+    def progress(n):
+        nonlocal played
+        played += n
+        if played >= n_samples:
+            raise KeyboardInterrupt
+
+    return progress
+
+
 def test_a_network_with_batch_norm_is_folded_and_shown_beside_its_trained_self(
     model_file, recordings
 ):
@@ -107,20 +120,13 @@ def test_a_program_alone_is_played_without_torch(model_file, recordings, tmp_pat
 
 
 def test_an_interrupt_keeps_what_was_played_until_then(model_file, recordings):
-    def stop_after_two(samples):
-        nonlocal played
-        played += samples
-        if played >= 4:
-            raise KeyboardInterrupt
-
-    played = 0
     with open_board("twin") as board:
         deployment = deploy(
             read_model(model_file, input_shape=SHAPE),
             open_dataset(recordings),
             ChosenBoard(board, "twin"),
             settings=DeploySettings(batch=2),
-            progress=stop_after_two,
+            progress=stopping_after(4),
         )
     assert deployment.interrupted
     assert deployment.report["interrupted"]
@@ -153,13 +159,60 @@ def test_progress_on_a_devkit_is_told_sample_by_sample_and_in_batches_on_a_twin(
     assert told == {"virtual:speck2e": [1] * 7, "twin": [4, 3]}
 
 
-def test_progress_is_told_before_a_devkit_has_played_a_whole_batch(model_file, recordings):
-    def stop(_samples):
+@pytest.mark.parametrize("repeat", [True, False])
+@pytest.mark.parametrize("n_played", [1, 3, 6])
+def test_an_interrupt_on_a_devkit_keeps_every_sample_that_progress_was_told_of(
+    model_file, recordings, n_played, repeat
+):
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    settings = DeploySettings(batch=4, events_of=4, repeat=repeat)
+    with open_board("virtual:speck2e") as board:
+        chosen = ChosenBoard(board, board.name)
+        whole = deploy(model, dataset, chosen, settings=settings).recordings
+        stop = stopping_after(n_played)
+        stopped = deploy(model, dataset, chosen, settings=settings, progress=stop)
+    assert stopped.interrupted
+    assert stopped.report["samples"] == n_played
+    assert stopped.recordings.keys() == whole.keys()
+    for name, recording in stopped.recordings.items():
+        expected = whole[name].part(0, n_played)
+        np.testing.assert_array_equal(recording.counts(0), expected.counts(0))
+        np.testing.assert_array_equal(recording.labels, expected.labels)
+        assert recording.samples == expected.samples
+        assert len(recording.layer(0).events or ()) == len(expected.layer(0).events or ())
+
+
+def test_an_interrupt_while_a_devkit_plays_keeps_the_samples_before(
+    model_file, recordings, monkeypatch
+):
+    def play(events, **options):
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return play_on_board(events, **options)
+
+    calls = 0
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    with open_board("virtual:speck2e") as board:
+        play_on_board = board.play
+        monkeypatch.setattr(board, "play", play)
+        deployment = deploy(model, dataset, ChosenBoard(board, board.name))
+    # the third sample was played once of twice
+    assert {one.n_samples for one in deployment.recordings.values()} == {2}
+
+
+def test_an_interrupt_before_the_first_sample_is_played_leaves_nothing_to_report(
+    model_file, recordings, monkeypatch
+):
+    def stop(*_arguments, **_options):
         raise KeyboardInterrupt
 
     model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
-    with open_board("virtual:speck2e") as board, pytest.raises(KeyboardInterrupt):
-        deploy(model, dataset, ChosenBoard(board, board.name), progress=stop)
+    with open_board("virtual:speck2e") as board:
+        monkeypatch.setattr(board, "play", stop)
+        with pytest.raises(KeyboardInterrupt):
+            deploy(model, dataset, ChosenBoard(board, board.name))
 
 
 def test_a_virtual_devkit_is_compared_with_torch_with_its_twin_and_with_itself(

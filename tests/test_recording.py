@@ -334,6 +334,27 @@ def test_concatenated_parts_hold_all_samples_in_order(rng: np.random.Generator):
     assert_same_array(whole.labels, np.array([0, 1, 0, 1, 2]))
 
 
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(recording=recordings(), cut=st.integers(0, 4))
+def test_parts_hold_the_samples_of_the_whole(recording: Recording, cut: int):
+    bounds = ((0, cut), (cut, recording.n_samples))
+    parts = [recording.part(*bound) for bound in bounds]
+    assert parts[0].samples + parts[1].samples == recording.samples
+    for part, (start, stop) in zip(parts, bounds, strict=True):
+        assert_same_array(part.labels, cut_of(recording.labels, start, stop))
+        for record, whole in zip(part.layers, recording.layers, strict=True):
+            assert_same_array(record.counts, whole.counts[start:stop])
+            assert_same_array(record.potentials, cut_of(whole.potentials, start, stop))
+            assert (record.events is None) == (whole.events is None)
+            kept = cut_of(whole.events, start, stop) or ()
+            for stream, expected in zip(record.events or (), kept, strict=True):
+                assert_same_array(stream, expected)
+
+
+def cut_of(values: Any, start: int, stop: int):
+    return None if values is None else values[start:stop]
+
+
 def test_what_a_chip_counted_in_the_parts_is_summed(rng: np.random.Generator):
     parts = []
     for late in ("1", "0", "4"):

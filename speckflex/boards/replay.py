@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from speckflex.program import Program
-    from speckflex.recording import LayerRecord
+    from speckflex.recording import LayerRecord, Provenance
 
 __all__ = ["Replay"]
 
@@ -101,25 +101,12 @@ class Replay(BoardContext):
         start, end = self._next, self._next + len(samples)
         self._check_samples(samples, start)
         layers = self._layers(monitor)
-        recorded = self._recording
-        result = replace(
-            recorded,
-            layers=tuple(self._cut(layer, start, end, keep=keep_events) for layer in layers),
-            samples=recorded.samples[start:end],
-            provenance=replace(
-                recorded.provenance,
-                board=self.name,
-                kind=self.kind,
-                settings={
-                    **recorded.provenance.settings,
-                    "recorded_on": recorded.provenance.board,
-                    "recorded_kind": recorded.provenance.kind,
-                },
-            ),
-            labels=None if recorded.labels is None else recorded.labels[start:end],
-        )
+        if keep_events:
+            self._check_spikes(layers, end)
+        played = replace(self._recording, layers=layers).part(start, end)
         self._next = end
-        return result
+        played = replace(played, provenance=self._provenance())
+        return played if keep_events else played.without_events()
 
     def close(self) -> None:
         """Release the recording; a closed board plays nothing."""
@@ -150,24 +137,26 @@ class Replay(BoardContext):
                     " these: play the samples that were recorded, in order"
                 )
 
-    def _layers(self, monitor: Sequence[int] | None) -> list[LayerRecord]:
+    def _layers(self, monitor: Sequence[int] | None) -> tuple[LayerRecord, ...]:
         recorded = self._recording
         if monitor is None:
-            return list(recorded.layers)
-        return [recorded.layer(index) for index in check_monitor(monitor, recorded.n_layers)]
+            return recorded.layers
+        return tuple(recorded.layer(index) for index in check_monitor(monitor, recorded.n_layers))
 
-    def _cut(self, layer: LayerRecord, start: int, end: int, *, keep: bool) -> LayerRecord:
-        """Return the samples `start` to `end` of a layer."""
-        held = 0 if layer.events is None else len(layer.events)
-        if keep and held < end:
-            raise BoardError(
-                f"board {self.name}: holds the spikes of {held} samples of layer {layer.index}, and"
-                f" counts of the others; spikes of sample {end - 1} were asked for: play with"
-                " keep_events=False"
-            )
+    def _check_spikes(self, layers: Sequence[LayerRecord], end: int) -> None:
+        """See that the recording holds the spikes of all samples before `end`."""
+        for layer in layers:
+            held = 0 if layer.events is None else len(layer.events)
+            if held < end:
+                raise BoardError(
+                    f"board {self.name}: holds the spikes of {held} samples of layer"
+                    f" {layer.index}, and counts of the others; spikes of sample {end - 1} were"
+                    " asked for: play with keep_events=False"
+                )
+
+    def _provenance(self) -> Provenance:
+        recorded = self._recording.provenance
+        here = {"recorded_on": recorded.board, "recorded_kind": recorded.kind}
         return replace(
-            layer,
-            counts=layer.counts[start:end],
-            events=layer.events[start:end] if keep and layer.events is not None else None,
-            potentials=None if layer.potentials is None else layer.potentials[start:end],
+            recorded, board=self.name, kind=self.kind, settings={**recorded.settings, **here}
         )
