@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from speckflex.ensemble import play_ensemble
 from speckflex.errors import BoardNotFoundError, EventsError
 from speckflex.outlook import ensemble_facts, load_facts
 from speckflex.perturbation import Perturbation
-from speckflex.recording import concatenate_recordings
+from speckflex.players import Players, play_dataset
 from speckflex.report import build_report
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from speckflex.boards import Board
     from speckflex.data import EventDataset
     from speckflex.model import Model
+    from speckflex.players import Play, Played
     from speckflex.program import Program
     from speckflex.recording import Recording
-
-    Play = Callable[..., Recording]
 
 __all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deploy"]
 
@@ -184,147 +183,94 @@ def deploy(
     settings = settings or DeploySettings()
     _check_dataset(model, dataset)
     watch = OrderWatch()
-    dataset = watch.over(dataset)
-    with ExitStack() as stack:
-        players = _players(model, chosen.board, settings, stack)
-        run = _Run()
-        try:
-            for start in range(0, len(dataset), settings.batch):
-                events = [events for events, _ in dataset[start : start + settings.batch]]
-                for n_samples in run.play(players, events, keep=settings.events_of):
-                    progress(n_samples)
-        except KeyboardInterrupt:
-            if not run.parts:
-                raise
-            run.interrupted = True
-    recordings = run.recordings(dataset.labels)
+    with _players(model, chosen.board, settings) as players:
+        played = play_dataset(
+            players,
+            watch.over(dataset),
+            batch=settings.batch,
+            events_of=settings.events_of,
+            progress=progress,
+        )
+    recordings = played.recordings(dataset.labels)
     report = build_report(
         model.program,
         {name: recordings[name] for name in recordings if name != "trained"},
-        input_events=run.first_events,
+        input_events=played.first_events,
         checks=model.checks,
         synthetic=dataset.synthetic,
         command=command,
     )
     report |= _context(model, dataset, chosen, settings, recordings)
     report["data"]["warnings"] = watch.warnings
-    try:
-        for facts in _outlook(model.program, dataset, settings, run):
-            report |= facts
-    except KeyboardInterrupt:
-        run.interrupted = True
-    report["interrupted"] = run.interrupted
-    return Deployment(model, recordings, report, run.interrupted)
+    report |= _outlook(model.program, dataset, settings, played)
+    return Deployment(model, recordings, report, report["interrupted"])
 
 
-@dataclass(frozen=True)
-class _Players:
-    """Who plays each sample, by name.
-
-    Args:
-        in_batches: play a batch in one go.
-        one_by_one: play one sample after the other, each in its own time.
-    """
-
-    in_batches: dict[str, Play] = field(default_factory=dict)
-    one_by_one: dict[str, Play] = field(default_factory=dict)
-
-    def play(
-        self, events: list[np.ndarray], *, keep_events: bool
-    ) -> Iterator[dict[str, Recording]]:
-        """Yield one recording a player, of as many samples as all of them have played."""
-        batch = {
-            name: play(events, keep_events=keep_events) for name, play in self.in_batches.items()
-        }
-        if not self.one_by_one:
-            yield batch
-            return
-        for index, sample in enumerate(events):
-            alone = {
-                name: play([sample], keep_events=keep_events)
-                for name, play in self.one_by_one.items()
-            }
-            yield {name: whole.part(index, index + 1) for name, whole in batch.items()} | alone
+@contextmanager
+def _players(model: Model, board: Board, settings: DeploySettings) -> Iterator[Players]:
+    """Give the networks in torch, the twin, and the chip if it is one, with the program loaded."""
+    players = Players(_references(model, settings.bins))
+    with ExitStack() as stack:
+        if board.kind != "twin":
+            twin = stack.enter_context(
+                open_board("twin", threads=settings.threads, settings=settings.of_twin)
+            )
+            twin.load(model.program)
+            players.in_batches["twin"] = twin.play
+        board.load(model.program)
+        if board.kind in DEVICES:
+            players.one_by_one["chip"] = board.play
+            if settings.repeat:
+                players.one_by_one["repeat"] = board.play
+        else:
+            players.in_batches["twin" if board.kind == "twin" else "chip"] = board.play
+        yield players
 
 
-@dataclass
-class _Run:
-    """What all players have played so far, part by part, and the events of the first samples."""
+def _references(model: Model, bins: int) -> dict[str, Play]:
+    """Return what plays the networks that there are in torch, by name."""
+    if model.network is None:
+        return {}
+    from speckflex.torch_reference import TorchReference
 
-    parts: list[dict[str, Recording]] = field(default_factory=list)
-    events: list[np.ndarray] = field(default_factory=list)
-    interrupted: bool = False
-
-    def play(self, players: _Players, events: list[np.ndarray], *, keep: int) -> Iterator[int]:
-        """Play a batch, and yield the number of samples of each part of it that is done."""
-        keeps = len(self.events) < keep
-        self.events.extend(events if keeps else ())
-        for part in players.play(events, keep_events=keeps):
-            self.parts.append(part)
-            yield _n_samples(part)
-
-    @property
-    def first_events(self) -> list[np.ndarray]:
-        """The events of the first samples, as far as they were played."""
-        return self.events[: sum(map(_n_samples, self.parts))]
-
-    def recordings(self, labels: np.ndarray) -> dict[str, Recording]:
-        """Return one recording a player, with the labels of all samples that there were to play."""
-        whole = {
-            name: concatenate_recordings([part[name] for part in self.parts])
-            for name in self.parts[0]
-        }
-        return {name: one.with_labels(labels[: one.n_samples]) for name, one in whole.items()}
-
-
-def _n_samples(part: dict[str, Recording]) -> int:
-    return next(iter(part.values())).n_samples
-
-
-def _players(model: Model, board: Board, settings: DeploySettings, stack: ExitStack) -> _Players:
-    """Return the networks in torch, the twin, and the chip if it is one."""
-    players = _Players()
-    if model.network is not None:
-        from speckflex.torch_reference import TorchReference
-
-        networks = {"torch": model.network, "trained": model.trained}
-        for name, network in networks.items():
-            if network is not None:
-                reference = TorchReference(network, model.program, bins=settings.bins)
-                players.in_batches[name] = reference.play
-    if board.kind != "twin":
-        twin = stack.enter_context(
-            open_board("twin", threads=settings.threads, settings=settings.of_twin)
-        )
-        twin.load(model.program)
-        players.in_batches["twin"] = twin.play
-    board.load(model.program)
-    if board.kind in DEVICES:
-        players.one_by_one["chip"] = board.play
-        if settings.repeat:
-            players.one_by_one["repeat"] = board.play
-    else:
-        players.in_batches["twin" if board.kind == "twin" else "chip"] = board.play
-    return players
+    networks = {"torch": model.network, "trained": model.trained}
+    return {
+        name: TorchReference(network, model.program, bins=bins).play
+        for name, network in networks.items()
+        if network is not None
+    }
 
 
 def _outlook(
-    program: Program, dataset: EventDataset, settings: DeploySettings, run: _Run
-) -> Iterator[dict[str, Any]]:
-    """Yield what else is to be expected of a chip; nothing after an interrupt."""
-    if run.interrupted:
-        return
-    yield load_facts(program, run.first_events, settings.of_twin)
-    if settings.ensemble:
-        ensemble = play_ensemble(
-            program,
-            run.first_events,
-            settings.ensemble,
-            perturbation=settings.perturbation,
-            seed=settings.seed,
-            settings=settings.of_twin,
-        )
-        yield ensemble_facts(ensemble, dataset.labels)
+    program: Program, dataset: EventDataset, settings: DeploySettings, played: Played
+) -> dict[str, Any]:
+    """Return what else is to be expected of a chip, as far as no interrupt came before it."""
+    facts: dict[str, Any] = {}
+    interrupted = played.interrupted
+    try:
+        if not interrupted:
+            facts |= load_facts(program, played.first_events, settings.of_twin)
+            facts |= _spread(program, dataset, settings, played.first_events)
+    except KeyboardInterrupt:
+        interrupted = True
+    return facts | {"interrupted": interrupted}
+
+
+def _spread(
+    program: Program, dataset: EventDataset, settings: DeploySettings, events: list[np.ndarray]
+) -> dict[str, Any]:
+    """Return how far plays of the twin lie apart that differ a little, where they are wanted."""
+    if not settings.ensemble:
+        return {}
+    ensemble = play_ensemble(
+        program,
+        events,
+        settings.ensemble,
+        perturbation=settings.perturbation,
+        seed=settings.seed,
+        settings=settings.of_twin,
+    )
+    return ensemble_facts(ensemble, dataset.labels)
 
 
 def _check_dataset(model: Model, dataset: EventDataset) -> None:
