@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from speckflex.check import CheckTable, LayerCost
     from speckflex.core_load import LayerLoad
+    from speckflex.data import EventDataset
 
 __all__ = ["command"]
 
@@ -53,38 +54,48 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     synaptic operations; the stated rate of a core is unverified, so that an overload is a
     warning. Exits 1 where the network does not fit.
     """
-    from speckflex.boards.settings import TwinSettings
-    from speckflex.core_load import measure_load
-    from speckflex.data.order import OrderWatch
-    from speckflex.model import check_model
-
-    watch = OrderWatch()
     dataset = open_data(options) if options["data"] else None
-    reading = {name: options[name] for name in ("input_shape", "chip", "factory")}
-    if dataset is not None:
-        reading["input_shape"] = reading["input_shape"] or dataset.shape
-    table = check_model(model, **reading)
+    table = _check(model, dataset, options)
     if diagram is not None:
         _draw(table, diagram)
     if not as_json:
         # before the recordings, which may take long
         _show(table)
-    loads = ()
-    if dataset is not None and table.program is not None and not table.errors:
-        clock = TwinSettings.ticking(options["slow_clock"])
-        played = [events for events, _ in watch.over(dataset)]
-        loads = measure_load(table.program, played, settings=clock)
+    loads, warnings = _play(table, dataset, options["slow_clock"])
     if as_json:
-        facts = {
-            **table.to_dict(),
-            "load": [layer.to_dict() for layer in loads],
-            "data": {"warnings": watch.warnings},
-        }
-        click.echo(json.dumps(facts, indent=2, allow_nan=False))
+        _show_as_json(table, loads, warnings)
     else:
-        _show_load(loads, watch.warnings)
+        _show_load(loads, warnings)
     if table.errors:
         sys.exit(1)
+
+
+def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -> CheckTable:
+    """Check the model for the input shape that was given, else for that of the recordings."""
+    from speckflex.model import check_model
+
+    return check_model(
+        model,
+        input_shape=options["input_shape"] or (dataset.shape if dataset is not None else None),
+        chip=options["chip"],
+        factory=options["factory"],
+    )
+
+
+def _play(
+    table: CheckTable, dataset: EventDataset | None, slow_clock: float | None
+) -> tuple[Sequence[LayerLoad], Sequence[str]]:
+    """Return the load of the cores and warnings of the recordings, if there is what to play."""
+    from speckflex.boards.settings import TwinSettings
+    from speckflex.core_load import measure_load
+    from speckflex.data.order import OrderWatch
+
+    if dataset is None or table.program is None or table.errors:
+        return (), ()
+    watch = OrderWatch()
+    samples = [events for events, _ in watch.over(dataset)]
+    loads = measure_load(table.program, samples, settings=TwinSettings.ticking(slow_clock))
+    return loads, watch.warnings
 
 
 def _draw(table: CheckTable, diagram: Path) -> None:
@@ -97,6 +108,15 @@ def _draw(table: CheckTable, diagram: Path) -> None:
         click.echo(f"{diagram}: not drawn, the network can't be converted", err=True)
         return
     write_network_diagram(without_cores(program) if table.errors else program, diagram)
+
+
+def _show_as_json(table: CheckTable, loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
+    facts = {
+        **table.to_dict(),
+        "load": [load.to_dict() for load in loads],
+        "data": {"warnings": list(warnings)},
+    }
+    click.echo(json.dumps(facts, indent=2, allow_nan=False))
 
 
 def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
