@@ -10,6 +10,8 @@ from speckflex.kernels.network import ALL, PASSING, Network
 
 __all__ = ["Source", "Stream", "flow"]
 
+# A call returns after so many events, so that an interrupt is noticed.
+EVENTS_PER_CALL = 2**20
 AT_ONCE = 8  # fewer than the lanes for which the room for spikes has an end left over
 
 
@@ -60,7 +62,7 @@ def flow(source: Source, last: int, watched: np.ndarray, network: Network, strea
     """Run the spikes of a source through all cores behind it.
 
     A core runs until its room for spikes is full. They go through all cores behind it before it
-    goes on. One call for all of it: between two calls, a thread waits for Python's lock.
+    goes on. One call for nearly all of it: between two, a thread waits for Python's lock.
 
     Args:
         source: what goes in.
@@ -71,10 +73,10 @@ def flow(source: Source, last: int, watched: np.ndarray, network: Network, strea
         stream: what does.
 
     Returns:
-        the core whose spikes are ready to be looked at, to be called again with; -1 when all is
-        done.
+        the core to be called again with, whose spikes are ready to be looked at if it is watched;
+        -1 when all is done.
     """
-    core = last
+    core, n_events = last, 0
     while True:
         if core != source.row and network.cores[core]["monitors"] == ALL:
             _decimate(core, network, stream)
@@ -83,11 +85,11 @@ def flow(source: Source, last: int, watched: np.ndarray, network: Network, strea
         core = _next(network, stream)
         if core < 0:
             return -1
-        _run(core, source, network, stream)
+        n_events += _run(core, source, network, stream)
         if network.cores[core]["monitors"] == PASSING:
             _decimate(core, network, stream)
         _count(core, network, stream)
-        if watched[core] and stream.sent[core]:
+        if (watched[core] and stream.sent[core]) or n_events > EVENTS_PER_CALL:
             return core
 
 
@@ -105,8 +107,8 @@ def _next(network: Network, stream: Stream) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _run(core: int, source: Source, network: Network, stream: Stream) -> None:
-    """Run a core on the events that wait, until it is done with all or has no more room."""
+def _run(core: int, source: Source, network: Network, stream: Stream) -> int:
+    """Run a core on the events that wait, until it has no more room; return how many it ran."""
     row, begun = network.cores[core], stream.done[core]
     sender, first = row["sender"], network.cores[row["sender"]]["spikes"]
     codes = source.addresses if sender == source.row else stream.spikes[first:]
@@ -125,6 +127,7 @@ def _run(core: int, source: Source, network: Network, stream: Stream) -> None:
         if sender != source.row:
             times = stream.times[first + begun : first + done]
         _inherit(times, ends, stream.times[row["spikes"] :])
+    return done - begun
 
 
 @njit(cache=True, nogil=True)

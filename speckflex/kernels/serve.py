@@ -20,6 +20,8 @@ __all__ = [
     "serve",
 ]
 
+EVENTS_PER_CALL = 2**20
+
 # What becomes of an event that finds a core full: it waits where there is room without end, its
 # sender waits with it, or it is gone.
 WAITS, STALLS, DROPS = 0, 1, 2
@@ -119,7 +121,8 @@ def serve(
 ) -> tuple[int, int]:
     """Follow the spikes of a source to the end of the network, depth first, with their times.
 
-    Stops early when the log is full; called again with the sender it returned, it goes on.
+    Stops early when the log is full, or after many events so that an interrupt is noticed; called
+    again with the sender it returned, it goes on.
 
     Args:
         source: what goes in; `n_spikes` in its state says n.
@@ -137,8 +140,8 @@ def serve(
     origin, addresses, moments = source
     state, ring, memory, counts, seen, pending, spikes, log = work
     code, end = np.empty(1, np.int32), np.empty(1, np.int32)
-    n_logged, entrance = 0, len(cores) - 1
-    while True:
+    n_logged, n_events, entrance = 0, 0, len(cores) - 1
+    while n_events < EVENTS_PER_CALL:
         core, row = cores[sender], state[sender]
         if row["edge"] < core["end_edge"]:
             target, code[0] = edges[row["edge"], 0], row["address"] + edges[row["edge"], 1]
@@ -156,6 +159,7 @@ def serve(
                     own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
                 _begin(state[target], sender, n_spikes, core["end_edge"])
                 sender = target
+                n_events += 1
         elif row["spike"] < row["n_spikes"]:
             if n_logged == len(log):
                 return sender, n_logged
@@ -180,6 +184,7 @@ def serve(
             ring[place] = row["free"] = row["clock"]
             row["taken"] += 1
             sender = row["sender"]
+    return sender, n_logged
 
 
 @njit(cache=True, nogil=True)

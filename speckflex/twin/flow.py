@@ -14,7 +14,7 @@ from speckflex.twin.passage import Passage
 from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from speckflex.twin.cores import RunningCore
     from speckflex.twin.kept_spikes import KeptSpikes
@@ -53,9 +53,9 @@ class Flow(Passage):
         self._times = zeros_apart(0, np.int64)
         self._watched = np.zeros(len(cores), np.bool_)
 
-    def begin_sample(self, kept: KeptSpikes) -> None:
+    def begin_sample(self, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
         """Begin a sample; nothing waits."""
-        super().begin_sample(kept)
+        super().begin_sample(kept, stopped)
         self._sent[:] = 0
         self._done[:] = 0
         self._watched[:] = [index in kept for index in range(len(self._cores))]
@@ -70,10 +70,10 @@ class Flow(Passage):
         stream = self._stream()
         times = stream.times[:0] if queue.times is None else queue.times
         core, whole = source, Source(source, queue.codes, times)
-        while True:
+        while not self._stopped():
             core = flow(whole, core, self._watched, self._network, stream)
             if core < 0:
-                return
+                break
             first = self._network.cores[core]["spikes"]
             own = slice(first, first + self._sent[core])
             self._kept.add(core, Queue(stream.spikes[own], stream.times[own]))

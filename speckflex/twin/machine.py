@@ -172,7 +172,7 @@ class Machine:
         kept = self.model.keep(monitor if keep_events else ())
         for core in self.cores:
             core.begin_sample(sample)
-        self._passage.begin_sample(kept)
+        self._passage.begin_sample(kept, stopped)
         if self._filter is not None:
             # it counts ticks, and the clock begins anew
             self._filter.reset()
@@ -214,7 +214,7 @@ class Machine:
         timed = self.model.settings.is_timed
         return Queue(
             addresses_of(chunk, self.model.program.input.shape),
-            np.ascontiguousarray(chunk["t"]) if with_times else None,
+            chunk["t"].astype(np.int64) if with_times else None,
             moments.astype(np.float64) if timed and moments is not None else None,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from speckflex.boards.settings import TwinSettings
     from speckflex.twin.cores import CoreModel, RunningCore
@@ -55,9 +55,14 @@ class Passage(ABC):
     def __init__(self, cores: Sequence[RunningCore]) -> None:
         self._cores = cores
 
-    def begin_sample(self, kept: KeptSpikes) -> None:
-        """Begin a sample, where nothing waits; `kept` takes the spikes that are kept."""
-        self._kept = kept
+    def begin_sample(self, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
+        """Begin a sample, where nothing waits.
+
+        Args:
+            kept: takes the spikes that are kept.
+            stopped: asked now and then whether to give the sample up.
+        """
+        self._kept, self._stopped = kept, stopped
 
     def play(self, events: Queue) -> None:
         """Let events of the input through all cores."""

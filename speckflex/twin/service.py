@@ -25,7 +25,7 @@ from speckflex.twin.passage import Passage
 from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from speckflex.boards.settings import TwinSettings
     from speckflex.program import Core
@@ -144,9 +144,9 @@ class Service(Passage):
             log=np.empty((SPIKES_PER_CALL, 3), np.int32),
         )
 
-    def begin_sample(self, kept: KeptSpikes) -> None:
+    def begin_sample(self, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
         """Begin a sample; nothing waits."""
-        super().begin_sample(kept)
+        super().begin_sample(kept, stopped)
         self._state[:] = np.zeros((), STATE)
         self._state["kept"] = [index in kept for index in range(len(self._state))]
 
@@ -168,7 +168,7 @@ class Service(Passage):
         row["spike"], row["n_spikes"] = 0, len(queue)
         row["edge"] = network.cores[source]["end_edge"]
         sender, whole = source, Source(source, queue.codes, moments)
-        while sender >= 0:
+        while sender >= 0 and not self._stopped():
             sender, n_logged = serve(whole, sender, network, self.model.servers, self._work)
             self._keep(queue, self._work.log[:n_logged])
 

@@ -55,7 +55,7 @@ class WholeQueues(Passage):
         arrivals: list[list[Queue]] = [[] for _ in self._cores]
         self._arrive(source, queue, arrivals)
         for index, queues in enumerate(arrivals):
-            if queues:
+            if queues and not self._stopped():
                 spikes = self._run(index, merge_queues(queues, self._model.n_senders[index]))
                 self._arrive(index, spikes, arrivals)
 
