@@ -201,3 +201,38 @@ def test_networks_are_whole_or_absent_after_an_interrupt(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_network(small_network(), tmp_path / "net.pt")
     assert not (tmp_path / "net.pt").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rate", [None, 1e12])
+def test_a_play_that_would_never_end_can_be_interrupted(tmp_path, threads, rate):
+    """Each neuron fires on each event: 128 to the power of four spikes for one of them."""
+    script = tmp_path / "flood.py"
+    script.write_text(
+        "import _thread, threading\n"
+        "import numpy as np\n"
+        "from speckflex.boards.settings import TwinSettings\n"
+        "from speckflex.boards.twin import Twin\n"
+        "from speckflex.events import make_events\n"
+        "from speckflex.program import Core, Destination, InputStage, Program\n"
+        "def core(name, n_in, targets):\n"
+        "    weights = np.full((128, n_in, 1, 1), 127)\n"
+        "    return Core(name, weights, 1, -1, (n_in, 1, 1), destinations=targets)\n"
+        "sizes, last = (1, 128, 128, 128), 3\n"
+        "cores = [core(f'c{i}', n, (Destination(i + 1),) if i < last else ())"
+        " for i, n in enumerate(sizes)]\n"
+        "program = Program(tuple(cores), InputStage((1, 1, 1)), chip='unbounded')\n"
+        f"twin = Twin(threads={threads}, settings=TwinSettings(synops_per_second={rate}))\n"
+        "twin.load(program)\n"
+        "events = make_events(np.arange(8000), *np.zeros((3, 8000), int))\n"
+        "twin.play(events[:1])\n"
+        "threading.Timer(1.0, _thread.interrupt_main).start()\n"
+        "try:\n"
+        "    twin.play([events, events], keep_events=False)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=TIMEOUT
+    )
+    assert done.stdout == "interrupted\n", done.stderr
