@@ -158,6 +158,94 @@ def test_a_network_that_cannot_be_trained_is_refused_before_a_recording_is_read(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.fixture(scope="module")
+def damaged_digits(digits, tmp_path_factory):
+    """The same recordings, cut short: none of them can be read."""
+    folder = tmp_path_factory.mktemp("damaged") / "digits"
+    shutil.copytree(digits, folder)
+    for path in folder.rglob("*.bin"):
+        path.write_bytes(b"cut")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    """A folder with a network, and with checkpoints of its training and of its fine-tuning."""
+    folder = tmp_path_factory.mktemp("trained")
+    base = folder / "base.pt"
+    command = ("train", "--data", digits, "--out", base, *QUICK)
+    assert run(*command, "--checkpoint", folder / "train.checkpoint").exit_code == 0
+    command = ("finetune", base, "--data", digits, "--out", folder / "tuned.pt", *FINE)
+    assert run(*command, "--checkpoint", folder / "finetune.checkpoint").exit_code == 0
+    (folder / "damaged.checkpoint").write_bytes(b"nothing of the kind")
+    return folder
+
+
+FINE = ("--t", "4", "--epochs", "1", "--threads", "1")
+WRONG = [
+    ("missing", (), "missing.checkpoint: can't be read"),
+    ("damaged", (), "no checkpoint of a training"),
+    ("train", ("--epochs", "3"), "was made with epochs 2, now it is 3"),
+    ("train", ("--width", "6"), "is the checkpoint of another network"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), WRONG)
+def test_a_training_that_cannot_go_on_is_refused_before_a_recording_is_read(
+    damaged_digits, trained, tmp_path, name, options, message
+):
+    command = ("train", "--data", damaged_digits, "--out", tmp_path / "a.pt", *QUICK, *options)
+    result = run(*command, "--resume", trained / f"{name}.checkpoint")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_fine_tuning_does_not_go_on_from_a_training(damaged_digits, trained, tmp_path):
+    command = ("finetune", trained / "base.pt", "--data", damaged_digits, *FINE)
+    files = ("--out", tmp_path / "a.pt", "--resume", trained / "train.checkpoint")
+    result = run(*command, *files, "--method", "sdt", "--epochs", "2", "--batch-size", "20")
+    assert result.exit_code == 1
+    assert "train.checkpoint: was made with" in result.stderr
+
+
+def test_a_good_checkpoint_does_not_keep_a_damaged_recording_from_being_named(
+    damaged_digits, trained, tmp_path
+):
+    command = ("train", "--data", damaged_digits, "--out", tmp_path / "a.pt", *QUICK)
+    result = run(*command, "--resume", trained / "train.checkpoint")
+    assert result.exit_code == 1
+    assert ".bin" in result.stderr
+
+
+def test_a_finished_fine_tuning_resumes_from_its_checkpoint(digits, trained, tmp_path):
+    command = ("finetune", trained / "base.pt", "--data", digits, "--out", tmp_path / "a.pt", *FINE)
+    resumed = run(*command, "--resume", trained / "finetune.checkpoint", "--json")
+    assert resumed.exit_code == 0, resumed.output
+    assert json.loads(resumed.stdout)["epochs"] == 1
+    tuned, again = (load_network(path) for path in (trained / "tuned.pt", tmp_path / "a.pt"))
+    assert torch.equal(tuned.conv1.weight, again.conv1.weight)
+
+
+@pytest.mark.parametrize("command", ["train", "finetune"])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--accelerator", "abacus"), "accelerator 'abacus'"),
+        (("--precision", "half"), "precision 'half'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_before_the_data_is_looked_for(
+    trained, tmp_path, command, option, message
+):
+    model = (trained / "base.pt",) if command == "finetune" else ()
+    files = ("--data", tmp_path / "missing", "--out", tmp_path / "a.pt")
+    result = run(command, *model, *files, *option)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_damaged_model_is_refused_before_the_data_is_looked_for(tmp_path):
     path = tmp_path / "net.pt"
     path.write_bytes(b"no model")

@@ -44,4 +44,6 @@ def command(model: Path, **options: Any) -> None:
     check_bias_free(network)
     if options["vote_by_spikes"]:
         network = add_voting_neuron(network)
+    # known from the start, so that a checkpoint of another training is refused early
+    options["batch_norm_mode"] = "locked"
     run_training(options, lambda _dataset: network, finetune_network)

@@ -25,6 +25,7 @@ from speckflex.training.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from lightning.fabric import Fabric
     from torch import nn
 
     from speckflex.data import EventDataset
@@ -181,27 +182,19 @@ def run_training(
         build: returns the network to train on a data set, of which it reads nothing.
         trainer: `train_network` or `finetune_network`.
     """
-    import torch
-
     from speckflex.data import open_dataset
     from speckflex.data.order import OrderWatch
     from speckflex.network import save_network
-    from speckflex.training import open_fabric
-    from speckflex.training.suitability import check_trainable
 
-    names = {item.name for item in fields(TrainingSettings)}
-    settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
-    if options["threads"]:
-        torch.set_num_threads(options["threads"])
+    settings, files = _settings(options), _files(options)
+    fabric = _open_fabric(options)
     order = OrderWatch()
     dataset = order.over(
         open_dataset(options["data"], split="train", limit=options["samples"], seed=settings.seed)
     )
     network = build(dataset)
-    check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
+    _check_before_reading(network, dataset, settings, files.resume)
     data = _read(dataset, settings)
-    files = _files(options)
-    fabric = open_fabric(options["accelerator"], precision=options["precision"])
     if fabric.is_global_zero:
         for sentence in order.warnings:
             click.echo(f"warning: {sentence}", err=True)
@@ -212,6 +205,33 @@ def run_training(
     save_network(result.network, options["out"])
     _clean_up(result, options, files)
     _show(result, dataset, data, options)
+
+
+def _settings(options: dict[str, Any]) -> TrainingSettings:
+    names = {item.name for item in fields(TrainingSettings)}
+    return TrainingSettings(**{k: v for k, v in options.items() if k in names})
+
+
+def _open_fabric(options: dict[str, Any]) -> Fabric:
+    import torch
+
+    from speckflex.training import open_fabric
+
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    return open_fabric(options["accelerator"], precision=options["precision"])
+
+
+def _check_before_reading(
+    network: nn.Module, dataset: EventDataset, settings: TrainingSettings, resume: Path | None
+) -> None:
+    """Refuse what can't be trained, or gone on with, before reading takes its time."""
+    from speckflex.training.checkpoint import check_checkpoint
+    from speckflex.training.suitability import check_trainable
+
+    check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
+    if resume is not None:
+        check_checkpoint(resume, network, settings)
 
 
 def _read(dataset: EventDataset, settings: TrainingSettings) -> TrainingData:

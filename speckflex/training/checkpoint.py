@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from speckflex.errors import TrainingError
+from speckflex.network import copy_network
+from speckflex.stages import MixedTimestepNetwork, reset_states
 from speckflex.training.metrics import EpochMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from speckflex.training.run import TrainingRun
+    from torch import nn
 
-__all__ = ["restore_run", "save_run"]
+    from speckflex.training.data import TrainingData
+    from speckflex.training.run import TrainingRun
+    from speckflex.training.settings import TrainingSettings
+
+__all__ = ["check_checkpoint", "restore_run", "save_run"]
 
 FORMAT = 1
 
@@ -54,6 +62,29 @@ def save_run(run: TrainingRun, path: Path) -> None:
         ) from error
 
 
+def check_checkpoint(path: Path, network: nn.Module, settings: TrainingSettings) -> None:
+    """Check, before any recording is read, that a training can go on from a file.
+
+    Only what it was trained on is left for `restore_run` to compare.
+
+    Args:
+        path: the file.
+        network: what is to be trained; stays as it is.
+        settings: of the training.
+
+    Raises:
+        TrainingError: the file is missing or damaged, or belongs to another network or other
+            settings.
+        NetworkError: the network can't be trained.
+    """
+    state = _read(path)
+    mixed = MixedTimestepNetwork(copy_network(network))
+    reset_states(mixed)
+    with _refusing_other_contents(path):
+        _check_network(mixed, state, path)
+        _check_settings(settings, state, path)
+
+
 def restore_run(run: TrainingRun, path: Path) -> None:
     """Change a fresh run into the one that was saved.
 
@@ -62,9 +93,18 @@ def restore_run(run: TrainingRun, path: Path) -> None:
             or other settings.
     """
     state = _read(path)
-    try:
-        _check_origin(run, state, path)
+    with _refusing_other_contents(path):
+        _check_network(run.network, state, path)
+        _check_data(run.data, state, path)
+        _check_settings(run.settings, state, path)
         _load(run, state)
+
+
+@contextmanager
+def _refusing_other_contents(path: Path) -> Iterator[None]:
+    """Refuse a file whose contents are not what `save_run` writes."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(
             f"{path}: its contents make no checkpoint ({str(error).splitlines()[0]}):"
@@ -107,19 +147,25 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-def _check_origin(run: TrainingRun, state: dict[str, Any], path: Path) -> None:
-    difference = _first_difference(run.network.state_dict(), state["network"])
+def _check_network(network: nn.Module, state: dict[str, Any], path: Path) -> None:
+    difference = _first_difference(network.state_dict(), state["network"])
     if difference is not None:
         raise TrainingError(
             f"{path}: is the checkpoint of another network ({difference}):"
             " resume with the network it was made with"
         )
-    if state["data"] != run.data.sha256:
+
+
+def _check_data(data: TrainingData, state: dict[str, Any], path: Path) -> None:
+    if state["data"] != data.sha256:
         raise TrainingError(
             f"{path}: was trained on other recordings or another split:"
             " resume with the same data, seed and validation share"
         )
-    now = asdict(run.settings)
+
+
+def _check_settings(settings: TrainingSettings, state: dict[str, Any], path: Path) -> None:
+    now = asdict(settings)
     for name, value in state["settings"].items():
         if now.get(name) != value:
             raise TrainingError(
