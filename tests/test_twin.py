@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
 from speckflex.events import make_events
-from speckflex.program import Core, InputStage, Program
+from speckflex.program import Core, Destination, InputStage, Program
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -78,6 +79,31 @@ def test_a_stream_in_blocks_counts_as_the_whole(rng):
         stream = twin.play_stream(np.array_split(events, 7))
     for layer in range(2):
         assert np.array_equal(stream.counts(layer), whole.counts(layer))
+
+
+def test_merging_queues_stay_short_however_much_fires(monkeypatch):
+    """The third layer fires 14 400 times for each event, if queues may be as long as they will."""
+
+    def core(name, n_in, *targets):
+        destinations = tuple(map(Destination, targets))
+        weights = np.full((24, n_in, 1, 1), 127)
+        return Core(name, weights, 1, -1, (n_in, 1, 1), destinations=destinations)
+
+    cores = (core("a", 1, 1, 2), core("b", 24, 2), core("c", 24, 3), core("d", 24))
+    program = Program(cores, InputStage((1, 1, 1)), chip="unbounded")
+    events = make_events(np.arange(100), *np.zeros((3, 100), int))
+    peaks, counts = [], []
+    for limit in (2**40, 2**14):
+        monkeypatch.setattr("speckflex.twin.whole_queues.SPIKES_PER_QUEUE", limit)
+        with Twin(threads=1) as twin:
+            twin.load(program)
+            tracemalloc.start()
+            recording = twin.play(events, keep_events=False)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        counts.append([int(layer.counts.sum()) for layer in recording.layers])
+    assert counts == [[100 * n for n in (24, 576, 14_400, 345_600)]] * 2
+    assert peaks[1] < peaks[0] / 5
 
 
 def test_events_out_of_order_meet_each_tick_once(rng):

@@ -157,10 +157,9 @@ class TwinSettings:
         return self.synops_per_second is not None or self.engine_times is not None
 
     @property
-    def reorders(self) -> bool:
-        """Whether events or spikes ever change places on their way through a core."""
-        overtakes = self.parallel_window > 1 or self.engine_times is not None
-        return overtakes or self.output_order != "yxc"
+    def overtakes(self) -> bool:
+        """Whether an event may overtake others that wait."""
+        return self.parallel_window > 1 or self.engine_times is not None
 
     def named(self) -> dict[str, str]:
         """Return every setting as text, for a recording's provenance."""

@@ -118,9 +118,9 @@ class MachineModel:
         graph = Graph(self.cores, [*self.edges, self.input_edges], self.settings)
         if self.settings.synops_per_second is not None:
             return ServiceModel(graph)
-        return (
-            WholeQueuesModel(graph) if self.merges or self.settings.reorders else FlowModel(graph)
-        )
+        if self.merges or self.settings.overtakes or self.settings.output_order != "yxc":
+            return WholeQueuesModel(graph)
+        return FlowModel(graph)
 
     def keep(self, layers: Iterable[int]) -> KeptSpikes:
         """Return what keeps the spikes of some layers, by position."""

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["WholeQueues", "WholeQueuesModel"]
 
-EVENTS_PER_CHUNK = 512  # bounds the memory of the queues
+EVENTS_PER_CHUNK = 512
+# Input events go through in parts that get smaller as a queue gets longer: for memory's sake.
+FIRST_PART = 8
+SPIKES_PER_QUEUE = 2**21
 
 
 class WholeQueuesModel:
@@ -31,6 +34,8 @@ class WholeQueuesModel:
         # engines take events from all that wait, be it for long
         timed = graph.settings.engine_times is not None
         self.chunk_size = sys.maxsize if timed else EVENTS_PER_CHUNK
+        # what overtakes must find the others waiting
+        self.parts = not graph.settings.overtakes
 
     def start(self, cores: Sequence[RunningCore]) -> WholeQueues:
         """Return a way through the cores of one machine."""
@@ -48,6 +53,19 @@ class WholeQueues(Passage):
         super().__init__(cores)
         self._model = model
         self._merges = max(model.n_senders) > 1
+        self._part, self._longest = FIRST_PART, 0
+
+    def play(self, events: Queue) -> None:
+        """Let events of the input through all cores."""
+        start = 0
+        while start < len(events) and not self._stopped():
+            size, self._longest = self._part if self._model.parts else len(events), 0
+            super().play(events.take(slice(start, start + size)))
+            start += size
+            if self._longest > SPIKES_PER_QUEUE:
+                self._part = max(1, self._part // 2)
+            else:
+                self._part = min(EVENTS_PER_CHUNK, 2 * self._part)
 
     def _follow(self, source: int, queue: Queue) -> None:
         if self._merges:
@@ -69,6 +87,11 @@ class WholeQueues(Passage):
         blocks = [queue.take(slice(0))]
         for emission in self._cores[index].run(queue):
             self._kept.add(index, emission.monitored)
-            # what it emits is overwritten by its next block
-            blocks.append(concatenate_queues([emission.sent]))
-        return concatenate_queues(blocks).numbered()
+            if self._stopped():
+                break
+            if self._model.edges[index]:
+                # what it emits is overwritten by its next block
+                blocks.append(concatenate_queues([emission.sent]))
+        spikes = concatenate_queues(blocks).numbered()
+        self._longest = max(self._longest, len(spikes))
+        return spikes
