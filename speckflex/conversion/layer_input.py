@@ -1,0 +1,155 @@
+"""What reaches a weight layer: one map, from the network's input or from other layers' neurons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from speckflex.conversion.input_path import input_stage, pool_of
+from speckflex.conversion.layer_kinds import is_weight
+from speckflex.conversion.prepared import INPUT, Source
+from speckflex.conversion.trace import DVSLayer, Node
+from speckflex.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.conversion.findings import Findings
+    from speckflex.conversion.routes import Route
+    from speckflex.program import InputStage, Shape
+
+__all__ = ["LayerInput", "LayerInputs"]
+
+
+@dataclass(frozen=True)
+class LayerInput:
+    """What reaches a weight layer.
+
+    Args:
+        shape: (channel, y, x) of the map.
+        sources: what sends to it; several are merged.
+        factor: of average pooling on the way, which the layer's weights are to be multiplied by.
+    """
+
+    shape: Shape
+    sources: tuple[Source, ...]
+    factor: float
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """What reaches a layer by one way."""
+
+    shape: Shape
+    source: Source
+    factor: float
+
+
+class LayerInputs:
+    """Finds what reaches each layer, in the order of the layers; what can't be is refused.
+
+    Args:
+        nodes: the network's calls, in order.
+        input_shape: (channel, y, x) of the events.
+        findings: takes in what is refused.
+
+    Attributes:
+        stage: what the chip does to the input; None while no layer reads it.
+    """
+
+    def __init__(self, nodes: Sequence[Node], input_shape: Shape, findings: Findings) -> None:
+        self._nodes, self._input_shape, self._findings = nodes, input_shape, findings
+        self._senders: dict[int, tuple[int, Shape]] = {}
+        self.stage: InputStage | None = None
+
+    def let_send(self, neurons: Sequence[int], layer: int, shape: Shape) -> None:
+        """Make neurons known as those of a layer, with a map of (channel, y, x)."""
+        self._senders |= dict.fromkeys(neurons, (layer, shape))
+
+    def sends(self, neurons: int) -> bool:
+        """Return whether neurons are known to belong to a layer."""
+        return neurons in self._senders
+
+    def of(self, node: Node, routes: Sequence[Route]) -> LayerInput | None:
+        """Return what reaches a weight layer by these ways; None where that can't be."""
+        found = [self._by(route, node) for route in routes]
+        arrivals = [arrival for arrival in found if arrival is not None]
+        if len(arrivals) < len(routes) or not self._agree(node, arrivals):
+            return None
+        sources = tuple(arrival.source for arrival in arrivals)
+        return LayerInput(arrivals[0].shape, sources, arrivals[0].factor)
+
+    def _by(self, route: Route, reader: Node) -> _Arrival | None:
+        """Return what reaches a layer by one way; None where that can't be."""
+        origin = self._nodes[route.node]
+        try:
+            if origin.kind == "input":
+                return self._from_input(route)
+            if route.node in self._senders:
+                return _from_layer(route, *self._senders[route.node])
+        except ConversionError as error:
+            name = route.steps[0][0] if route.steps else reader.name
+            self._findings.refuse_error(name, "pooling", error)
+            return None
+        if is_weight(origin):
+            self._findings.refuse(
+                origin.name,
+                "neurons",
+                f"no neuron layer stands between it and {reader.name}",
+                "put an IAFSqueeze after it",
+            )
+        return None
+
+    def _from_input(self, route: Route) -> _Arrival:
+        stage, factor = input_stage(self._input_shape, [module for _, module in route.steps])
+        if self.stage not in (None, stage):
+            raise ConversionError(
+                "the network's input is pooled or cropped differently for two layers:"
+                " the chip has one input stage"
+            )
+        self.stage = stage
+        return _Arrival(stage.output_shape, Source(INPUT), factor)
+
+    def _agree(self, node: Node, arrivals: Sequence[_Arrival]) -> bool:
+        """Refuse a merge of what the chip can't merge; return whether there was none."""
+        shapes = {arrival.shape for arrival in arrivals}
+        factors = {arrival.factor for arrival in arrivals}
+        sources = [arrival.source.layer for arrival in arrivals]
+        if len(shapes) > 1:
+            self._findings.refuse(
+                node.name,
+                "merge",
+                f"maps of shapes {sorted(shapes)} are merged in front of it",
+                "merge maps of one shape",
+            )
+        if len(factors) > 1:
+            self._findings.refuse(
+                node.name,
+                "merge",
+                f"average pools with factors {sorted(factors)} are merged in front of it",
+                "use the same pooling on every branch, or SumPool2d",
+            )
+        if len(set(sources)) < len(sources) or (INPUT in sources and len(sources) > 1):
+            self._findings.refuse(
+                node.name,
+                "merge",
+                "it merges the network's input with spikes, or one layer with itself",
+                "merge the spikes of different layers",
+            )
+            return False
+        return len(shapes) == len(factors) == 1
+
+
+def _from_layer(route: Route, layer: int, shape: Shape) -> _Arrival:
+    channels, y, x = shape
+    pooling, factor = (1, 1), 1.0
+    for name, module in route.steps:
+        if isinstance(module, DVSLayer):
+            raise ConversionError(f"the DVSLayer {name} is not at the input: put it first")
+        window, share = pool_of(module, (channels, y, x))
+        pooling = (pooling[0] * window[0], pooling[1] * window[1])
+        factor *= share
+        y, x = y // window[0], x // window[1]
+    if pooling[0] != pooling[1]:
+        raise ConversionError(f"pools by {pooling}, the chip pools squares: use equal sides")
+    return _Arrival((channels, y, x), Source(layer, pooling), factor)
