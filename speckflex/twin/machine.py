@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.errors import BoardError
+from speckflex.kernels.addresses import count_by_channel
 from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.flow import FlowModel
@@ -36,12 +37,14 @@ class LayerOutput:
 
     Args:
         counts: `(channel, y, x) int64`, spikes.
+        n_spikes: of all neurons.
         potentials: `(channel, y, x) int64`, what its neurons have summed up; None where spikes
             are read out.
         events: `(n,)` event array; None where only counts were kept.
     """
 
     counts: np.ndarray
+    n_spikes: int
     potentials: np.ndarray | None
     events: np.ndarray | None
 
@@ -58,12 +61,13 @@ class LayerOutput:
             events: `(n,)` event array, or None.
         """
         channels, height, width = core.shape
-        own = counts.reshape(height, width, channels).transpose(2, 0, 1).copy()
+        own = np.empty(core.shape, np.int64)
+        n_spikes = count_by_channel(counts, own.reshape(channels, -1))
         potentials = None
         if core.core.readout == "potential":
             state = memory[: own.size].reshape(height, width, channels).transpose(2, 0, 1)
             potentials = core.core.integrated(state.astype(np.int64), own)
-        return cls(own, potentials, events)
+        return cls(own, n_spikes, potentials, events)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ class SampleOutput:
         cls, layers: tuple[LayerOutput, ...], accepted: int, loads: tuple[CoreLoad, ...] = ()
     ) -> SampleOutput:
         """Return the output of a sample; counts what was read."""
-        return cls(layers, accepted, sum(int(layer.counts.sum()) for layer in layers), loads)
+        return cls(layers, accepted, sum(layer.n_spikes for layer in layers), loads)
 
 
 class MachineModel:

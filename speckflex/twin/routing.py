@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.kernels.addresses import address_events
+
 if TYPE_CHECKING:
     from speckflex.boards.settings import EdgeSpikes, MirrorFrame
     from speckflex.program import Destination, InputStage, Shape
@@ -68,8 +70,9 @@ def places_of(shape: Shape) -> Places:
 def addresses_of(events: np.ndarray, shape: Shape) -> np.ndarray:
     """Return `(n,) int32`, the addresses of an event array in a (channel, y, x) map."""
     channels, _, width = shape
-    pixels = events["y"].astype(np.int32) * np.int32(width) + events["x"]
-    return pixels * np.int32(channels) + events["p"]
+    addresses = np.empty(len(events), np.int32)
+    address_events(events, channels, width, addresses)
+    return addresses
 
 
 def enter(stage: InputStage, mirror_frame: MirrorFrame = "region") -> Places:
