@@ -49,7 +49,6 @@ def if_backward(
         sharpness: how fast it falls, per unit of potential.
     """
     n_batch, n_steps, n_neurons = before.shape
-    zero, one = before.dtype.type(0), before.dtype.type(1)
     for sample in range(n_batch):
         for time in range(n_steps - 1, -1, -1):
             last = time == n_steps - 1
@@ -57,21 +56,56 @@ def if_backward(
             slopes = gradient[sample, time]
             _fill_slopes(before[sample, time], threshold, kind, height, sharpness, slopes)
             for i in range(n_neurons):
-                u = before[sample, time, i]
-                # Dividing again is faster than reading the spikes again.
-                s = np.trunc(u / threshold)
-                s = min(s, most_spikes) * (one if u > zero else zero)
-                v = u * (one if s == zero else zero) + step if to_value else u - s * step
-                reset = later[i]
-                if bounded and v - low <= zero:
-                    reset = zero
-                if to_value:
-                    through = reset * (one if s == zero else zero)
-                    by_spikes = spike_gradient[sample, time, i]
-                else:
-                    through = reset
-                    by_spikes = spike_gradient[sample, time, i] - step * reset
-                slopes[i] = through + by_spikes * slopes[i]
+                slopes[i] = _derivative(
+                    before[sample, time, i],
+                    later[i],
+                    spike_gradient[sample, time, i],
+                    slopes[i],
+                    threshold,
+                    most_spikes,
+                    to_value,
+                    step,
+                    bounded,
+                    low,
+                )
+
+
+@njit(inline="always")
+def _derivative(
+    u: float,
+    later: float,
+    by_spikes: float,
+    slope: float,
+    threshold: float,
+    most_spikes: float,
+    to_value: bool,  # noqa: FBT001 - kernels take no keywords
+    step: float,
+    bounded: bool,  # noqa: FBT001
+    low: float,
+) -> float:
+    """Return the loss's derivative by the u of one neuron in one time step.
+
+    Args:
+        u: the potential before spikes and reset.
+        later: the derivative by the potential that the step left behind.
+        by_spikes: the derivative by the step's spikes.
+        slope: ds/du.
+        threshold: as in `if_backward`, like the five that follow.
+        most_spikes: see above.
+        to_value: see above.
+        step: see above.
+        bounded: see above.
+        low: see above.
+    """
+    zero, one = type(u)(0), type(u)(1)
+    # Dividing again is faster than reading the spikes again.
+    s = min(np.trunc(u / threshold), most_spikes) * (one if u > zero else zero)
+    silent = one if s == zero else zero
+    v = u * silent + step if to_value else u - s * step
+    reset = zero if bounded and v - low <= zero else later
+    if to_value:
+        return reset * silent + by_spikes * slope
+    return reset + (by_spikes - step * reset) * slope
 
 
 @njit(cache=True, nogil=True)
