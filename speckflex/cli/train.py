@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.training_options import method_options, run_training, training_options
+from speckflex.cli.training_options import method_options, training_options
+from speckflex.cli.training_run import run_training
 
 if TYPE_CHECKING:
     from torch import nn
