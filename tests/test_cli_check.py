@@ -3,6 +3,7 @@
 import importlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from networks_of_tests import small_network
 from torch import nn
 
+import speckflex
 from speckflex.cli import main
 from speckflex.convert import convert
 from speckflex.events import make_events
@@ -190,3 +192,20 @@ def test_a_recording_that_runs_backwards_is_warned_of(tmp_path):
 def test_a_network_without_bias_is_not_warned_of(tmp_path):
     result = run("check", saved(small_network(), tmp_path), "--input-shape", "2,34,34")
     assert "left out" not in result.output
+
+
+def test_the_last_line_says_whether_the_cores_keep_up(tmp_path):
+    bundled = Path(speckflex.__file__).parent / "models" / "synthetic-digits.pt"
+    start = "with these recordings, at an unverified rate, it "
+    ends = set()
+    for network in (saved(small_network(), tmp_path), bundled):
+        command = ("check", network, *DATA)
+        facts = json.loads(run(*command, "--json").stdout)
+        behind = [layer["name"] for layer in facts["load"] if not layer["passed"]]
+        end = f"does not keep up: {', '.join(behind)}" if behind else "keeps up"
+        assert run(*command).stdout.splitlines()[-1] == start + end
+        assert facts["keeps_up"] == (not behind)
+        ends.add(bool(behind))
+    assert ends == {False, True}
+    shape = ("--input-shape", "2,34,34")
+    assert json.loads(run("check", bundled, *shape, "--json").stdout)["keeps_up"] is None

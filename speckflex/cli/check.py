@@ -114,6 +114,7 @@ def _show_as_json(table: CheckTable, loads: Sequence[LayerLoad], warnings: Seque
     facts = {
         **table.to_dict(),
         "load": [load.to_dict() for load in loads],
+        "keeps_up": all(load.passed for load in loads) if loads else None,
         "data": {"warnings": list(warnings)},
     }
     click.echo(json.dumps(facts, indent=2, allow_nan=False))
@@ -131,6 +132,10 @@ def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
             f" operations a second keep its core busy for {load.utilisation:.1%}, an event waits up"
             f" to {milliseconds(load.longest_wait)}{_held_up(load)} (at an unverified rate)"
         )
+    if loads:
+        behind = ", ".join(load.name for load in loads if not load.passed)
+        verdict = f"does not keep up: {behind}" if behind else "keeps up"
+        click.echo(f"with these recordings, at an unverified rate, it {verdict}")
 
 
 def _held_up(load: LayerLoad) -> str:
