@@ -10,14 +10,13 @@ import numpy as np
 from speckflex.errors import BoardError
 from speckflex.kernels.addresses import count_by_channel
 from speckflex.twin.cores import CoreModel, RunningCore
-from speckflex.twin.event_filter import RunningFilter
+from speckflex.twin.entrance import Entrance
 from speckflex.twin.flow import FlowModel
 from speckflex.twin.kept_spikes import KeptSpikes
 from speckflex.twin.passage import Graph
 from speckflex.twin.queues import Queue
-from speckflex.twin.routing import Edge, Places, addresses_of, deliver, enter
+from speckflex.twin.routing import Edge, Places, deliver, enter
 from speckflex.twin.service import ServiceModel
-from speckflex.twin.slow_clock import RunningClock
 from speckflex.twin.whole_queues import WholeQueuesModel
 
 if TYPE_CHECKING:
@@ -145,10 +144,7 @@ class Machine:
         self.model = model
         self.cores = [RunningCore(core) for core in model.cores]
         self._passage = model.passage.start(self.cores)
-        self._n_ticks, self._clock = 0, RunningClock(model.settings)
-        self._filter = None
-        if model.program.input.event_filter is not None:
-            self._filter = RunningFilter(model.program.input.event_filter, model.entered)
+        self._entrance, self._n_ticks = Entrance(model), 0
 
     def reset(self) -> None:
         """Set every neuron to its initial state."""
@@ -177,11 +173,8 @@ class Machine:
         for core in self.cores:
             core.begin_sample(sample)
         self._passage.begin_sample(kept, stopped)
-        if self._filter is not None:
-            # it counts ticks, and the clock begins anew
-            self._filter.reset()
+        self._entrance.begin_sample()
         self._n_ticks = 0
-        self._clock.reset()
         chunk_size = self.model.passage.chunk_size
         for block in blocks:
             for start in range(0, len(block), chunk_size):
@@ -192,38 +185,24 @@ class Machine:
         layers = tuple(
             LayerOutput.of(core.model, core.counts, core.memory, events) for core, events in outputs
         )
-        return SampleOutput.of(layers, self._clock.n_events, self._passage.loads())
+        return SampleOutput.of(layers, self._entrance.n_events, self._passage.loads())
 
     def _play_chunk(self, chunk: np.ndarray, *, with_times: bool) -> None:
         """Run a chunk of events through all cores, between the ticks of the slow clock."""
-        model = self.model
-        if not (model.settings.has_slow_clock or model.settings.is_timed):
-            self._clock.pass_by(len(chunk))
-            self._passage.play(self._enter(chunk, None, with_times=with_times))
+        entry = self._entrance.admit(chunk, with_times=with_times)
+        if len(entry.ends) == 1:
+            self._tick(int(entry.ticks[0]), int(entry.moments[0]))
+            self._passage.play(entry.queue)
             return
-        moments, ticks = self._clock.follow(chunk["t"])
-        queue = self._enter(chunk, moments, with_times=with_times)
-        if not model.settings.has_slow_clock:
-            self._passage.play(queue)
-            return
-        passing = np.ones(len(chunk), bool)
-        if self._filter is not None:
-            passing = self._filter.passing(queue.codes, ticks)
-        for part in np.split(np.arange(len(chunk)), np.flatnonzero(np.diff(ticks)) + 1):
-            self._tick(int(ticks[part[0]]) - self._n_ticks, int(moments[part[0]]))
-            self._n_ticks = int(ticks[part[0]])
-            self._passage.play(queue.take(part[passing[part]]))
+        begin = 0
+        for ticks, moment, end in zip(entry.ticks, entry.moments, entry.ends, strict=True):
+            self._tick(int(ticks), int(moment))
+            self._passage.play(entry.queue.take(slice(begin, end)))
+            begin = end
 
-    def _enter(self, chunk: np.ndarray, moments: np.ndarray | None, *, with_times: bool) -> Queue:
-        timed = self.model.settings.is_timed
-        return Queue(
-            addresses_of(chunk, self.model.program.input.shape),
-            chunk["t"].astype(np.int64) if with_times else None,
-            moments.astype(np.float64) if timed and moments is not None else None,
-        )
-
-    def _tick(self, n_ticks: int, time: int) -> None:
-        """Leak all cores; then run what fired, core by core."""
+    def _tick(self, ticks: int, time: int) -> None:
+        """Leak all cores until the slow clock has ticked so often; then run what fired."""
+        n_ticks, self._n_ticks = ticks - self._n_ticks, ticks
         if not n_ticks or not self.model.leaks:
             return
         if self.model.settings.leak_spikes == "at next event":

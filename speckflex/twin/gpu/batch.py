@@ -12,7 +12,7 @@ from speckflex.kernels.cuda_device import allocate, launch, upload
 from speckflex.twin.entrance import Entrance
 from speckflex.twin.gpu.core import DeviceCore, DeviceNeurons, DeviceQueue, DeviceRunningCore
 from speckflex.twin.machine import LayerOutput, SampleOutput
-from speckflex.twin.queues import Queue
+from speckflex.twin.queues import Queue, concatenate_queues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,14 +74,15 @@ class DeviceBatch(ABC):
     def feed(self, samples: Sequence[np.ndarray]) -> None:
         """Run further events of each sample through all cores, between the slow clock's ticks."""
         entries = [
-            entrance.admit(events)
+            entrance.admit(events, with_times=self._with_times)
             for entrance, events in zip(self._entrances, samples, strict=True)
         ]
         # never empty
-        codes = np.concatenate([*(entry.codes for entry in entries), np.zeros(1, np.int32)])
-        times = np.concatenate([*(entry.times for entry in entries), np.zeros(1, np.int64)])
-        columns = (upload(codes), upload(times if self._with_times else times[-1:]))
-        sizes = np.array([len(entry.codes) for entry in entries])
+        nothing = np.zeros(1, np.int64)
+        filler = Queue(np.zeros(1, np.int32), nothing)
+        joined = concatenate_queues([*(entry.queue for entry in entries), filler])
+        columns = (upload(joined.codes), upload(nothing if joined.times is None else joined.times))
+        sizes = np.array([len(entry.queue) for entry in entries])
         ends = np.cumsum(sizes)[:, None] - sizes[:, None] + _table([e.ends for e in entries])
         begins = np.column_stack((np.cumsum(sizes) - sizes, ends))
         ticks = _table([entry.ticks for entry in entries])
