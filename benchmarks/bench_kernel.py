@@ -26,6 +26,7 @@ from speckflex.boards.settings import TwinSettings
 from speckflex.kernels.integrate import LANES, integrate
 from speckflex.program import Core
 from speckflex.twin.cores import CoreModel, RunningCore
+from speckflex.twin.queue_runner import QueueRunner
 from speckflex.twin.routing import places_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class TwinRun:
         places = places_of(core.input_shape)
         self.model = CoreModel(core, [places], TwinSettings())
         self.core = RunningCore(self.model)
+        self.runner = QueueRunner(self.core)
         self.codes = ((events[:, 1] * SIDE + events[:, 2]) * N_IN + events[:, 0]).astype(np.int32)
         self.spikes = spikes
         self.ends = np.empty(len(events), np.int32)
@@ -82,7 +84,7 @@ class TwinRun:
     def __call__(self) -> tuple[float, np.ndarray]:
         """Run all events from zero state; return seconds and spikes."""
         self.core.reset()
-        arrays = self.core.arrays
+        arrays = self.runner.arrays
         started = time.perf_counter()
         _, n_spikes = integrate(self.codes, 0, arrays, self.spikes, self.ends)
         return time.perf_counter() - started, self.spikes[:n_spikes]

@@ -19,6 +19,7 @@ from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
 from speckflex.kernels.lanes import BIT_POSITIONS, append_fired, pointer_to
 from speckflex.program import Core
 from speckflex.twin.cores import CoreModel, RunningCore
+from speckflex.twin.queue_runner import QueueRunner
 from speckflex.twin.queues import Queue
 from speckflex.twin.routing import places_of, row_spans
 
@@ -68,7 +69,7 @@ def test_vector_instructions_equal_single_steps(seed, n_out, to_zero, high):
     for with_lanes in (1, 0):
         model.rule[4] = with_lanes
         running = RunningCore(model)
-        spikes = [emission.sent.codes.copy() for emission in running.run(Queue(codes))]
+        spikes = [emission.sent.codes.copy() for emission in QueueRunner(running).run(Queue(codes))]
         results.append((np.concatenate([np.empty(0, np.int32), *spikes]), running.state.copy()))
     for fast, slow in zip(*results, strict=True):
         assert np.array_equal(fast, slow)
@@ -122,7 +123,7 @@ def test_neurons_beyond_the_last_lane_are_left_alone(rng):
     model = CoreModel(core, [places_of(core.input_shape)], TwinSettings())
     running = RunningCore(model)
     before = running.memory.copy()
-    list(running.run(Queue(np.zeros(1, np.int32))))
+    list(QueueRunner(running).run(Queue(np.zeros(1, np.int32))))
     assert (running.memory[:5] > 0).all()
     assert np.array_equal(running.memory[5:], before[5:])
 
@@ -145,7 +146,7 @@ def test_one_compiled_kernel_serves_all_layers(rng):
     for n_out, kernel in ((3, 1), (40, 3)):
         core = Core("layer", rng.integers(-9, 9, (n_out, 2, kernel, kernel)), 5, -5, (2, 6, 6))
         running = RunningCore(CoreModel(core, [places_of((2, 6, 6))], TwinSettings()))
-        list(running.run(Queue(rng.integers(0, 72, 30).astype(np.int32))))
+        list(QueueRunner(running).run(Queue(rng.integers(0, 72, 30).astype(np.int32))))
         compiled.append(list(integrate.signatures))
     assert compiled[0] == compiled[1]
 

@@ -89,7 +89,7 @@ def test_a_small_output_buffer_changes_nothing(rng, monkeypatch):
     program = layer(rng)
     events = programs.random_events(rng, (2, 12, 12), 3000)
     whole = play(program, events, engine_times=EngineTimes())
-    monkeypatch.setattr("speckflex.twin.cores.SPIKES_PER_CALL", 1)
+    monkeypatch.setattr("speckflex.twin.queue_runner.SPIKES_PER_CALL", 1)
     parts = play(program, events, engine_times=EngineTimes())
     assert np.array_equal(whole.events(0), parts.events(0))
 

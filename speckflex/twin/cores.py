@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.count import count_into
-from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, CoreArrays, integrate
+from speckflex.kernels.integrate import LANES, LANES_AVAILABLE
 from speckflex.speck import CORES
 from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.decimator import Decimator
-from speckflex.twin.engines import Engines
-from speckflex.twin.queues import Queue
 from speckflex.twin.routing import Places, column_spans, places_of, row_spans
 from speckflex.twin.slow_clock import leak_into
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from speckflex.boards.settings import OutputOrder, TwinSettings
     from speckflex.program import Core
+    from speckflex.twin.queues import Queue
 
 __all__ = ["CoreModel", "Emission", "RunningCore"]
 
@@ -141,39 +140,22 @@ class RunningCore:
 
     Attributes:
         memory: `(y * x * channel + LANES,) int16`, potentials by address.
-        pending: scratch of the kernel.
         counts: `(y * x * channel,) int64`, monitored spikes by address, of one sample.
         decimator: passes one of so many spikes on.
     """
 
     def __init__(self, model: CoreModel) -> None:
         self.model = model
-        settings, core = model.settings, model.core
         n_neurons = model.initial.size
         self.memory = zeros_apart(n_neurons + LANES, np.int16)
-        self.pending = zeros_apart(model.most_masks + MASKS_PER_FLUSH, np.uint64)
         self.counts = zeros_apart(n_neurons, np.int64)
-        self._spikes = zeros_apart(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
-        self._engines = None
-        if settings.engine_times is not None and model.parallel:
-            self._engines = Engines(model.updates_per_route(), settings.engine_times)
-        self.decimator = Decimator(core, settings)
-        self._generator = np.random.default_rng(settings.seed)
+        self.decimator = Decimator(model.core, model.settings)
         self.reset()
 
     @property
     def state(self) -> np.ndarray:
         """`(y, x, channel) int16`, the potentials themselves."""
         return self.memory[: self.counts.size].reshape(self.model.initial.shape)
-
-    @property
-    def arrays(self) -> CoreArrays:
-        """What the kernels need of it."""
-        model = self.model
-        return CoreArrays(
-            model.routes, model.row_spans, model.column_spans, model.weights, self.memory,
-            model.layout, model.rule, self.pending,
-        )  # fmt: skip
 
     def move_into(self, memory: np.ndarray, counts: np.ndarray) -> None:
         """Keep potentials and counts in other arrays of the same lengths, and their values."""
@@ -185,52 +167,9 @@ class RunningCore:
         self.state[:] = self.model.initial
         self.decimator.reset()
 
-    def begin_sample(self, sample: int) -> None:
-        """Clear the counts; nothing waits."""
+    def begin_sample(self) -> None:
+        """Clear the counts."""
         self.counts[:] = 0
-        if self.model.overtaking > 1:
-            self._generator = np.random.default_rng((self.model.settings.seed, sample))
-        if self._engines is not None:
-            self._engines.reset()
-
-    def run(self, queue: Queue) -> Iterator[Emission]:
-        """Run events through the core and yield its spikes, block by block."""
-        if self.model.parallel:
-            # what goes nowhere takes no engine's time
-            queue = self._arriving(queue)
-        if self.model.overtaking > 1:
-            places = self._generator.uniform(0, self.model.overtaking, len(queue))
-            queue = queue.take(np.argsort(places + np.arange(len(queue)), kind="stable"))
-        begun, ends = None, np.empty(len(queue), np.int32)
-        if self._engines is not None and queue.moments is not None:
-            begun = np.arange(len(queue))
-            self._engines.take(queue.codes, queue.moments)
-        done = 0
-        while done < len(queue):
-            start = done
-            done, n_spikes = self._integrate(queue.codes, start, begun, ends)
-            if n_spikes:
-                yield self._emit(queue, start, begun, ends[start:done])
-
-    def _arriving(self, queue: Queue) -> Queue:
-        reaches = self.model.reaches[queue.codes]
-        return queue if reaches.all() else queue.take(reaches)
-
-    def _integrate(
-        self, codes: np.ndarray, start: int, begun: np.ndarray | None, ends: np.ndarray
-    ) -> tuple[int, int]:
-        """Run the kernel; return how many events are done, and the spikes of this call.
-
-        Args:
-            codes: `(n,) int32`.
-            start: how many events are done.
-            begun: `(n,) int64`, the events in the order they were begun, changed in place; None
-                where that is their own order.
-            ends: `(n,) int32`, written: for each of them, where its spikes end.
-        """
-        if self._engines is not None and begun is not None:
-            return self._engines.run(codes, begun, self.arrays, self._spikes, ends)
-        return integrate(codes, start, self.arrays, self._spikes, ends)
 
     def leak(self, n_ticks: int) -> np.ndarray:
         """Add the bias once a tick; return the addresses of neurons that fire at the last one."""
@@ -258,18 +197,6 @@ class RunningCore:
         monitored = sent if after else spikes
         count_into(monitored.codes, self.counts)
         return Emission(monitored, sent)
-
-    def _emit(
-        self, queue: Queue, start: int, begun: np.ndarray | None, ends: np.ndarray
-    ) -> Emission:
-        addresses, rank = self._spikes[: ends[-1]], self.model.rank
-        if rank is None and queue.is_bare:
-            return self.send(Queue(addresses))
-        places = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-        if rank is not None:
-            addresses = addresses[np.lexsort((rank[addresses], places))]
-        events = places + start
-        return self.send(queue.follow(events if begun is None else begun[events], addresses))
 
 
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:

@@ -53,9 +53,9 @@ class Flow(Passage):
         self._times = zeros_apart(0, np.int64)
         self._watched = np.zeros(len(cores), np.bool_)
 
-    def begin_sample(self, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
+    def begin_sample(self, sample: int, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
         """Begin a sample; nothing waits."""
-        super().begin_sample(kept, stopped)
+        super().begin_sample(sample, kept, stopped)
         self._sent[:] = 0
         self._done[:] = 0
         self._watched[:] = [index in kept for index in range(len(self._cores))]

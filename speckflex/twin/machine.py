@@ -171,8 +171,8 @@ class Machine:
         """
         kept = self.model.keep(monitor if keep_events else ())
         for core in self.cores:
-            core.begin_sample(sample)
-        self._passage.begin_sample(kept, stopped)
+            core.begin_sample()
+        self._passage.begin_sample(sample, kept, stopped)
         self._entrance.begin_sample()
         self._n_ticks = 0
         chunk_size = self.model.passage.chunk_size

@@ -55,13 +55,15 @@ class Passage(ABC):
     def __init__(self, cores: Sequence[RunningCore]) -> None:
         self._cores = cores
 
-    def begin_sample(self, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
+    def begin_sample(self, sample: int, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
         """Begin a sample, where nothing waits.
 
         Args:
+            sample: its place among the samples, which seeds what is random.
             kept: takes the spikes that are kept.
             stopped: asked now and then whether to give the sample up.
         """
+        del sample  # most ways have nothing random
         self._kept, self._stopped = kept, stopped
 
     def play(self, events: Queue) -> None:

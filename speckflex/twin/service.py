@@ -144,9 +144,9 @@ class Service(Passage):
             log=np.empty((SPIKES_PER_CALL, 3), np.int32),
         )
 
-    def begin_sample(self, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
+    def begin_sample(self, sample: int, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
         """Begin a sample; nothing waits."""
-        super().begin_sample(kept, stopped)
+        super().begin_sample(sample, kept, stopped)
         self._state[:] = np.zeros((), STATE)
         self._state["kept"] = [index in kept for index in range(len(self._state))]
 

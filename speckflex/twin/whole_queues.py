@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.twin.passage import Passage
+from speckflex.twin.queue_runner import QueueRunner
 from speckflex.twin.queues import Queue, concatenate_queues, merge_queues
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from speckflex.twin.cores import RunningCore
+    from speckflex.twin.kept_spikes import KeptSpikes
     from speckflex.twin.passage import Graph
 
 __all__ = ["WholeQueues", "WholeQueuesModel"]
@@ -52,8 +54,15 @@ class WholeQueues(Passage):
     def __init__(self, model: WholeQueuesModel, cores: Sequence[RunningCore]) -> None:
         super().__init__(cores)
         self._model = model
+        self._runners = [QueueRunner(core) for core in cores]
         self._merges = max(model.n_senders) > 1
         self._part, self._longest = FIRST_PART, 0
+
+    def begin_sample(self, sample: int, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
+        """Begin a sample; nothing waits."""
+        super().begin_sample(sample, kept, stopped)
+        for runner in self._runners:
+            runner.begin_sample(sample)
 
     def play(self, events: Queue) -> None:
         """Let events of the input through all cores."""
@@ -85,7 +94,7 @@ class WholeQueues(Passage):
     def _run(self, index: int, queue: Queue) -> Queue:
         """Return all that a core sends for a queue."""
         blocks = [queue.take(slice(0))]
-        for emission in self._cores[index].run(queue):
+        for emission in self._runners[index].run(queue):
             self._kept.add(index, emission.monitored)
             if self._stopped():
                 break
