@@ -24,6 +24,7 @@ from speckflex.loading.network_checks import (
 from speckflex.loading.nir_file import is_nir, load_nir
 from speckflex.loading.safe_pickle import first_line, load_pickle, pickle_module
 from speckflex.loading.state_dict import find_state_dict, load_state, network_from_factory
+from speckflex.suffixes import suffix_problem
 
 if TYPE_CHECKING:
     from speckflex.program import Shape
@@ -110,9 +111,12 @@ def save_network(network: nn.Module, path: str | Path) -> None:
 
     Raises:
         NetworkError: the network holds what `load_network` would refuse, or `path` can't be
-            written.
+            written or has the suffix of another format.
     """
     path = Path(path)
+    problem = suffix_problem(path, ".pt")
+    if problem:
+        raise NetworkError(problem)
     stripped = copy_network(network)
     _forget_states_of(stripped)
     check_intact(stripped, f"{path} (not written)")

@@ -211,7 +211,11 @@ class Program:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the program to a `.speck` file (a zip of JSON and npy, no pickle)."""
+        """Write the program to a `.speck` file (a zip of JSON and npy, no pickle).
+
+        Raises:
+            FileFormatError: `path` can't be written, or has the suffix of another format.
+        """
         from speckflex.program_file import save_program
 
         save_program(self, path)

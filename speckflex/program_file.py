@@ -16,6 +16,7 @@ import numpy as np
 from speckflex.errors import ConversionError, FileFormatError
 from speckflex.event_filter import EventFilter
 from speckflex.program import ARRAYS, Core, Destination, InputStage, Program
+from speckflex.suffixes import suffix_problem
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
@@ -55,7 +56,14 @@ ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def save_program(program: Program, path: str | Path) -> None:
-    """Write `program` to `path`; the same program gives the same bytes."""
+    """Write `program` to `path`; the same program gives the same bytes.
+
+    Raises:
+        FileFormatError: `path` has the suffix of another format.
+    """
+    problem = suffix_problem(path, ".speck")
+    if problem:
+        raise FileFormatError(problem)
     manifest = {
         "format": _format(program),
         "speckflex": __version__,

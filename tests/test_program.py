@@ -313,6 +313,15 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("name", ["model.pt", "model.NPZ", "model.nir"])
+def test_a_program_is_not_saved_under_the_suffix_of_another_format(tmp_path, name):
+    with pytest.raises(FileFormatError, match=r"end its name in \.speck"):
+        small_program().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    small_program().save(tmp_path / "model.v2")
+    assert Program.load(tmp_path / "model.v2").sha256 == small_program().sha256
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -157,6 +157,13 @@ class _Own(nn.Linear):
         super().__init__(2, 2)
 
 
+@pytest.mark.parametrize("name", ["net.nir", "net.onnx", "net.speck"])
+def test_a_network_is_not_saved_under_the_suffix_of_another_format(name, tmp_path):
+    with pytest.raises(NetworkError, match=r"end its name in \.pt"):
+        save_network(_network(), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("tenth", range(10))
 def test_a_file_cut_at_every_tenth_is_refused_in_one_line(tenth, tmp_path):
     whole, path = tmp_path / "whole.pt", tmp_path / "cut.pt"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.speck import CHIPS
+from speckflex.suffixes import suffix_problem
 
 if TYPE_CHECKING:
     from speckflex.data import EventDataset
@@ -29,24 +30,6 @@ __all__ = [
     "seed_option",
     "slow_clock_option",
 ]
-
-# What a suffix promises to whoever reads the file next; other suffixes promise nothing.
-FORMATS = {
-    ".pt": "a torch network",
-    ".pth": "a torch network",
-    ".speck": "a speckflex program",
-    ".nir": "a NIR graph",
-    ".onnx": "an ONNX graph",
-    ".h5": "HDF5",
-    ".hdf5": "HDF5",
-    ".keras": "a Keras model",
-    ".safetensors": "bare tensors",
-    ".npy": "a numpy array",
-    ".npz": "numpy arrays",
-    ".json": "JSON",
-    ".csv": "a table",
-    ".html": "a page",
-}
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -130,7 +113,7 @@ class OutFileType(click.Path):
     """A file to write, refused before any work where its folder takes none.
 
     Args:
-        suffix: a key of `FORMATS`: what is written, so that no suffix of another format is taken;
+        suffix: of the format that is written, so that no suffix of another one is taken;
             "" for any.
     """
 
@@ -144,12 +127,8 @@ class OutFileType(click.Path):
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
             problem = f"{str(path.parent)!r} is no folder to write to: make it, or choose another"
             self.fail(problem, param, ctx)
-        promised = FORMATS.get(path.suffix.lower())
-        if self.suffix and promised not in {None, FORMATS[self.suffix]}:
-            problem = (
-                f"{str(path)!r} has the suffix of {promised}, and {FORMATS[self.suffix]} is"
-                f" written: end its name in {self.suffix}"
-            )
+        problem = suffix_problem(path, self.suffix) if self.suffix else ""
+        if problem:
             self.fail(problem, param, ctx)
         return path
 
