@@ -262,7 +262,8 @@ def test_arrays_that_claim_more_than_the_limit_are_refused_before_they_are_read(
 
 
 def test_a_file_with_the_suffix_of_a_graph_must_be_one(tmp_path):
-    save_network(nn.Sequential(nn.Linear(2, 2)), tmp_path / "model.nir")
+    save_network(nn.Sequential(nn.Linear(2, 2)), tmp_path / "model.pt")
+    (tmp_path / "model.pt").rename(tmp_path / "model.nir")
     assert "is no HDF5 file" in _refusal(tmp_path / "model.nir", FileFormatError)
 
 
