@@ -178,11 +178,7 @@ def serve(
         elif sender == origin:
             return -1, n_logged
         else:
-            # all spikes are gone, and the core is free
-            server = rows[sender]
-            place = server["ring"] + row["taken"] % server["capacity"]
-            ring[place] = row["free"] = row["clock"]
-            row["taken"] += 1
+            _end(rows[sender], row, ring)
             sender = row["sender"]
     return sender, n_logged
 
@@ -228,6 +224,13 @@ def _begin(row: np.ndarray, sender: int, n_spikes: int, end_edge: int) -> None:
     """Let a core begin to send the spikes of one event."""
     row["sender"], row["spike"], row["n_spikes"] = sender, 0, n_spikes
     row["edge"] = end_edge
+
+
+@njit(cache=True, nogil=True)
+def _end(server: np.ndarray, row: np.ndarray, ring: np.ndarray) -> None:
+    """Free a core whose spikes are all gone."""
+    ring[server["ring"] + row["taken"] % server["capacity"]] = row["free"] = row["clock"]
+    row["taken"] += 1
 
 
 @njit(cache=True, nogil=True)
