@@ -206,7 +206,7 @@ def test_networks_are_whole_or_absent_after_an_interrupt(tmp_path, monkeypatch):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("rate", [None, 1e12])
 def test_a_play_that_would_never_end_can_be_interrupted(tmp_path, threads, rate):
-    """Each neuron fires on each event: 48 to the power of four spikes for one of them."""
+    """Each neuron fires on each event: 96 to the power of four spikes for one of them."""
     script = tmp_path / "flood.py"
     script.write_text(
         "import _thread, threading\n"
@@ -216,9 +216,9 @@ def test_a_play_that_would_never_end_can_be_interrupted(tmp_path, threads, rate)
         "from speckflex.events import make_events\n"
         "from speckflex.program import Core, Destination, InputStage, Program\n"
         "def core(name, n_in, targets):\n"
-        "    weights = np.full((48, n_in, 1, 1), 127)\n"
+        "    weights = np.full((96, n_in, 1, 1), 127)\n"
         "    return Core(name, weights, 1, -1, (n_in, 1, 1), destinations=targets)\n"
-        "sizes, last = (1, 48, 48, 48), 3\n"
+        "sizes, last = (1, 96, 96, 96), 3\n"
         "cores = [core(f'c{i}', n, (Destination(i + 1),) if i < last else ())"
         " for i, n in enumerate(sizes)]\n"
         "program = Program(tuple(cores), InputStage((1, 1, 1)), chip='unbounded')\n"

@@ -6,12 +6,10 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import ALL, PASSING, Network
+from speckflex.kernels.network import ALL, EVENTS_PER_CALL, PASSING, Network
 
 __all__ = ["Source", "Stream", "flow"]
 
-# A call returns after so many events, so that an interrupt is noticed.
-EVENTS_PER_CALL = 2**20
 AT_ONCE = 8  # fewer than the lanes for which the room for spikes has an end left over
 
 

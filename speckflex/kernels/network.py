@@ -4,7 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["ALL", "CORE", "NONE", "PASSING", "Network"]
+__all__ = ["ALL", "CORE", "EVENTS_PER_CALL", "NONE", "PASSING", "Network"]
+
+# A call of a kernel returns after so many events, so that an interrupt is noticed.
+EVENTS_PER_CALL = 2**20
 
 # What a monitor sees: no spike, those that the decimator passes, all.
 NONE, PASSING, ALL = 0, 1, 2

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import ALL, PASSING, Network
+from speckflex.kernels.network import ALL, EVENTS_PER_CALL, PASSING, Network
 
 __all__ = [
     "DROPS",
@@ -19,8 +19,6 @@ __all__ = [
     "Work",
     "serve",
 ]
-
-EVENTS_PER_CALL = 2**20
 
 # What becomes of an event that finds a core full: it waits where there is room without end, its
 # sender waits with it, or it is gone.

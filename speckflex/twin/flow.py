@@ -10,7 +10,7 @@ from speckflex.kernels.flow import Source, Stream, flow
 from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.cores import SPIKES_PER_CALL
 from speckflex.twin.network import NetworkModel, RunningNetwork
-from speckflex.twin.passage import Passage
+from speckflex.twin.passage import EVENTS_PER_CHUNK, Passage
 from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from speckflex.twin.passage import Graph
 
 __all__ = ["Flow", "FlowModel"]
-
-
-EVENTS_PER_CHUNK = 8192
 
 
 class FlowModel:

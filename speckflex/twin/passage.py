@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from speckflex.twin.routing import Edge
     from speckflex.twin.service import CoreLoad
 
-__all__ = ["Graph", "Passage", "PassageModel"]
+__all__ = ["EVENTS_PER_CHUNK", "Graph", "Passage", "PassageModel"]
+
+EVENTS_PER_CHUNK = 8192
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from speckflex.kernels.serve import (
 )
 from speckflex.twin.cores import SPIKES_PER_CALL
 from speckflex.twin.network import NetworkModel, RunningNetwork, starts_of
-from speckflex.twin.passage import Passage
+from speckflex.twin.passage import EVENTS_PER_CHUNK, Passage
 from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from speckflex.twin.passage import Graph
 
 __all__ = ["CoreLoad", "Service", "ServiceModel"]
-
-
-EVENTS_PER_CHUNK = 8192
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WholeQueues", "WholeQueuesModel"]
 
-EVENTS_PER_CHUNK = 512
 # Input events go through in parts that get smaller as a queue gets longer: for memory's sake.
-FIRST_PART = 8
+FIRST_PART, LARGEST_PART = 8, 512
 SPIKES_PER_QUEUE = 2**21
 
 
@@ -35,7 +34,7 @@ class WholeQueuesModel:
         self.n_senders = [core.n_senders for core in graph.cores]
         # engines take events from all that wait, be it for long
         timed = graph.settings.engine_times is not None
-        self.chunk_size = sys.maxsize if timed else EVENTS_PER_CHUNK
+        self.chunk_size = sys.maxsize if timed else LARGEST_PART
         # what overtakes must find the others waiting
         self.parts = not graph.settings.overtakes
 
@@ -74,7 +73,7 @@ class WholeQueues(Passage):
             if self._longest > SPIKES_PER_QUEUE:
                 self._part = max(1, self._part // 2)
             else:
-                self._part = min(EVENTS_PER_CHUNK, 2 * self._part)
+                self._part = min(LARGEST_PART, 2 * self._part)
 
     def _follow(self, source: int, queue: Queue) -> None:
         if self._merges:
