@@ -33,11 +33,11 @@ hw: $(STAMP)
 # Ten thousand random programs against the slow reference; CI runs a part of them.
 PROGRAMS ?= 10000
 fuzz: $(STAMP)
-	$(BIN)/python tests/fuzz_twin.py --programs $(PROGRAMS)
+	$(BIN)/python tests/support/fuzz_twin.py --programs $(PROGRAMS)
 
 # sinabs' own tests of its backend, unchanged, on the virtual devkit (fetches sinabs' source).
 sinabs-suite: $(STAMP)
-	$(BIN)/python tests/sinabs_suite.py
+	$(BIN)/python tests/support/sinabs_suite.py
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict

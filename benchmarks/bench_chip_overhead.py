@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from speckflex.boards import open_board
-from speckflex.events import make_events
-from speckflex.program import Core, Destination, InputStage, Program
+from speckflex.events.streams import make_events
+from speckflex.program.program import Program
+from speckflex.program.records import Core, Destination, InputStage
 
 SHAPE = (2, 34, 34)
 LENGTH = 300_000  # µs, about an N-MNIST recording

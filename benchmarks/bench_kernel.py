@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.boards.settings import TwinSettings
 from speckflex.kernels.integrate import LANES, integrate
-from speckflex.program import Core
+from speckflex.program.records import Core
+from speckflex.program.routing import places_of
 from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.queue_runner import QueueRunner
-from speckflex.twin.routing import places_of
+from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

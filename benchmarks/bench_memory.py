@@ -16,8 +16,9 @@ import numpy as np
 from bench_twin import calibrated
 
 from speckflex.boards.twin import Twin
-from speckflex.events import make_events
-from speckflex.program import Core, Destination, InputStage, Program
+from speckflex.events.streams import make_events
+from speckflex.program.program import Program
+from speckflex.program.records import Core, Destination, InputStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

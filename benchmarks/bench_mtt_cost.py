@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from speckflex.networks import NETWORKS
-from speckflex.samplers import FixedFirstSampler, TimestepSampler, UniformSampler
-from speckflex.stages import MixedTimestepNetwork
+from speckflex.networks.paper import NETWORKS
+from speckflex.training.mixed.samplers import FixedFirstSampler, TimestepSampler, UniformSampler
+from speckflex.training.mixed.stages import MixedTimestepNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from speckflex.networks import NETWORKS, multi_spike_neuron, single_spike_neuron
-from speckflex.neurons import fused_neurons
-from speckflex.stages import reset_states
+from speckflex.networks.neurons import fused_neurons
+from speckflex.networks.paper import NETWORKS, multi_spike_neuron, single_spike_neuron
+from speckflex.training.mixed.stages import reset_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,15 +30,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speckflex.analysis.synops import measure_synops
 from speckflex.boards.twin import Twin
-from speckflex.events import make_events
-from speckflex.program import Core, Destination, InputStage, Program
-from speckflex.synops import measure_synops
+from speckflex.events.streams import make_events
+from speckflex.program.program import Program
+from speckflex.program.records import Core, Destination, InputStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from speckflex.recording import Recording
+    from speckflex.recordings.recording import Recording
 
 N_SAMPLES, N_EVENTS, N_BINS = 16, 4000, 300
 REST = 0.05  # seconds

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench_twin import N_BINS, N_EVENTS, r3c1, random_events
 
+from speckflex.analysis.synops import measure_synops
 from speckflex.boards.twin import Twin
 from speckflex.errors import BoardNotFoundError
-from speckflex.synops import measure_synops
 
 if TYPE_CHECKING:
-    from speckflex.program import Program
+    from speckflex.program.program import Program
 
 MOST_ON_CPU, COMPARED = 64, 16
 

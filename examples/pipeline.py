@@ -120,8 +120,8 @@ class Pipeline(Generic[SizeT]):
 
     def fold(self, description: str | None) -> None:
         """Read base.pt, write folded.pt: batch norm becomes weights, its constants are dropped."""
-        from speckflex.fold import fold_with_report
-        from speckflex.network import load_network, save_network
+        from speckflex.networks.files import load_network, save_network
+        from speckflex.networks.fold import fold_with_report
 
         step = self.read_step(description)
         network, report = fold_with_report(
@@ -136,7 +136,7 @@ class Pipeline(Generic[SizeT]):
 
     def convert(self, description: str | None) -> None:
         """Read tuned.pt, write program.speck and network.svg."""
-        from speckflex.report.network_diagram import write_network_diagram
+        from speckflex.report.charts.network_diagram import write_network_diagram
 
         step = self.read_step(description)
         program = sf.convert(sf.load_network(step.out / "tuned.pt"), input_shape=self.input_shape)

@@ -11,8 +11,9 @@ import pytest
 
 from speckflex.boards import open_board
 from speckflex.boards.twin import Twin
-from speckflex.events import make_events
-from speckflex.program import Core, Destination, InputStage, Program
+from speckflex.events.streams import make_events
+from speckflex.program.program import Program
+from speckflex.program.records import Core, Destination, InputStage
 
 DEFAULT_BOARD = "virtual:speck2e"
 FIRST_CORE = 2

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from speckflex.event_filter import EventFilter
-from speckflex.events import make_events
-from speckflex.program import Core, InputStage, Program
+from speckflex.events.streams import make_events
+from speckflex.program.event_filter import EventFilter
+from speckflex.program.program import Program
+from speckflex.program.records import Core, InputStage
 
 PERIOD = 1000  # µs
 WINDOW = 2  # ticks
@@ -16,7 +17,7 @@ BURSTS, LENGTH = 5, 10  # events that are a tick apart at most, and bursts far m
 def ticking(reopened, family):
     """The board with a slow clock of 1 kHz."""
     if family == "twin":
-        from speckflex.boards.settings import TwinSettings
+        from speckflex.twin.settings import TwinSettings
 
         return reopened(settings=TwinSettings(slow_clock_period=PERIOD))
     return reopened(slow_clock=1e6 / PERIOD)

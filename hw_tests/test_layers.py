@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from speckflex.program import Core, Destination, InputStage, Program
+from speckflex.program.program import Program
+from speckflex.program.records import Core, Destination, InputStage
 
 LAYERS = {
     "one convolution": [{}],

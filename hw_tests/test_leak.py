@@ -10,7 +10,7 @@ PERIOD = 1000  # µs
 def leaking(reopened, family):
     """The board with a slow clock of 1 kHz."""
     if family == "twin":
-        from speckflex.boards.settings import TwinSettings
+        from speckflex.twin.settings import TwinSettings
 
         return reopened(settings=TwinSettings(slow_clock_period=PERIOD))
     return reopened(slow_clock=1e6 / PERIOD)

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from speckflex.program import Program
+from speckflex.program.program import Program
 
 
 def test_spikes_come_in_order_and_not_before_their_cause(play, board_metrics, neuron, pulses):

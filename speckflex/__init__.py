@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
     from speckflex.boards import Board, open_board
-    from speckflex.compare import Difference, compare
-    from speckflex.convert import convert
+    from speckflex.conversion.convert import convert
     from speckflex.errors import SpeckflexError
-    from speckflex.event_filter import EventFilter
-    from speckflex.fold import fold_batchnorm
-    from speckflex.network import load_network
-    from speckflex.program import Core, Destination, InputStage, Program
-    from speckflex.recording import Recording
-    from speckflex.timesteps import group_boundaries
+    from speckflex.networks.files import load_network
+    from speckflex.networks.fold import fold_batchnorm
+    from speckflex.program.event_filter import EventFilter
+    from speckflex.program.program import Program
+    from speckflex.program.records import Core, Destination, InputStage
+    from speckflex.recordings.compare import Difference, compare
+    from speckflex.recordings.recording import Recording
+    from speckflex.training.mixed.timesteps import group_boundaries
+    from speckflex.twin.settings import TwinSettings
 
 # Names are loaded at first use: `import speckflex` pulls in neither torch nor numba nor samna.
 _PUBLIC = {
     "Board": "boards",
-    "Core": "program",
-    "Destination": "program",
-    "Difference": "compare",
-    "EventFilter": "event_filter",
-    "InputStage": "program",
-    "Program": "program",
-    "Recording": "recording",
+    "Core": "program.records",
+    "Destination": "program.records",
+    "Difference": "recordings.compare",
+    "EventFilter": "program.event_filter",
+    "InputStage": "program.records",
+    "Program": "program.program",
+    "Recording": "recordings.recording",
     "SpeckflexError": "errors",
-    "compare": "compare",
-    "convert": "convert",
-    "fold_batchnorm": "fold",
-    "group_boundaries": "timesteps",
-    "load_network": "network",
+    "TwinSettings": "twin.settings",
+    "compare": "recordings.compare",
+    "convert": "conversion.convert",
+    "fold_batchnorm": "networks.fold",
+    "group_boundaries": "training.mixed.timesteps",
+    "load_network": "networks.files",
     "open_board": "boards",
 }
 
@@ -50,6 +51,7 @@ __all__ = [
     "Program",
     "Recording",
     "SpeckflexError",
+    "TwinSettings",
     "__version__",
     "compare",
     "convert",
@@ -70,17 +72,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Keeps `speckflex.convert` and the like the functions, not the modules of that name.
-
-    An import of a submodule sets it as an attribute of its package, over the public name.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _PUBLIC and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

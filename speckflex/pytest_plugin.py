@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from speckflex.boards import Board
-    from speckflex.program import Program
-    from speckflex.recording import Recording
+    from speckflex.program.program import Program
+    from speckflex.recordings.recording import Recording
 
 __all__ = ["BoardMetrics", "pytest_addoption", "pytest_configure", "pytest_report_header"]
 
@@ -97,7 +97,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 board = board_name(item.config)
                 _skip(item, f"board {board} is not enough: {_reason(item, marker)}")
     for marker in item.iter_markers("needs_samna"):
-        from speckflex.boards.samna_access import real_samna_installed
+        from speckflex.samna_access import real_samna_installed
 
         if not real_samna_installed():
             _skip(item, f"the vendor's samna is not installed: {_reason(item, marker)}")
@@ -146,7 +146,7 @@ class BoardMetrics:
         Raises:
             ComparisonError: they can't be compared.
         """
-        from speckflex.compare import compare
+        from speckflex.recordings.compare import compare
 
         layers = compare(recording, other).layers
         for layer in layers:

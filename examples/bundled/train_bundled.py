@@ -19,8 +19,7 @@ from distorted_digits import distorted_recordings
 
 import speckflex as sf
 from speckflex.data import open_dataset
-from speckflex.network import save_network
-from speckflex.stages import MixedTimestepNetwork
+from speckflex.networks.files import save_network
 from speckflex.training import (
     FrameSet,
     TrainingData,
@@ -30,6 +29,7 @@ from speckflex.training import (
     finetune_network,
     train_network,
 )
+from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 from speckflex.training.split import split_by_class
 

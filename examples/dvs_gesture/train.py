@@ -6,7 +6,7 @@ import torch
 from frames import read_frames
 from sizes import PIPELINE
 
-from speckflex.network import save_network
+from speckflex.networks.files import save_network
 from speckflex.training import train_network
 from speckflex.training.pipeline import new_network
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import speckflex as sf
-from speckflex.events import make_events
+from speckflex.events.streams import make_events
 
 SHAPE = (2, 16, 16)
 # How far two runs may be apart before this project calls it a defect.

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from speckflex.data import EventDataset, open_dataset
-from speckflex.frames import to_frames
+from speckflex.events.frames import to_frames
 
 LOWER_BOUND = -1.0  # speckflex gives the neurons of a NIR graph, which knows no bound, this one
 

@@ -13,9 +13,8 @@ import torch
 
 import speckflex as sf
 from speckflex.data import EventDataset, open_dataset
-from speckflex.network import load_network, save_network
-from speckflex.stages import MixedTimestepNetwork
-from speckflex.torch_reference import TorchReference
+from speckflex.deployment.torch_reference import TorchReference
+from speckflex.networks.files import load_network, save_network
 from speckflex.training import (
     FrameSet,
     TrainingData,
@@ -25,6 +24,7 @@ from speckflex.training import (
     finetune_network,
     train_network,
 )
+from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 
 T_MAX = 10
@@ -39,7 +39,7 @@ class Row:
     Args:
         name: of the row and its result files.
         method: "sdt", "nmt" or "mtt", of the fine-tuning (its base is trained by SDT), or of all.
-        neuron: a key of `speckflex.networks.NEURONS`.
+        neuron: a key of `speckflex.networks.paper.NEURONS`.
         sampler: how MTT draws: "fixed-first" (the published code's) or "uniform".
         upsampling: "copy" (the paper's) or "spread".
         output: "mean" (the paper's) or "total".

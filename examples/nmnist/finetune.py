@@ -6,7 +6,7 @@ import torch
 from frames import read_frames
 from sizes import PIPELINE
 
-from speckflex.network import load_network, save_network
+from speckflex.networks.files import load_network, save_network
 from speckflex.training import finetune_network
 from speckflex.training.pipeline import add_voting_neuron
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
-    from speckflex.program import Program
-    from speckflex.recording import Recording
+    from speckflex.program.program import Program
+    from speckflex.recordings.recording import Recording
 
 __all__ = ["Board", "open_board"]
 
@@ -101,13 +101,13 @@ def _open_twin(name: str, rest: str, settings: dict[str, Any]) -> Board:
 
 
 def _open_chip(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.chip_opening import open_chip
+    from speckflex.boards.chip.opening import open_chip
 
     return open_chip(name, **settings)
 
 
 def _open_virtual(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.chip_opening import open_virtual
+    from speckflex.boards.chip.opening import open_virtual
 
     return open_virtual(rest, **settings)
 

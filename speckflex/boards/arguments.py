@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.errors import BoardError, EventsError
-from speckflex.events import check_events
-from speckflex.program import Program
+from speckflex.events.streams import check_events
+from speckflex.program.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.program import Shape
+    from speckflex.program.records import Shape
 
 __all__ = ["check_is_program", "check_monitor", "check_samples"]
 

@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from speckflex.boards.samna_access import find_samna
 from speckflex.errors import BoardError, BoardNotFoundError
+from speckflex.samna_access import find_samna
 
 __all__ = ["Finding", "diagnose"]
 
@@ -195,7 +195,7 @@ def _platform() -> Finding:
 
 def _device(board: str, *, needed: bool) -> Finding:
     """Return whether samna sees the chip, or any chip."""
-    from speckflex.boards.attached import attached_devices, find_device
+    from speckflex.boards.chip.attached import attached_devices, find_device
 
     state = "missing" if needed else "note"
     remedy = "plug the devkit in, press its reset button, and close other programs that use it"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
 from speckflex.boards.context import BoardContext
 from speckflex.errors import BoardError, BoardNotFoundError, FileFormatError
-from speckflex.events import hash_events
-from speckflex.recording import Recording
+from speckflex.events.streams import hash_events
+from speckflex.recordings.recording import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.program import Program
-    from speckflex.recording import LayerRecord, Provenance
+    from speckflex.program.program import Program
+    from speckflex.recordings.recording import LayerRecord, Provenance
 
 __all__ = ["Replay"]
 

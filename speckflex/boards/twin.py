@@ -12,19 +12,19 @@ import numpy as np
 
 from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
 from speckflex.boards.context import BoardContext
-from speckflex.boards.settings import TwinSettings
+from speckflex.chips.speck import NEURON_MAX, NEURON_MIN
 from speckflex.errors import BoardError, BoardNotFoundError
-from speckflex.events import check_events
-from speckflex.recording import LayerRecord, Provenance, Recording, SampleLog
-from speckflex.speck import NEURON_MAX, NEURON_MIN
+from speckflex.events.streams import check_events
+from speckflex.recordings.recording import LayerRecord, Provenance, Recording, SampleLog
 from speckflex.twin.batch import Batch, play_parallel
 from speckflex.twin.machine import Machine, MachineModel, SampleOutput
+from speckflex.twin.settings import TwinSettings
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from speckflex.program import Program
+    from speckflex.program.program import Program
     from speckflex.twin.cores import RunningCore
     from speckflex.twin.gpu.twin import GpuTwin
     from speckflex.twin.service import CoreLoad

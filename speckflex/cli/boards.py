@@ -10,7 +10,7 @@ import click
 from speckflex.cli.options import json_option
 
 if TYPE_CHECKING:
-    from speckflex.boards.attached import AttachedDevice
+    from speckflex.boards.chip.attached import AttachedDevice
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ def command(*, as_json: bool) -> None:
 
 def _attached() -> tuple[list[AttachedDevice], str]:
     """Return the attached chips, and why there can be none."""
-    from speckflex.boards.attached import attached_devices
+    from speckflex.boards.chip.attached import attached_devices
     from speckflex.errors import BoardError
 
     try:

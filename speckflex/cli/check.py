@@ -24,9 +24,9 @@ from speckflex.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from speckflex.check import CheckTable, LayerCost
-    from speckflex.core_load import LayerLoad
+    from speckflex.analysis.core_load import LayerLoad
     from speckflex.data import EventDataset
+    from speckflex.fitting.check import CheckTable, LayerCost
 
 __all__ = ["command"]
 
@@ -72,7 +72,7 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
 
 def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -> CheckTable:
     """Check the model for the input shape that was given, else for that of the recordings."""
-    from speckflex.model import check_model
+    from speckflex.conversion.model import check_model
 
     return check_model(
         model,
@@ -86,9 +86,9 @@ def _play(
     table: CheckTable, dataset: EventDataset | None, slow_clock: float | None
 ) -> tuple[Sequence[LayerLoad], Sequence[str]]:
     """Return the load of the cores and warnings of the recordings, if there is what to play."""
-    from speckflex.boards.settings import TwinSettings
-    from speckflex.core_load import measure_load
+    from speckflex.analysis.core_load import measure_load
     from speckflex.data.order import OrderWatch
+    from speckflex.twin.settings import TwinSettings
 
     if dataset is None or table.program is None or table.errors:
         return (), ()
@@ -100,8 +100,8 @@ def _play(
 
 def _draw(table: CheckTable, diagram: Path) -> None:
     """Draw the program, without its cores where it does not fit."""
-    from speckflex.placement import without_cores
-    from speckflex.report.network_diagram import write_network_diagram
+    from speckflex.fitting.placement import without_cores
+    from speckflex.report.charts.network_diagram import write_network_diagram
 
     program = table.program
     if program is None:

@@ -14,7 +14,7 @@ from speckflex.cli.options import existing_file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.recording import Recording
+    from speckflex.recordings.recording import Recording
 
 __all__ = ["command"]
 
@@ -59,8 +59,8 @@ def command(
     if not 2 <= len(recordings) <= 3:
         raise click.UsageError(f"compare takes two or three recordings, {len(recordings)} given")
     from speckflex import report as reports
-    from speckflex.program import Program
-    from speckflex.recording import Recording
+    from speckflex.program.program import Program
+    from speckflex.recordings.recording import Recording
 
     loaded = _by_role(recordings, [Recording.load(path) for path in recordings])
     if len({recording.provenance.program_sha256 for recording in loaded.values()}) > 1:

@@ -16,12 +16,12 @@ from speckflex.cli.options import (
     out_file_option,
 )
 from speckflex.errors import ConversionError
-from speckflex.event_filter import EventFilter
+from speckflex.program.event_filter import EventFilter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from speckflex.event_filter import FilterMode
+    from speckflex.program.event_filter import FilterMode
 
 __all__ = ["command"]
 
@@ -75,8 +75,8 @@ def command(
     **options: Any,
 ) -> None:
     """Convert the network in MODEL to the chip's integers and write them to a .speck file."""
+    from speckflex.conversion.model import read_model
     from speckflex.conversion.prepared import Options
-    from speckflex.model import read_model
 
     if model.suffix.lower() == ".speck":
         raise click.UsageError(f"{model} is a program already: give the network it was made of")

@@ -25,7 +25,7 @@ from speckflex.cli.options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from speckflex.deploy import ChosenBoard, Deployment
+    from speckflex.deployment.deploy import ChosenBoard, Deployment
 
 __all__ = ["command"]
 
@@ -135,9 +135,9 @@ def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
 
 def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
     from speckflex.cli.progress import progress_bar
-    from speckflex.deploy import DeploySettings, choose_board, deploy
-    from speckflex.model import read_model
-    from speckflex.perturbation import Perturbation
+    from speckflex.conversion.model import read_model
+    from speckflex.deployment.deploy import DeploySettings, choose_board, deploy
+    from speckflex.events.perturbation import Perturbation
 
     dataset = open_data(options)
     chip = "speck2f" if "speck2f" in board else "speck2e"

@@ -36,7 +36,7 @@ def command(model: Path, **options: Any) -> None:
 
     Batch norms that are left are locked to their gains and merged at the end.
     """
-    from speckflex.network import load_network
+    from speckflex.networks.files import load_network
     from speckflex.training import finetune_network
     from speckflex.training.pipeline import add_voting_neuron
     from speckflex.training.suitability import check_bias_free

@@ -12,7 +12,7 @@ from speckflex.cli.options import json_option, model_argument, model_options, ou
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from speckflex.fold import FoldReport
+    from speckflex.networks.fold import FoldReport
 
 __all__ = ["command"]
 
@@ -30,8 +30,8 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     the accuracy. With --input-shape the folded outputs are proved equal to those of the same
     network with means and biases set to zero.
     """
-    from speckflex.fold import fold_with_report, prove_folding
-    from speckflex.network import load_network, save_network
+    from speckflex.networks.files import load_network, save_network
+    from speckflex.networks.fold import fold_with_report, prove_folding
 
     shape = options["input_shape"]
     network = load_network(model, factory=options["factory"], input_shape=shape)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.speck import CHIPS
-from speckflex.suffixes import suffix_problem
+from speckflex._support.files import suffix_problem
+from speckflex.chips.speck import CHIPS
 
 if TYPE_CHECKING:
     from speckflex.data import EventDataset

@@ -40,7 +40,7 @@ def run_training(
     """
     from speckflex.data import open_dataset
     from speckflex.data.order import OrderWatch
-    from speckflex.network import save_network
+    from speckflex.networks.files import save_network
 
     settings, files = _settings(options), _files(options)
     fabric = _open_fabric(options)

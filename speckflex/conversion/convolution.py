@@ -11,7 +11,7 @@ from torch import nn
 from speckflex.errors import ConversionError
 
 if TYPE_CHECKING:
-    from speckflex.program import Pair, Shape
+    from speckflex.program.records import Pair, Shape
 
 __all__ = ["Convolution", "convolution_of"]
 

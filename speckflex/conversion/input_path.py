@@ -9,12 +9,12 @@ import sinabs.layers as sl
 from torch import nn
 
 from speckflex.errors import ConversionError
-from speckflex.program import InputStage
+from speckflex.program.records import InputStage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.program import Pair, Shape
+    from speckflex.program.records import Pair, Shape
 
 __all__ = ["input_stage", "pool_of"]
 

@@ -14,9 +14,9 @@ from speckflex.errors import ConversionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.conversion.findings import Findings
     from speckflex.conversion.routes import Route
-    from speckflex.program import InputStage, Shape
+    from speckflex.fitting.findings import Findings
+    from speckflex.program.records import InputStage, Shape
 
 __all__ = ["LayerInput", "LayerInputs"]
 

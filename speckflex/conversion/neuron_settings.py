@@ -10,10 +10,10 @@ import torch
 from sinabs.activation import MembraneReset, MembraneSubtract
 
 from speckflex.errors import ConversionError
-from speckflex.finding import Check
+from speckflex.fitting.finding import Check
 
 if TYPE_CHECKING:
-    from speckflex.program import Shape
+    from speckflex.program.records import Shape
 
 __all__ = ["NeuronSettings", "read_neuron"]
 

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from speckflex.conversion.convolution import convolution_of
-from speckflex.conversion.findings import Findings
 from speckflex.conversion.layer_input import LayerInputs
 from speckflex.conversion.layer_kinds import DROPOUTS, PASSING, POOLINGS, is_weight
 from speckflex.conversion.neuron_settings import NeuronSettings, read_neuron
@@ -18,13 +17,14 @@ from speckflex.conversion.prepared import Options, PreparedLayer, PreparedNetwor
 from speckflex.conversion.routes import Routes
 from speckflex.conversion.trace import NeuronPlace, Node, trace
 from speckflex.errors import ConversionError
-from speckflex.finding import Check
-from speckflex.loading.network_checks import missing_values
-from speckflex.program import InputStage
+from speckflex.fitting.finding import Check
+from speckflex.fitting.findings import Findings
+from speckflex.networks.network_checks import missing_values
+from speckflex.program.records import InputStage
 
 if TYPE_CHECKING:
     from speckflex.conversion.convolution import Convolution
-    from speckflex.program import Shape
+    from speckflex.program.records import Shape
 
 __all__ = ["prepare"]
 

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from speckflex.conversion.convolution import Convolution
     from speckflex.conversion.neuron_settings import NeuronSettings
-    from speckflex.event_filter import EventFilter
-    from speckflex.finding import Check
-    from speckflex.program import InputStage, Pair, Readout, Shape
+    from speckflex.fitting.finding import Check
+    from speckflex.program.event_filter import EventFilter
+    from speckflex.program.records import InputStage, Pair, Readout, Shape
 
 __all__ = ["INPUT", "Options", "PreparedLayer", "PreparedNetwork", "Source"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.finding import Check
+from speckflex.fitting.finding import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from speckflex.program import Core
+    from speckflex.program.records import Core
 
 __all__ = ["quantisation_checks"]
 

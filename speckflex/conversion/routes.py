@@ -21,7 +21,7 @@ from speckflex.conversion.trace import DVSLayer, NeuronPlace, Node
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.conversion.findings import Findings
+    from speckflex.fitting.findings import Findings
 
 __all__ = ["Route", "Routes"]
 

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from speckflex.boards.samna_access import load_samna
 from speckflex.errors import ConversionError
+from speckflex.samna_access import load_samna
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from speckflex.program import Shape
+    from speckflex.program.records import Shape
 
 load_samna()
 from sinabs.backend.dynapcnn.dvs_layer import DVSLayer  # noqa: E402  needs samna's name to exist

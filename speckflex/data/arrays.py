@@ -17,7 +17,7 @@ from speckflex.data.folders import (
     split_folders,
 )
 from speckflex.errors import EventsError
-from speckflex.events import as_events
+from speckflex.events.streams import as_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ import numpy as np
 from speckflex.data.arrays import event_extent
 from speckflex.data.dataset import UNKNOWN, EventDataset
 from speckflex.errors import EventsError
-from speckflex.events import EVENT_DTYPE, make_events
+from speckflex.events.streams import EVENT_DTYPE, make_events
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from speckflex.errors import EventsError
-from speckflex.events import check_events
+from speckflex.events.streams import check_events
 
 __all__ = ["UNKNOWN", "EventDataset"]
 

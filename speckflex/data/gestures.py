@@ -11,7 +11,7 @@ from speckflex.data.arrays import read_npy_file
 from speckflex.data.dataset import EventDataset
 from speckflex.data.folders import is_synthetic, natural_order, split_folders
 from speckflex.errors import EventsError
-from speckflex.events import as_events, make_events
+from speckflex.events.streams import as_events, make_events
 
 if TYPE_CHECKING:
     from pathlib import Path

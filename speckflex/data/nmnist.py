@@ -9,7 +9,7 @@ import numpy as np
 from speckflex.data.dataset import EventDataset
 from speckflex.data.folders import is_synthetic, natural_order, read_bytes, split_folders
 from speckflex.errors import EventsError
-from speckflex.events import make_events
+from speckflex.events.streams import make_events
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from speckflex.events import find_late
+from speckflex.events.streams import find_late
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speckflex.events import make_events
+from speckflex.events.streams import make_events
 
 __all__ = ["EventSensor"]
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from speckflex.chips.speck import NEURON_MAX
 from speckflex.kernels.lanes import (
     LANES,
     LANES_AVAILABLE,
@@ -14,7 +15,6 @@ from speckflex.kernels.lanes import (
     prefetch,
     update_lanes,
 )
-from speckflex.speck import NEURON_MAX
 
 __all__ = ["LANES", "LANES_AVAILABLE", "CoreArrays", "integrate"]
 

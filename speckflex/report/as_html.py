@@ -11,10 +11,11 @@ from jinja2 import ChainableUndefined, Environment
 from markupsafe import Markup
 
 from speckflex.report.as_json import render_json
-from speckflex.report.charts import accuracy_chart, difference_chart
-from speckflex.report.cores_chart import cores_chart
-from speckflex.report.pixels import difference_image, frame_images, png_uri
-from speckflex.report.plots import plot_item, raster_plot, scatter_plot
+from speckflex.report.charts.charts import accuracy_chart, difference_chart
+from speckflex.report.charts.cores_chart import cores_chart
+from speckflex.report.charts.pixels import difference_image, frame_images, png_uri
+from speckflex.report.charts.plots import plot_item, raster_plot, scatter_plot
+from speckflex.report.charts.work_chart import work_chart
 from speckflex.report.roles import role_name
 from speckflex.report.tables import (
     accuracy_table,
@@ -25,7 +26,6 @@ from speckflex.report.tables import (
     weight_table,
 )
 from speckflex.report.verdict import percent
-from speckflex.report.work_chart import work_chart
 
 __all__ = ["render_html"]
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from speckflex.compare import compare
+from speckflex.analysis.synops import measure_synops
 from speckflex.errors import ComparisonError
+from speckflex.recordings.compare import compare
 from speckflex.report.roles import compare_roles, played_role
-from speckflex.synops import measure_synops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
 
-    from speckflex.finding import Check
-    from speckflex.program import Program
-    from speckflex.recording import LayerRecord, Recording
+    from speckflex.analysis.synops import LayerSynops
+    from speckflex.fitting.finding import Check
+    from speckflex.program.program import Program
+    from speckflex.recordings.recording import LayerRecord, Recording
     from speckflex.report.roles import Comparison
-    from speckflex.synops import LayerSynops
 
 __all__ = ["Evidence", "gather_evidence"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from speckflex.compare import Accuracy, measure_accuracy
+from speckflex.analysis.synops import WINDOW
+from speckflex.chips.speck import SYNOPS_PER_SECOND
+from speckflex.recordings.compare import Accuracy, measure_accuracy
+from speckflex.report.charts.figures import collect_figures
 from speckflex.report.evidence import Evidence, gather_evidence
-from speckflex.report.figures import collect_figures
 from speckflex.report.layers import layer_rows
 from speckflex.report.roles import Comparison, role_names
 from speckflex.report.strict import strict
 from speckflex.report.verdict import verdict
-from speckflex.speck import SYNOPS_PER_SECOND
-from speckflex.synops import WINDOW
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.divergence import Divergence
-    from speckflex.finding import Check
-    from speckflex.program import Program
-    from speckflex.recording import Recording
+    from speckflex.fitting.finding import Check
+    from speckflex.program.program import Program
+    from speckflex.recordings.divergence import Divergence
+    from speckflex.recordings.recording import Recording
 
 __all__ = ["SCHEMA", "build_report"]
 

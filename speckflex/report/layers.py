@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.speck import CORES, WEIGHT_MAX, WEIGHT_MIN, kernel_words, neuron_words
+from speckflex.chips.speck import CORES, WEIGHT_MAX, WEIGHT_MIN, kernel_words, neuron_words
 
 if TYPE_CHECKING:
-    from speckflex.compare import Difference, LayerDifference
-    from speckflex.program import Core
+    from speckflex.analysis.synops import LayerSynops
+    from speckflex.program.records import Core
+    from speckflex.recordings.compare import Difference, LayerDifference
     from speckflex.report.evidence import Evidence
-    from speckflex.synops import LayerSynops
 
 __all__ = ["layer_rows"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from speckflex.compare import Difference, compare
+from speckflex.recordings.compare import Difference, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from speckflex.recording import Recording
+    from speckflex.recordings.recording import Recording
 
 __all__ = ["Comparison", "compare_roles", "played_role", "role_name", "role_names"]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from speckflex.errors import TrainingError
-from speckflex.network import copy_network
-from speckflex.stages import MixedTimestepNetwork, reset_states
+from speckflex.networks.files import copy_network
 from speckflex.training.metrics import EpochMetrics
+from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from speckflex.training.split import split_by_class
 
 if TYPE_CHECKING:
-    from speckflex.program import Shape
+    from speckflex.program.records import Shape
     from speckflex.training.frame_set import FrameSet
     from speckflex.training.settings import TrainingSettings
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from speckflex.neurons import fused_neurons
+from speckflex.networks.neurons import fused_neurons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import nn
 
-    from speckflex.stages import MixedTimestepNetwork
     from speckflex.training.frame_set import FrameSet
+    from speckflex.training.mixed.stages import MixedTimestepNetwork
 
 __all__ = ["Evaluation", "evaluate", "mean_output"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from speckflex.errors import TrainingError
-from speckflex.frames import to_frames
+from speckflex.events.frames import to_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable

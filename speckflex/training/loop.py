@@ -12,14 +12,14 @@ import torch
 from torch.nn import functional
 
 from speckflex.errors import TrainingError, TrainingInterruptedError
-from speckflex.neurons import fused_neurons
-from speckflex.stages import reset_states
+from speckflex.networks.neurons import fused_neurons
 from speckflex.training.batches import Batch, draw_order, iterate_batches
 from speckflex.training.calibration import batch_norms, recalibrate_batch_norm
 from speckflex.training.checkpoint import restore_run, save_run
 from speckflex.training.devices import open_fabric
 from speckflex.training.evaluation import evaluate, mean_output
 from speckflex.training.metrics import EpochMetrics, Progress, write_metrics
+from speckflex.training.mixed.stages import reset_states
 from speckflex.training.non_finite import first_non_finite_layer
 from speckflex.training.quantise_aware import clip_weights, eight_bit_weights
 from speckflex.training.run import TrainingRun, start_run

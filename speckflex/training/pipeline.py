@@ -11,10 +11,10 @@ from sinabs.activation import Heaviside
 from torch import nn
 
 from speckflex.errors import TrainingError
-from speckflex.fold import fold_batchnorm
-from speckflex.fold_proof import check_no_bias
-from speckflex.network import copy_network
-from speckflex.networks import NEURONS, build_network
+from speckflex.networks.files import copy_network
+from speckflex.networks.fold import fold_batchnorm
+from speckflex.networks.fold_proof import check_no_bias
+from speckflex.networks.paper import NEURONS, build_network
 from speckflex.training.calibration import batch_norms
 from speckflex.training.loop import TrainingResult, fit
 from speckflex.training.suitability import check_bias_free
@@ -71,7 +71,7 @@ def bounded_neuron(kind: str, lower_bound: float) -> Callable[[], IAFSqueeze]:
 
 
 def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:
-    """Return a network of `speckflex.networks` with weights drawn from `seed`.
+    """Return a network of `speckflex.networks.paper` with weights drawn from `seed`.
 
     Without batch norm all weights but the last layer's are doubled, so that spikes get through.
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from speckflex.errors import TrainingError
-from speckflex.network import copy_network
-from speckflex.samplers import SAMPLERS
-from speckflex.stages import MixedTimestepNetwork, reset_states, split_stages
+from speckflex.networks.files import copy_network
 from speckflex.training.batches import n_batches
 from speckflex.training.calibration import lock_batch_norm
+from speckflex.training.mixed.samplers import SAMPLERS
+from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states, split_stages
 from speckflex.training.steps import StepPlan
 from speckflex.training.suitability import check_trainable
 from speckflex.training.twin_validation import program_of

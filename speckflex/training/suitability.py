@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from speckflex.errors import NetworkError, TrainingError
-from speckflex.network import copy_network
-from speckflex.stages import MixedTimestepNetwork
+from speckflex.networks.files import copy_network
 from speckflex.training.evaluation import mean_output
+from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.weight_layers import first_bias
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from speckflex.program import Shape
+    from speckflex.program.records import Shape
 
 __all__ = ["check_bias_free", "check_trainable"]
 

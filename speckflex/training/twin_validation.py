@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from speckflex.boards import open_board
-from speckflex.convert import convert
+from speckflex.conversion.convert import convert
 from speckflex.errors import ConversionError, NetworkError, TrainingError
-from speckflex.fold import fold_batchnorm
+from speckflex.networks.fold import fold_batchnorm
 
 if TYPE_CHECKING:
     from torch import nn
 
     from speckflex.data.dataset import EventDataset
-    from speckflex.program import Program
+    from speckflex.program.program import Program
     from speckflex.training.frame_set import FrameSet
 
 __all__ = ["program_of", "twin_accuracy"]

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.chips.speck import CORES
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE
-from speckflex.speck import CORES
+from speckflex.program.routing import Places, column_spans, places_of, row_spans
 from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.decimator import Decimator
-from speckflex.twin.routing import Places, column_spans, places_of, row_spans
 from speckflex.twin.slow_clock import leak_into
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.boards.settings import OutputOrder, TwinSettings
-    from speckflex.program import Core
+    from speckflex.program.records import Core
     from speckflex.twin.queues import Queue
+    from speckflex.twin.settings import OutputOrder, TwinSettings
 
 __all__ = ["CoreModel", "Emission", "RunningCore"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from speckflex.boards.settings import TwinSettings
-    from speckflex.program import Core
+    from speckflex.program.records import Core
+    from speckflex.twin.settings import TwinSettings
 
 __all__ = ["RATIOS", "Decimator"]
 

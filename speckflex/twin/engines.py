@@ -9,7 +9,7 @@ import numpy as np
 from speckflex.kernels.integrate_parallel import N_ENGINES, integrate_parallel
 
 if TYPE_CHECKING:
-    from speckflex.boards.settings import EngineTimes
+    from speckflex.twin.settings import EngineTimes
 
 __all__ = ["Engines"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.program.routing import addresses_of
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.queues import Queue
-from speckflex.twin.routing import addresses_of
 from speckflex.twin.slow_clock import RunningClock
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from speckflex.kernels.filter_events import filter_events
 
 if TYPE_CHECKING:
-    from speckflex.event_filter import EventFilter
-    from speckflex.twin.routing import Places
+    from speckflex.program.event_filter import EventFilter
+    from speckflex.program.routing import Places
 
 __all__ = ["RunningFilter"]
 

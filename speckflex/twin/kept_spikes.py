@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.events import EVENT_DTYPE
+from speckflex.events.streams import EVENT_DTYPE
 from speckflex.kernels.spikes_as_events import write_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from speckflex.program.routing import Places
     from speckflex.twin.queues import Queue
-    from speckflex.twin.routing import Places
 
 __all__ = ["KeptSpikes"]
 

@@ -15,10 +15,10 @@ from speckflex.twin.decimator import Decimator
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.boards.settings import TwinSettings
+    from speckflex.program.routing import Edge
     from speckflex.twin.cores import RunningCore
     from speckflex.twin.passage import Graph
-    from speckflex.twin.routing import Edge
+    from speckflex.twin.settings import TwinSettings
 
 __all__ = ["NetworkModel", "RunningNetwork", "starts_of"]
 

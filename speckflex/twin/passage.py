@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from speckflex.boards.settings import TwinSettings
+    from speckflex.program.routing import Edge
     from speckflex.twin.cores import CoreModel, RunningCore
     from speckflex.twin.kept_spikes import KeptSpikes
     from speckflex.twin.queues import Queue
-    from speckflex.twin.routing import Edge
     from speckflex.twin.service import CoreLoad
+    from speckflex.twin.settings import TwinSettings
 
 __all__ = ["EVENTS_PER_CHUNK", "Graph", "Passage", "PassageModel"]
 

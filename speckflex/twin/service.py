@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from speckflex.events import MICROSECONDS_PER_SECOND
+from speckflex.events.streams import MICROSECONDS_PER_SECOND
 from speckflex.kernels.serve import (
     DROPS,
     SERVER,
@@ -27,11 +27,11 @@ from speckflex.twin.queues import Queue
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from speckflex.boards.settings import TwinSettings
-    from speckflex.program import Core
+    from speckflex.program.records import Core
     from speckflex.twin.cores import RunningCore
     from speckflex.twin.kept_spikes import KeptSpikes
     from speckflex.twin.passage import Graph
+    from speckflex.twin.settings import TwinSettings
 
 __all__ = ["CoreLoad", "Service", "ServiceModel"]
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.speck import NEURON_MAX
+from speckflex.chips.speck import NEURON_MAX
 
 if TYPE_CHECKING:
-    from speckflex.boards.settings import TwinSettings
+    from speckflex.twin.settings import TwinSettings
 
 __all__ = ["RunningClock", "leak_into", "ticks_before"]
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-    from speckflex.boards.settings import TwinSettings
+    from speckflex.twin.settings import TwinSettings
 
 __all__ = [
     "DEVICE_CHIPS",

@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from speckflex.events import MICROSECONDS_PER_SECOND
+from speckflex.events.streams import MICROSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ core dimensions, the 128x128 output of the DVS layer, pooling 1, and all switche
 defaults are assumptions, as are the fields of `FactoryConfig`.
 """
 
-from speckflex.speck import CORES, MAX_DESTINATIONS, MAX_INPUT_SIZE
+from speckflex.chips.speck import CORES, MAX_DESTINATIONS, MAX_INPUT_SIZE
 from speckflex.virtual.fields import Flag, Integer, Nested
 from speckflex.virtual.records import Array, Record, Struct
 

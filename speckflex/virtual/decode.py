@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from speckflex.event_filter import EventFilter
-from speckflex.program import Core, Destination, InputStage, Program
-from speckflex.speck import CORES, DVS_LAYER, MAX_INPUT_SIZE
+from speckflex.chips.speck import CORES, DVS_LAYER, MAX_INPUT_SIZE
+from speckflex.program.event_filter import EventFilter
+from speckflex.program.program import Program
+from speckflex.program.records import Core, Destination, InputStage
 from speckflex.virtual.faults import ConfigurationError
 
 if TYPE_CHECKING:
-    from speckflex.event_filter import FilterMode
-    from speckflex.program import Shape
+    from speckflex.program.event_filter import FilterMode
+    from speckflex.program.records import Shape
 
 __all__ = [
     "decode_configuration",

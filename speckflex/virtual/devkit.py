@@ -7,9 +7,9 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from speckflex.chips.speck import MAX_INPUT_SIZE
 from speckflex.errors import BoardError
-from speckflex.events import check_events
-from speckflex.speck import MAX_INPUT_SIZE
+from speckflex.events.streams import check_events
 from speckflex.virtual.configuration import SpeckConfiguration
 from speckflex.virtual.events import INPUT_EVENTS, chip_events
 from speckflex.virtual.faults import ConfigurationError, Faults
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.boards.settings import TwinSettings
+    from speckflex.twin.settings import TwinSettings
     from speckflex.virtual.clock import StopWatch
 
 __all__ = ["CHIP_EVENTS", "Devkit", "DevkitOptions", "IoModule", "Losses", "Model", "PowerModule"]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.events import make_events
+from speckflex.events.streams import make_events
 
 if TYPE_CHECKING:
-    from speckflex.boards.settings import MirrorFrame
-    from speckflex.program import InputStage
+    from speckflex.program.records import InputStage
+    from speckflex.twin.settings import MirrorFrame
 
 __all__ = ["preprocess"]
 

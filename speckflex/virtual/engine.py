@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.boards.settings import TwinSettings
 from speckflex.boards.twin import Twin
-from speckflex.events import make_events
-from speckflex.speck import DVS_LAYER, NEURON_MAX
+from speckflex.chips.speck import DVS_LAYER, NEURON_MAX
+from speckflex.events.streams import make_events
+from speckflex.program.routing import addresses_of, enter
 from speckflex.twin.event_filter import RunningFilter
-from speckflex.twin.routing import addresses_of, enter
+from speckflex.twin.settings import TwinSettings
 from speckflex.virtual.configuration import CnnLayerConfig
 from speckflex.virtual.decode import decode_configuration, decode_input, network_order
 from speckflex.virtual.dvs_layer import preprocess
@@ -22,7 +22,8 @@ from speckflex.virtual.readout import ReadoutLayer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from speckflex.program import InputStage, Program
+    from speckflex.program.program import Program
+    from speckflex.program.records import InputStage
 
 __all__ = ["Engine", "Spikes"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speckflex.speck import NEURON_MAX, NEURON_MIN, WEIGHT_MAX, WEIGHT_MIN
+from speckflex.chips.speck import NEURON_MAX, NEURON_MIN, WEIGHT_MAX, WEIGHT_MIN
 from speckflex.virtual.fields import Flag, Integer, Number
 from speckflex.virtual.records import Record
 

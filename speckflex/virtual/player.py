@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.speck import DVS_LAYER
+from speckflex.chips.speck import DVS_LAYER
 from speckflex.virtual.clock import BoardClock, SlowClock, StopWatch
 from speckflex.virtual.outbox import Outbox
 from speckflex.virtual.requests import Requests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from speckflex.events import MICROSECONDS_PER_SECOND
+from speckflex.events.streams import MICROSECONDS_PER_SECOND
 from speckflex.virtual.events import Measurement
 from speckflex.virtual.graph import Node, hand_on
 

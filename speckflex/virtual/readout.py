@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from speckflex.speck import READOUT_LAYER
+from speckflex.chips.speck import READOUT_LAYER
 
 __all__ = ["ReadoutLayer"]
 

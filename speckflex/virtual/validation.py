@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex import speck
+from speckflex.chips import speck
 from speckflex.virtual.decode import (
     dvs_output_shape,
     input_shape,

@@ -17,8 +17,8 @@ from speckflex.twin.queues import Queue, concatenate_queues
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from speckflex.program.routing import Edge
     from speckflex.twin.machine import Machine, MachineModel
-    from speckflex.twin.routing import Edge
 
 __all__ = ["DeviceBatch", "TreeBatch"]
 

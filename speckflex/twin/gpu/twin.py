@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from speckflex.boards.settings import TwinSettings
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels.cuda_device import free_memory, is_available, is_compiler_available
 from speckflex.kernels.cuda_integrate import MOST_FRAMES
 from speckflex.twin.gpu.batch import DeviceBatch, TreeBatch
 from speckflex.twin.gpu.core import DeviceCore
 from speckflex.twin.gpu.graph import DeviceGraph, GraphBatch
+from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

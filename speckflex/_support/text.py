@@ -1,0 +1,13 @@
+"""Messages of other packages in one line."""
+
+from __future__ import annotations
+
+__all__ = ["first_line"]
+
+LONGEST_REASON = 160
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of another package, shortened."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:LONGEST_REASON].rstrip(". :")

@@ -1,0 +1,219 @@
+"""How much a board differs from itself: many plays of the same samples, each a little changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.boards.twin import Twin
+from speckflex.errors import BoardError
+from speckflex.events.perturbation import Perturbation, perturb
+from speckflex.events.streams import as_events
+from speckflex.recordings.measures import relative_difference
+from speckflex.twin.settings import TwinSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.program.program import Program
+    from speckflex.recordings.recording import Recording
+
+__all__ = ["Candidate", "Ensemble", "LayerSpread", "fit_candidates", "play_ensemble"]
+
+
+@dataclass(frozen=True)
+class LayerSpread:
+    """How far the plays of one layer are apart.
+
+    Args:
+        index: the layer's position in the network.
+        name: the layer's name.
+        spikes: mean and standard deviation of the spikes of a play.
+        from_unperturbed: spike difference of each play to the unperturbed one, mean and most.
+        between_plays: spike difference of one play to the next, mean and most: the noise floor
+            that one should expect of a board against itself.
+    """
+
+    index: int
+    name: str
+    spikes: tuple[float, float]
+    from_unperturbed: tuple[float, float]
+    between_plays: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Plays of the same samples.
+
+    Args:
+        unperturbed: the samples as they stand.
+        plays: the samples changed, each play in its own way.
+        perturbation: how far.
+        seed: of all that is random.
+    """
+
+    unperturbed: Recording
+    plays: tuple[Recording, ...]
+    perturbation: Perturbation
+    seed: int
+
+    def spread(self, layer: int = -1) -> LayerSpread:
+        """Return how far the plays of one layer are apart."""
+        reference = self.unperturbed.layer(layer)
+        counts = [play.counts(layer) for play in self.plays]
+        spikes = np.array([float(play.sum()) for play in counts])
+        others = [relative_difference(reference.counts, play) for play in counts]
+        return LayerSpread(
+            index=reference.index,
+            name=reference.name,
+            spikes=(float(spikes.mean()), float(spikes.std())),
+            from_unperturbed=_mean_and_most(others),
+            between_plays=_mean_and_most([relative_difference(a, b) for a, b in pairwise(counts)]),
+        )
+
+    def with_labels(self, labels: Sequence[int] | np.ndarray) -> Ensemble:
+        """Return the same ensemble with the class of each sample."""
+        plays = tuple(play.with_labels(labels) for play in self.plays)
+        return replace(self, unperturbed=self.unperturbed.with_labels(labels), plays=plays)
+
+    def accuracies(self) -> np.ndarray | None:
+        """Return (play,) float, the share of samples predicted right; None without labels."""
+        shares = [play.accuracy() for play in self.plays]
+        known = [share for share in shares if share is not None]
+        return np.array(known) if known and len(known) == len(shares) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spread of every layer, and of the accuracy, as plain JSON types."""
+        shares = self.accuracies()
+        layers = [self.spread(record.index) for record in self.unperturbed.layers]
+        return {
+            "plays": len(self.plays),
+            "seed": self.seed,
+            "perturbation": vars(self.perturbation),
+            "layers": [vars(layer) for layer in layers],
+            "accuracy": None
+            if shares is None
+            else {
+                "mean": float(shares.mean()),
+                "least": float(shares.min()),
+                "most": float(shares.max()),
+            },
+        }
+
+
+def play_ensemble(
+    program: Program,
+    events: Sequence[np.ndarray],
+    n_plays: int,
+    *,
+    perturbation: Perturbation | None = None,
+    seed: int = 0,
+    settings: TwinSettings | None = None,
+) -> Ensemble:
+    """Play the samples on the twin `n_plays` times, each time a little changed.
+
+    Args:
+        program: what runs.
+        events: one structured array per sample.
+        n_plays: at least 2.
+        perturbation: what changes; by default the order of simultaneous events.
+        seed: of all that is random; the same seed gives the same plays.
+        settings: the twin's.
+
+    Raises:
+        BoardError: fewer than two plays are asked for.
+        EventsError: a sample is no event stream of the input's shape.
+    """
+    if n_plays < 2:
+        raise BoardError(f"an ensemble of {n_plays} plays has no spread: ask for 2 or more")
+    perturbation = perturbation or Perturbation()
+    settings = settings or TwinSettings()
+    samples = [as_events(sample, source=f"sample {i}") for i, sample in enumerate(events)]
+    plays = [_play(program, samples, settings)]
+    for play in range(n_plays):
+        generator = np.random.default_rng((seed, play))
+        changed = [perturb(sample, perturbation, generator) for sample in samples]
+        own = replace(settings, parallel_window=perturbation.parallel_window, seed=seed + play)
+        plays.append(_play(program, changed, own))
+    return Ensemble(plays[0], tuple(plays[1:]), perturbation, seed)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings that might explain a recorded session.
+
+    Args:
+        settings: the twin's.
+        perturbation: of the events.
+        spike_difference: of the twin under these to the recording; mean over the plays.
+    """
+
+    settings: TwinSettings
+    perturbation: Perturbation
+    spike_difference: float = float("nan")
+
+
+def fit_candidates(
+    program: Program,
+    events: Sequence[np.ndarray],
+    recorded: Recording,
+    candidates: Sequence[Candidate],
+    *,
+    n_plays: int = 4,
+    seed: int = 0,
+) -> tuple[Candidate, ...]:
+    """Return the candidates, best first, by how near the twin comes to a recorded session.
+
+    The spike difference is taken over all layers that the session recorded.
+
+    Args:
+        program: what ran.
+        events: one structured array per sample, as they were played.
+        recorded: the session, of the same samples.
+        candidates: what to try.
+        n_plays: plays of each candidate, at least 2.
+        seed: of all that is random.
+
+    Raises:
+        BoardError: the session has another number of samples.
+    """
+    if recorded.n_samples != len(events):
+        raise BoardError(
+            f"the session recorded {recorded.n_samples} samples, {len(events)} streams are given:"
+            " give the streams that were played"
+        )
+    tried = []
+    for candidate in candidates:
+        ensemble = play_ensemble(
+            program,
+            events,
+            n_plays,
+            perturbation=candidate.perturbation,
+            seed=seed,
+            settings=candidate.settings,
+        )
+        distances = [_distance(recorded, play) for play in ensemble.plays]
+        tried.append(replace(candidate, spike_difference=float(np.mean(distances))))
+    return tuple(sorted(tried, key=lambda candidate: candidate.spike_difference))
+
+
+def _play(program: Program, samples: Sequence[np.ndarray], settings: TwinSettings) -> Recording:
+    with Twin(settings=settings) as twin:
+        twin.load(program)
+        return twin.play(samples, keep_events=False)
+
+
+def _distance(recorded: Recording, play: Recording) -> float:
+    """Return the spike difference over all recorded layers together."""
+    spikes = sum(int(layer.counts.sum()) for layer in recorded.layers)
+    apart = sum(
+        int(np.abs(layer.counts - play.counts(layer.index)).sum()) for layer in recorded.layers
+    )
+    return apart / spikes if spikes else float(apart > 0)
+
+
+def _mean_and_most(values: Sequence[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.max(values))

@@ -1,0 +1,194 @@
+"""Synaptic operations: how much work a program makes of a recording, against the chip's limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.analysis.arrivals import core_inputs
+from speckflex.chips.speck import SYNOPS_PER_SECOND
+from speckflex.events.streams import MICROSECONDS_PER_SECOND
+from speckflex.program.routing import row_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.program.program import Program
+    from speckflex.program.records import Core
+    from speckflex.recordings.recording import Recording
+
+__all__ = [
+    "WINDOW",
+    "LayerSynops",
+    "count_taps",
+    "measure_synops",
+    "synops_per_window",
+]
+
+WINDOW = 10_000  # µs
+
+
+@dataclass(frozen=True)
+class LayerSynops:
+    """What one core had to add up.
+
+    Args:
+        index: the core's position in the program.
+        name: the layer's name in the torch network.
+        input_events: events that reached the core, over the samples that were measured.
+        total: synaptic operations: one for each neuron that an event updates, edges counted.
+        formula: `N * C_out * kx * ky / (sx * sy)`, as sinabs' documentation estimates it.
+        peak_per_second: the most in any window that begins at an event; None if unmeasured.
+        peak_sample: the sample of that window.
+        peak_time: µs, the first event of that window.
+        sustained_per_second: over the whole of the sample that is busiest on average.
+        window: µs, the width of the sliding window.
+        reason: why nothing was measured, "" where something was.
+    """
+
+    index: int
+    name: str
+    input_events: int = 0
+    total: int = 0
+    formula: float = 0.0
+    peak_per_second: float | None = None
+    peak_sample: int | None = None
+    peak_time: int | None = None
+    sustained_per_second: float | None = None
+    window: int = WINDOW
+    reason: str = ""
+
+    @property
+    def load(self) -> float | None:
+        """The peak as a share of `SYNOPS_PER_SECOND`, a limit that is unverified."""
+        return None if self.peak_per_second is None else self.peak_per_second / SYNOPS_PER_SECOND
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types."""
+        return {**vars(self), "load": self.load}
+
+
+def measure_synops(
+    program: Program,
+    recording: Recording,
+    input_events: Sequence[np.ndarray] = (),
+    *,
+    window: int = WINDOW,
+    reset: bool = True,
+) -> tuple[LayerSynops, ...]:
+    """Return the synaptic operations of every core.
+
+    A core's input is what the recording's events of its sources send it; a core whose sources
+    were not all recorded with their events has a `reason` in place of figures.
+
+    Args:
+        program: what ran.
+        recording: what it spiked, `t` in µs.
+        input_events: the streams that were played, one a sample; of the first samples at least.
+        window: µs over which a peak is averaged.
+        reset: as the samples were played, which a recording does not tell. Without, a decimator
+            counts on from one sample to the next; it is taken to be at its start in the first.
+    """
+    inputs = (
+        core_inputs(program, recording, input_events, index, reset=reset)
+        for index in range(len(program.cores))
+    )
+    return tuple(
+        _measure_core(core, index, streams, input_events, window)
+        for index, (core, streams) in enumerate(zip(program.cores, inputs, strict=True))
+    )
+
+
+def count_taps(core: Core, events: np.ndarray) -> np.ndarray:
+    """Return (n,) int64: the neurons of a core that each event updates.
+
+    An event at (y, x) updates the neurons of all features whose kernel covers it (datasheet
+    3.2.4.4); near an edge these are fewer.
+
+    Args:
+        core: the core.
+        events: `(n,)` event array at the core's input.
+    """
+    taps_y = _taps_along(core, 0, events["y"])
+    taps_x = _taps_along(core, 1, events["x"])
+    return core.output_shape[0] * taps_y[events["y"]] * taps_x[events["x"]]
+
+
+def synops_per_window(
+    core: Core, events: np.ndarray, *, window: int = WINDOW
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return start times (µs) of adjoining windows and the operations per second in each."""
+    if not len(events):
+        return np.empty(0, np.int64), np.empty(0)
+    bins = events["t"] // window
+    sums = np.bincount(bins - bins.min(), weights=count_taps(core, events))
+    return (bins.min() + np.arange(len(sums))) * window, sums * (MICROSECONDS_PER_SECOND / window)
+
+
+def _measure_core(
+    core: Core,
+    index: int,
+    streams: list[np.ndarray] | None,
+    input_events: Sequence[np.ndarray],
+    window: int,
+) -> LayerSynops:
+    if streams is None:
+        reason = "the events of its sources were not recorded: monitor them, and keep events"
+        return LayerSynops(index, core.name, window=window, reason=reason)
+    work = [count_taps(core, events) for events in streams]
+    peaks = [_peak(events["t"], taps, window) for events, taps in zip(streams, work, strict=True)]
+    busiest = max(range(len(peaks)), key=lambda sample: peaks[sample][0])
+    most, peak_time = peaks[busiest]
+    seconds = [_seconds(events, window) for events in _spans(input_events, streams)]
+    n_events = sum(map(len, streams))
+    return LayerSynops(
+        index,
+        core.name,
+        input_events=n_events,
+        total=int(sum(taps.sum() for taps in work)),
+        formula=n_events * _fan_out(core),
+        peak_per_second=most * MICROSECONDS_PER_SECOND / window,
+        peak_sample=busiest,
+        peak_time=peak_time,
+        sustained_per_second=max(float(w.sum()) / s for w, s in zip(work, seconds, strict=True)),
+        window=window,
+    )
+
+
+def _fan_out(core: Core) -> float:
+    """Return `C_out * kx * ky / (sx * sy)`: the neurons that an event updates, edges aside."""
+    n_channels, _, kernel_y, kernel_x = core.weights.shape
+    return n_channels * kernel_y * kernel_x / (core.stride[0] * core.stride[1])
+
+
+def _taps_along(core: Core, axis: int, positions: np.ndarray) -> np.ndarray:
+    """Return how many outputs' kernels cover each input position along y (0) or x (1)."""
+    # A spike beyond the last whole pooling window may arrive beyond the stated input shape.
+    n_inputs = max(core.input_shape[1 + axis], int(positions.max(initial=0)) + 1)
+    n_neurons, kernel = core.output_shape[1 + axis], core.weights.shape[2 + axis]
+    spans = row_spans(n_inputs, n_neurons, kernel, core.stride[axis], core.padding[axis])
+    return spans[:, 1].astype(np.int64)
+
+
+def _peak(times: np.ndarray, taps: np.ndarray, window: int) -> tuple[int, int | None]:
+    """Return the most operations in a window that begins at an event, and its time (µs)."""
+    if not len(times):
+        return 0, None
+    sums = np.concatenate([[0], np.cumsum(taps)])
+    ends = np.searchsorted(times, times + window, side="left")
+    inside = sums[ends] - sums[np.searchsorted(times, times, side="left")]
+    best = int(inside.argmax())
+    return int(inside[best]), int(times[best])
+
+
+def _spans(input_events: Sequence[np.ndarray], streams: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the events that tell how long each sample lasted: the input's where known."""
+    return [*input_events[: len(streams)], *streams[len(input_events) :]]
+
+
+def _seconds(events: np.ndarray, window: int) -> float:
+    """Return the time from the first event to the last; at least one window."""
+    span = int(events["t"].max() - events["t"].min()) if len(events) else 0
+    return max(window, span) / MICROSECONDS_PER_SECOND

@@ -1,0 +1,1 @@
+"""The chip behind samna: configuration, link, session and results."""

@@ -1,0 +1,145 @@
+"""Which chips are attached, asked of the vendor's samna alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from speckflex.errors import BoardError, BoardNotFoundError
+from speckflex.samna_access import find_samna, load_samna
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = [
+    "DEVICE_CHIPS",
+    "AttachedDevice",
+    "attached_devices",
+    "devices_of",
+    "find_device",
+    "vendor_samna",
+]
+
+# samna's device_type_name -> the chip on it (sinabs 3.1.3, backend/dynapcnn/io.py)
+DEVICE_CHIPS = {
+    "Speck2eTestBoard": "speck2e",
+    "Speck2eDevKit": "speck2e",
+    "Speck2fModuleDevKit": "speck2f",
+    "Speck2fDevKit": "speck2f",
+}
+
+
+@dataclass(frozen=True)
+class AttachedDevice:
+    """A devkit on the bus.
+
+    Args:
+        name: what `open_board` takes, such as "speck2e:0".
+        chip: "speck2e" or "speck2f".
+        device_type: samna's name of the type, such as "Speck2eDevKit".
+        serial: its serial number, "" where it has none.
+        usb: bus and address, such as "2:9".
+        info: samna's own record of it.
+    """
+
+    name: str
+    chip: str
+    device_type: str
+    serial: str
+    usb: str
+    info: Any
+
+    def named(self) -> dict[str, str]:
+        """Return what a user is told of it."""
+        return {
+            "name": self.name,
+            "chip": self.chip,
+            "device": self.device_type,
+            "serial": self.serial,
+            "usb": self.usb,
+        }
+
+
+def vendor_samna() -> ModuleType:
+    """Return the vendor's samna, never the stand-in.
+
+    Raises:
+        BoardNotFoundError: it is not installed, or the stand-in took its name in this process.
+        BoardError: it is installed and too old or broken.
+    """
+    installed = find_samna()
+    if installed.kind != "real":
+        what = {
+            "missing": "is not installed",
+            "stub": "is only there as the package index's stub, which is no samna",
+        }[installed.kind]
+        raise BoardNotFoundError(
+            f"the vendor's samna {what}: get it from SynSense to reach a chip ('speckflex doctor'"
+            " tells more), or use the twin"
+        )
+    samna = load_samna()
+    if getattr(samna, "is_speckflex_virtual", False):
+        raise BoardNotFoundError(
+            "speckflex's stand-in has taken the name samna in this process, so that no chip can be"
+            " reached: start again without speckflex.virtual.install"
+        )
+    return samna
+
+
+def attached_devices() -> list[AttachedDevice]:
+    """Return the Speck devkits on this machine's bus, open or not.
+
+    Raises:
+        BoardNotFoundError: samna is not installed.
+        BoardError: samna failed to look.
+    """
+    return devices_of(vendor_samna())
+
+
+def devices_of(samna: ModuleType) -> list[AttachedDevice]:
+    """Return the Speck devkits that a samna sees, in the order of its list.
+
+    Raises:
+        BoardError: samna failed to look.
+    """
+    try:
+        infos = samna.device.get_all_devices()
+    except RuntimeError as error:
+        raise BoardError(f"samna can't list the devices ({_one_line(error)})") from error
+    found: list[AttachedDevice] = []
+    for info in infos:
+        chip = DEVICE_CHIPS.get(info.device_type_name)
+        if chip is not None:
+            index = sum(device.chip == chip for device in found)
+            found.append(
+                AttachedDevice(
+                    name=f"{chip}:{index}",
+                    chip=chip,
+                    device_type=info.device_type_name,
+                    serial=str(info.serial_number),
+                    usb=f"{info.usb_bus_number}:{info.usb_device_address}",
+                    info=info,
+                )
+            )
+    return found
+
+
+def find_device(name: str, devices: list[AttachedDevice]) -> AttachedDevice:
+    """Return the device of a name, "CHIP:INDEX" or "CHIP:SERIAL"; "CHIP" is its first.
+
+    Raises:
+        BoardNotFoundError: it is not attached; the message says what is.
+    """
+    chip, _, key = name.partition(":")
+    for device in devices:
+        index = device.name.partition(":")[2]
+        if device.chip == chip and key in {"", index, device.serial}:
+            return device
+    present = ", ".join(f"{d.name} ({d.device_type} {d.serial})" for d in devices) or "none"
+    raise BoardNotFoundError(
+        f"board {name} is not attached (attached: {present}): plug it in, or name one that is"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

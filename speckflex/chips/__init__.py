@@ -1,0 +1,1 @@
+"""The chips as records of numbers, each with its source."""

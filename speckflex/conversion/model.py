@@ -1,0 +1,182 @@
+"""From a model file to its Program, with what was learned on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speckflex.errors import NetworkError
+from speckflex.fitting.check import check_program, ordered
+from speckflex.fitting.finding import Check
+from speckflex.program.program import Program
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from speckflex.fitting.check import CheckTable
+    from speckflex.networks.fold import FoldReport
+    from speckflex.program.records import Shape
+
+__all__ = ["Model", "check_model", "read_model"]
+
+# The rule of the finding that folding left something out, and the entry of a program's metadata
+# that keeps it.
+FOLDING = "folding"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A program and, where the file held one, the torch network it was made of.
+
+    Args:
+        path: the file.
+        program: what boards run.
+        network: the bias-free network that was converted; None for a `.speck` file.
+        trained: the network as it was loaded, where folding changed it; else None.
+        folding: what folding dropped; None where nothing was folded.
+        checks: what conversion found; of a `.speck` file, what it tells of its own making.
+    """
+
+    path: Path
+    program: Program
+    network: nn.Module | None = None
+    trained: nn.Module | None = None
+    folding: FoldReport | None = None
+    checks: tuple[Check, ...] = ()
+
+
+def read_model(
+    path: str | Path,
+    *,
+    input_shape: Shape | None = None,
+    chip: str = "speck2e",
+    factory: str | None = None,
+    **options: Any,
+) -> Model:
+    """Read a `.pt`, `.nir` or `.speck` file, fold it without bias and convert it.
+
+    Args:
+        path: the file.
+        input_shape: (channel, y, x) of the events; a `.speck` file knows its own.
+        chip: "speck2e", "speck2f" or "unbounded".
+        factory: what builds the network of a state dict.
+        options: of `convert`, by name.
+
+    Raises:
+        SpeckflexError: the file, the network or the chip's limits do not allow it.
+    """
+    path = Path(path)
+    if _is_program(path):
+        program = _load_program(path, input_shape, factory)
+        return Model(path, program, checks=_kept_checks(program))
+    from speckflex.conversion.convert import convert_with_checks
+
+    input_shape = _known_shape(path, input_shape)
+    trained, network, folding = _load_and_fold(path, input_shape, factory)
+    conversion = convert_with_checks(network, input_shape, chip=chip, **options)
+    found = _folding_checks(folding)
+    kept = {check.rule: check.message for check in found}
+    metadata = {**conversion.program.metadata, **kept}
+    return Model(
+        path=path,
+        program=replace(conversion.program, metadata=metadata),
+        network=network,
+        trained=trained if folding.layers else None,
+        folding=folding if folding.layers else None,
+        checks=(*found, *conversion.checks),
+    )
+
+
+def check_model(
+    path: str | Path,
+    *,
+    input_shape: Shape | None = None,
+    chip: str = "speck2e",
+    factory: str | None = None,
+) -> CheckTable:
+    """Return what the model in a file costs on the chip, and all that is in its way.
+
+    Args:
+        path: a `.pt`, `.nir` or `.speck` file.
+        input_shape: (channel, y, x) of the events; a `.speck` file knows its own.
+        chip: "speck2e", "speck2f" or "unbounded"; a `.speck` file knows its own.
+        factory: what builds the network of a state dict.
+
+    Raises:
+        SpeckflexError: the file can't be read, or the network does not run on that shape.
+    """
+    path = Path(path)
+    if _is_program(path):
+        program = _load_program(path, input_shape, factory)
+        return check_program(program, found=_kept_checks(program))
+    from speckflex.conversion.convert import check_network
+
+    input_shape = _known_shape(path, input_shape)
+    _, network, folding = _load_and_fold(path, input_shape, factory)
+    table = check_network(network, input_shape, chip=chip)
+    return replace(table, checks=ordered([*_folding_checks(folding), *table.checks]))
+
+
+def _is_program(path: Path) -> bool:
+    return path.suffix.lower() == ".speck"
+
+
+def _load_program(path: Path, input_shape: Shape | None, factory: str | None) -> Program:
+    """Return the program in a file, checked against what was asked for beside it."""
+    program = Program.load(path)
+    if factory is not None:
+        raise NetworkError(
+            f"{path}: holds a program, which needs no factory, but {factory} was given: leave it"
+            " out"
+        )
+    if input_shape is not None and tuple(input_shape) != program.input.shape:
+        raise NetworkError(
+            f"{path}: its program takes events of shape {program.input.shape} (channel, y, x),"
+            f" not {tuple(input_shape)}: convert its network with that shape, or choose other data"
+        )
+    return program
+
+
+def _known_shape(path: Path, input_shape: Shape | None) -> Shape:
+    if input_shape is None:
+        raise NetworkError(
+            f"{path}: a network does not tell its input shape: give --input-shape (channels,"
+            " height, width)"
+        )
+    return input_shape
+
+
+def _load_and_fold(
+    path: Path, input_shape: Shape, factory: str | None
+) -> tuple[nn.Module, nn.Module, FoldReport]:
+    """Return the network as loaded, the one without bias, and what that dropped."""
+    from speckflex.networks.files import load_network
+    from speckflex.networks.fold import fold_with_report
+
+    trained = load_network(path, factory=factory, input_shape=input_shape)
+    network, folding = fold_with_report(trained, input_shape=input_shape)
+    return trained, network, folding
+
+
+def _folding_checks(folding: FoldReport) -> tuple[Check, ...]:
+    """Return a warning where folding left out a constant that the network was trained with."""
+    worst = max(folding.layers, key=lambda layer: layer.dropped_max, default=None)
+    if worst is None or not worst.dropped_max:
+        return ()
+    message = (
+        f"biases and batch norms' means are left out, up to {worst.dropped_max:.3g} firing"
+        f" thresholds a time step in layer {worst.layer}"
+    )
+    return (_folding_check(message, worst.dropped_max),)
+
+
+def _kept_checks(program: Program) -> tuple[Check, ...]:
+    """Return the warning that the program's making left in its metadata."""
+    message = " ".join(str(program.metadata.get(FOLDING, "")).split())
+    return (_folding_check(message),) if message else ()
+
+
+def _folding_check(message: str, dropped: float | None = None) -> Check:
+    remedy = "speckflex fold tells of every layer, finetune brings accuracy back"
+    return Check("", "warning", FOLDING, message, value=dropped, remedy=remedy)

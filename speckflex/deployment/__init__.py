@@ -1,0 +1,1 @@
+"""The main job: play recordings on board, twin and torch, and compare."""

@@ -1,0 +1,1 @@
+"""Whether a program fits on a chip: memory, limits, placement and findings."""

@@ -1,1 +1,0 @@
-"""Reading model files: torch files, state dicts and NIR graphs, with nothing in them executed."""

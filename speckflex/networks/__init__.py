@@ -1,0 +1,1 @@
+"""Torch networks: files, their layer graph, folding, and the networks of the papers."""

@@ -1,0 +1,165 @@
+"""Where every spike goes, worked out once per program, as tables of addresses.
+
+An address is the place of a neuron or pixel in the order (y, x, channel).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speckflex.kernels.addresses import address_events
+
+if TYPE_CHECKING:
+    from speckflex.program.records import Destination, EdgeSpikes, InputStage, MirrorFrame, Shape
+
+__all__ = [
+    "Edge",
+    "Places",
+    "addresses_of",
+    "column_spans",
+    "deliver",
+    "enter",
+    "places_of",
+    "row_spans",
+]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One destination of a core, or of the input stage.
+
+    Args:
+        target: the core's position.
+        offset: where the routes of this sender begin at the target.
+        rank: when the destination is served, 0 before 1.
+    """
+
+    target: int
+    offset: int
+    rank: int
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """For every address of a sender, the channel, y and x that it has somewhere.
+
+    Args:
+        channels: `(n,) int32`.
+        rows: `(n,) int32`, y.
+        columns: `(n,) int32`, x.
+        kept: `(n,) bool`, False where the spike goes nowhere.
+    """
+
+    channels: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    kept: np.ndarray
+
+
+def places_of(shape: Shape) -> Places:
+    """Return the channel, y and x of every address of a (channel, y, x) map."""
+    channels, height, width = shape
+    rows, columns, features = np.indices((height, width, channels), np.int32).reshape(3, -1)
+    return Places(features, rows, columns, np.ones(len(rows), bool))
+
+
+def addresses_of(events: np.ndarray, shape: Shape) -> np.ndarray:
+    """Return `(n,) int32`, the addresses of an event array in a (channel, y, x) map."""
+    channels, _, width = shape
+    addresses = np.empty(len(events), np.int32)
+    address_events(events, channels, width, addresses)
+    return addresses
+
+
+def enter(stage: InputStage, mirror_frame: MirrorFrame = "region") -> Places:
+    """Return where the input stage puts each address of the events as they arrive.
+
+    Order: polarity, pooling, region of interest, mirror, exchange of x and y (datasheet
+    figure 6).
+
+    Args:
+        stage: the stage's settings.
+        mirror_frame: "region" to mirror inside the region of interest, as sinabs does;
+            "sensor" to mirror the whole pooled picture before the region is cut out.
+    """
+    raw = places_of(stage.shape)
+    height, width = stage.region
+    rows, columns = raw.rows // stage.pooling[0], raw.columns // stage.pooling[1]
+    if mirror_frame == "sensor":
+        rows = stage.shape[1] // stage.pooling[0] - 1 - rows if stage.mirror_y else rows
+        columns = stage.shape[2] // stage.pooling[1] - 1 - columns if stage.mirror_x else columns
+    rows, columns = rows - stage.origin[0], columns - stage.origin[1]
+    kept = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    if not stage.keep_off:
+        kept &= raw.channels != 0
+    if not stage.keep_on:
+        kept &= raw.channels != 1
+    if stage.mirror_y and mirror_frame == "region":
+        rows = height - 1 - rows
+    if stage.mirror_x and mirror_frame == "region":
+        columns = width - 1 - columns
+    if stage.swap_xy:
+        rows, columns = columns, rows
+    channels = np.zeros_like(raw.channels) if stage.merge_polarities else raw.channels
+    return Places(channels, rows, columns, kept)
+
+
+def deliver(
+    places: Places, shape: Shape, destination: Destination, edge_spikes: EdgeSpikes
+) -> Places:
+    """Return where the spikes of a sender arrive at one of its destinations.
+
+    Args:
+        places: where the spikes are in the sender's map.
+        shape: (channel, y, x) of that map, before pooling.
+        destination: pooling divides y and x, the shift is added to the channel.
+        edge_spikes: what becomes of spikes beyond the last whole pooling window.
+    """
+    pooling = destination.pooling
+    rows, columns = places.rows // pooling, places.columns // pooling
+    kept = places.kept
+    if edge_spikes == "drop":
+        kept = kept & (rows < shape[1] // pooling) & (columns < shape[2] // pooling)
+    return Places(places.channels + np.int32(destination.feature_shift), rows, columns, kept)
+
+
+def row_spans(n_inputs: int, n_neurons: int, kernel: int, stride: int, padding: int) -> np.ndarray:
+    """Return for each input y the neuron rows whose field holds it.
+
+    A neuron at `row` has y in its field where `0 <= y + padding - row * stride < kernel`.
+
+    Returns:
+        `(n_inputs + 1, 3) int32`: first row, number of rows, kernel row met by the first. The
+        last entry holds no row, for spikes that go nowhere.
+    """
+    y = np.arange(n_inputs) + padding
+    first = np.maximum(0, -((kernel - 1 - y) // stride))
+    last = np.minimum(n_neurons - 1, y // stride)
+    spans = np.column_stack((first, np.maximum(0, last - first + 1), y - first * stride))
+    return np.vstack((spans, np.zeros(3))).astype(np.int32)
+
+
+def column_spans(spans: np.ndarray, kernel: int, stride: int, channels: int) -> np.ndarray:
+    """Return for each input x the neurons side by side whose field holds it.
+
+    Along x the taps are stored by their phase, the tap modulo the stride, and within a phase
+    from the last tap to the first: so a run of neurons meets a run of weights.
+
+    Args:
+        spans: what `row_spans` returns for the x axis.
+        kernel: taps along x.
+        stride: along x.
+        channels: of the neurons.
+
+    Returns:
+        `(n, 3) int32`: the first neuron's place in its row, how many neurons, and the first
+        weight's place among the taps of one kernel row.
+    """
+    per_phase = -(-kernel // stride)
+    first, n_columns, tap = spans.T
+    weight = (tap % stride) * per_phase + per_phase - 1 - tap // stride
+    table = np.column_stack((first, n_columns, np.where(n_columns > 0, weight, 0)))
+    return np.ascontiguousarray(table * channels, np.int32)

@@ -1,0 +1,1 @@
+"""Recordings: what a board returned, their files and their differences."""

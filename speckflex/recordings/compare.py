@@ -1,0 +1,332 @@
+"""How far two recordings of one program are apart, layer by layer, in spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.errors import ComparisonError
+from speckflex.recordings.divergence import Divergence, count_reordered, find_divergence
+from speckflex.recordings.measures import (
+    confusion_matrix,
+    cosine_similarity,
+    relative_difference,
+    wilson_interval,
+)
+from speckflex.recordings.recording import Recording
+
+if TYPE_CHECKING:
+    from speckflex.recordings.recording import LayerRecord
+
+__all__ = ["Accuracy", "Difference", "LayerDifference", "compare", "measure_accuracy"]
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """How often a recording's last layer names the right class.
+
+    Args:
+        share: right predictions per sample, 0 to 1.
+        interval: the 95 % Wilson interval of the share.
+        confusion: (class, predicted class) int64.
+    """
+
+    share: float
+    interval: tuple[float, float]
+    confusion: np.ndarray
+
+    @property
+    def per_class(self) -> np.ndarray:
+        """(class,) float: the share of each class's samples predicted right; NaN without any."""
+        totals = self.confusion.sum(axis=1)
+        shares = np.full(len(totals), np.nan)
+        return np.divide(self.confusion.diagonal(), totals, out=shares, where=totals > 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types."""
+        return {
+            "share": self.share,
+            "interval": list(self.interval),
+            "per_class": [_finite(float(share)) for share in self.per_class],
+            "confusion": self.confusion.tolist(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class LayerDifference:
+    """How far one layer's spikes are from the reference's.
+
+    Args:
+        index: the layer's position in the network.
+        name: the layer's name in the torch network.
+        spikes_a: spikes of the reference, over all samples and neurons.
+        spikes_b: spikes of the other.
+        spike_difference: `sum |S - S'| / sum S` over samples and neurons (Eq. 16); infinite where
+            the reference is silent and the other isn't; None for a layer read by potentials.
+        per_sample: (sample,) float, the same for each sample alone; NaN where None.
+        cosine: of the two count arrays; of the potentials for a layer that is read by them.
+        potential_difference: `sum |V - V'| / sum |V|` at the ends of the samples, in the
+            program's integers; None where either recording has no potentials.
+        first_divergence: the first event or neuron that differs; None where nothing does.
+        reordered_samples: samples whose events are the same in another order.
+        reason: why `spike_difference` is no finite number, "" where it is one.
+    """
+
+    index: int
+    name: str
+    spikes_a: int
+    spikes_b: int
+    spike_difference: float | None
+    per_sample: np.ndarray
+    cosine: float
+    potential_difference: float | None = None
+    first_divergence: Divergence | None = None
+    reordered_samples: int = 0
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as strict JSON types: null for what is no finite number."""
+        divergence = self.first_divergence
+        return {
+            "index": self.index,
+            "name": self.name,
+            "spikes_reference": self.spikes_a,
+            "spikes_other": self.spikes_b,
+            "spike_difference": _finite(self.spike_difference),
+            "reason": self.reason,
+            "per_sample": [_finite(float(value)) for value in self.per_sample],
+            "cosine": self.cosine,
+            "potential_difference": _finite(self.potential_difference),
+            "first_divergence": None if divergence is None else divergence.to_dict(),
+            "reordered_samples": self.reordered_samples,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """How far a recording is from a reference, `a`.
+
+    Args:
+        layers: one difference per layer that both recordings hold, in network order.
+        n_samples: how many samples both played.
+        accuracy_a: of the reference; None without labels, samples or last layer.
+        accuracy_b: of the other.
+        agreement: share of samples that both classify alike; None without a last layer.
+        noise_floor: the difference of a board against itself, where it was measured.
+        unlike_inputs: samples known to have been played with other events.
+    """
+
+    layers: tuple[LayerDifference, ...]
+    n_samples: int
+    accuracy_a: Accuracy | None = None
+    accuracy_b: Accuracy | None = None
+    agreement: float | None = None
+    noise_floor: Difference | None = None
+    unlike_inputs: int = 0
+
+    def layer(self, index: int) -> LayerDifference:
+        """Return the difference of the layer at that position of the network.
+
+        Raises:
+            ComparisonError: not both recordings hold that layer.
+        """
+        for layer in self.layers:
+            if layer.index == index:
+                return layer
+        held = ", ".join(str(layer.index) for layer in self.layers)
+        raise ComparisonError(f"layer {index} was not compared, only {held}: monitor it on both")
+
+    @property
+    def output(self) -> LayerDifference:
+        """The last layer that spikes; the very last where none does."""
+        spiking = [layer for layer in self.layers if layer.spike_difference is not None]
+        return (spiking or self.layers)[-1]
+
+    @property
+    def spike_difference(self) -> float | None:
+        """The spike difference of the output: the last layer that spikes."""
+        return self.output.spike_difference
+
+    @property
+    def first_divergent_layer(self) -> LayerDifference | None:
+        """The first layer, in network order, whose spikes differ; None where all agree."""
+        divergent = (layer for layer in self.layers if layer.first_divergence is not None)
+        return next(divergent, None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as strict JSON types."""
+        first = self.first_divergent_layer
+        accuracies = {"reference": self.accuracy_a, "other": self.accuracy_b}
+        return {
+            "samples": self.n_samples,
+            "spike_difference": _finite(self.spike_difference),
+            "spike_difference_layer": self.output.name,
+            "first_divergent_layer": None if first is None else first.name,
+            "agreement": self.agreement,
+            "unlike_inputs": self.unlike_inputs,
+            "accuracy": {
+                name: None if accuracy is None else accuracy.to_dict()
+                for name, accuracy in accuracies.items()
+            },
+            "layers": [layer.to_dict() for layer in self.layers],
+            "noise_floor": None if self.noise_floor is None else self.noise_floor.to_dict(),
+        }
+
+
+def compare(
+    a: Recording,
+    b: Recording,
+    *,
+    noise_floor: Difference | None = None,
+    same_program: bool = True,
+) -> Difference:
+    """Return how far recording `b` is from the reference `a`.
+
+    Layers that only one of them monitored are left out.
+
+    Args:
+        a: the reference: the real chip where there is one (MTT paper, Eq. 16).
+        b: what is compared with it.
+        noise_floor: the difference of a board against itself, to be shown beside this one.
+        same_program: refuse recordings of different programs.
+
+    Raises:
+        ComparisonError: the recordings differ in program, samples, labels or layer shapes, or
+            have no layer in common.
+    """
+    for recording in (a, b):
+        _check_is_recording(recording)
+    _check_comparable(a, b, same_program=same_program)
+    others = {record.index: record for record in b.layers}
+    pairs = [(record, others[record.index]) for record in a.layers if record.index in others]
+    if not pairs:
+        raise ComparisonError(
+            f"{_name(a)} and {_name(b)} have no monitored layer in common: monitor the same layers"
+        )
+    labels = a.labels if a.labels is not None else b.labels
+    return Difference(
+        layers=tuple(_compare_layer(one, other) for one, other in pairs),
+        n_samples=a.n_samples,
+        accuracy_a=measure_accuracy(a, labels),
+        accuracy_b=measure_accuracy(b, labels),
+        agreement=_agreement(a, b),
+        noise_floor=noise_floor,
+        unlike_inputs=_count_unlike_inputs(a, b),
+    )
+
+
+def _check_is_recording(recording: object) -> None:
+    if not isinstance(recording, Recording):
+        raise ComparisonError(
+            f"a {type(recording).__name__} can't be compared, it is no Recording: read a file"
+            " with Recording.load"
+        )
+
+
+def measure_accuracy(recording: Recording, labels: np.ndarray | None = None) -> Accuracy | None:
+    """Return a recording's accuracy; None without labels, samples or last layer.
+
+    Args:
+        recording: what a board returned.
+        labels: (sample,) the class of each sample, negative for an unknown one; None for the
+            recording's own.
+    """
+    labels = recording.labels if labels is None else labels
+    known = np.zeros(0, bool) if labels is None else labels >= 0
+    if labels is None or not known.any() or not _holds_last_layer(recording):
+        return None
+    predictions, labels = recording.predictions()[known], labels[known]
+    right = int((predictions == labels).sum())
+    n_classes = max(recording.layer(-1).scores.shape[1], int(labels.max()) + 1)
+    return Accuracy(
+        right / len(labels),
+        wilson_interval(right, len(labels)),
+        confusion_matrix(labels, predictions, n_classes),
+    )
+
+
+def _compare_layer(a: LayerRecord, b: LayerRecord) -> LayerDifference:
+    if a.shape != b.shape:
+        raise ComparisonError(
+            f"layer {a.name}: has shape {a.shape} in one recording and {b.shape} in the other"
+            " (channel, y, x): compare recordings of one network"
+        )
+    by_potential = a.potentials is not None and b.potentials is not None
+    difference = None if by_potential else relative_difference(a.counts, b.counts)
+    values = (a.potentials, b.potentials) if by_potential else (a.counts, b.counts)
+    return LayerDifference(
+        index=a.index,
+        name=a.name,
+        spikes_a=int(a.counts.sum()),
+        spikes_b=int(b.counts.sum()),
+        spike_difference=difference,
+        per_sample=_per_sample(a.counts, b.counts, by_potential=by_potential),
+        cosine=cosine_similarity(*values),  # pyright: ignore[reportArgumentType]
+        potential_difference=relative_difference(a.potentials, b.potentials)
+        if a.potentials is not None and b.potentials is not None
+        else None,
+        first_divergence=find_divergence(a, b),
+        reordered_samples=count_reordered(a, b),
+        reason=_reason(difference),
+    )
+
+
+def _per_sample(a: np.ndarray, b: np.ndarray, *, by_potential: bool) -> np.ndarray:
+    if by_potential:
+        return np.full(len(a), np.nan)
+    return np.array([relative_difference(one, other) for one, other in zip(a, b, strict=True)])
+
+
+def _reason(difference: float | None) -> str:
+    if difference is None:
+        return "the layer is read by its potentials"
+    return "" if isfinite(difference) else "the reference has no spike in this layer, the other has"
+
+
+def _agreement(a: Recording, b: Recording) -> float | None:
+    if not a.n_samples or not (_holds_last_layer(a) and _holds_last_layer(b)):
+        return None
+    return float((a.predictions() == b.predictions()).mean())
+
+
+def _count_unlike_inputs(a: Recording, b: Recording) -> int:
+    """Count samples whose events both boards hashed, to different results."""
+    hashes = ((x.input_sha256, y.input_sha256) for x, y in zip(a.samples, b.samples, strict=True))
+    return sum(bool(one and other and one != other) for one, other in hashes)
+
+
+def _holds_last_layer(recording: Recording) -> bool:
+    return any(record.index == recording.n_layers - 1 for record in recording.layers)
+
+
+def _check_comparable(a: Recording, b: Recording, *, same_program: bool) -> None:
+    one, other = a.provenance.program_sha256, b.provenance.program_sha256
+    if same_program and one and other and one != other:
+        raise ComparisonError(
+            f"{_name(a)} ran program {one[:12]}, {_name(b)} ran {other[:12]}: compare recordings"
+            " of one program"
+        )
+    facts = {"samples": (a.n_samples, b.n_samples), "layers": (a.n_layers, b.n_layers)}
+    for what, (here, there) in facts.items():
+        if here != there:
+            raise ComparisonError(
+                f"{_name(a)} has {here} {what}, {_name(b)} has {there}: compare recordings of the"
+                " same samples and network"
+            )
+    if a.labels is not None and b.labels is not None and not np.array_equal(a.labels, b.labels):
+        index = int((a.labels != b.labels).argmax())
+        raise ComparisonError(
+            f"sample {index} has label {a.labels[index]} on {_name(a)} and {b.labels[index]} on"
+            f" {_name(b)}: compare recordings of the same samples in the same order"
+        )
+
+
+def _name(recording: Recording) -> str:
+    return recording.provenance.board or recording.provenance.kind
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None

@@ -1,0 +1,314 @@
+"""The Recording: the spikes of every monitored layer for every sample, with provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speckflex.errors import BoardError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from speckflex.program.records import Shape
+
+__all__ = ["LayerRecord", "Provenance", "Recording", "SampleLog", "concatenate_recordings"]
+
+# What a chip counts while it plays: of a recording in parts, the sum is told.
+COUNTED_SETTINGS = ("late_events", "repeated_answers", "spikes_between_samples")
+
+
+@dataclass(frozen=True)
+class SampleLog:
+    """What became of one sample's events.
+
+    Args:
+        written: input events handed to the board.
+        accepted: input events that the board took in.
+        read: spikes read back from monitored layers.
+        lost: events known to be lost, in or out.
+        stopped: why reading ended: "complete", "silence", "deadline" or "interrupted".
+        input_sha256: of the input events, see `events.hash_events`; "" where it wasn't taken.
+    """
+
+    written: int
+    accepted: int
+    read: int
+    lost: int = 0
+    stopped: str = "complete"
+    input_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a recording comes from.
+
+    Args:
+        program_sha256: the hash of the program that ran.
+        board: the board's name as it was opened, such as "twin" or "speck2e:0".
+        kind: "torch", "twin", "chip", "virtual" or "replay".
+        serial: the device's serial number, "" where there is none.
+        started: ISO 8601 time in UTC.
+        seed: of whatever was random in the run; None where nothing was.
+        versions: of the packages that took part.
+        settings: the board's parameters, by name.
+    """
+
+    program_sha256: str
+    board: str
+    kind: str
+    serial: str = ""
+    started: str = ""
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRecord:
+    """The output of one layer, before any pooling.
+
+    Args:
+        index: the layer's position in the network.
+        name: the layer's name in the torch network.
+        counts: (sample, channel, y, x) int64, spikes.
+        events: one event array per sample, of all samples or of the first ones only (a long run
+            keeps counts of the rest); None where only counts were kept.
+        potentials: (sample, channel, y, x) int64 at the end of each sample, spikes of an overflow
+            added back (`Core.integrated`); None where not read.
+    """
+
+    index: int
+    name: str
+    counts: np.ndarray = field(repr=False)
+    events: tuple[np.ndarray, ...] | None = field(default=None, repr=False)
+    potentials: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def shape(self) -> Shape:
+        """(channel, y, x) of the layer's neurons."""
+        return self.counts.shape[1:]
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(sample, channel) int64: potentials where the layer was read by them, else spikes."""
+        values = self.counts if self.potentials is None else self.potentials
+        return values.sum(axis=(2, 3))
+
+    def part(self, start: int, stop: int) -> LayerRecord:
+        """Return the record of the samples from `start` up to `stop`, without that one."""
+        return replace(
+            self,
+            counts=self.counts[start:stop],
+            events=None if self.events is None else self.events[start:stop],
+            potentials=None if self.potentials is None else self.potentials[start:stop],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a board returned: one record per monitored layer, one log per sample.
+
+    Args:
+        layers: the monitored layers, in network order.
+        n_layers: how many layers the network has, monitored or not.
+        samples: one log per sample.
+        provenance: where the recording comes from.
+        labels: (sample,) int64 class of each sample, negative for an unknown one; None where
+            all are unknown.
+    """
+
+    layers: tuple[LayerRecord, ...]
+    n_layers: int
+    samples: tuple[SampleLog, ...] = field(repr=False)
+    provenance: Provenance
+    labels: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples were played."""
+        return len(self.samples)
+
+    @property
+    def lost_events(self) -> int:
+        """How many events are known to be lost, over all samples."""
+        return sum(log.lost for log in self.samples)
+
+    def layer(self, index: int) -> LayerRecord:
+        """Return the record of the layer at `index` of the network; -1 is the last.
+
+        Raises:
+            BoardError: the network has no such layer, or it was not monitored.
+        """
+        position = index + self.n_layers if index < 0 else index
+        for record in self.layers:
+            if record.index == position:
+                return record
+        monitored = ", ".join(str(record.index) for record in self.layers) or "none"
+        raise BoardError(
+            f"layer {index} is not in the recording, which holds {monitored} of"
+            f" {self.n_layers} layers: ask for a monitored layer, or play with it monitored"
+        )
+
+    def counts(self, layer: int = -1) -> np.ndarray:
+        """Return (sample, channel, y, x) int64 spike counts of a layer, before pooling."""
+        return self.layer(layer).counts
+
+    def events(self, layer: int = -1, sample: int = 0) -> np.ndarray:
+        """Return one sample's spikes of a layer as an event array (`t` in µs).
+
+        Raises:
+            BoardError: the recording holds counts alone, or no such sample.
+        """
+        record = self.layer(layer)
+        if record.events is None:
+            raise BoardError(
+                f"layer {layer}: the recording holds counts alone, no events:"
+                " play with keep_events=True"
+            )
+        if not 0 <= sample < len(record.events):
+            raise BoardError(
+                f"sample {sample}: the recording holds the events of {len(record.events)} of"
+                f" {self.n_samples} samples: choose 0 to {len(record.events) - 1}"
+            )
+        return record.events[sample]
+
+    def predictions(self) -> np.ndarray:
+        """Return the (sample,) int64 class that the last layer scores highest.
+
+        A tie goes to the lowest class, as in `numpy.argmax` and `torch.argmax`.
+        """
+        return self.layer(-1).scores.argmax(axis=1)
+
+    def accuracy(self) -> float | None:
+        """Return the share of labelled samples predicted right; None where there is none."""
+        known = np.zeros(0, bool) if self.labels is None else self.labels >= 0
+        if not known.any():
+            return None
+        return float((self.predictions() == self.labels)[known].mean())
+
+    def with_labels(self, labels: Sequence[int] | np.ndarray) -> Recording:
+        """Return the same recording with the class of each sample.
+
+        Raises:
+            BoardError: there are more or fewer labels than samples.
+        """
+        labels = np.asarray(labels, dtype=np.int64)
+        if labels.shape != (self.n_samples,):
+            raise BoardError(
+                f"labels of shape {labels.shape} for {self.n_samples} samples:"
+                " give one integer per sample"
+            )
+        return replace(self, labels=labels)
+
+    def part(self, start: int, stop: int) -> Recording:
+        """Return the recording of the samples from `start` up to `stop`, without that one.
+
+        The provenance stays that of the whole, with what a chip counted in all of it.
+        """
+        return replace(
+            self,
+            layers=tuple(record.part(start, stop) for record in self.layers),
+            samples=self.samples[start:stop],
+            labels=None if self.labels is None else self.labels[start:stop],
+        )
+
+    def without_events(self) -> Recording:
+        """Return the same recording with counts and potentials alone."""
+        return replace(self, layers=tuple(replace(r, events=None) for r in self.layers))
+
+    def save(self, path: str | Path) -> None:
+        """Write the recording to an HDF5 file."""
+        from speckflex.recordings.hdf5 import save_recording
+
+        save_recording(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Recording:
+        """Read a recording from an HDF5 file.
+
+        Raises:
+            FileFormatError: the file is missing, damaged or too new.
+        """
+        from speckflex.recordings.hdf5 import load_recording
+
+        return load_recording(path)
+
+
+def concatenate_recordings(recordings: Sequence[Recording]) -> Recording:
+    """Return one recording with the samples of all, in order.
+
+    All must come from the same program on the same board with the same layers monitored.
+    Events are kept of the leading samples, as far as the parts kept them without a gap. The
+    provenance is the first part's, with what a chip counted in all of them.
+
+    Raises:
+        BoardError: the parts differ in program, board or layers, or there is none.
+    """
+    if not recordings:
+        raise BoardError("no recordings to concatenate: play at least one sample")
+    first = recordings[0]
+    for other in recordings[1:]:
+        _check_same_origin(first, other)
+    labels = [part.labels for part in recordings]
+    known = [part for part in labels if part is not None]
+    return replace(
+        first,
+        provenance=_summed([part.provenance for part in recordings]),
+        layers=tuple(
+            _concatenate_layers([part.layers[position] for part in recordings])
+            for position in range(len(first.layers))
+        ),
+        samples=tuple(log for part in recordings for log in part.samples),
+        labels=np.concatenate(known) if len(known) == len(labels) else None,
+    )
+
+
+def _check_same_origin(first: Recording, other: Recording) -> None:
+    here, there = first.provenance, other.provenance
+    same = (
+        here.program_sha256 == there.program_sha256
+        and here.board == there.board
+        and [record.index for record in first.layers] == [record.index for record in other.layers]
+    )
+    if not same:
+        raise BoardError(
+            f"recordings of {here.board} (program {here.program_sha256[:12]}) and {there.board}"
+            f" (program {there.program_sha256[:12]}) are not parts of one run:"
+            " concatenate parts of the same program, board and layers"
+        )
+
+
+def _summed(parts: Sequence[Provenance]) -> Provenance:
+    """Return the first part's provenance with the sums of what was counted."""
+    settings = dict(parts[0].settings)
+    for name in COUNTED_SETTINGS:
+        values = [part.settings.get(name, "") for part in parts]
+        if all(value.isdecimal() for value in values):
+            settings[name] = str(sum(map(int, values)))
+    return replace(parts[0], settings=settings)
+
+
+def _concatenate_layers(records: Sequence[LayerRecord]) -> LayerRecord:
+    potentials = [record.potentials for record in records if record.potentials is not None]
+    return replace(
+        records[0],
+        counts=np.concatenate([record.counts for record in records]),
+        events=_leading_events(records),
+        potentials=np.concatenate(potentials) if len(potentials) == len(records) else None,
+    )
+
+
+def _leading_events(records: Sequence[LayerRecord]) -> tuple[np.ndarray, ...] | None:
+    """Return the events of all samples before the first one that has none."""
+    if records[0].events is None:
+        return None
+    kept: list[np.ndarray] = []
+    for record in records:
+        kept.extend(record.events or ())
+        if record.events is None or len(record.events) < len(record.counts):
+            break
+    return tuple(kept)

@@ -1,0 +1,1 @@
+"""Mixed time-step training: stages, temporal transforms, samplers and neurons."""

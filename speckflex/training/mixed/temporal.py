@@ -1,0 +1,131 @@
+"""The temporal transformation module that joins stages of different lengths (MTT, 4.3.2)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from speckflex.errors import TrainingError
+from speckflex.kernels.by_sample import run_by_sample
+from speckflex.kernels.sum_frames import sum_frames
+from speckflex.training.mixed.timesteps import check_count, group_boundaries
+
+__all__ = ["TemporalTransform", "Upsampling", "count_frames"]
+
+Upsampling = Literal["copy", "spread"]
+
+
+class TemporalTransform(nn.Module):
+    """Bring frames to another number of time steps; without parameters or state.
+
+    Fewer frames: the sum of each group of `group_boundaries`, which conserves charge. More frames:
+    by "copy", the paper's rule, each frame of the group is the whole frame, so charge grows with
+    the length; by "spread" the frame's spikes are dealt out over its group, each frame getting
+    the whole number that keeps the running sum nearest to even, and charge is conserved (a
+    fraction of a spike goes to the group's last frame). Equal length: the same tensor.
+    Sums of whole numbers are exact as long as the dtype holds them.
+
+    The gradient of "spread" is that of the even split, `1 / group size` (straight through).
+
+    Args:
+        n_frames: number of frames that come out, at least 1.
+        upsampling: "copy" or "spread".
+
+    Raises:
+        TrainingError: `n_frames` is no count, or the rule is not known.
+    """
+
+    def __init__(self, n_frames: int, *, upsampling: Upsampling = "copy") -> None:
+        super().__init__()
+        if upsampling not in get_args(Upsampling):
+            raise TrainingError(
+                f"upsampling {upsampling!r} is not known: choose one of"
+                f" {', '.join(get_args(Upsampling))}"
+            )
+        self.n_frames = check_count(n_frames, "frames of a temporal transform")
+        self.upsampling: Upsampling = upsampling
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return `(batch, n_frames, ...)` from `(batch, time, ...)`, of the same dtype."""
+        n_input = frames.shape[1]
+        if n_input == self.n_frames:
+            return frames
+        if n_input > self.n_frames:
+            return _sum_groups(frames, self.n_frames)
+        copied = _copy_to_groups(frames, self.n_frames)
+        return copied if self.upsampling == "copy" else _spread(copied, n_input)
+
+    def extra_repr(self) -> str:
+        """Return what the module's repr says between its brackets."""
+        return f"n_frames={self.n_frames}, upsampling={self.upsampling!r}"
+
+
+def count_frames(frames: torch.Tensor, n_frames: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return integer frames as floats, at most `n_frames` of them: the first step of a pass.
+
+    What `TemporalTransform` does to the same frames as floats, without making them floats at full
+    length first: they are the largest tensor of many a pass, and reading them takes its time.
+
+    Args:
+        frames: `(batch, time, ...)`, counts.
+        n_frames: as for `TemporalTransform`; with fewer frames they stay as many as they are.
+        dtype: of the result.
+    """
+    n_input = frames.shape[1]
+    if frames.device.type != "cpu" or n_input <= n_frames or not frames.numel():
+        floats = frames.to(dtype)
+        return floats if n_input <= n_frames else _sum_groups(floats, n_frames)
+    sums = torch.empty((len(frames), n_frames, *frames.shape[2:]), dtype=torch.float32)
+    arrays = [
+        tensor.contiguous().numpy().reshape(*tensor.shape[:2], -1) for tensor in (frames, sums)
+    ]
+    boundaries = np.asarray(group_boundaries(n_frames, n_input), np.int64)
+    run_by_sample(sum_frames, arrays, [boundaries], torch.get_num_threads())
+    return sums.to(dtype)
+
+
+def _sum_groups(frames: torch.Tensor, n_groups: int) -> torch.Tensor:
+    groups, _, _ = _positions(n_groups, frames.shape[1])
+    summed = frames.new_zeros((frames.shape[0], n_groups, *frames.shape[2:]))
+    # In place: the other form copies the zeros first, which costs more than the sum.
+    return summed.index_add_(1, groups.to(frames.device), frames)
+
+
+def _copy_to_groups(frames: torch.Tensor, n_frames: int) -> torch.Tensor:
+    groups, _, _ = _positions(frames.shape[1], n_frames)
+    return frames.index_select(1, groups.to(frames.device))
+
+
+def _spread(copied: torch.Tensor, n_groups: int) -> torch.Tensor:
+    """Deal out what `copied` repeats: frame j of g gets `c[j + 1] - c[j]` of n spikes.
+
+    `c[j] = ceil(n * j / g - 1/2)`, the rule of the boundaries, and `c[g] = n`.
+    """
+    _, places, sizes = _positions(n_groups, copied.shape[1])
+    trailing = (1,) * (copied.ndim - 2)
+    place = places.to(copied.device).view(1, -1, *trailing)
+    size = sizes.to(copied.device).view(1, -1, *trailing)
+    with torch.no_grad():
+        before = torch.ceil(copied * place / size - 0.5)
+        after = torch.where(
+            place + 1 == size, copied, torch.ceil(copied * (place + 1) / size - 0.5)
+        )
+        dealt = (after - before).to(copied.dtype)
+    if not copied.requires_grad:
+        return dealt
+    even = copied / size
+    return dealt + (even - even.detach())
+
+
+@lru_cache(maxsize=1024)
+def _positions(n_groups: int, n_frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return each frame's group, its place in the group and the group's size, (n_frames,) int64."""
+    boundaries = group_boundaries(n_groups, n_frames)
+    sizes = np.diff(boundaries)
+    groups = np.repeat(np.arange(n_groups), sizes)
+    places = np.arange(n_frames) - boundaries[groups]
+    return torch.from_numpy(groups), torch.from_numpy(places), torch.from_numpy(sizes[groups])

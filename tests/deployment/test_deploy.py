@@ -1,0 +1,299 @@
+"""Deployment through the library: what runs, what is compared and what is written."""
+
+import html
+import json
+
+import numpy as np
+import pytest
+from networks_of_tests import small_network
+
+from speckflex.boards import open_board
+from speckflex.conversion.model import read_model
+from speckflex.data import open_dataset
+from speckflex.deployment.deploy import ChosenBoard, DeploySettings, choose_board, deploy
+from speckflex.errors import BoardNotFoundError, EventsError
+from speckflex.events.streams import make_events
+from speckflex.networks.files import save_network
+from speckflex.program.program import Program
+from speckflex.recordings.recording import Recording
+from speckflex.report import render_html, render_text
+
+SHAPE = (2, 34, 34)
+
+
+@pytest.fixture
+def recordings(tmp_path, rng):
+    """A file of seven short recordings."""
+    samples = []
+    for _ in range(7):
+        n = int(rng.integers(300, 600))
+        times = np.sort(rng.integers(0, 30_000, n))
+        columns = [rng.integers(0, side, n) for side in (34, 34, 2)]
+        samples.append(make_events(times, *columns))
+    path = tmp_path / "events.npz"
+    np.savez(path, **{f"sample{i}": sample for i, sample in enumerate(samples)})
+    return path
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    path = tmp_path / "model.pt"
+    save_network(small_network(norm=True), path)
+    return path
+
+
+def run(model_file, recordings, **settings):
+    model = read_model(model_file, input_shape=SHAPE)
+    dataset = open_dataset(recordings)
+    with open_board("twin") as board:
+        chosen = ChosenBoard(board, "twin")
+        return deploy(model, dataset, chosen, settings=DeploySettings(**settings))
+
+
+def stopping_after(n_samples):
+    """Return a progress function that interrupts once so many samples were played."""
+    played = 0
+
+    def progress(n):
+        nonlocal played
+        played += n
+        if played >= n_samples:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_a_network_with_batch_norm_is_folded_and_shown_beside_its_trained_self(
+    model_file, recordings
+):
+    deployment = run(model_file, recordings)
+    assert set(deployment.recordings) == {"torch", "trained", "twin"}
+    assert deployment.report["folding"]["layers"][0]["norms"] == ["norm1"]
+    trained = deployment.recordings["trained"].counts(0)
+    assert not np.array_equal(trained, deployment.recordings["torch"].counts(0))
+
+
+def test_batches_do_not_change_what_is_recorded(model_file, recordings):
+    one = run(model_file, recordings, batch=1).recordings
+    all_at_once = run(model_file, recordings, batch=32).recordings
+    for name, recording in one.items():
+        np.testing.assert_array_equal(recording.counts(-1), all_at_once[name].counts(-1))
+
+
+def test_long_runs_keep_the_spikes_of_the_first_samples_alone(model_file, recordings):
+    twin = run(model_file, recordings, batch=2, events_of=3).recordings["twin"]
+    assert len(twin.layer(0).events) == 4
+    assert twin.n_samples == 7
+
+
+def test_recordings_that_run_backwards_are_warned_of_and_played_as_they_are(
+    model_file, recordings, tmp_path
+):
+    with np.load(recordings) as archive:
+        samples = dict(archive)
+    late = samples["sample1"]
+    late["t"][[5, 9]] = 0
+    samples["sample4"]["t"][7] = 0
+    np.savez(tmp_path / "late.npz", **samples)
+    deployment = run(model_file, tmp_path / "late.npz", batch=3)
+    (warning,) = deployment.report["data"]["warnings"]
+    assert "late.npz (sample1): 2 of" in warning
+    assert "the first is event 5, and so in 1 more recording:" in warning
+    assert f"warning: {warning}" in render_text(deployment.report)
+    assert warning.partition(": ")[2] in html.unescape(render_html(deployment.report))
+    with open_board("twin") as board:
+        board.load(deployment.model.program)
+        as_it_stands = board.play(late).counts(0)[0]
+    np.testing.assert_array_equal(deployment.recordings["twin"].counts(0)[1], as_it_stands)
+
+
+def test_recordings_in_order_are_not_warned_of(model_file, recordings):
+    assert run(model_file, recordings).report["data"]["warnings"] == []
+
+
+def test_a_program_alone_is_played_without_torch(model_file, recordings, tmp_path):
+    program = tmp_path / "model.speck"
+    read_model(model_file, input_shape=SHAPE).program.save(program)
+    deployment = run(program, recordings)
+    assert set(deployment.recordings) == {"twin"}
+    assert deployment.report["accuracy"]["torch"] is None
+
+
+def test_an_interrupt_keeps_what_was_played_until_then(model_file, recordings):
+    with open_board("twin") as board:
+        deployment = deploy(
+            read_model(model_file, input_shape=SHAPE),
+            open_dataset(recordings),
+            ChosenBoard(board, "twin"),
+            settings=DeploySettings(batch=2),
+            progress=stopping_after(4),
+        )
+    assert deployment.interrupted
+    assert deployment.report["interrupted"]
+    assert deployment.report["samples"] == 4
+
+
+def test_the_folder_holds_what_ran_what_came_out_and_the_report(model_file, recordings, tmp_path):
+    deployment = run(model_file, recordings)
+    written = deployment.save(tmp_path / "out" / "with space")
+    assert all(path.is_file() for path in written)
+    folder = tmp_path / "out" / "with space"
+    program = Program.load(folder / "program.speck")
+    report = json.loads((folder / "report.json").read_text())
+    assert report["program"]["sha256"] == program.sha256
+    twin = Recording.load(folder / "recording-twin.h5")
+    np.testing.assert_array_equal(twin.counts(-1), deployment.recordings["twin"].counts(-1))
+
+
+def test_progress_on_a_devkit_is_told_sample_by_sample_and_in_batches_on_a_twin(
+    model_file, recordings
+):
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    told = {}
+    for name in ("virtual:speck2e", "twin"):
+        steps = told[name] = []
+        with open_board(name) as board:
+            settings = DeploySettings(batch=4)
+            chosen = ChosenBoard(board, name)
+            deploy(model, dataset, chosen, settings=settings, progress=steps.append)
+    assert told == {"virtual:speck2e": [1] * 7, "twin": [4, 3]}
+
+
+@pytest.mark.parametrize("repeat", [True, False])
+@pytest.mark.parametrize("n_played", [1, 3, 6])
+def test_an_interrupt_on_a_devkit_keeps_every_sample_that_progress_was_told_of(
+    model_file, recordings, n_played, repeat
+):
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    settings = DeploySettings(batch=4, events_of=4, repeat=repeat)
+    with open_board("virtual:speck2e") as board:
+        chosen = ChosenBoard(board, board.name)
+        whole = deploy(model, dataset, chosen, settings=settings).recordings
+        stop = stopping_after(n_played)
+        stopped = deploy(model, dataset, chosen, settings=settings, progress=stop)
+    assert stopped.interrupted
+    assert stopped.report["samples"] == n_played
+    assert stopped.recordings.keys() == whole.keys()
+    for name, recording in stopped.recordings.items():
+        expected = whole[name].part(0, n_played)
+        np.testing.assert_array_equal(recording.counts(0), expected.counts(0))
+        np.testing.assert_array_equal(recording.labels, expected.labels)
+        assert recording.samples == expected.samples
+        assert len(recording.layer(0).events or ()) == len(expected.layer(0).events or ())
+
+
+def test_an_interrupt_while_a_devkit_plays_keeps_the_samples_before(
+    model_file, recordings, monkeypatch
+):
+    def play(events, **options):
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return play_on_board(events, **options)
+
+    calls = 0
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    with open_board("virtual:speck2e") as board:
+        play_on_board = board.play
+        monkeypatch.setattr(board, "play", play)
+        deployment = deploy(model, dataset, ChosenBoard(board, board.name))
+    # the third sample was played once of twice
+    assert {one.n_samples for one in deployment.recordings.values()} == {2}
+
+
+def test_an_interrupt_before_the_first_sample_is_played_leaves_nothing_to_report(
+    model_file, recordings, monkeypatch
+):
+    def stop(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    with open_board("virtual:speck2e") as board:
+        monkeypatch.setattr(board, "play", stop)
+        with pytest.raises(KeyboardInterrupt):
+            deploy(model, dataset, ChosenBoard(board, board.name))
+
+
+def test_a_virtual_devkit_is_compared_with_torch_with_its_twin_and_with_itself(
+    model_file, recordings, tmp_path
+):
+    dataset = open_dataset(recordings)
+    with open_board("virtual:speck2e") as board:
+        chosen = ChosenBoard(board, "virtual:speck2e")
+        deployment = deploy(read_model(model_file, input_shape=SHAPE), dataset, chosen)
+    played = deployment.recordings
+    assert {"torch", "twin", "chip", "repeat"} <= played.keys()
+    for other in ("twin", "repeat"):
+        for layer in range(2):
+            np.testing.assert_array_equal(played["chip"].counts(layer), played[other].counts(layer))
+    assert deployment.report["board"] == "virtual:speck2e"
+    assert deployment.report["lost_events"] == 0
+    assert (tmp_path / "out" / "recording-repeat.h5") in deployment.save(tmp_path / "out")
+
+
+def test_a_board_is_played_once_where_its_noise_floor_is_not_wanted(model_file, recordings):
+    with open_board("virtual:speck2e") as board:
+        deployment = deploy(
+            read_model(model_file, input_shape=SHAPE),
+            open_dataset(recordings),
+            ChosenBoard(board, "virtual:speck2e"),
+            settings=DeploySettings(repeat=False),
+        )
+    assert "repeat" not in deployment.recordings
+
+
+def test_a_session_on_a_board_is_deployed_again_from_its_recording(
+    model_file, recordings, tmp_path
+):
+    model, dataset = read_model(model_file, input_shape=SHAPE), open_dataset(recordings)
+    with open_board("virtual:speck2e") as board:
+        first = deploy(model, dataset, ChosenBoard(board, board.name))
+    first.save(tmp_path)
+    with open_board(f"replay:{tmp_path / 'recording-chip.h5'}") as board:
+        again = deploy(model, dataset, ChosenBoard(board, board.name))
+    assert again.report["spike_difference"] == first.report["spike_difference"]
+    assert "repeat" not in again.recordings
+
+
+def test_a_missing_chip_is_replaced_by_its_twin_and_said(monkeypatch):
+    chosen = choose_board("speck2e")
+    with chosen.board:
+        assert chosen.board.kind == "twin"
+        assert "no speck2e is attached" in chosen.note
+
+
+def test_a_required_chip_that_is_missing_is_an_error():
+    with pytest.raises(BoardNotFoundError, match="speck2f"):
+        choose_board("speck2f", require_chip=True)
+
+
+def test_a_twin_does_not_count_as_the_required_chip():
+    with pytest.raises(BoardNotFoundError, match="'twin' is no chip"):
+        choose_board("twin", require_chip=True)
+
+
+def test_recordings_of_another_shape_are_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    save_network(small_network(), path)
+    events = make_events(*(np.zeros(3, int) for _ in range(4)))
+    np.save(tmp_path / "other.npy", events)
+    dataset = open_dataset(tmp_path / "other.npy")
+    model = read_model(path, input_shape=SHAPE)
+    with open_board("twin") as board, pytest.raises(EventsError, match="shape"):
+        deploy(model, dataset, ChosenBoard(board, "twin"))
+
+
+def test_a_virtual_devkit_in_the_chips_place_is_never_called_the_chip(model_file, recordings):
+    from speckflex.report import render_html, render_markdown, render_text
+
+    model = read_model(model_file, input_shape=SHAPE)
+    with open_board("virtual:speck2e") as board:
+        report = deploy(
+            model, open_dataset(recordings)[:2], ChosenBoard(board, "virtual:speck2e")
+        ).report
+    for render in (render_text, render_markdown, render_html):
+        page = render(report)
+        assert "the virtual devkit" in page.lower()
+        assert "the chip is right" not in page
+        assert "of the chip against" not in page

@@ -1,0 +1,335 @@
+"""Model files that attack, or are damaged."""
+
+import builtins
+import functools
+import io
+import os
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sinabs import layers as sl
+from torch import nn
+
+from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
+from speckflex.networks import pickle as safe_pickle
+from speckflex.networks.files import load_network, save_network
+
+
+class _Calls:
+    """Pickles as a call of `function` with `arguments`."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def _network(**extra) -> nn.Sequential:
+    network = nn.Sequential(
+        nn.Conv2d(2, 4, 3, bias=False), sl.IAFSqueeze(batch_size=1), nn.Flatten()
+    )
+    vars(network[0]).update(extra)
+    return network
+
+
+def _refusal(path: Path, kind: type[SpeckflexError] = SpeckflexError) -> str:
+    """Return the message that loading ends with, after checking that it is a single line."""
+    with pytest.raises(kind) as caught:
+        load_network(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def _attacks(marker: Path) -> dict[str, tuple[object, str]]:
+    touch = f"open({str(marker)!r}, 'w').close()"
+    return {
+        "os.system": (_Calls(os.system, f"touch {marker}"), "posix.system"),
+        "eval": (_Calls(builtins.eval, touch), "builtins.eval"),
+        "exec": (_Calls(builtins.exec, touch), "builtins.exec"),
+        "getattr": (_Calls(builtins.getattr, nn.Linear, "forward"), "builtins.getattr"),
+        "partial": (functools.partial(os.system, f"touch {marker}"), "functools.partial"),
+        "open": (_Calls(open, str(marker), "w"), "io.open"),
+        "hub": (_Calls(torch.hub.load, str(marker), "x"), "torch.hub.load"),
+    }
+
+
+ATTACKS = tuple(_attacks(Path()))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("place", ["alone", "in a state dict", "in a layer"])
+def test_a_global_that_runs_code_is_named_and_never_called(attack, place, tmp_path):
+    marker, path = tmp_path / "marker", tmp_path / "attack.pt"
+    payload, name = _attacks(marker)[attack]
+    content = {
+        "alone": payload,
+        "in a state dict": {"state_dict": {"weight": torch.zeros(2), "more": payload}},
+        "in a layer": _network(more=payload),
+    }[place]
+    torch.save(content, path)
+    message = _refusal(path, NetworkError)
+    assert name in message
+    assert not marker.exists()
+
+
+def test_the_attacks_would_work_with_an_ordinary_unpickler(tmp_path):
+    marker = tmp_path / "marker"
+    pickle.loads(pickle.dumps(_attacks(marker)["eval"][0]))
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("attack", ["os.system", "eval", "partial"])
+def test_a_bare_pickle_of_any_protocol_is_refused_by_its_global(attack, protocol, tmp_path):
+    marker, path = tmp_path / "marker", tmp_path / "attack.pt"
+    payload, name = _attacks(marker)[attack]
+    path.write_bytes(pickle.dumps(payload, protocol=protocol))
+    assert name.split(".")[-1] in _refusal(path)
+    assert not marker.exists()
+
+
+def test_an_attack_in_the_format_before_torch_1_6_is_refused_by_its_global(tmp_path):
+    marker, path = tmp_path / "marker", tmp_path / "attack.pt"
+    payload, name = _attacks(marker)["os.system"]
+    torch.save({"weight": torch.zeros(2), "x": payload}, path, _use_new_zipfile_serialization=False)
+    assert name in _refusal(path, NetworkError)
+    assert not marker.exists()
+
+
+def test_a_name_hidden_behind_the_memo_is_refused(tmp_path):
+    marker, path = tmp_path / "marker", tmp_path / "attack.pt"
+    # Protocol 4: posix and system lie in the memo, the strings just before the lookup are harmless.
+    command = f"touch {marker}".encode()
+    body = (
+        b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x8c\x0bcollections\x8c\x0bOrderedDict000"
+        b"h\x00h\x01\x93\x8c" + bytes([len(command)]) + command + b"\x85R."
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("attack/data.pkl", body)
+        archive.writestr("attack/version", "3\n")
+    _refusal(path)
+    assert not marker.exists()
+
+
+def _hook(*_: object) -> None:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("hook", [nn.Identity(), _hook])
+def test_a_hook_smuggled_into_a_layer_is_refused(hook, tmp_path):
+    network = _network()
+    network[0].register_forward_hook(hook)
+    torch.save(network, tmp_path / "hook.pt")
+    assert "hook" in _refusal(tmp_path / "hook.pt", NetworkError)
+
+
+def test_an_attribute_that_hides_a_method_is_refused_by_the_layers_name(tmp_path):
+    torch.save(_network(forward=nn.Identity()), tmp_path / "hidden.pt")
+    message = _refusal(tmp_path / "hidden.pt", NetworkError)
+    assert "module 0 (Conv2d) hides its own method forward" in message
+
+
+@pytest.mark.parametrize("key", ["_modules", "_parameters", "_buffers"])
+@pytest.mark.parametrize("value", [None, [], {"x": "no tensor and no module"}, {1: None}])
+def test_a_layer_with_wrong_registries_is_refused(key, value, tmp_path):
+    torch.save(_network(**{key: value}), tmp_path / "wrong.pt")
+    assert f"its {key}" in _refusal(tmp_path / "wrong.pt", NetworkError)
+
+
+def test_a_users_own_class_is_refused_by_name_with_the_remedy(tmp_path):
+    torch.save(nn.Sequential(_Own()), tmp_path / "own.pt")
+    message = _refusal(tmp_path / "own.pt", NetworkError)
+    assert "_Own" in message
+    assert "state dict" in message
+
+
+class _Own(nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+
+
+@pytest.mark.parametrize("name", ["net.nir", "net.onnx", "net.speck"])
+def test_a_network_is_not_saved_under_the_suffix_of_another_format(name, tmp_path):
+    with pytest.raises(NetworkError, match=r"end its name in \.pt"):
+        save_network(_network(), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_file_cut_at_every_tenth_is_refused_in_one_line(tenth, tmp_path):
+    whole, path = tmp_path / "whole.pt", tmp_path / "cut.pt"
+    save_network(_network(), whole)
+    content = whole.read_bytes()
+    path.write_bytes(content[: len(content) * tenth // 10])
+    _refusal(path, FileFormatError)
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_an_old_file_cut_at_every_tenth_is_refused_in_one_line(tenth, tmp_path):
+    whole, path = tmp_path / "whole.pt", tmp_path / "cut.pt"
+    torch.save(_network().state_dict(), whole, _use_new_zipfile_serialization=False)
+    content = whole.read_bytes()
+    path.write_bytes(content[: len(content) * tenth // 10])
+    _refusal(path, FileFormatError)
+
+
+def test_flipped_bytes_never_give_another_error_than_ours(tmp_path, rng):
+    whole, path = tmp_path / "whole.pt", tmp_path / "flipped.pt"
+    save_network(_network(), whole)
+    content = np.frombuffer(whole.read_bytes(), np.uint8)
+    for _ in range(150):
+        flipped = content.copy()
+        flipped[rng.integers(content.size, size=3)] = rng.integers(256, size=3)
+        path.write_bytes(flipped.tobytes())
+        try:
+            load_network(path)
+        except SpeckflexError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - an intact load is as good
+
+
+def test_damage_inside_the_pickle_never_gives_another_error_than_ours(tmp_path, rng):
+    whole, path = tmp_path / "whole.pt", tmp_path / "damaged.pt"
+    save_network(_network(), whole)
+    with zipfile.ZipFile(whole) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in members if name.endswith("data.pkl"))
+    for _ in range(400):
+        damaged = bytearray(members[name])
+        damaged[rng.integers(len(damaged))] = rng.integers(256)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in (members | {name: bytes(damaged)}).items():
+                archive.writestr(member, content)
+        try:
+            load_network(path)
+        except SpeckflexError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - an intact load is as good
+
+
+@pytest.mark.parametrize("place", ["module", "state dict"])
+def test_a_tensor_that_repeats_one_number_to_any_size_is_refused(place, tmp_path):
+    path = tmp_path / "expanded.pt"
+    weight = torch.zeros(1).as_strided((2**20, 2**20), (0, 0))
+    network = _network()
+    network[0].weight = nn.Parameter(weight, requires_grad=False)
+    torch.save(network if place == "module" else {"weight": weight}, path)
+    assert "no plain tensor" in _refusal(path, NetworkError)
+
+
+def test_a_layer_without_one_of_its_settings_is_refused(tmp_path):
+    network = _network()
+    del network[0].stride
+    torch.save(network, tmp_path / "incomplete.pt")
+    assert "it has no stride" in _refusal(tmp_path / "incomplete.pt", NetworkError)
+
+
+def test_neurons_without_one_of_their_settings_are_refused(tmp_path):
+    network = _network()
+    del network[1].reset_fn
+    torch.save(network, tmp_path / "incomplete.pt")
+    assert "it has no complete set of sinabs' settings" in _refusal(
+        tmp_path / "incomplete.pt", NetworkError
+    )
+
+
+def test_a_network_nested_without_end_is_refused(tmp_path):
+    network = nn.Sequential(nn.Linear(2, 2))
+    for _ in range(60):
+        network = nn.Sequential(network)
+    torch.save(network, tmp_path / "deep.pt")
+    assert "50 containers deep" in _refusal(tmp_path / "deep.pt", NetworkError)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"weights: none\n", b"\x00" * 100, b"PK\x03\x04", b"\x80\x02", b"\x89PNG"]
+)
+def test_a_file_of_another_kind_is_refused(content, tmp_path):
+    path = tmp_path / "other.pt"
+    path.write_bytes(content)
+    _refusal(path, FileFormatError)
+
+
+def test_an_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "empty.pt").touch()
+    assert "is empty" in _refusal(tmp_path / "empty.pt", FileFormatError)
+
+
+def test_a_zip_that_is_no_torch_file_is_refused(tmp_path):
+    np.savez(tmp_path / "arrays.npz", weight=np.zeros(3))
+    assert "data.pkl" in _refusal(tmp_path / "arrays.npz", FileFormatError)
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "bomb.pt"
+    zeros = bytes(2**24)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data.pkl", pickle.dumps(OrderedDict(), protocol=2))
+        archive.writestr("bomb/data/0", zeros)
+    assert "unpack to" in _refusal(path, FileFormatError)
+
+
+def test_a_file_that_claims_more_than_the_limit_is_refused(tmp_path, monkeypatch):
+    save_network(_network(), tmp_path / "large.pt")
+    monkeypatch.setattr(safe_pickle, "MAX_UNPACKED_BYTES", 1000)
+    assert "more than 1000" in _refusal(tmp_path / "large.pt", FileFormatError)
+
+
+def test_a_pickle_beyond_its_limit_is_refused(tmp_path, monkeypatch):
+    save_network(_network(), tmp_path / "large.pt")
+    monkeypatch.setattr(safe_pickle, "MAX_PICKLE_BYTES", 100)
+    assert "more than 100 bytes" in _refusal(tmp_path / "large.pt", FileFormatError)
+
+
+def test_a_member_that_lies_about_its_size_is_refused(tmp_path):
+    path = tmp_path / "lie.pt"
+    buffer = io.BytesIO()
+    torch.save(_network(), buffer)
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member))
+    content = path.read_bytes()
+    start = content.index(b"PK\x01\x02")
+    path.write_bytes(content[: start + 24] + struct.pack("<I", 1) + content[start + 28 :])
+    _refusal(path, FileFormatError)
+
+
+def test_a_torchscript_archive_is_named_as_such(tmp_path):
+    path = tmp_path / "script.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("script/data.pkl", pickle.dumps(None, protocol=2))
+        archive.writestr("script/constants.pkl", pickle.dumps((), protocol=2))
+    assert "TorchScript" in _refusal(path, NetworkError)
+
+
+def test_numpy_numbers_in_a_layer_come_back_as_pythons_own(tmp_path):
+    network = _network(stride=(np.int64(2), np.int32(1)), scale=np.float32(0.5))
+    torch.save(network, tmp_path / "numpy.pt")
+    layer = load_network(tmp_path / "numpy.pt")[0]
+    assert layer.stride == (2, 1)
+    assert [type(value) for value in (*layer.stride, layer.scale)] == [int, int, float]
+
+
+def test_numpy_objects_are_refused(tmp_path):
+    torch.save(_network(more=np.array([_Own], dtype=object)), tmp_path / "objects.pt")
+    _refusal(tmp_path / "objects.pt")
+
+
+def test_a_network_with_a_foreign_class_is_not_saved(tmp_path):
+    with pytest.raises(NetworkError, match="_Own, which is no layer"):
+        save_network(nn.Sequential(_Own()), tmp_path / "own.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_loading_leaves_torchs_own_list_of_safe_classes_alone(tmp_path):
+    before = torch.serialization.get_safe_globals()
+    save_network(_network(), tmp_path / "model.pt")
+    load_network(tmp_path / "model.pt")
+    assert torch.serialization.get_safe_globals() == before

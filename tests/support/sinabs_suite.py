@@ -1,0 +1,72 @@
+"""Runs sinabs' own tests of its backend and of specksim on the virtual devkits.
+
+The tests come from sinabs' source distribution on the package index, of the version that is
+installed here; they are run as they are, and nothing of them is kept in this repository.
+
+    python tests/support/sinabs_suite.py [--sdist sinabs-3.1.3.tar.gz] [pytest arguments]
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+# The folders of sinabs' tests that touch samna: its backend for the chips, and specksim.
+FOLDERS = (
+    "tests/test_dynapcnn",
+    "tests/test_dynapcnnlayer",
+    "tests/test_dynapcnnnetwork",
+    "tests/test_graph_extractor",
+    "tests/test_specksim",
+)
+DEVICES = ("Speck2eTestBoard", "Speck2eDevKit", "Speck2fModuleDevKit", "Speck2fDevKit")
+RUN = """
+import sys
+import speckflex.virtual
+speckflex.virtual.install({devices!r})
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def fetch_sdist(folder: Path) -> Path:
+    """Download the source distribution of the installed sinabs and return its path."""
+    wanted = f"sinabs=={version('sinabs')}"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "sinabs"]
+    subprocess.run([*pip, wanted, "--dest", str(folder)], check=True)  # noqa: S603 - our own pip
+    return next(folder.glob("sinabs-*.tar.gz"))
+
+
+def unpack_tests(sdist: Path, folder: Path) -> Path:
+    """Unpack the tests alone, so that they meet the installed sinabs; return their parent."""
+    with tarfile.open(sdist) as archive:
+        members = [item for item in archive if "/tests/" in item.name or item.name == "tests"]
+        archive.extractall(folder, members=members, filter="data")
+    return next(folder.glob("sinabs-*"))
+
+
+def run_suite(sdist: Path | None, arguments: list[str]) -> int:
+    """Run the tests and return pytest's exit code."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        root = unpack_tests(sdist or fetch_sdist(folder), folder / "unpacked")
+        code = RUN.format(devices=DEVICES)
+        command = [sys.executable, "-c", code, "-q", "-rs", *(arguments or FOLDERS)]
+        return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - our own Python
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sdist", type=Path, help="use this file, download nothing")
+    options, arguments = parser.parse_known_args()
+    return run_suite(options.sdist, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""Settings, split, frames, batches and steps of a training."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speckflex.data import EventDataset
+from speckflex.errors import TrainingError
+from speckflex.events.frames import to_frames
+from speckflex.events.streams import make_events
+from speckflex.training import FrameSet, TrainingSettings, cache_frames, split_frames
+from speckflex.training.batches import draw_order, iterate_batches, n_batches
+from speckflex.training.split import split_by_class
+from speckflex.training.steps import STEPS, Outcome, StepPlan
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"t_max": 0}, "t max is 0"),
+        ({"samples_per_step": 0}, "samples per step is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"granularity": 0}, "granularity is 0"),
+        ({"learning_rate": 0.0}, "learning rate 0.0"),
+        ({"learning_rate": float("nan")}, "learning rate nan"),
+        ({"weight_decay": -1.0}, "weight decay is -1.0"),
+        ({"shift": -1}, "shift is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"validation_share": 0.0}, "validation share 0.0"),
+        ({"validation_share": 0.9}, "validation share 0.9"),
+        ({"method": "bptt"}, "method 'bptt' is not known: choose one of sdt, nmt, mtt"),
+        ({"optimiser": "adam"}, "optimiser 'adam' is not known"),
+        ({"sampler": "any"}, "sampler 'any' is not known"),
+        ({"keep": "first"}, "keep 'first' is not known"),
+        ({"keep": "last", "patience": 3}, "patience 3 with keep 'last'"),
+        ({"upsampling": "any"}, "upsampling 'any' is not known"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_in_one_line(choice, message):
+    with pytest.raises(TrainingError, match=message) as caught:
+        TrainingSettings(**choice)
+    assert "\n" not in str(caught.value)
+
+
+@given(
+    sizes=st.lists(st.integers(2, 30), min_size=2, max_size=5),
+    share=st.floats(0.01, 0.5),
+    seed=st.integers(0, 99),
+)
+def test_a_split_takes_the_share_of_every_class_and_each_recording_once(sizes, share, seed):
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    split = split_by_class(labels, share, seed=seed)
+    both = np.concatenate([split.training, split.validation])
+    assert sorted(both) == list(range(len(labels)))
+    for label, size in enumerate(sizes):
+        held_out = int((labels[split.validation] == label).sum())
+        assert held_out == min(max(round(size * share), 1), size - 1)
+
+
+def test_a_split_depends_on_its_seed_alone():
+    labels = np.repeat([0, 1], 50)
+    first, again, other = (split_by_class(labels, 0.2, seed=seed) for seed in (3, 3, 4))
+    assert np.array_equal(first.validation, again.validation)
+    assert not np.array_equal(first.validation, other.validation)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "holds no recording"),
+        ([4, 4, 4], "all 3 recordings are of class 4"),
+        ([0, 0, 1], "class 1 has one recording"),
+    ],
+)
+def test_labels_that_cannot_be_split_are_refused(labels, message):
+    with pytest.raises(TrainingError, match=message):
+        split_by_class(np.array(labels, np.int64), 0.5, seed=0)
+
+
+def _dataset(recordings, labels, shape=(2, 5, 4)):
+    return EventDataset(
+        name="made up",
+        shape=shape,
+        classes=("zero", "one"),
+        labels=np.array(labels, np.int64),
+        synthetic=True,
+        items=tuple(range(len(recordings))),
+        read=lambda item: recordings[item],
+    )
+
+
+def _random_recording(rng, n_events, shape=(2, 5, 4)):
+    times = np.sort(rng.integers(0, 1000, n_events))
+    channel, y, x = (rng.integers(0, size, n_events) for size in shape)
+    return make_events(times, x, y, channel)
+
+
+def test_cached_frames_are_the_frames_of_each_recording(rng):
+    recordings = [_random_recording(rng, n) for n in (40, 7, 0)]
+    cached = cache_frames(_dataset(recordings, [0, 1, 1]), 6)
+    assert cached.frames.dtype == torch.uint8
+    assert cached.labels.tolist() == [0, 1, 1]
+    for recording, frames in zip(recordings, cached.frames, strict=True):
+        assert np.array_equal(frames.numpy(), to_frames(recording, (2, 5, 4), 6))
+
+
+def test_counts_beyond_a_byte_get_wider_frames_without_losing_any(rng):
+    zeros = np.zeros(300, np.int64)
+    recordings = [_random_recording(rng, 20), make_events(zeros, zeros, zeros, zeros)]
+    cached = cache_frames(_dataset(recordings, [0, 1]), 2)
+    assert cached.frames.dtype == torch.int16
+    assert cached.frames[1].sum() == 300
+    assert cached.frames[0].sum() == 20
+
+
+def test_recordings_that_cannot_train_are_refused(rng):
+    recording = _random_recording(rng, 5)
+    with pytest.raises(TrainingError, match="holds no recording"):
+        cache_frames(_dataset([], []), 4)
+    with pytest.raises(TrainingError, match="T is 0"):
+        cache_frames(_dataset([recording], [0]), 0)
+    with pytest.raises(TrainingError, match="recording 1 has no class"):
+        cache_frames(_dataset([recording, recording], [0, -1]), 4)
+
+
+def test_split_frames_holds_out_the_share_of_the_settings(rng):
+    labels = torch.arange(40) % 2
+    frames = FrameSet(torch.arange(40).reshape(40, 1, 1, 1, 1), labels)
+    data = split_frames(frames, TrainingSettings(validation_share=0.25))
+    assert (len(data.training), len(data.validation)) == (30, 10)
+    seen = torch.cat([data.training.frames, data.validation.frames]).flatten()
+    assert sorted(seen.tolist()) == list(range(40))
+
+
+@given(
+    n_recordings=st.integers(1, 40),
+    batch_size=st.integers(1, 9),
+    n_processes=st.integers(1, 4),
+    seed=st.integers(0, 9),
+)
+def test_each_recording_counts_in_exactly_one_process(n_recordings, batch_size, n_processes, seed):
+    labels = torch.arange(n_recordings)
+    recordings = FrameSet(labels.reshape(-1, 1, 1, 1, 1), labels)
+    order = draw_order(n_recordings, 0, np.random.default_rng(seed))
+    parts = [
+        list(iterate_batches(recordings, order, batch_size, rank=rank, n_processes=n_processes))
+        for rank in range(n_processes)
+    ]
+    assert {len(part) for part in parts} == {n_batches(n_recordings, batch_size, n_processes)}
+    seen: list[int] = []
+    for together in zip(*parts, strict=True):
+        counted = [batch.labels[batch.weights > 0] for batch in together]
+        assert {batch.total for batch in together} == {sum(len(part) for part in counted)}
+        seen += torch.cat(counted).tolist()
+    assert sorted(seen) == list(range(n_recordings))
+
+
+def test_shifted_frames_move_and_lose_what_leaves_the_image(rng):
+    frames = torch.from_numpy(rng.integers(0, 9, (6, 2, 1, 5, 7)).astype(np.uint8))
+    recordings = FrameSet(frames, torch.arange(6))
+    order = draw_order(6, 3, rng)
+    (batch,) = iterate_batches(recordings, order, 6)
+    for place, moved in zip(order.positions, batch.frames, strict=True):
+        dy, dx = order.shifts[place]
+        expected = np.zeros((2, 1, 5, 7))
+        for y in range(5):
+            for x in range(7):
+                if 0 <= y + dy < 5 and 0 <= x + dx < 7:
+                    expected[..., y + dy, x + dx] = frames[place, ..., y, x]
+        assert np.array_equal(moved.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("sdt", [((8, 8), True)]),
+        ("nmt", [((1, 1), False), ((2, 2), False), ((3, 3), True)]),
+        ("mtt", [((8, 4), False), ((8, 5), False), ((8, 6), True)]),
+    ],
+)
+def test_a_step_runs_its_passes_and_exchanges_gradients_in_the_last(method, expected):
+    uniform = iter([(1, 1), (2, 2), (3, 3)])
+    mixed = iter([(8, 4), (8, 5), (8, 6)])
+    plan = StepPlan(2, 8, 3, lambda: next(uniform), lambda: next(mixed))
+    ran = []
+
+    def run(timesteps, is_last):
+        ran.append((timesteps, is_last))
+        return Outcome(float(sum(timesteps)), 1.0)
+
+    outcome = STEPS[method](run, plan)
+    assert ran == expected
+    assert outcome.loss == sum(sum(timesteps) for timesteps, _ in expected) / len(expected)
+    assert outcome.correct == 1.0

@@ -1,0 +1,385 @@
+"""The virtual devkit: events in, spikes out, as the program behind the configuration wants."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from reference import ReferenceTwin
+from virtual_boards import (
+    TIMEOUT,
+    as_rows,
+    configuration_of,
+    opened,
+    rising_events,
+    single_core,
+    square_chain,
+)
+
+from speckflex import virtual
+from speckflex.chips import speck
+from speckflex.events.streams import make_events
+from speckflex.program.program import Program
+from speckflex.program.records import Destination, InputStage
+from speckflex.twin.settings import TwinSettings
+from speckflex.virtual.power import IDLE_WATTS
+from speckflex.virtual.requests import weight_at
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_monitored_core_spikes_as_the_slow_reference(seed):
+    rng = np.random.default_rng(seed)
+    program = square_chain(rng, n_cores=3)
+    events = rising_events(rng, program.input.shape, 120)
+    reference = ReferenceTwin(program, TwinSettings())
+    reference.play(events)
+    with opened(configuration_of(program)) as bench:
+        bench.handle.get_stop_watch().start()
+        spikes = bench.play(bench.spikes(events))
+    for layer, expected in enumerate(reference.spikes):
+        assert as_rows(spikes, layer) == [tuple(map(int, row)) for row in expected]
+
+
+def test_only_monitored_cores_are_read_out():
+    program = square_chain(np.random.default_rng(1), n_cores=2)
+    configuration = configuration_of(program, monitor=False)
+    configuration.cnn_layers[0].monitor_enable = True
+    events = rising_events(np.random.default_rng(2), program.input.shape, 80)
+    with opened(configuration) as bench:
+        assert {spike.layer for spike in bench.play(bench.spikes(events))} == {0}
+
+
+def test_a_second_configuration_starts_from_its_initial_values():
+    program = single_core(weight=100, threshold=127)
+    configuration = configuration_of(program)
+    event = make_events(*np.zeros((4, 1), int))
+    with opened(configuration) as bench:
+        assert bench.play(bench.spikes(event)) == []
+        bench.model.apply_configuration(configuration)
+        assert bench.play(bench.spikes(event)) == []
+        assert len(bench.play(bench.spikes(event))) == 1
+
+
+def test_the_applied_configuration_is_a_copy_both_ways():
+    configuration = configuration_of(single_core())
+    with opened(configuration) as bench:
+        configuration.cnn_layers[0].threshold_high = 5
+        applied = bench.model.get_configuration()
+        assert applied.cnn_layers[0].threshold_high == 127
+        applied.cnn_layers[0].threshold_high = 6
+        assert bench.model.get_configuration().cnn_layers[0].threshold_high == 127
+
+
+def test_events_may_enter_at_any_core_and_share_the_neurons():
+    first, second = single_core(weight=64).cores[0], single_core(weight=64).cores[0]
+    program = Program((first,), InputStage((1, 1, 1)), "speck2e")
+    configuration = configuration_of(program)
+    configuration.cnn_layers[1].assign(configuration.cnn_layers[0])
+    configuration.cnn_layers[0].destinations[0].enable = True
+    configuration.cnn_layers[0].destinations[0].layer = 1
+    assert second.threshold_high == 127
+    event = make_events(*np.zeros((4, 1), int))
+    with opened(configuration) as bench:
+        zero, one = bench.spikes(event, layer=0)[0], bench.spikes(event, layer=1)[0]
+        # core 0 reaches 128 with its second event; core 1 has 64 of its own by then
+        spikes = bench.play([zero, one, zero])
+    assert [spike.layer for spike in spikes] == [0, 1]
+
+
+def test_events_for_no_layer_are_counted_as_lost(caplog):
+    with opened(configuration_of(single_core(size=2))) as bench:
+        kind = bench.chip.event.Spike
+        bench.play([kind(layer=5), kind(layer=0, x=2), kind(layer=0, feature=1), kind(layer=0)])
+        assert bench.handle.losses.unaddressed == 3
+    assert "layer 5 is not configured" in caplog.text
+
+
+def test_a_neuron_is_read_at_the_address_of_sinabs_formula():
+    shape = (3, 8, 8)
+    initial = np.arange(np.prod(shape)).reshape(shape)
+    program = square_chain(np.random.default_rng(3), n_cores=1)
+    core = program.cores[0]
+    core = type(core)(
+        name="core 0",
+        weights=np.ones((3, 1, 1, 1)),
+        threshold_high=1000,
+        threshold_low=-1000,
+        input_shape=(1, 8, 8),
+        initial_state=initial,
+        chip_core=0,
+    )
+    with opened(configuration_of(Program((core,), InputStage((1, 8, 8)), "speck2e"))) as bench:
+        kind = bench.chip.event.ReadNeuronValue
+        # sinabs: y << (c bits + y bits) | x << c bits | c, on a square map
+        places = [(c, y, x) for c in range(3) for y in range(8) for x in range(8)]
+        reads = [kind(layer=0, address=y << 5 | x << 2 | c) for c, y, x in places]
+        answers = bench.ask(reads, len(reads))
+    assert [answer.neuron_state for answer in answers] == [initial[place] for place in places]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 2), (4, 2, 7), (16, 32, 32)])
+def test_every_neuron_has_an_address_of_its_own_within_the_memory(shape):
+    places = set(np.ndindex(shape))
+    addresses = {speck.neuron_address(*place, shape) for place in places}
+    assert len(addresses) == len(places)
+    assert all(speck.neuron_at(a, shape) in places for a in addresses)
+    n_words = 2 ** sum(math.ceil(math.log2(size)) for size in shape)
+    assert max(addresses) < n_words
+
+
+def test_a_written_neuron_fires_with_its_next_event():
+    with opened(configuration_of(single_core(weight=1))) as bench:
+        event = bench.chip.event
+        write = event.WriteNeuronValue(layer=0, address=0, neuron_state=126)
+        outside = event.WriteNeuronValue(layer=0, address=1000, neuron_state=5)
+        assert len(bench.play([write, outside, event.Spike()])) == 1
+
+
+def test_every_weight_has_an_address_of_its_own_within_the_memory():
+    shape = (5, 3, 3, 3)
+    n_words = speck.kernel_words(3, 5, 3, 3)
+    places = [weight_at(address, shape) for address in range(n_words)]
+    assert sorted(place for place in places if place) == list(np.ndindex(shape))
+
+
+def test_weights_and_biases_are_written_and_read_while_neurons_stay():
+    program = single_core(weight=60, bias=np.array([-3]))
+    with opened(configuration_of(program)) as bench:
+        event = bench.chip.event
+        # 60, then 67 more: the neuron kept its potential and reaches 127
+        spike, write = event.Spike(), event.WriteWeightValue(weight=67)
+        reads = [event.ReadWeightValue(), event.ReadWeightValue(address=9), event.ReadBiasValue()]
+        answers = bench.ask([spike, write, spike, *reads, event.WriteBiasValue(bias=-5)], 4)
+        assert isinstance(answers[0], event.Spike)
+        assert [answer.weight for answer in answers[1:3]] == [67, 0]
+        assert answers[3].bias == -3
+        assert bench.ask([event.ReadBiasValue()], 1)[0].bias == -5
+        assert bench.model.get_configuration().cnn_layers[0].weights == [[[[60]]]]
+
+
+def test_the_sensor_feeds_the_dvs_layer_where_it_may():
+    configuration = dvs_configuration()
+    seen = make_events(*np.array([[0, 0], [3, 4], [5, 6], [1, 1]]))
+    with opened(configuration) as bench:
+        event = bench.chip.event
+        bench.handle.sense(seen)
+        assert [(e.x, e.y) for e in bench.settle()] == [(3, 5), (4, 6)]
+        bench.source.write([event.KillSensorPixel(x=3, y=5)])
+        bench.settle()
+        bench.handle.sense(seen)
+        # a silenced pixel is silent; the same event from outside is not
+        assert [(e.x, e.y) for e in bench.settle()] == [(4, 6)]
+        assert len(bench.play([event.DvsEvent(x=3, y=5)])) == 1
+        bench.source.write([event.ResetSensorPixel()])
+        bench.settle()
+        bench.handle.sense(seen)
+        assert len(bench.settle()) == 2
+        configuration.dvs_layer.pass_sensor_events = False
+        bench.model.apply_configuration(configuration)
+        bench.handle.sense(seen)
+        assert bench.settle() == []
+
+
+def test_the_stop_watch_holds_events_back_until_their_time():
+    with opened(configuration_of(single_core()), speed=1.0) as bench:
+        events = make_events(np.array([0, 400_000]), *np.zeros((3, 2), int))
+        started = time.monotonic()
+        bench.handle.get_stop_watch().start()
+        bench.source.write(bench.spikes(events))
+        first = bench.sink.get_n_events(1, timeout_ms=1000 * TIMEOUT)
+        second = bench.sink.get_n_events(1, timeout_ms=1000 * TIMEOUT)
+        elapsed = time.monotonic() - started
+    assert 0.4 <= elapsed < TIMEOUT
+    assert first[0].timestamp < second[0].timestamp == 400_000
+
+
+def test_a_past_event_leaves_at_once_and_is_stamped_by_the_watch():
+    with opened(configuration_of(single_core()), speed=1.0) as bench:
+        bench.handle.get_stop_watch().start()
+        time.sleep(0.05)
+        (spike,) = bench.play([bench.chip.event.Spike(timestamp=1)])
+    assert spike.timestamp >= 50_000
+
+
+def test_board_time_runs_faster_on_request():
+    with opened(configuration_of(single_core()), speed=100.0) as bench:
+        started = time.monotonic()
+        bench.handle.get_stop_watch().start()
+        (spike,) = bench.play([bench.chip.event.Spike(timestamp=5_000_000)])
+    assert spike.timestamp == 5_000_000
+    assert 0.05 <= time.monotonic() - started < 5
+
+
+def test_a_stopped_watch_lets_events_through_at_once():
+    with opened(configuration_of(single_core()), speed=1.0) as bench:
+        (spike,) = bench.play([bench.chip.event.Spike(timestamp=10**9)])
+    assert spike.timestamp == 0
+
+
+def test_the_deprecated_switch_of_the_stop_watch_warns(caplog):
+    with opened(configuration_of(single_core())) as bench:
+        bench.handle.get_stop_watch().set_enable_value(True)
+        bench.handle.get_stop_watch().set_enable_value(False)
+    assert "use `start` and `stop` instead" in caplog.text
+
+
+def test_the_leak_lowers_neurons_tick_by_tick_down_to_the_bound():
+    program = single_core(initial_state=np.full((1, 1, 1), 127), bias=np.array([-13]))
+    with opened(configuration_of(program), speed=1000.0) as bench:
+        io = bench.handle.get_io_module()
+        io.set_slow_clk_rate(10)
+        io.set_slow_clk(True)
+        read = bench.chip.event.ReadNeuronValue(layer=0, address=0)
+        values = []
+        while not values or values[-1] > -127:
+            values.append(bench.ask([read], 1)[0].neuron_state)
+            time.sleep(0.0005)
+        io.set_slow_clk(False)
+    # NB/leak_neuron recorded 101, 88, ... -16 in steps of -13 on a chip with these values
+    assert all((127 - value) % 13 == 0 for value in values[:-1] if value > -127)
+    assert values == sorted(values, reverse=True)
+    assert values[-1] == -127
+
+
+def test_no_leak_without_the_slow_clock():
+    program = single_core(initial_state=np.full((1, 1, 1), 127), bias=np.array([-13]))
+    with opened(configuration_of(program), speed=1000.0) as bench:
+        time.sleep(0.05)
+        read = bench.chip.event.ReadNeuronValue(layer=0, address=0)
+        assert bench.ask([read], 1)[0].neuron_state == 127
+
+
+def test_the_internal_slow_clock_counts_sensor_events():
+    program = single_core(initial_state=np.full((1, 1, 1), 100), bias=np.array([-1]))
+    configuration = configuration_of(program)
+    configuration.cnn_layers[0].leak_internal_slow_clk_enable = True
+    with opened(configuration) as bench:
+        bench.handle.get_io_module().set_slow_clk_rate(1000)
+        bench.handle.get_io_module().set_slow_clk(True)
+        bench.handle.get_stop_watch().start()
+        event = bench.chip.event
+        read = event.ReadNeuronValue()
+        # two ticks in 2 * 2^14 events; the external clock ticks beside and has no say
+        events = [event.DvsEvent(timestamp=t // 10) for t in range(2 * 2**14 + 5)]
+        assert bench.ask([*events, read], 1)[0].neuron_state == 98
+
+
+def dvs_configuration(**values):
+    """Return a configuration whose DVS layer feeds core 0 one to one."""
+    configuration = virtual.stand_in().speck2e.configuration.SpeckConfiguration()
+    configuration.dvs_layer.monitor_enable = True
+    for name, value in values.items():
+        setattr(configuration.dvs_layer, name, value)
+    return configuration
+
+
+DVS_CASES = {
+    "plain": ({}, [(0, 5, 7, 1), (0, 5, 7, 0)]),
+    "merge": ({"merge": True}, [(0, 5, 7, 0), (0, 5, 7, 0)]),
+    "off only": ({"on_channel": False}, [(0, 5, 7, 0)]),
+    "on only": ({"off_channel": False}, [(0, 5, 7, 1)]),
+    "pooled": ({"pooling": {"x": 4, "y": 2}}, [(0, 2, 1, 1), (0, 2, 1, 0)]),
+    "cut away": ({"origin": {"x": 8, "y": 0}}, []),
+    "cut is inclusive": ({"cut": {"x": 7, "y": 5}}, [(0, 5, 7, 1), (0, 5, 7, 0)]),
+    "region starts at 0": ({"origin": {"x": 7, "y": 3}}, [(0, 2, 0, 1), (0, 2, 0, 0)]),
+    "mirrored": ({"mirror": {"x": True, "y": False}}, [(0, 5, 120, 1), (0, 5, 120, 0)]),
+    "swapped": ({"mirror_diagonal": True}, [(0, 7, 5, 1), (0, 7, 5, 0)]),
+}
+
+
+@pytest.mark.parametrize("case", DVS_CASES)
+def test_the_dvs_layer_prepares_injected_events(case):
+    values, expected = DVS_CASES[case]
+    with opened(dvs_configuration(**values)) as bench:
+        kind = bench.chip.event.DvsEvent
+        spikes = bench.play([kind(x=7, y=5, p=True), kind(x=7, y=5, p=False)])
+    assert [(e.timestamp, e.y, e.x, e.feature) for e in spikes] == expected
+    assert {e.layer for e in spikes} <= {speck.DVS_LAYER}
+
+
+def test_dvs_events_reach_the_core_behind_and_the_raw_monitor():
+    program = single_core(size=16)
+    configuration = configuration_of(program)
+    dvs = configuration.dvs_layer
+    dvs.merge, dvs.cut, dvs.raw_monitor_enable = True, {"x": 15, "y": 15}, True
+    dvs.pass_sensor_events = False
+    dvs.destinations[0].enable = True
+    with opened(configuration, device="Speck2fDevKit") as bench:
+        kind = bench.chip.event.DvsEvent
+        events = bench.play([kind(x=3, y=4, p=True), kind(x=30, y=4, p=True)])
+    raw = [event for event in events if isinstance(event, kind)]
+    assert [(event.x, event.y) for event in raw] == [(3, 4), (30, 4)]
+    assert as_rows([event for event in events if not isinstance(event, kind)], 0) == [(0, 3, 4, 0)]
+
+
+def test_the_filter_counts_the_clock_that_it_is_told():
+    """The second event is of the same tick of the external clock, not of the internal one."""
+    found = {}
+    for internal in (False, True):
+        configuration = configuration_of(single_core(size=16))
+        dvs, rule = configuration.dvs_layer, configuration.dvs_filter
+        dvs.merge, dvs.cut = True, {"x": 15, "y": 15}
+        dvs.destinations[0].enable = True
+        rule.enable, rule.threshold, rule.internal_slow_clk = True, 1, internal
+        rule.filter_size = {"x": 1, "y": 1}
+        with opened(configuration) as bench:
+            kind = bench.chip.event.DvsEvent
+            # all but the two are cut away before the filter, and counted by the internal clock
+            between = [kind(x=100, y=100)] * 2 * 2**14
+            spikes = bench.play([kind(x=3, y=4), *between, kind(x=4, y=4)])
+        found[internal] = as_rows(spikes, 0)
+    assert found == {False: [(0, 4, 4, 0)], True: []}
+
+
+def test_spikes_of_a_core_with_two_destinations_arrive_at_both():
+    program = single_core()
+    core = program.cores[0]
+    branch = [core.__class__(**{**vars(core), "chip_core": index}) for index in range(3)]
+    branch[0] = core.__class__(**{**vars(core), "destinations": (Destination(1), Destination(2))})
+    configuration = configuration_of(Program(tuple(branch), program.input, "speck2e"))
+    with opened(configuration) as bench:
+        spikes = bench.play([bench.chip.event.Spike()])
+    assert sorted(spike.layer for spike in spikes) == [0, 1, 2]
+
+
+def test_board_reset_goes_back_to_an_empty_configuration():
+    with opened(configuration_of(single_core())) as bench:
+        bench.handle.reset_board_soft(True)
+        assert bench.play([bench.chip.event.Spike()]) == []
+        assert bench.model.get_configuration().cnn_layers[0].weights == []
+
+
+def test_power_is_measured_on_five_rails():
+    with opened() as bench:
+        monitor = bench.handle.get_power_monitor()
+        sink = bench.samna.graph.sink_from(monitor.get_source_node())
+        monitor.start_auto_power_measurement(100)
+        measured = sink.get_n_events(10, timeout_ms=1000 * TIMEOUT)
+        monitor.stop_auto_power_measurement()
+        with pytest.raises(RuntimeError, match="at most 100"):
+            monitor.start_auto_power_measurement(101)
+    assert [event.channel for event in measured] == [0, 1, 2, 3, 4] * 2
+    assert [event.value for event in measured[:5]] == list(IDLE_WATTS)
+    assert measured[5].timestamp > measured[0].timestamp
+
+
+def test_a_closed_device_does_nothing_more():
+    with opened(configuration_of(single_core())) as bench:
+        bench.samna.device.close_device(bench.handle)
+        for call in (bench.model.get_configuration, bench.handle.get_stop_watch):
+            with pytest.raises(RuntimeError, match="closed"):
+                call()
+        again = bench.samna.device.open_device(bench.info)
+        assert again is not bench.handle
+        assert again.get_model().get_configuration().cnn_layers[0].weights == []
+
+
+def test_an_invalid_configuration_is_refused_and_the_old_one_stays():
+    configuration = configuration_of(single_core())
+    with opened(configuration) as bench:
+        configuration.cnn_layers[0].threshold_high = 0
+        with pytest.raises(RuntimeError, match="threshold_high 0 not within"):
+            bench.model.apply_configuration(configuration)
+        with pytest.raises(TypeError, match="give a SpeckConfiguration"):
+            bench.model.apply_configuration({})
+        assert len(bench.play([bench.chip.event.Spike()])) == 1

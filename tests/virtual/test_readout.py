@@ -1,0 +1,91 @@
+"""The readout layer, class by class and cycle by cycle, errata included."""
+
+import numpy as np
+import pytest
+from virtual_boards import opened, write_core
+
+from speckflex.chips.speck import READOUT_LAYER
+from speckflex.program.records import Core
+from speckflex.virtual.configuration import SpeckConfiguration
+
+N_CLASSES = 3
+VALID = 1 << 20
+
+
+def readout_configuration(**values):
+    """Return a core with one neuron per channel, nine channels for three classes, read out."""
+    n = 4 * (N_CLASSES - 1) + 1
+    core = Core(
+        name="core 0",
+        weights=np.eye(n, dtype=int)[:, :, None, None],
+        threshold_high=1,
+        threshold_low=-1,
+        input_shape=(n, 1, 1),
+        chip_core=0,
+    )
+    configuration = SpeckConfiguration()
+    write_core(configuration.cnn_layers[0], core, [0])
+    configuration.cnn_layers[0].destinations[0].enable = True
+    configuration.cnn_layers[0].destinations[0].layer = READOUT_LAYER
+    configuration.cnn_layers[0].monitor_enable = True
+    readout = configuration.readout
+    readout.enable = readout.monitor_enable = readout.readout_pin_monitor_enable = True
+    readout.low_pass_filter_disable = True
+    for name, value in values.items():
+        setattr(readout, name, value)
+    return configuration
+
+
+def play(configuration, features, *, n_answers=2):
+    """Play one cycle of the slow clock with a spike of each feature, and return the answers."""
+    with opened(configuration) as bench:
+        io = bench.handle.get_io_module()
+        io.set_slow_clk_rate(1000)
+        io.set_slow_clk(True)
+        kind = bench.chip.event.Spike
+        bench.handle.get_stop_watch().start()
+        events = [kind(feature=feature, timestamp=500) for feature in features]
+        # an unread channel at 1.5 ms lets the board's time pass the tick at 1 ms
+        return bench.ask([*events, kind(feature=1, timestamp=1500)], n_answers)
+
+
+@pytest.mark.parametrize("winner", [1, 2, 3])
+def test_every_fourth_channel_is_a_class(winner):
+    value, pin = play(readout_configuration(), [4 * (winner - 1)] * 3 + [1, 2, 3] * 9)
+    assert value.value == VALID | winner << 16
+    assert pin.index == winner
+    assert pin.timestamp == 1000
+
+
+def test_below_the_threshold_no_class_is_valid():
+    (value,) = play(readout_configuration(threshold=3), [4, 4, 4], n_answers=1)
+    assert value.value == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "low_bits"), [(0, 0), (1, 0b1010), (2, 1), (3, 5)], ids=["0", "bits", "one", "max"]
+)
+def test_the_low_bits_follow_the_output_mode(mode, low_bits):
+    configuration = readout_configuration(output_mode_sel=mode, threshold=1, output_neuron_num=2)
+    # class 1: 3 spikes, class 2: 1, class 3: 5
+    value, _ = play(configuration, [0] * 3 + [4] + [8] * 5)
+    assert value.value & 0xFFFF == low_bits
+    assert value.value >> 16 == 0b10011
+
+
+def test_the_average_is_over_sixteen_cycles():
+    configuration = readout_configuration(low_pass_filter_disable=False, output_mode_sel=3)
+    value, _ = play(configuration, [0] * 35)
+    assert value.value & 0xFFFF == 35 // 16
+
+
+def test_the_readout_monitor_silences_the_others():
+    configuration = readout_configuration(monitor_enable=False)
+    answers = play(configuration, [0, 0], n_answers=4)
+    assert sorted(type(answer).__name__ for answer in answers) == [
+        "ReadoutPinValue",
+        "Spike",
+        "Spike",
+        "Spike",
+    ]
+    assert "Spike" not in [type(a).__name__ for a in play(readout_configuration(), [0, 0])]
