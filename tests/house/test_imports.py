@@ -4,12 +4,26 @@ import ast
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from rooms import (
+    PACKAGE,
+    find_circle,
+    find_imports,
+    find_modules,
+    imported_names,
+    room_graph,
+    room_of,
+    without_exception,
+)
 
-PACKAGE = Path(__file__).resolve().parents[2] / "speckflex"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = find_modules()
+IMPORTS = find_imports(MODULES)
+GRAPH = room_graph(IMPORTS)
+
+# Where each guarded library may be imported, even inside a function or for types alone.
 ALLOWED = {
     "samna": ("samna_access.py",),
     "samnagui": ("samna_access.py",),
@@ -17,26 +31,21 @@ ALLOWED = {
     "rich": ("cli/",),
     "numba": ("kernels/",),
 }
-TORCH_FREE = (
-    "program.program",
-    "recordings.compare",
-    "report",
-    "boards.twin",
-    "fitting.check",
+MOST_FLAT_MODULES = 8
+# A machine that only plays a `.speck` file has no torch.
+TORCH_FREE_ROOMS = (
+    "analysis",
+    "boards",
+    "chips",
     "data",
-    "events.frames",
+    "events",
+    "fitting",
+    "program",
+    "recordings",
+    "report",
+    "twin",
+    "virtual",
 )
-
-
-def imported_names(path: Path) -> set[str]:
-    """Return every module a file imports, at any depth of its code."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
 
 
 def run_fresh(code: str) -> str:
@@ -46,14 +55,51 @@ def run_fresh(code: str) -> str:
     ).stdout
 
 
+def libraries_of(path: Path) -> set[str]:
+    """Return the top-level names of all that a file imports, at any depth of its code."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {name.split(".")[0] for node in ast.walk(tree) for name in imported_names(node)}
+
+
+# Remove this mark with the last import of `boards` in `virtual`, or of `virtual` in `boards`.
+@pytest.mark.xfail(reason="boards and virtual still import each other", strict=True)
+def test_rooms_import_each_other_without_a_circle():
+    circle = find_circle(without_exception(GRAPH))
+    steps = set(pairwise(circle))
+    assert circle == [], [found for found in IMPORTS if found.rooms in steps]
+
+
+def test_nothing_in_the_package_imports_the_public_names_from_the_top():
+    assert [found for found in IMPORTS if not room_of(found.target)] == []
+
+
+def test_modules_import_each_other_without_a_circle_when_they_are_loaded():
+    graph = {name: set() for name in MODULES}
+    for found in IMPORTS:
+        if found.kind == "load":
+            graph[found.source].add(found.target)
+    assert find_circle(graph) == []
+
+
+def test_few_modules_lie_flat():
+    flat = sorted(path.name for path in PACKAGE.glob("*.py"))
+    assert len(flat) <= MOST_FLAT_MODULES, flat
+
+
+def test_every_room_says_what_it_holds():
+    for room in sorted(GRAPH):
+        tree = ast.parse(MODULES[f"speckflex.{room}"].read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), room
+
+
 @pytest.mark.parametrize("library", ALLOWED)
 def test_a_guarded_library_is_imported_only_where_it_may_be(library):
-    offenders = [
+    users = [
         path.relative_to(PACKAGE).as_posix()
-        for path in MODULES
-        if any(name.split(".")[0] == library for name in imported_names(path))
+        for path in MODULES.values()
+        if library in libraries_of(path)
     ]
-    assert [p for p in offenders if not p.startswith(ALLOWED[library])] == []
+    assert [path for path in users if not path.startswith(ALLOWED[library])] == []
 
 
 def test_importing_the_package_loads_no_heavy_library():
@@ -73,9 +119,10 @@ def test_importing_the_package_takes_less_than_a_third_of_a_second():
     assert min(float(run_fresh(code)) for _ in range(3)) < 0.3
 
 
-@pytest.mark.parametrize("module", TORCH_FREE)
-def test_a_torch_free_module_does_not_load_torch(module):
-    code = f"import sys, speckflex.{module}; print('torch' in sys.modules)"
+@pytest.mark.parametrize("room", TORCH_FREE_ROOMS)
+def test_a_room_that_a_program_needs_does_not_load_torch(room):
+    names = [name for name in MODULES if room_of(name) == room and "__main__" not in name]
+    code = f"import sys, {', '.join(names)}; print('torch' in sys.modules)"
     assert run_fresh(code).strip() == "False"
 
 
@@ -103,48 +150,3 @@ def test_no_module_opens_a_connection_when_the_whole_package_is_imported():
         "print('ok')\n"
     )
     assert run_fresh(code).strip() == "ok"
-
-
-def test_modules_import_each_other_without_cycles():
-    names = {
-        ".".join(("speckflex", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
-            ".__init__"
-        ): path
-        for path in MODULES
-    }
-    edges = {
-        name: top_level_imports(path, names) & names.keys() - {name} for name, path in names.items()
-    }
-    assert find_cycle(edges) == []
-
-
-def top_level_imports(path: Path, modules: dict[str, Path]) -> set[str]:
-    """Return what a file imports when it is loaded: neither in functions nor for types alone."""
-    found = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            children = {f"{node.module}.{alias.name}" for alias in node.names}
-            # a module taken from its package depends on that module, not on the package's names
-            found |= children if children <= modules.keys() else children | {node.module}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
-
-
-def find_cycle(edges: dict[str, set[str]]) -> list[str]:
-    """Return one cycle of the graph, or an empty list."""
-    done: set[str] = set()
-
-    def visit(name: str, path: list[str]) -> list[str]:
-        if name in path:
-            return [*path[path.index(name) :], name]
-        if name in done:
-            return []
-        for target in sorted(edges[name]):
-            cycle = visit(target, [*path, name])
-            if cycle:
-                return cycle
-        done.add(name)
-        return []
-
-    return next((cycle for name in sorted(edges) if (cycle := visit(name, []))), [])
