@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from speckflex._support.files import write_whole
 from speckflex.cli.bars import MISSED_BAR, missed_spike_difference
 from speckflex.cli.options import existing_file
+from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,10 +95,5 @@ def _write(text: str, out: Path | None) -> None:
     if out is None:
         click.echo(text.rstrip("\n"))
         return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(
-            f"{out}: can't be written ({error.strerror}): choose another folder"
-        ) from error
+    write_whole(out, text, FileFormatError)
     click.echo(f"written: {out}")

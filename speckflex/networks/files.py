@@ -13,7 +13,7 @@ from sinabs.from_torch import from_model
 from sinabs.network import Network
 from torch import nn
 
-from speckflex._support.files import suffix_problem
+from speckflex._support.files import suffix_problem, write_whole
 from speckflex._support.text import first_line
 from speckflex.errors import FileFormatError, NetworkError
 from speckflex.networks.graph import LayerGraph
@@ -116,15 +116,7 @@ def save_network(network: nn.Module, path: str | Path) -> None:
     stripped = copy_network(network)
     _forget_states_of(stripped)
     check_intact(stripped, f"{path} (not written)")
-    content = pickle_module(stripped)
-    try:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise NetworkError(
-            f"{path}: can't be written ({error.strerror}): choose another folder"
-        ) from error
+    write_whole(path, pickle_module(stripped), NetworkError)
 
 
 def _forget_states_of(network: nn.Module) -> None:

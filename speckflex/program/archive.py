@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex._support.files import suffix_problem
+from speckflex._support.files import suffix_problem, write_whole
 from speckflex.errors import ConversionError, FileFormatError
 from speckflex.program.event_filter import EventFilter
 from speckflex.program.program import Program
@@ -72,7 +72,6 @@ def save_program(program: Program, path: str | Path) -> None:
         "program": program.manifest(),
         "metadata": dict(program.metadata),
     }
-    # The whole file is made in memory first: a full disk or a signal leaves no half file behind.
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         _write_member(archive, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
@@ -80,18 +79,7 @@ def save_program(program: Program, path: str | Path) -> None:
             content = io.BytesIO()
             np.save(content, array, allow_pickle=False)
             _write_member(archive, name, content.getvalue())
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(path)
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: can't be written ({error.strerror}): choose another folder"
-        ) from error
-    finally:
-        if partial.is_file():
-            partial.unlink()
+    write_whole(path, buffer.getvalue(), FileFormatError)
 
 
 def load_program(path: str | Path) -> Program:

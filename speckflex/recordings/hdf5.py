@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from speckflex._support.files import write_whole
 from speckflex.errors import FileFormatError
 from speckflex.events.streams import EVENT_DTYPE, FIELDS
 from speckflex.recordings.recording import LayerRecord, Provenance, Recording, SampleLog
@@ -34,19 +36,14 @@ def save_recording(recording: Recording, path: str | Path) -> None:
     Raises:
         FileFormatError: the folder can't be written, or a value is no integer.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            _write(file, recording)
-        partial.replace(path)
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: can't be written ({error.strerror or error}): choose another folder"
-        ) from error
-    finally:
-        if partial.is_file():
-            partial.unlink()
+    # In memory, because HDF5 may end the process where a disk is full. The compressed integers
+    # take less of it than the arrays do. HDF5 shares files of one name among threads.
+    name = f"recording-{secrets.token_hex(8)}"
+    with h5py.File(name, "w", driver="core", backing_store=False) as file:
+        _write(file, recording)
+        file.flush()
+        content = file.id.get_file_image()
+    write_whole(path, content, FileFormatError)
 
 
 def load_recording(path: str | Path) -> Recording:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.files import write_whole
 from speckflex.errors import FileFormatError
 from speckflex.report.as_csv import render_csv
 from speckflex.report.as_json import render_json
@@ -33,10 +34,10 @@ def write_report(report: dict[str, Any], folder: str | Path) -> list[Path]:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, render in renderers.items():
-            (folder / name).write_text(render(report), encoding="utf-8")
     except OSError as error:
         raise FileFormatError(
-            f"{folder}: the report can't be written ({error.strerror}): choose another folder"
+            f"{folder}: can't be written ({error.strerror}): choose another folder"
         ) from error
+    for name, render in renderers.items():
+        write_whole(folder / name, render(report), FileFormatError)
     return [folder / name for name in renderers]

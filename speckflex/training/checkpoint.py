@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from speckflex._support.files import write_whole
 from speckflex.errors import TrainingError
 from speckflex.networks.files import copy_network
 from speckflex.training.metrics import EpochMetrics
@@ -51,15 +52,9 @@ def save_run(run: TrainingRun, path: Path) -> None:
         "best_epoch": None if run.best is None else run.best.epoch,
         "best_network": run.best_weights,
     }
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            torch.save(state, file)
-        partial.replace(path)
-    except OSError as error:
-        raise TrainingError(
-            f"{path}: the checkpoint can't be written ({error.strerror}): choose another folder"
-        ) from error
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(path, buffer.getvalue(), TrainingError)
 
 
 def check_checkpoint(path: Path, network: nn.Module, settings: TrainingSettings) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from speckflex._support.files import write_whole
 from speckflex.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -79,11 +80,4 @@ def write_metrics(path: Path, history: Sequence[EpochMetrics]) -> None:
         TrainingError: the file can't be written.
     """
     text = "".join(json.dumps(asdict(metrics)) + "\n" for metrics in history)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError as error:
-        raise TrainingError(
-            f"{path}: metrics can't be written ({error.strerror}): choose another folder"
-        ) from error
+    write_whole(path, text, TrainingError)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,20 @@ def test_a_failed_save_keeps_the_file_that_was_there(tmp_path: Path, rng: np.ran
         bad.save(path)
     assert_same_recording(Recording.load(path), good)
     assert [item.name for item in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_threads_save_recordings_at_the_same_time(tmp_path: Path, rng: np.random.Generator):
+    recordings = [small_recording(rng, n_samples) for n_samples in (1, 2, 3, 4)]
+
+    def saved(index: int) -> Recording:
+        path = tmp_path / f"{index}.h5"
+        for _ in range(10):
+            recordings[index].save(path)
+        return Recording.load(path)
+
+    with ThreadPoolExecutor() as pool:
+        for recording, again in zip(recordings, pool.map(saved, range(4)), strict=True):
+            assert_same_recording(again, recording)
 
 
 @pytest.mark.parametrize("folder", ["absent", "file"])

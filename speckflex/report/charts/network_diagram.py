@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from speckflex._support.files import write_whole
 from speckflex.chips.speck import CORES
 from speckflex.errors import FileFormatError
 from speckflex.fitting.memory import layer_memory
@@ -15,6 +15,7 @@ from speckflex.report.charts.svg import box, label, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage, Shape
@@ -100,12 +101,7 @@ def write_network_diagram(program: Program, path: str | Path) -> None:
     Raises:
         FileFormatError: the file can't be written.
     """
-    try:
-        Path(path).write_text(draw_network(program), encoding="utf-8")
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: the diagram can't be written ({error.strerror}): choose another folder"
-        ) from error
+    write_whole(path, draw_network(program), FileFormatError)
 
 
 def _description(program: Program) -> str:
