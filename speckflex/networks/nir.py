@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import networkx as nx
 import nir
 import numpy as np
 from torch import nn
@@ -18,6 +18,7 @@ from speckflex.errors import FileFormatError, NetworkError
 from speckflex.networks.pickle import MAX_UNPACKED_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = ["is_nir", "load_nir"]
@@ -154,32 +155,40 @@ def _check_neuron(where: str, node: nir.IF) -> None:
 
 def _chain(path: Path, graph: nir.NIRGraph) -> list[str]:
     """Return the names of the nodes from input to output, ends left out."""
-    edges = nx.DiGraph()
-    edges.add_nodes_from(graph.nodes)
-    edges.add_edges_from(graph.edges)
-    unknown = sorted(set(edges.nodes) - set(graph.nodes))
+    edges = set(graph.edges)
+    unknown = sorted({name for edge in edges for name in edge} - set(graph.nodes))
     if unknown:
         raise FileFormatError(
             f"{path}: an edge names node {unknown[0]}, which the graph lacks: export it again"
         )
-    if not nx.is_directed_acyclic_graph(edges):
-        cycle = [edge[0] for edge in nx.find_cycle(edges)]
-        raise NetworkError(
-            f"{path}: nodes {', '.join(cycle)} form a cycle: Speck's cores pass spikes forward"
-            " only, use a feed-forward network"
-        )
-    ordered = list(nx.topological_sort(edges))
+    ordered = _ordered(path, graph.nodes, edges)
+    n_in, n_out = Counter(end for _, end in edges), Counter(start for start, _ in edges)
     for name in ordered:
-        ways = (edges.in_degree(name), edges.out_degree(name))
+        ways = (n_in[name], n_out[name])
         needed = {nir.Input: (0, 1), nir.Output: (1, 0)}.get(type(graph.nodes[name]), (1, 1))
         if ways != needed:
             raise NetworkError(
                 f"{path}: node {name} ({type(graph.nodes[name]).__name__}) has {ways[0]} edges in"
                 f" and {ways[1]} out: a NIR graph must be a chain, save branches as a torch module"
             )
-    if not nx.is_weakly_connected(edges):
+    if sum(isinstance(node, nir.Input) for node in graph.nodes.values()) > 1:
         raise NetworkError(f"{path}: its nodes form several chains: export one network a file")
     return [name for name in ordered if not isinstance(graph.nodes[name], ENDS)]
+
+
+def _ordered(path: Path, names: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the names, each after those that send to it."""
+    sorter = TopologicalSorter(dict.fromkeys(names, ()))
+    for start, end in edges:
+        sorter.add(end, start)
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        _, (*cycle, _) = error.args
+        raise NetworkError(
+            f"{path}: nodes {', '.join(cycle)} form a cycle: Speck's cores pass spikes forward"
+            " only, use a feed-forward network"
+        ) from error
 
 
 def _layers(path: Path, graph: nir.NIRGraph) -> dict[str, nn.Module]:

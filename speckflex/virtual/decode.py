@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
-
-import networkx as nx
 
 from speckflex.chips.speck import CORES, DVS_LAYER, MAX_INPUT_SIZE
 from speckflex.program.event_filter import EventFilter
@@ -53,23 +53,35 @@ def dvs_output_shape(dvs: Any) -> Shape:
 def network_order(configuration: Any) -> list[int]:
     """Return the configured cores of the chip, each before the cores it sends to.
 
+    Where several may come next, the one with the lowest index does.
+
     Raises:
         ConfigurationError: cores feed each other in a circle, which the twin can't run.
     """
     layers = configuration.cnn_layers
-    graph = nx.DiGraph()
-    used = [index for index, layer in enumerate(layers) if is_configured(layer)]
-    graph.add_nodes_from(used)
+    used = {index for index, layer in enumerate(layers) if is_configured(layer)}
+    sorter = TopologicalSorter(dict.fromkeys(used, ()))
     for index in used:
-        targets = [item.layer for item in layers[index].destinations if item.enable]
-        graph.add_edges_from((index, target) for target in targets if target in graph)
-    if not nx.is_directed_acyclic_graph(graph):
-        circle = [edge[0] for edge in nx.find_cycle(graph)]
+        for item in layers[index].destinations:
+            if item.enable and item.layer in used:
+                sorter.add(item.layer, index)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = ", ".join(map(str, error.args[1][:-1]))
         raise ConfigurationError(
-            f"cores {', '.join(map(str, circle))} feed each other in a circle: a chip may take"
-            " this, the virtual devkit runs feed-forward configurations only"
-        )
-    return list(nx.lexicographical_topological_sort(graph))
+            f"cores {circle} feed each other in a circle: a chip may take this, the virtual devkit"
+            " runs feed-forward configurations only"
+        ) from error
+    order: list[int] = []
+    ready = list(sorter.get_ready())
+    heapify(ready)
+    while ready:
+        order.append(heappop(ready))
+        sorter.done(order[-1])
+        for index in sorter.get_ready():
+            heappush(ready, index)
+    return order
 
 
 def decode_input(configuration: Any, entry: int, order: list[int]) -> InputStage:
