@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.data import EventDataset, mirror, open_dataset
-from speckflex.data.gestures import MIRRORED
+from speckflex.data.formats.dvs_gesture import MIRRORED
 from speckflex.training import TrainingData, cache_frames
 
 if TYPE_CHECKING:

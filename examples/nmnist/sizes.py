@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from speckflex.data import EventDataset, open_dataset
-from speckflex.data.folders import write_split
-from speckflex.data.nmnist import write_nmnist_file
+from speckflex.data import open_dataset
+from speckflex.data.formats.nmnist import write_nmnist_file
+from speckflex.data.synthetic.files import write_split
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -58,15 +57,12 @@ def write_digits(folder: Path, size: Size, seed: int) -> None:
     for split, n in (("train", size.recordings), ("test", n_test)):
         dataset = open_dataset("synthetic-digits", split=split, seed=seed, limit=n)
         files = [
-            (f"{label}/{index:05d}.bin", partial(_write, dataset=dataset, item=item))
+            (f"{label}/{index:05d}.bin", item)
             for index, (item, label) in enumerate(zip(dataset.items, dataset.labels, strict=True))
         ]
         settings = {"data": "synthetic-digits", "recordings": n, "seed": seed}
-        write_split(folder / split.capitalize(), settings, files)
-
-
-def _write(path: Path, dataset: EventDataset, item: object) -> None:
-    write_nmnist_file(path, dataset.read(item))
+        place = folder / split.capitalize()
+        write_split(place, settings, files, dataset.read, write_nmnist_file)
 
 
 PIPELINE = Pipeline(

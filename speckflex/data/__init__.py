@@ -2,10 +2,11 @@
 
 from speckflex.data.augment import augment_gesture, mirror, roll
 from speckflex.data.dataset import UNKNOWN, EventDataset
-from speckflex.data.digits import write_saccade_recordings, write_synthetic_digits
-from speckflex.data.idx import read_idx
+from speckflex.data.formats.idx import read_idx
 from speckflex.data.sources import open_dataset
-from speckflex.data.synthetic_gestures import write_synthetic_gestures
+from speckflex.data.synthetic.digits import write_synthetic_digits
+from speckflex.data.synthetic.gestures import write_synthetic_gestures
+from speckflex.data.synthetic.images import write_saccade_recordings
 
 __all__ = [
     "UNKNOWN",

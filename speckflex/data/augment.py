@@ -1,10 +1,10 @@
-"""Light augmentation of event streams: a mirror and a roll."""
+"""Augmentation of event streams: mirror and roll."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from speckflex.data.gestures import MIRRORED, SHAPE
+from speckflex.data.formats.dvs_gesture import MIRRORED, SHAPE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ def mirror(events: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def roll(events: np.ndarray, shape: tuple[int, int, int], offset: tuple[int, int]) -> np.ndarray:
-    """Return the events moved by a (y, x) offset; what leaves on one side enters on the other."""
+    """Return the events moved by a (y, x) offset, around the edges of the sensor."""
     rolled = events.copy()
     rolled["y"] = (events["y"] + offset[0]) % shape[1]
     rolled["x"] = (events["x"] + offset[1]) % shape[2]
@@ -30,16 +30,16 @@ def roll(events: np.ndarray, shape: tuple[int, int, int], offset: tuple[int, int
 def augment_gesture(
     events: np.ndarray, label: int, rng: np.random.Generator, *, max_roll: int = 20
 ) -> tuple[np.ndarray, int]:
-    """Return a DVS-Gesture recording mirrored half of the time and rolled, and its label.
+    """Return a DVS-Gesture recording, rolled and with probability 1/2 mirrored, and its label.
 
-    The augmentation of the MTT paper (arXiv 2503.17394): horizontal flip, roll up to 20 pixels.
-    A mirror makes the right hand's wave one of the left hand, so the label follows.
+    The augmentation of the MTT paper (arXiv 2503.17394): horizontal flip, roll by up to 20
+    pixels. A mirror makes a wave of the right hand one of the left, so the label changes too.
 
     Args:
         events: `(n,)` inside (2, 128, 128).
         label: 0..10, or -1 where unknown.
-        rng: draws both.
-        max_roll: pixels, up to which both axes are rolled, either way.
+        rng: draws mirror and roll.
+        max_roll: the largest roll of each axis in either direction, pixels.
     """
     if rng.random() < 0.5:
         events = mirror(events, SHAPE)

@@ -1,4 +1,4 @@
-"""A data set of labelled event recordings, each read when it is asked for."""
+"""A data set of labelled event recordings, each read when it is used."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class EventDataset(Sequence[Sample]):
     """Recordings with labels; `dataset[i]` reads one as `(events, label)`.
 
     Attributes:
-        name: what to call the data set in a report.
+        name: the name of the data set in a report.
         shape: channel, y, x of the sensor.
         classes: the name of each label.
         labels: `(n,) int64`, an index into `classes`, or -1 where unknown.
         synthetic: whether the recordings are simulated.
-        items: what `read` takes for each recording: a path, or a place in a file.
+        items: one for each recording: a path, a place in a file, or settings of a simulation.
         read: returns the events of an item, in the order of the file.
     """
 
@@ -49,7 +49,7 @@ class EventDataset(Sequence[Sample]):
     @overload
     def __getitem__(self, index: slice) -> EventDataset: ...
     def __getitem__(self, index: int | slice) -> Sample | EventDataset:
-        """Return one recording as `(events, label)`, or the data set of a slice of them.
+        """Return one recording as `(events, label)`, or a slice of the data set.
 
         Raises:
             EventsError: the recording can't be read or does not fit `shape`.
@@ -61,32 +61,33 @@ class EventDataset(Sequence[Sample]):
         return events, label
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> EventDataset:
-        """Return the data set of the recordings at `indices`, in that order."""
+        """Return a data set of the recordings at `indices`, in that order."""
         indices = np.asarray(indices, np.int64)
         items = tuple(self.items[index] for index in indices)
         return replace(self, labels=self.labels[indices], items=items)
 
     def on_sensor(self, shape: tuple[int, int, int]) -> EventDataset:
-        """Return the same recordings as of a sensor of that (channel, y, x) shape.
+        """Return the same recordings with another (channel, y, x) shape of the sensor.
 
-        For files that don't state their sensor's size, which is then taken from their events.
+        For files that don't state the size of their sensor: `shape` is then the smallest that
+        holds their events.
 
         Raises:
             EventsError: the recordings do not fit on such a sensor.
         """
         if any(size < known for size, known in zip(shape, self.shape, strict=True)):
             raise EventsError(
-                f"{self.name}: its recordings need {self.shape} (channel, y, x), {shape} is"
-                " smaller: crop or rescale them, or take the network's own shape"
+                f"{self.name}: its recordings have the shape {self.shape} (channel, y, x), {shape}"
+                " is smaller: crop or rescale them, or use the shape of the recordings"
             )
         return replace(self, shape=shape)
 
     def balanced(self, limit: int | None, *, seed: int = 0) -> EventDataset:
-        """Return `limit` recordings, as many of each class as there are.
+        """Return `limit` recordings, spread evenly over the classes.
 
-        The classes take turns, in each class the recordings come in an order drawn from `seed`;
-        a smaller limit gives the beginning of a larger one. None, or a limit that is not
-        reached, gives all recordings in their own order.
+        The classes take turns, and in each class the order is drawn from `seed`; a smaller limit
+        gives the beginning of a larger one. None, or a limit that is not reached, gives all
+        recordings in their own order.
 
         Raises:
             EventsError: the limit is below 1.
@@ -95,7 +96,7 @@ class EventDataset(Sequence[Sample]):
             return self
         if limit < 1:
             raise EventsError(
-                f"{self.name}: a limit of {limit} recordings leaves none: give at least 1"
+                f"{self.name}: the limit of {limit} recordings leaves none: give at least 1"
             )
         rng = np.random.default_rng(seed)
         decks = [rng.permutation(np.flatnonzero(self.labels == c)) for c in np.unique(self.labels)]
@@ -104,7 +105,7 @@ class EventDataset(Sequence[Sample]):
 
 
 def _started(events: np.ndarray) -> np.ndarray:
-    """Return the events with no time below 0."""
+    """Return the events, shifted in time if one has a time below 0."""
     if not events.size or events["t"].min() >= 0:
         return events
     shifted = events.copy()

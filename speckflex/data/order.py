@@ -1,4 +1,4 @@
-"""Recordings whose times run backwards: told once, and left as they are."""
+"""A warning about recordings whose times run backwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["OrderWatch"]
 
 
 class _Late(NamedTuple):
-    """What one recording has of late events: how many of how many, and the first one's index."""
+    """The late events of a recording: their number, the number of all, the first one's index."""
 
     n_late: int
     n_events: int
@@ -25,12 +25,12 @@ class _Late(NamedTuple):
 
 @dataclass
 class OrderWatch:
-    """Takes note of late events while recordings are read; each recording counts once."""
+    """Notes late events while recordings are read; each recording counts once."""
 
     _found: dict[Any, _Late] = field(default_factory=dict)
 
     def over(self, dataset: EventDataset) -> EventDataset:
-        """Return the data set under this watch; its recordings are the same."""
+        """Return the same data set, whose recordings are checked when they are read."""
 
         def read(item: Any) -> np.ndarray:
             events = dataset.read(item)
@@ -43,16 +43,20 @@ class OrderWatch:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence about the recordings read so far; none where times never run backwards."""
+        """One sentence about the recordings read so far; none if no time runs backwards."""
         if not self._found:
             return []
         item, late = next(iter(self._found.items()))
         n_others = len(self._found) - 1
-        others = f", and so in {n_others} more recording{'s'[: n_others > 1]}" if n_others else ""
+        others = (
+            f", and {n_others} more recording{'s'[: n_others > 1]} have late events"
+            if n_others
+            else ""
+        )
         sentence = (
-            f"{item}: {late.n_late} of {late.n_events} events are earlier than one before them,"
-            f" the first is event {late.first}{others}: boards play events as they stand and these"
-            " at once, so that times of spikes and the load of cores mislead: sort each recording"
-            " by its t"
+            f"{item}: {late.n_late} of {late.n_events} events have an earlier time than an event"
+            f" before them, the first is event {late.first}{others}: boards play events in the"
+            " order of the file and late ones without delay, so spike times and the load of cores"
+            " are wrong: sort each recording by t"
         )
         return [sentence]

@@ -76,11 +76,15 @@ def test_a_dat_file_is_read_with_the_size_of_its_header(tmp_path: Path):
         ("a.raw", b"% evt 3.0", "header line at byte 0 does not end"),
         ("a.raw", b"% evt 3.0\n% " + b"x" * 100_000, "header line at byte 10 does not end"),
         ("a.raw", b"% evt 3.0\n", "0 bytes from byte 10 on"),
-        ("a.raw", b"% evt 3.0\nabc", "3 bytes from byte 10 on are no evt3 words of 2 bytes"),
-        ("a.raw", EVT2 + evt2_words(ROWS)[:-1], "no evt2 words of 4 bytes"),
+        (
+            "a.raw",
+            b"% evt 3.0\nabc",
+            "3 bytes from byte 10 on are not a whole number of evt3",
+        ),
+        ("a.raw", EVT2 + evt2_words(ROWS)[:-1], "whole number of evt2 words of 4 bytes"),
         ("a.raw", b"% evt 3.0\n" + b"\xff\x6f" * 400, "no evt3 events can be read"),
-        ("a.dat", b"abc", "1 bytes from byte 2 on are no dat words"),
-        ("a.dat", DAT + dat_words(ROWS)[:-3], "no dat words of 8 bytes"),
+        ("a.dat", b"abc", "1 bytes from byte 2 on are not a whole number of dat words"),
+        ("a.dat", DAT + dat_words(ROWS)[:-3], "whole number of dat words of 8 bytes"),
     ],
 )
 def test_a_damaged_camera_file_is_one_line_that_names_it(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speckflex.data import EventDataset, open_dataset
-from speckflex.data.nmnist import write_nmnist_file
+from speckflex.data.formats.nmnist import write_nmnist_file
 from speckflex.errors import EventsError
 from speckflex.events.streams import EVENT_DTYPE, make_events
 
@@ -63,7 +63,7 @@ def test_a_data_set_is_a_sequence_that_is_read_lazily():
 
 
 def test_a_limit_below_one_is_refused():
-    with pytest.raises(EventsError, match="a limit of 0 recordings leaves none"):
+    with pytest.raises(EventsError, match="the limit of 0 recordings leaves none"):
         labelled([1, 2]).balanced(0)
 
 
@@ -178,10 +178,10 @@ def test_a_damaged_array_file_never_gives_another_error(
 @pytest.mark.parametrize(
     ("names", "source", "message"),
     [
-        ([], "", "holds no recordings in a layout that is known"),
-        ([], "none", "no such file or folder"),
-        (["notes.txt"], "notes.txt", "recordings of type .txt can't be read"),
-        (["a/1.bin", "b/2.bin"], "", "holds no recordings in a layout that is known"),
+        ([], "", "holds no recordings in a known layout"),
+        ([], "none", "no file, folder or data set has this name"),
+        (["notes.txt"], "notes.txt", "files with the suffix .txt can't be read"),
+        (["a/1.bin", "b/2.bin"], "", "holds no recordings in a known layout"),
         (["Train/3/1.bin"], "", "no recordings in N-MNIST's layout for the split test"),
         (["Test/3/1.txt"], "", "no recordings in N-MNIST's layout for the split test"),
     ],

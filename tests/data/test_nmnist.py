@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tonic.io import read_mnist_file
 
 from speckflex.data import open_dataset
-from speckflex.data.nmnist import read_nmnist_file, write_nmnist_file
+from speckflex.data.formats.nmnist import read_nmnist_file, write_nmnist_file
 from speckflex.errors import EventsError
 from speckflex.events.streams import make_events
 

@@ -45,8 +45,8 @@ def read_nmnist_file(path: Path) -> np.ndarray:
     raw = np.frombuffer(read_bytes(path), np.uint8)
     if not raw.size or raw.size % BYTES:
         raise EventsError(
-            f"{path}: {raw.size} bytes, N-MNIST has {BYTES} for each event and at least one event"
-            f" (the rest begins at byte {raw.size - raw.size % BYTES}): copy the file again"
+            f"{path}: has {raw.size} bytes, N-MNIST has {BYTES} for each event and at least one"
+            f" event (the rest begins at byte {raw.size - raw.size % BYTES}): copy the file again"
         )
     x, y, high, middle, low = raw.reshape(-1, BYTES).astype(np.int64).T
     overflows = y == OVERFLOW_Y
@@ -56,7 +56,7 @@ def read_nmnist_file(path: Path) -> np.ndarray:
         index = int(outside.argmax())
         raise EventsError(
             f"{path}: the event at byte {index * BYTES} is at x = {x[index]}, y = {y[index]},"
-            f" N-MNIST has {SHAPE[2]} x {SHAPE[1]} pixels: this is no N-MNIST recording"
+            f" N-MNIST has {SHAPE[2]} x {SHAPE[1]} pixels: give an N-MNIST recording"
         )
     return make_events(times, x, y, high >> 7)[~overflows]
 
@@ -74,8 +74,8 @@ def write_nmnist_file(path: Path, events: np.ndarray) -> None:
     times = events["t"]
     if times.size and not 0 <= times.min() <= times.max() <= LAST_TIME:
         raise EventsError(
-            f"{path}: times from {times.min()} to {times.max()} µs, N-MNIST's format holds 0 to"
-            f" {LAST_TIME}: cut the recording"
+            f"{path}: times from {times.min()} to {times.max()} µs don't fit in N-MNIST's format,"
+            f" which holds 0 to {LAST_TIME} µs: cut the recording"
         )
     high = events["p"].astype(np.int64) << 7 | times >> 16
     columns = [events["x"], events["y"], high, times >> 8 & 255, times & 255]
@@ -92,7 +92,7 @@ def open_nmnist_folder(folder: Path, split: str) -> EventDataset:
 
     Args:
         folder: has `Train` and `Test`, or is itself the folder of label folders 0..9 (then
-            `split` says nothing). Upper and lower case are the same.
+            `split` has no effect). Upper and lower case are the same.
         split: train, test or all.
 
     Raises:
@@ -107,8 +107,8 @@ def open_nmnist_folder(folder: Path, split: str) -> EventDataset:
     ]
     if not labelled:
         raise EventsError(
-            f"{folder}: no recordings in N-MNIST's layout for the split {split}: it needs"
-            " Train/<label>/<number>.bin and Test/<label>/<number>.bin, or <label>/<number>.bin"
+            f"{folder}: no recordings in N-MNIST's layout for the split {split}: add"
+            " Train/<label>/<number>.bin or Test/<label>/<number>.bin, or <label>/<number>.bin"
         )
     paths, labels = zip(*labelled, strict=True)
     synthetic = is_synthetic(folder)

@@ -1,4 +1,4 @@
-"""Images moved in N-MNIST's three saccades before a simulated event sensor."""
+"""Images moved in N-MNIST's three saccades in front of a simulated event sensor."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speckflex.data.nmnist import SHAPE
-from speckflex.data.sensor import EventSensor
+from speckflex.data.formats.nmnist import SHAPE
+from speckflex.data.synthetic.sensor import EventSensor
 
-__all__ = ["Saccades", "simulate_saccades"]
+__all__ = ["VERSION", "Saccades", "simulate_saccades"]
 
+VERSION = 2  # of the simulation: raise it when the recordings change
 PIXELS = SHAPE[1]
 
 
 @dataclass(frozen=True)
 class Saccades:
-    """How the image moves: three strokes around a triangle, as N-MNIST's camera did.
+    """How the image moves: three strokes around a triangle, as N-MNIST's camera moved.
 
-    Corners, pauses and speed are fitted to the mean place of the events of real recordings in
-    slices of 15 ms; within a stroke the speed is a raised cosine, as their rates suggest.
+    Corners, pauses and speed are fitted to the mean position of the events of real recordings
+    in slices of 15 ms. Within a stroke the speed is a raised cosine, which fits their rates.
 
     Attributes:
-        stroke_us: time of one stroke, µs.
-        rest_us: how much of it passes before the image moves, µs.
-        moving_us: how much of it the image moves, µs.
+        stroke_us: duration of one stroke, µs.
+        rest_us: time from the start of a stroke until the image moves, µs.
+        moving_us: time for which the image then moves, µs.
         step_us: time between two simulated images, µs.
         corners: the (y, x) offsets in pixels at which the strokes begin.
         shift: largest random offset of the whole image, pixels.
@@ -55,13 +56,13 @@ def simulate_saccades(
     saccades: Saccades | None = None,
     sensor: EventSensor | None = None,
 ) -> np.ndarray:
-    """Return what an event sensor of 34 x 34 pixels sees of a bright image on a dark ground.
+    """Return the events that a sensor of 34 x 34 pixels sends while a bright image moves.
 
     Args:
-        image: `(y, x)` brightness from 0 to 1, at most 34 pixels a side.
+        image: `(y, x)` brightness from 0 (the ground) to 1, at most 34 pixels a side.
         rng: draws the position and the sensor's noise.
-        saccades: the movement.
-        sensor: the sensor.
+        saccades: the movement, by default that of N-MNIST's camera.
+        sensor: by default one that is fitted to N-MNIST's.
 
     Returns:
         `(n,)` events inside (2, 34, 34) over about 312 ms, ordered by time. As in real
@@ -79,6 +80,6 @@ def simulate_saccades(
 
 
 def _placement(size: int, offsets: np.ndarray) -> np.ndarray:
-    """Return the matrices `(n, 34, size)` that put a centred axis at offsets, interpolating."""
+    """Return matrices `(n, 34, size)` that shift a centred axis by offsets, by interpolation."""
     positions = np.arange(PIXELS) - (PIXELS - size) / 2 - offsets[:, None]
     return np.maximum(0, 1 - np.abs(positions[:, :, None] - np.arange(size)))

@@ -1,4 +1,4 @@
-"""MNIST's own file format, IDX, for images that a user already has."""
+"""IDX, the format of MNIST's images and labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from speckflex._support.text import first_line
 from speckflex.data.folders import read_bytes
 from speckflex.errors import EventsError
 
@@ -28,26 +29,24 @@ def read_idx(path: str | Path) -> np.ndarray:
     path = Path(path)
     raw = read_bytes(path)
     if raw[:2] == b"\x1f\x8b":
-        raw = _unzipped(raw, path)
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise EventsError(
+                f"{path}: damaged gzip file ({first_line(error)}): copy the file again"
+            ) from error
     n_axes = raw[3] if len(raw) > 3 else 0
     if raw[:3] != bytes([0, 0, UNSIGNED_BYTE]) or not n_axes or len(raw) < 4 + 4 * n_axes:
         raise EventsError(
             f"{path}: begins with {raw[:4].hex(' ') or 'nothing'}, an IDX file of bytes begins"
-            " with 00 00 08 and the number of axes: give MNIST's own files"
+            " with 00 00 08 and the number of axes: give a file as MNIST has them"
         )
     shape = tuple(int(size) for size in np.frombuffer(raw, ">u4", n_axes, 4))
     body = np.frombuffer(raw, np.uint8, offset=4 + 4 * n_axes)
     expected = int(np.prod(shape, dtype=object))
     if body.size != expected:
         raise EventsError(
-            f"{path}: {body.size} values from byte {4 + 4 * n_axes} on, its header names"
+            f"{path}: holds {body.size} values from byte {4 + 4 * n_axes} on, its header names"
             f" {expected} (shape {shape}): copy the file again"
         )
     return body.reshape(shape)
-
-
-def _unzipped(raw: bytes, path: Path) -> bytes:
-    try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise EventsError(f"{path}: damaged gzip file ({error}): copy the file again") from error

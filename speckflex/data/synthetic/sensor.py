@@ -13,17 +13,17 @@ __all__ = ["EventSensor"]
 
 @dataclass(frozen=True)
 class EventSensor:
-    """Pixels that each fire when log brightness has changed by a threshold.
+    """Pixels that send an event when their log brightness has changed by a threshold.
 
-    The usual model of an event camera (as in ESIM, Rebecq et al. 2018): brightness is linear
-    in time between two images, times are interpolated at the crossings.
+    The usual model of an event camera (as in ESIM, Rebecq et al. 2018): between two images the
+    log brightness is linear in time, and the times of events are interpolated.
 
     Attributes:
         threshold: change of log brightness for an event.
         mismatch: relative standard deviation of the threshold over pixels and polarities.
         jitter_us: standard deviation of an event's time, µs.
-        noise_hz: events a second and pixel without any change.
-        darkness: brightness of black, relative to white; sets the contrast.
+        noise_hz: events per second and pixel without any change.
+        darkness: brightness of black, relative to white; it sets the contrast.
     """
 
     threshold: float = 0.43

@@ -1,4 +1,4 @@
-"""DVS-Gesture as tonic lays it out: a folder for each user and light, an array for each label."""
+"""DVS-Gesture as tonic stores it: a folder for each user and light, an array for each label."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.data.arrays import read_npy_file
 from speckflex.data.dataset import EventDataset
 from speckflex.data.folders import is_synthetic, natural_order, split_folders
+from speckflex.data.formats.arrays import read_array
 from speckflex.errors import EventsError
 from speckflex.events.streams import as_events, make_events
 
@@ -43,26 +43,26 @@ CLASSES = (
     "Air guitar",
     "Other gestures",
 )
-# The class that each becomes in a mirror: a right hand is then a left one, cw is ccw.
+# The class that each becomes when left and right are exchanged: right hand to left hand, cw to ccw.
 MIRRORED = (0, 2, 1, 6, 5, 4, 3, 7, 8, 9, 10)
 COLUMNS = "xypt"
 TIME_UNIT = 1000  # µs: tonic's copy of the data set counts milliseconds
 
 
 def read_gesture_file(path: Path) -> np.ndarray:
-    """Return the events of one recording, in file order, from time 0 on.
+    """Return the events of one recording, in file order.
 
     The file is a plain array `(n, 4)` of x, y, p and t in milliseconds, as in
-    `tonic.datasets.DVSGesture`; times are in µs here and begin with the first event.
+    `tonic.datasets.DVSGesture`. The times that are returned are in µs and begin at 0.
 
     Raises:
         EventsError: the file can't be read, is damaged or holds another array.
     """
-    array = np.ascontiguousarray(read_npy_file(path))
+    array = np.ascontiguousarray(read_array(path))
     if array.ndim != 2 or array.shape[1] != len(COLUMNS) or array.dtype.kind not in "biuf":
         raise EventsError(
-            f"{path}: an array of shape {array.shape} and dtype {array.dtype}, DVS-Gesture has"
-            " (events, 4) numbers: x, y, p, t in milliseconds"
+            f"{path}: holds an array of shape {array.shape} and dtype {array.dtype}: save numbers"
+            " of shape (events, 4), the columns x, y, p and t in milliseconds"
         )
     columns = array.view([(name, array.dtype) for name in COLUMNS])[:, 0]
     events = as_events(columns, source=str(path))
@@ -71,7 +71,7 @@ def read_gesture_file(path: Path) -> np.ndarray:
 
 
 def write_gesture_file(path: Path, events: np.ndarray) -> None:
-    """Write events as tonic's copy of DVS-Gesture has them; times are cut to milliseconds."""
+    """Write events in the format of tonic's copy; times are cut to whole milliseconds."""
     columns = [events["x"], events["y"], events["p"], events["t"] // TIME_UNIT]
     np.save(path, np.stack(columns, axis=1).astype(np.int64), allow_pickle=False)
 
@@ -86,7 +86,7 @@ def open_gesture_folder(folder: Path, split: str) -> EventDataset:
 
     Args:
         folder: has `ibmGestureTrain` and `ibmGestureTest`, or is one of them (then `split`
-            says nothing).
+            has no effect).
         split: train, test or all.
 
     Raises:
@@ -97,8 +97,8 @@ def open_gesture_folder(folder: Path, split: str) -> EventDataset:
     ]
     if not paths:
         raise EventsError(
-            f"{folder}: no recordings in DVS-Gesture's layout for the split {split}: it needs"
-            f" {TRAIN}/user01_light/<label>.npy and {TEST}/user24_light/<label>.npy"
+            f"{folder}: no recordings in DVS-Gesture's layout for the split {split}: add"
+            f" {TRAIN}/user01_light/<label>.npy or {TEST}/user24_light/<label>.npy"
         )
     synthetic = is_synthetic(folder)
     return EventDataset(

@@ -1,4 +1,4 @@
-"""Eleven gestures of two simulated arms: where the hands are at each time."""
+"""Eleven gestures of two simulated arms: the position of the joints at each time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GESTURES", "Body", "Pose", "pose"]
 
-RIGHT, LEFT = 0, 1  # of the person, who faces the camera: the right arm is on the image's left
+RIGHT, LEFT = 0, 1  # of the person, who faces the camera: the right arm is left in the image
 SIDES = np.array([-1.0, 1.0])
 
 
@@ -22,7 +22,7 @@ class Body:
 
     Attributes:
         centre: (y, x) of the middle between the shoulders.
-        scale: size, 1 for a person of the usual distance.
+        scale: size, 1 at the usual distance.
         shoulder: from the middle to a shoulder.
         upper_arm: from shoulder to elbow.
         forearm: from elbow to hand.
@@ -68,10 +68,10 @@ def pose(label: int, phase: np.ndarray, body: Body, rng: np.random.Generator) ->
 def _reach(
     shoulders: np.ndarray, hands: np.ndarray, upper_arm: float, forearm: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return elbows and hands such that both bones keep their length; elbows point outwards.
+    """Return elbows and hands so that both bones keep their length and elbows point outwards.
 
     Two circles meet at distance `a = (u^2 - f^2 + d^2) / 2d` from the shoulder, and
-    `h = sqrt(u^2 - a^2)` beside the line to the hand.
+    `h = sqrt(u^2 - a^2)` from the line to the hand.
     """
     line = hands - shoulders
     distance = np.linalg.norm(line, axis=-1, keepdims=True)
@@ -148,7 +148,7 @@ def _guitar(phase: np.ndarray, amplitude: float, _: np.random.Generator) -> np.n
 
 
 def _other(phase: np.ndarray, amplitude: float, rng: np.random.Generator) -> np.ndarray:
-    """Return hands on Lissajous curves that no other gesture draws twice the same."""
+    """Return hands on Lissajous curves that are drawn anew for each recording."""
     rates = rng.choice([0.5, 1.0, 1.5, 2.0], (2, 2))
     shifts = rng.uniform(0, 2 * np.pi, (2, 2))
     middles = np.stack([rng.uniform(-15, 25, 2), SIDES * rng.uniform(10, 30, 2)], axis=1)

@@ -1,17 +1,14 @@
-"""Synthetic gestures: simulated people before an event sensor, in DVS-Gesture's layout."""
+"""Synthetic gestures: simulated people in front of an event sensor, in DVS-Gesture's layout."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from speckflex.data.arms import Body, Pose, pose
 from speckflex.data.dataset import EventDataset
-from speckflex.data.folders import write_split
-from speckflex.data.gestures import (
+from speckflex.data.formats.dvs_gesture import (
     CLASSES,
     SHAPE,
     TEST,
@@ -19,24 +16,26 @@ from speckflex.data.gestures import (
     open_gesture_folder,
     write_gesture_file,
 )
-from speckflex.data.sensor import EventSensor
+from speckflex.data.synthetic.arms import Body, Pose, pose
+from speckflex.data.synthetic.files import write_split
+from speckflex.data.synthetic.sensor import EventSensor
 
 __all__ = ["open_synthetic_gestures", "write_synthetic_gestures"]
 
 # As in DVS-Gesture, tests see people who are not in the training data.
 USERS = {"train": range(1, 24), "test": range(24, 30)}
-# Each light: background, contrast of the person to it, noise events a second and pixel.
+# Each light: brightness of the background, contrast of the person, noise events per pixel and s.
 LIGHTS = {"lab": (0.25, 0.9, 0.1), "natural": (0.4, 0.6, 0.2)}
-VERSION = 1  # of the simulation; a change of its figures makes another data set
+VERSION = 1  # of the simulation: raise it when the recordings change
 PIXELS = SHAPE[1]
 AXIS = np.arange(PIXELS, dtype=np.float32)
 STEP_US = 5_000
-MAX_EVENTS = 60_000  # a recording ends there, so that the fastest are quick to play too
-SHIRT = 0.55  # brightness of the trunk relative to arms and head, so that arms show before it
+MAX_EVENTS = 60_000  # a recording ends there, so that none takes long to play
+SHIRT = 0.55  # brightness of the trunk relative to the arms, so that arms are seen against it
 
 
 class Take(NamedTuple):
-    """One recording to be simulated: who shows what in which light."""
+    """One recording to be simulated: the person, the light and the gesture."""
 
     user: int
     light: str
@@ -53,14 +52,14 @@ def open_synthetic_gestures(
     """Return simulated recordings of the eleven classes of DVS-Gesture.
 
     29 simulated people, 23 to train and 6 to test, each in two lights: 506 and 132 recordings
-    of 1.2 to 1.8 s, shorter only where 60000 events come first.
+    of 1.2 to 1.8 s, or shorter where 60000 events are reached before.
 
     Args:
         split: train, test or all.
         seed: of the people, their movements and the sensor's noise.
         cache_folder: where to keep the recordings as files in DVS-Gesture's layout (times then
-            in whole milliseconds, as in tonic's copy); without one each is simulated when it
-            is read and nothing is written.
+            in whole milliseconds, as in tonic's copy); without one each recording is simulated
+            when it is read, and nothing is written.
     """
     if cache_folder is not None:
         folder = write_synthetic_gestures(cache_folder, seed=seed, split=split)
@@ -82,15 +81,15 @@ def write_synthetic_gestures(
 ) -> Path:
     """Write synthetic gestures in the layout of tonic's DVS-Gesture and return their folder.
 
-    The folder is `synthetic-gestures-<seed>` inside `folder` (and names the number of users,
-    where given), with `ibmGestureTrain` and `ibmGestureTest` in it, each with the mark
-    `synthetic.json`; a split that is complete already is left as it is.
+    The folder is `synthetic-gestures-<seed>` inside `folder` (its name ends in the number of
+    users where one is given), with `ibmGestureTrain` and `ibmGestureTest` in it, each with the
+    mark `synthetic.json`. A split that is complete is not written again.
 
     Args:
         folder: where to write.
         seed: of the people, their movements and the sensor's noise.
         split: train, test or all.
-        users: only so many people of each split, 22 recordings each; None for all 29.
+        users: the number of people in each split, with 22 recordings each; None for all 29.
 
     Raises:
         EventsError: the folder can't be written to.
@@ -99,11 +98,12 @@ def write_synthetic_gestures(
     settings = {"data": name, "seed": seed, "version": VERSION}
     for part, layout in (("train", TRAIN), ("test", TEST)):
         if split in ("all", part):
-            files = [
-                (f"user{take.user:02d}_{take.light}/{take.label}.npy", partial(_write, take=take))
+            takes = [
+                (f"user{take.user:02d}_{take.light}/{take.label}.npy", take)
                 for take in _takes(part, seed)[: users and users * len(LIGHTS) * len(CLASSES)]
             ]
-            write_split(Path(folder) / name / layout, settings, files)
+            place = Path(folder) / name / layout
+            write_split(place, settings, takes, simulate_gesture, write_gesture_file)
     return Path(folder) / name
 
 
@@ -134,10 +134,6 @@ def _takes(split: str, seed: int) -> list[Take]:
         for light in LIGHTS
         for label in range(len(CLASSES))
     ]
-
-
-def _write(path: Path, take: Take) -> None:
-    write_gesture_file(path, simulate_gesture(take))
 
 
 def _phase(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:

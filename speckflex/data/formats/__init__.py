@@ -1,0 +1,1 @@
+"""The formats that recordings come in: a module each, listed in `files` and `layouts`."""
