@@ -4,32 +4,50 @@ A script written for samna or for sinabs' backend runs on it unchanged:
 
     import speckflex.virtual
     speckflex.virtual.install(["Speck2eDevKit"])      # once, before sinabs' backend is imported
-    import samna                                      # the stand-in from here on
+    import samna                                      # now the stand-in
     network.to("speck2edevkit:0")                     # sinabs finds the devkit
 
-For code inside speckflex, which must not take the name `samna` away from the vendor's binary:
+Code inside speckflex leaves the name `samna` to the vendor's binary:
 
-    samna = virtual.stand_in()                        # the same modules, registered nowhere
+    samna = virtual.stand_in()                        # the same modules, not in sys.modules
     info = virtual.attach("Speck2eDevKit", speed=math.inf, faults=Faults(drop=0.1))
     handle = samna.device.open_device(info)           # get_model(), get_stop_watch(), ...
-    handle.losses, handle.unplugged                   # what the stand-in knows and a chip doesn't
+    handle.losses, handle.unplugged                   # known for the stand-in, not for a chip
     virtual.detach(info)                              # closes it, too
 
-All devices hang on one bus per process, whichever way they were attached. What differs from a
-chip, or where nobody knows what a chip does:
+All devices are on one bus per process, whether `install` or `attach` made them.
 
-- Time: an input event leaves when the stop watch reaches its timestamp, at once when that is
-  past or the watch stands. An output event carries the watch's time of the input event that
-  caused it, since the twin computes in no time. `speed` makes board time run faster than real
-  time; at infinity, events take no time, the slow clock ticks only up to the latest event, and
-  ticks at the time of an event come before it.
-- Neurons change with events alone, and with the leak at ticks of the slow clock (the internal
-  one counts injected DvsEvents); the readout layer knows the external clock alone. The filter of
-  sensor events is the twin's; a new configuration empties its memory. The sensor sees what
-  `handle.sense(events)` shows it.
+The room, from samna's surface down to the twin; each module imports only from those below it:
+
+    modules         the module tree `samna`; its window (samna.ui), which shows nothing
+    bus             samna.device: devices that are attached and open
+    devkit          the handle of an open device, its model, switches and power monitor
+    fpga            queue of input events, stop watch, slow clock, output events
+    requests        events that read and write memories
+    chip            the applied configuration, run by the twin
+    readout         the readout layer
+    validation      whether the chip takes a configuration
+    decode          a configuration back to a Program
+    specksim        samna.specksim: layers in floating point
+    filters, graph  samna.graph: filters; nodes, buffers and graphs
+    configuration, events    samna.speck2e.configuration and .event: a table for each record
+    records         what records are made of: kinds of fields, assignment, JSON
+    clock, options  board time, stop watch, slow clock; speed and faults of a devkit
+
+The stand-in differs from a chip, or chooses where no source says what a chip does, in this:
+
+- Time: an input event leaves when the stop watch reaches its timestamp; at once if that is in
+  the past or the watch is stopped. An output event carries the watch's time of the input event
+  that caused it, since the twin computes in no time. `speed` makes board time run faster than
+  real time. At infinite speed events take no time, the slow clock ticks only up to the latest
+  event, and a tick at the time of an event comes before the event.
+- Neurons change only with events, and with the leak at ticks of the slow clock (the internal
+  one counts injected DvsEvents). The readout layer uses the external clock only. The filter of
+  sensor events is the twin's; a new configuration empties its memory. The sensor sees the events
+  of `handle.sense(events)`.
 - Cores that feed each other in a circle are refused. The order of a kernel's weights in memory
-  is a guess (`requests.weight_at`); events for registers and raw memories are left out.
-- Power figures are constants. JSON texts and sentences are speckflex's own, not samna's.
+  is a guess (`requests.weight_at`). There are no events for registers and raw memories.
+- Power figures are constants. JSON texts and error messages are speckflex's own, not samna's.
 """
 
 from __future__ import annotations
@@ -39,9 +57,10 @@ from typing import TYPE_CHECKING
 
 from speckflex.errors import BoardError
 from speckflex.virtual.bus import DEVICE_CHIPS, Bus, DeviceInfo
-from speckflex.virtual.devkit import Devkit, DevkitOptions, Losses
-from speckflex.virtual.faults import ConfigurationError, Faults
+from speckflex.virtual.configuration import ConfigurationError
+from speckflex.virtual.devkit import Devkit, Losses
 from speckflex.virtual.modules import build_samna, build_samnagui
+from speckflex.virtual.options import DevkitOptions, Faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,16 +97,16 @@ def install(
 ) -> ModuleType:
     """Give the stand-in the names `samna` and `samnagui`, with these devices attached.
 
-    Called again, it closes and detaches every device and attaches the new ones.
+    A second call closes and detaches every device and attaches the new ones.
 
     Args:
-        devices: samna's names of device types, such as "Speck2eDevKit"; one may stand twice.
-        speed: board seconds per real second; `math.inf` where events are to take no time.
+        devices: samna's names of device types, such as "Speck2eDevKit"; a name may be repeated.
+        speed: board seconds per real second; with `math.inf` events take no time.
         faults: what goes wrong on each of them.
-        settings: the twin's choices where nobody knows what the chip does.
+        settings: the twin's choices for facts about the chip that no source states.
 
     Raises:
-        BoardError: the vendor's samna was imported already, or the speed is not positive.
+        BoardError: the vendor's samna is imported already, or the speed is not positive.
         BoardNotFoundError: there is no such type of device.
     """
     register()
@@ -101,13 +120,13 @@ def register() -> ModuleType:
     """Give the stand-in the names `samna` and `samnagui`; devices stay as they are.
 
     Raises:
-        BoardError: the vendor's samna was imported already.
+        BoardError: the vendor's samna is imported already.
     """
     present = sys.modules.get("samna")
     if present is not None and not is_stand_in(present):
         raise BoardError(
-            "samna is imported already, and not as speckflex's stand-in: call"
-            " speckflex.virtual.install first, in a fresh process"
+            "samna is imported already and is not speckflex's stand-in: call"
+            " speckflex.virtual.install before anything imports samna, in a new process"
         )
     for module in _tree(_samna):
         sys.modules[module.__name__] = module
@@ -122,13 +141,13 @@ def attach(
     faults: Faults | None = None,
     settings: TwinSettings | None = None,
 ) -> DeviceInfo:
-    """Plug in one virtual devkit, beside those that are there.
+    """Plug in one more virtual devkit.
 
     Args:
         device_type_name: samna's name of the type, such as "Speck2fModuleDevKit".
         speed: board seconds per real second.
         faults: what goes wrong on it.
-        settings: the twin's choices where nobody knows what the chip does.
+        settings: the twin's choices for facts about the chip that no source states.
 
     Raises:
         BoardNotFoundError: there is no such type of device.
@@ -149,7 +168,7 @@ def stand_in() -> ModuleType:
 
 
 def is_stand_in(samna: ModuleType) -> bool:
-    """Return whether a module is the stand-in, not the vendor's samna."""
+    """Return whether a module is the stand-in and not the vendor's samna."""
     return samna is _samna
 
 

@@ -12,10 +12,10 @@ from speckflex.virtual import DEVICE_CHIPS, install
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Attach the devices, then run the script as Python would.
+    """Attach the devices, then run the script as `python SCRIPT` would.
 
     Args:
-        arguments: of the command line; None for the process's own.
+        arguments: of the command line; None for those of the process.
     """
     parser = argparse.ArgumentParser(
         prog="python -m speckflex.virtual",
@@ -25,13 +25,14 @@ def main(arguments: list[str] | None = None) -> None:
         "--device",
         action="append",
         metavar="NAME",
-        help=f"attach one: {', '.join(DEVICE_CHIPS)}; may be repeated (default: Speck2eDevKit)",
+        help=f"attach a device, one of {', '.join(DEVICE_CHIPS)}; may be repeated"
+        " (default: Speck2eDevKit)",
     )
     parser.add_argument(
         "--speed", type=float, default=1.0, help="board seconds per real second (default: 1)"
     )
     parser.add_argument("script", type=Path)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the script is given")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
     options = parser.parse_args(arguments)
     if not options.script.is_file():
         parser.error(f"no script at {options.script}: give the path of a Python file")

@@ -1,13 +1,16 @@
-"""The USB bus of the stand-in: which virtual devkits are attached, and which are open."""
+"""samna.device: which virtual devkits are attached, and which are open."""
 
 from __future__ import annotations
 
 import atexit
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speckflex.errors import BoardNotFoundError
-from speckflex.virtual.devkit import Devkit, DevkitOptions
+from speckflex.virtual.devkit import Devkit
+
+if TYPE_CHECKING:
+    from speckflex.virtual.options import DevkitOptions
 
 __all__ = ["DEVICE_CHIPS", "Bus", "DeviceInfo"]
 
@@ -24,7 +27,7 @@ BUS_NUMBER = 2
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What samna tells of a device that is attached."""
+    """samna's description of an attached device."""
 
     serial_number: str = ""
     usb_bus_number: int = BUS_NUMBER
@@ -42,7 +45,7 @@ class DeviceInfo:
 
 
 class Bus:
-    """Keeps what is attached; a device is opened once, a second time gives the same handle."""
+    """Keeps what is attached; opening an open device again returns the same handle."""
 
     def __init__(self) -> None:
         self._attached: dict[DeviceInfo, DevkitOptions] = {}
@@ -51,7 +54,7 @@ class Bus:
         atexit.register(self.clear)
 
     def attach(self, device_type_name: str, options: DevkitOptions) -> DeviceInfo:
-        """Plug a devkit in and return what it is known by.
+        """Plug a devkit in and return its description.
 
         Raises:
             BoardNotFoundError: there is no such type of device.
@@ -98,11 +101,11 @@ class Bus:
         return [info for info in self.get_all_devices() if info in self._open]
 
     def open_device(self, device: DeviceInfo | str, default_config: Any = None) -> Devkit:
-        """Open a device by its info, by "NAME:INDEX", or the next free one by "NAME".
+        """Open a device by its description, by "NAME:INDEX", or the next free one by "NAME".
 
         Raises:
             RuntimeError: no such device is attached.
-            TypeError: `device` is neither an info nor a name.
+            TypeError: `device` is neither a description nor a name.
         """
         if not isinstance(device, (DeviceInfo, str)):
             raise TypeError(f"open_device: {device!r} given: give a DeviceInfo or a name")

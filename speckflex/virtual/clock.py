@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardClock", "SlowClock", "StopWatch"]
 
-# Below a tick every 10 µs the board would do nothing but tick.
+# With more than a tick every 10 µs the board would do nothing but tick.
 MAX_SLOW_CLOCK_RATE = 100_000
 logger = logging.getLogger("speckflex.virtual")
 
@@ -23,8 +23,8 @@ class BoardClock:
     """Microseconds since the board was opened.
 
     Args:
-        speed: board seconds per real second; infinity makes events take no time at all, the
-            clock then stands at the latest event.
+        speed: board seconds per real second; at infinity, events take no time and the clock
+            stands at the latest event.
     """
 
     def __init__(self, speed: float) -> None:
@@ -39,22 +39,22 @@ class BoardClock:
         return int((time.monotonic() - self._opened) * self.speed * MICROSECONDS_PER_SECOND)
 
     def horizon(self) -> float:
-        """Return the time up to which things have happened, µs: infinity at infinite speed."""
+        """Return the time until which events may be served now, µs; infinite at infinite speed."""
         return math.inf if math.isinf(self.speed) else self.now()
 
     def advance(self, latest: int) -> None:
-        """Let time pass until `latest` at infinite speed; other speeds need no push."""
+        """Set the clock to `latest` at infinite speed; at other speeds it advances by itself."""
         self._latest = max(self._latest, latest)
 
     def seconds_until(self, moment: float) -> float:
-        """Return the real seconds until a board time in µs; 0 when it is past."""
+        """Return the real seconds until a board time in µs; 0 if it is past."""
         if math.isinf(self.speed):
             return 0.0
         return max(0.0, (moment - self.now()) / (self.speed * MICROSECONDS_PER_SECOND))
 
 
 class StopWatch:
-    """The FPGA's stop watch: input events leave by it, output events are stamped by it.
+    """The FPGA's stop watch: it decides when input events leave, and stamps output events.
 
     Args:
         clock: the board's clock.
@@ -81,7 +81,7 @@ class StopWatch:
         self._changed()
 
     def reset(self) -> None:
-        """Go back to zero, running or not."""
+        """Set the reading to zero; a running watch keeps running."""
         self._origin = self._clock.now()
         self._stopped_at = 0
         self._changed()
@@ -101,13 +101,13 @@ class StopWatch:
     def due(self, timestamp: int) -> int:
         """Return the board time at which an event of that timestamp may leave, µs.
 
-        While the watch stands, events leave at once: no source says what the FPGA does then.
+        While the watch is stopped, events leave at once; no source says what the FPGA does then.
         """
         return self._origin + timestamp if self._running else 0
 
 
 class SlowClock:
-    """The FPGA's slow clock, behind leak and readout; its phase is not documented."""
+    """The FPGA's slow clock, which drives leak and readout; its phase is not documented."""
 
     def __init__(self, clock: BoardClock, changed: Callable[[], None]) -> None:
         self._clock, self._changed = clock, changed
@@ -124,7 +124,7 @@ class SlowClock:
         """Set how often it ticks.
 
         Raises:
-            RuntimeError: the rate is not positive, or beyond what the board can serve.
+            RuntimeError: the rate is not positive, or higher than the board can serve.
         """
         if not 0 < hertz <= MAX_SLOW_CLOCK_RATE:
             raise RuntimeError(
@@ -134,7 +134,7 @@ class SlowClock:
         self._restart()
 
     def tick(self) -> int:
-        """Return the time of the tick that is due, and wait for the next."""
+        """Return the time of the tick that is due, and schedule the next."""
         moment = int(self.next_tick)
         self.next_tick = moment + self._period
         return moment

@@ -1,17 +1,17 @@
-"""From a chip configuration, whoever wrote it, back to a Program."""
+"""From a chip configuration, whatever program wrote it, back to a Program."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips.speck import CORES, DVS_LAYER, MAX_INPUT_SIZE
+from speckflex.chips.speck import DVS_LAYER, MAX_INPUT_SIZE
 from speckflex.program.event_filter import EventFilter
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
-from speckflex.virtual.faults import ConfigurationError
+from speckflex.virtual.configuration import ConfigurationError
 
 if TYPE_CHECKING:
     from speckflex.program.event_filter import FilterMode
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "decode_configuration",
+    "decode_dvs_layer",
     "decode_input",
-    "dvs_output_shape",
     "input_shape",
     "is_configured",
     "network_order",
@@ -30,11 +30,11 @@ __all__ = [
 
 def is_configured(layer: Any) -> bool:
     """Return whether a core has weights, that is, takes part at all."""
-    return layer.stored("weights").size > 0
+    return layer.stored["weights"].size > 0
 
 
 def input_shape(layer: Any) -> Shape:
-    """Return the (feature, y, x) shape of what a core takes."""
+    """Return the (feature, y, x) shape of a core's input."""
     shape = layer.dimensions.input_shape
     return (shape.feature_count, shape.size.y, shape.size.x)
 
@@ -45,47 +45,41 @@ def neuron_shape(layer: Any) -> Shape:
     return (shape.feature_count, shape.size.y, shape.size.x)
 
 
-def dvs_output_shape(dvs: Any) -> Shape:
-    """Return the (feature, y, x) shape of what the DVS layer sends."""
-    return _dvs_stage(dvs, ()).output_shape
-
-
 def network_order(configuration: Any) -> list[int]:
-    """Return the configured cores of the chip, each before the cores it sends to.
-
-    Where several may come next, the one with the lowest index does.
+    """Return the configured cores, each before the cores it sends to, lower numbers first.
 
     Raises:
         ConfigurationError: cores feed each other in a circle, which the twin can't run.
     """
     layers = configuration.cnn_layers
-    used = {index for index, layer in enumerate(layers) if is_configured(layer)}
-    sorter = TopologicalSorter(dict.fromkeys(used, ()))
+    used = [index for index, layer in enumerate(layers) if is_configured(layer)]
+    senders: dict[int, list[int]] = {index: [] for index in used}
     for index in used:
         for item in layers[index].destinations:
-            if item.enable and item.layer in used:
-                sorter.add(item.layer, index)
+            if item.enable and item.layer in senders:
+                senders[item.layer].append(index)
+    sorter = TopologicalSorter(senders)
     try:
         sorter.prepare()
     except CycleError as error:
-        circle = ", ".join(map(str, error.args[1][:-1]))
+        circle = sorted(set(error.args[1]))
+        named = f"cores {', '.join(map(str, circle))} feed each other in a circle"
         raise ConfigurationError(
-            f"cores {circle} feed each other in a circle: a chip may take this, the virtual devkit"
-            " runs feed-forward configurations only"
+            f"{named if len(circle) > 1 else f'core {circle[0]} feeds itself'}: a chip may run"
+            " this, the virtual devkit can't: disable one of the destinations"
         ) from error
+    ready: list[int] = []
     order: list[int] = []
-    ready = list(sorter.get_ready())
-    heapify(ready)
-    while ready:
-        order.append(heappop(ready))
-        sorter.done(order[-1])
+    while sorter.is_active():
         for index in sorter.get_ready():
             heappush(ready, index)
+        order.append(heappop(ready))
+        sorter.done(order[-1])
     return order
 
 
 def decode_input(configuration: Any, entry: int, order: list[int]) -> InputStage:
-    """Return what happens to events that enter at one layer.
+    """Return the input stage for events that enter at one layer.
 
     Args:
         configuration: a SpeckConfiguration.
@@ -96,7 +90,7 @@ def decode_input(configuration: Any, entry: int, order: list[int]) -> InputStage
         ConfigurationError: the entry is no configured core.
     """
     if entry == DVS_LAYER:
-        stage = _dvs_stage(configuration.dvs_layer, order)
+        stage = decode_dvs_layer(configuration.dvs_layer, order)
         return replace(stage, event_filter=_decode_filter(configuration.dvs_filter))
     if entry in order:
         shape = input_shape(configuration.cnn_layers[entry])
@@ -112,10 +106,10 @@ def decode_configuration(configuration: Any, chip: str, *, entry: int) -> Progra
     Args:
         configuration: a SpeckConfiguration.
         chip: "speck2e" or "speck2f".
-        entry: the layer that input events are for, a core or the DVS layer (13).
+        entry: the layer that the input events are for, a core or the DVS layer (13).
 
     Raises:
-        ConfigurationError: the entry is no configured core, or cores form a circle.
+        ConfigurationError: the entry is no configured core, or cores feed each other.
         ConversionError: no core is configured.
     """
     order = network_order(configuration)
@@ -124,8 +118,11 @@ def decode_configuration(configuration: Any, chip: str, *, entry: int) -> Progra
     return Program(cores=cores, input=stage, chip=chip)
 
 
-def _dvs_stage(dvs: Any, order: list[int] | tuple[int, ...]) -> InputStage:
-    """Return the pre-processing of the DVS layer; `cut` is inclusive (sinabs' notebooks)."""
+def decode_dvs_layer(dvs: Any, order: list[int]) -> InputStage:
+    """Return the pre-processing of the DVS layer, without the filter behind it.
+
+    `cut` is inclusive (sinabs' notebooks).
+    """
     pooling = (max(dvs.pooling.y, 1), max(dvs.pooling.x, 1))
     return InputStage(
         shape=(2, MAX_INPUT_SIZE, MAX_INPUT_SIZE),
@@ -146,7 +143,7 @@ def _dvs_stage(dvs: Any, order: list[int] | tuple[int, ...]) -> InputStage:
 
 
 def _decode_filter(rule: Any) -> EventFilter | None:
-    """Return the noise filter behind the DVS layer; None where it is off."""
+    """Return the noise filter behind the DVS layer; None if it is off."""
     if not rule.enable:
         return None
     mode: FilterMode = "noise"
@@ -157,7 +154,7 @@ def _decode_filter(rule: Any) -> EventFilter | None:
     return EventFilter(mode, (rule.filter_size.y, rule.filter_size.x), rule.threshold)
 
 
-def _destinations(destinations: Any, order: list[int] | tuple[int, ...]) -> tuple[Destination, ...]:
+def _destinations(destinations: Any, order: list[int]) -> tuple[Destination, ...]:
     """Return the enabled destinations that are configured cores; the DVS layer never pools."""
     return tuple(
         Destination(
@@ -172,11 +169,11 @@ def _destinations(destinations: Any, order: list[int] | tuple[int, ...]) -> tupl
 
 def _decode_core(layer: Any, index: int, order: list[int]) -> Core:
     dimensions = layer.dimensions
-    initial, biases = layer.stored("neurons_initial_value"), layer.stored("biases")
+    initial, biases = layer.stored["neurons_initial_value"], layer.stored["biases"]
     return Core(
         name=f"core {index}",
         # samna's axes are (out, in, kx, ky), (feature, x, y)
-        weights=layer.stored("weights").transpose(0, 1, 3, 2),
+        weights=layer.stored["weights"].transpose(0, 1, 3, 2),
         threshold_high=layer.threshold_high,
         threshold_low=layer.threshold_low,
         input_shape=input_shape(layer),
@@ -186,7 +183,7 @@ def _decode_core(layer: Any, index: int, order: list[int]) -> Core:
         bias=biases if layer.leak_enable and biases.size else None,
         initial_state=initial.transpose(0, 2, 1) if initial.any() else None,
         destinations=_destinations(layer.destinations, order),
-        chip_core=CORES[index].index,
+        chip_core=index,
         decimator_interval=(
             layer.output_decimator_interval if layer.output_decimator_enable else None
         ),

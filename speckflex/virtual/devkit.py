@@ -1,21 +1,19 @@
-"""The handle of an opened virtual devkit, with the methods that samna's handles have."""
+"""The handle of an opened virtual devkit: model, stop watch, switches, power, as samna's has."""
 
 from __future__ import annotations
 
 import copy
-import logging
-from dataclasses import dataclass, field
+import threading
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from speckflex.chips.speck import MAX_INPUT_SIZE
-from speckflex.errors import BoardError
-from speckflex.events.streams import check_events
-from speckflex.virtual.configuration import SpeckConfiguration
-from speckflex.virtual.events import INPUT_EVENTS, chip_events
-from speckflex.virtual.faults import ConfigurationError, Faults
+from speckflex.events.streams import MICROSECONDS_PER_SECOND, check_events
+from speckflex.virtual.configuration import ConfigurationError, SpeckConfiguration
+from speckflex.virtual.events import CHIP_EVENTS, Measurement
+from speckflex.virtual.fpga import Fpga
 from speckflex.virtual.graph import Node, hand_on
-from speckflex.virtual.player import Player
-from speckflex.virtual.power import PowerMonitor
 from speckflex.virtual.validation import validate_configuration
 
 if TYPE_CHECKING:
@@ -23,40 +21,22 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.twin.settings import TwinSettings
+    from speckflex.virtual.chip import VirtualChip
     from speckflex.virtual.clock import StopWatch
+    from speckflex.virtual.options import DevkitOptions
 
-__all__ = ["CHIP_EVENTS", "Devkit", "DevkitOptions", "IoModule", "Losses", "Model", "PowerModule"]
-
-logger = logging.getLogger("speckflex.virtual")
+__all__ = ["DevKitPowerModule", "Devkit", "Losses", "Model", "PowerMonitor", "UnifirmModule"]
 
 SENSOR_SHAPE = (2, MAX_INPUT_SIZE, MAX_INPUT_SIZE)  # channel, y, x
-# One set of classes per chip and process, as in samna: scripts compare types.
-CHIP_EVENTS = {chip: chip_events(chip) for chip in ("speck2e", "speck2f")}
-
-
-@dataclass(frozen=True)
-class DevkitOptions:
-    """How a virtual devkit behaves.
-
-    Args:
-        speed: board seconds per real second; infinity where events take no time.
-        faults: what goes wrong.
-        settings: the twin's choices where nobody knows what the chip does.
-    """
-
-    speed: float = 1.0
-    faults: Faults = field(default_factory=Faults)
-    settings: TwinSettings | None = None
-
-    def __post_init__(self) -> None:
-        if not self.speed > 0:
-            raise BoardError(f"speed {self.speed} of a virtual devkit: give a positive factor")
+# Watts of IO, RAM, LOGIC, PIXEL_DIGITAL, PIXEL_ANALOG in an idle Speck2e devkit, as recorded in
+# sinabs' notebook on power monitoring. They do not depend on the network that runs.
+IDLE_WATTS = (61.7e-6, 51.7e-6, 367.0e-6, 78.9e-6, 610.9e-6)
+MAX_MEASUREMENT_RATE = 100  # Hz, samna's documentation
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What a virtual devkit lost, by its own account; no chip keeps one.
+    """What a virtual devkit lost; a real chip does not count this.
 
     Args:
         unaddressed: input events for a layer or an address that doesn't exist.
@@ -69,12 +49,8 @@ class Losses:
     duplicated: int
 
 
-class _ModelSource(Node):
-    """Where a model's output events come from."""
-
-
-class _ModelSink(Node):
-    """Where a model takes input events."""
+class _ModelSinkNode(Node):
+    """Takes a model's input events."""
 
     def __init__(self, write: Callable[[list[Any]], None]) -> None:
         super().__init__()
@@ -94,112 +70,131 @@ class Devkit:
     """
 
     def __init__(self, chip: str, options: DevkitOptions) -> None:
-        # numba is loaded for a device at work only, not for a look at the bus
-        from speckflex.virtual.engine import Engine
+        # loads numba, which is not needed to list devices
+        from speckflex.virtual.chip import VirtualChip
 
-        self.chip = chip
-        classes = CHIP_EVENTS[chip]
-        # sinabs finds the chip's module by splitting the class name at underscores
-        self._source: Node = type(
-            f"ModelSourceNode_{chip}_event_output_event", (_ModelSource,), {}
-        )()
-        sink = type(f"ModelSinkNode_{chip}_event_input_event", (_ModelSink,), {})
-        self._engine = Engine(chip, options.settings, options.faults.stuck_core)
-        self._engine.configure(SpeckConfiguration())
-        self._player = Player(
-            self._engine,
-            classes,
-            lambda events: hand_on(self._source, events),
-            speed=options.speed,
-            faults=options.faults,
+        # sinabs finds the chip's module by splitting the nodes' class names at underscores
+        source: Node = type(f"ModelSourceNode_{chip}_event_output_event", (Node,), {})()
+        sink_class = type(f"ModelSinkNode_{chip}_event_input_event", (_ModelSinkNode,), {})
+        self._chip = VirtualChip(chip, options.settings, options.faults.stuck_core)
+        self._chip.configure(SpeckConfiguration())
+        self._dvs_event = CHIP_EVENTS[chip]["DvsEvent"]
+        self._fpga = Fpga(
+            self._chip, CHIP_EVENTS[chip], lambda events: hand_on(source, events), options
         )
-        self._sink: Node = sink(self._player.write)
+        self._model = Model(
+            self._chip,
+            self._fpga,
+            source=source,
+            sink=sink_class(self._fpga.write),
+            refusals=options.faults.refuse_configuration,
+        )
         self._power = PowerMonitor()
-        self._model = Model(self)
-        self._refusals = options.faults.refuse_configuration
-        self._applied = SpeckConfiguration()
 
     @property
     def unplugged(self) -> bool:
-        """Whether the device has gone, as `Faults.unplug_after` wanted."""
-        return self._player.unplugged
+        """Whether the device was unplugged, which is a fault (`Faults.unplug_after`)."""
+        return self._fpga.unplugged
 
     @property
     def losses(self) -> Losses:
-        """What the device lost so far, by its own account."""
-        outbox = self._player.outbox
-        return Losses(self._engine.lost, outbox.dropped, outbox.duplicated)
+        """What the device has lost so far."""
+        outbox = self._fpga.outbox
+        return Losses(self._chip.lost, outbox.dropped, outbox.duplicated)
 
     def get_model(self) -> Model:
         """Return the chip."""
-        self.check_alive()
+        self._fpga.check_alive()
         return self._model
 
     def get_model_source_node(self) -> Node:
-        """Return the node that the chip's output events leave by."""
-        self.check_alive()
-        return self._source
+        """Return the node by which the chip's output events leave."""
+        return self._model.get_source_node()
 
     def get_model_sink_node(self) -> Node:
         """Return the node that takes the chip's input events."""
-        self.check_alive()
-        return self._sink
+        return self._model.get_sink_node()
 
     def get_stop_watch(self) -> StopWatch:
         """Return the stop watch."""
-        self.check_alive()
-        return self._player.stop_watch
+        self._fpga.check_alive()
+        return self._fpga.stop_watch
 
-    def get_io_module(self) -> IoModule:
+    def get_io_module(self) -> UnifirmModule:
         """Return the FPGA's switches."""
-        self.check_alive()
-        return IoModule(self._player)
+        self._fpga.check_alive()
+        return UnifirmModule(self._fpga)
 
     def get_power_monitor(self) -> PowerMonitor:
         """Return the power monitor."""
-        self.check_alive()
+        self._fpga.check_alive()
         return self._power
 
-    def get_power_module(self) -> PowerModule:
+    def get_power_module(self) -> DevKitPowerModule:
         """Return the power supply."""
-        self.check_alive()
-        return PowerModule()
+        self._fpga.check_alive()
+        return DevKitPowerModule()
 
     def reset_board_soft(self, reset: bool = True) -> None:  # noqa: FBT001, FBT002 - samna's
-        """Go back to the default configuration."""
-        self.apply(SpeckConfiguration())
+        """Apply the default configuration."""
+        self._model.apply_configuration(SpeckConfiguration())
 
     def sense(self, events: np.ndarray) -> None:
-        """Let the sensor see events, as its pixels would; samna has no such method.
+        """Show events to the sensor, as if its pixels had seen them; samna has no such method.
 
-        They go through the DVS layer where `pass_sensor_events` lets them.
+        They enter the DVS layer if `pass_sensor_events` is set.
 
         Args:
             events: structured array; t in µs, x and y in 0..127, p 0 for off and 1 for on.
 
         Raises:
             EventsError: an event lies outside the sensor.
-            RuntimeError: the device is gone.
+            RuntimeError: the device was closed or unplugged.
         """
-        self.check_alive()
-        checked = check_events(events, SENSOR_SHAPE, source="what the sensor sees")
-        kind = CHIP_EVENTS[self.chip]["DvsEvent"]
-        rows = (checked[name].tolist() for name in ("p", "t", "x", "y"))
-        self._player.sense(
+        self._fpga.check_alive()
+        checked = check_events(events, SENSOR_SHAPE, source="the sensor's events")
+        rows = zip(*(checked[name].tolist() for name in ("p", "t", "x", "y")), strict=True)
+        self._fpga.write(
             [
-                kind.trusted({"p": bool(p), "timestamp": t, "x": x, "y": y})
-                for p, t, x, y in zip(*rows, strict=True)
-            ]
+                self._dvs_event.trusted({"p": bool(p), "timestamp": t, "x": x, "y": y})
+                for p, t, x, y in rows
+            ],
+            sensed=True,
         )
 
-    def apply(self, configuration: Any) -> None:
+    def close(self) -> None:
+        """Release the device; its methods raise from now on."""
+        self._power.stop_auto_power_measurement()
+        self._fpga.close()
+
+
+class Model:
+    """The chip of a devkit.
+
+    Args:
+        chip: runs the configurations.
+        fpga: serves the chip.
+        source: the node by which output events leave.
+        sink: the node that takes input events.
+        refusals: how many valid configurations are refused, as a fault.
+    """
+
+    def __init__(
+        self, chip: VirtualChip, fpga: Fpga, *, source: Node, sink: Node, refusals: int
+    ) -> None:
+        self._chip, self._fpga, self._source, self._sink = chip, fpga, source, sink
+        self._refusals = refusals
+        self._applied = SpeckConfiguration()
+
+    def apply_configuration(self, configuration: Any) -> bool:
         """Check a configuration, run it from now on, and set every neuron to its initial value.
 
         Raises:
             TypeError: it is no SpeckConfiguration.
             ConfigurationError: it breaks a limit, or is refused as a fault.
+            RuntimeError: the device was closed or unplugged.
         """
-        self.check_alive()
+        self._fpga.check_alive()
         if not isinstance(configuration, SpeckConfiguration):
             raise TypeError(
                 f"apply_configuration: {type(configuration).__name__} given:"
@@ -211,94 +206,106 @@ class Devkit:
         if self._refusals:
             self._refusals -= 1
             raise ConfigurationError(
-                "the device refused the configuration (a fault on demand): apply it again"
+                "the device refused the configuration, as `Faults.refuse_configuration` says:"
+                " apply it again"
             )
-        with self._player.lock:
-            # two copies: events may change weights on the chip, not in what was applied
-            self._engine.configure(copy.deepcopy(configuration))
+        with self._fpga.lock:
+            # two copies: events may change the chip's weights, but not the applied configuration
+            self._chip.configure(copy.deepcopy(configuration))
             self._applied = copy.deepcopy(configuration)
-
-    def applied(self) -> SpeckConfiguration:
-        """Return a copy of the last configuration that was applied."""
-        self.check_alive()
-        return copy.deepcopy(self._applied)
-
-    def close(self) -> None:
-        """Release the device; its methods raise from now on."""
-        self._power.stop_auto_power_measurement()
-        self._player.close()
-
-    def check_alive(self) -> None:
-        """Raise where the device was closed or unplugged.
-
-        Raises:
-            RuntimeError: it was.
-        """
-        if self._player.closed:
-            raise RuntimeError("the device is closed: open it again with samna.device.open_device")
-        if self._player.unplugged:
-            raise RuntimeError("the device was unplugged: plug it in and open it again")
-
-
-class Model:
-    """The chip of a devkit."""
-
-    def __init__(self, devkit: Devkit) -> None:
-        self._devkit = devkit
-
-    def apply_configuration(self, configuration: Any) -> bool:
-        """Check a configuration and run it, from its initial neuron values.
-
-        Raises:
-            TypeError: it is no SpeckConfiguration.
-            RuntimeError: it is not valid, or the device is gone.
-        """
-        self._devkit.apply(configuration)
         return True
 
     def get_configuration(self) -> SpeckConfiguration:
         """Return a copy of the last configuration that was applied."""
-        return self._devkit.applied()
+        self._fpga.check_alive()
+        return copy.deepcopy(self._applied)
 
     def get_source_node(self) -> Node:
-        """Return the node that output events leave by."""
-        return self._devkit.get_model_source_node()
+        """Return the node by which output events leave."""
+        self._fpga.check_alive()
+        return self._source
 
     def get_sink_node(self) -> Node:
         """Return the node that takes input events."""
-        return self._devkit.get_model_sink_node()
+        self._fpga.check_alive()
+        return self._sink
 
 
-class IoModule:
-    """The FPGA's switches that matter here; the others are accepted and do nothing."""
+class UnifirmModule:
+    """The FPGA's switches: those of the slow clock work, the others are accepted."""
 
-    def __init__(self, player: Player) -> None:
-        self._player = player
+    def __init__(self, fpga: Fpga) -> None:
+        self._fpga = fpga
 
     def set_slow_clk(self, enable: bool) -> None:  # noqa: FBT001 - samna's signature
         """Switch the slow clock on or off."""
-        with self._player.lock:
-            self._player.slow_clock.enable(enable)
+        with self._fpga.lock:
+            self._fpga.slow_clock.enable(enable)
 
     def set_slow_clk_rate(self, hertz: float) -> None:
         """Set the slow clock's rate, Hz."""
-        with self._player.lock:
-            self._player.slow_clock.set_rate(hertz)
+        with self._fpga.lock:
+            self._fpga.slow_clock.set_rate(hertz)
 
     def set_in_out_interface_clk_rate(self, hertz: float) -> None:
-        """Accept the rate of the bus, which the twin doesn't model."""
+        """Accept the rate of the bus, which the twin does not model."""
 
     def set_dual_channel_output_enable(self, enable: bool) -> None:  # noqa: FBT001 - samna's
-        """Accept the number of output channels, which the twin doesn't model."""
+        """Accept the number of output channels, which the twin does not model."""
 
 
-class PowerModule:
+class DevKitPowerModule:
     """The power supply."""
 
     def set_vdd_io(self, volts: float) -> None:
-        """Accept a voltage; a virtual devkit has none."""
+        """Accept a voltage, which has no effect."""
 
 
-def input_events(chip: str) -> tuple[type, ...]:
-    """Return the classes of what may be written to a chip."""
-    return tuple(CHIP_EVENTS[chip][kind.__name__] for kind in INPUT_EVENTS)
+class PowerMonitor:
+    """Sends one measurement for each rail and period, from a thread of its own."""
+
+    def __init__(self) -> None:
+        self._source = Node()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def get_source_node(self) -> Node:
+        """Return the node by which measurements leave."""
+        return self._source
+
+    def start_auto_power_measurement(self, rate: float) -> None:
+        """Measure `rate` times a second.
+
+        Raises:
+            RuntimeError: the rate is not positive, or higher than the board can measure.
+        """
+        if not 0 < rate <= MAX_MEASUREMENT_RATE:
+            raise RuntimeError(
+                f"power measurement at {rate} Hz: give more than 0, at most {MAX_MEASUREMENT_RATE}"
+            )
+        self.stop_auto_power_measurement()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=_measure, args=(self._source, rate, self._stop), daemon=True
+        )
+        self._thread.start()
+
+    def stop_auto_power_measurement(self) -> None:
+        """Stop measuring."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+
+def _measure(source: Node, rate: float, stop: threading.Event) -> None:
+    started = time.monotonic()
+    while not stop.wait(1 / rate):
+        timestamp = int((time.monotonic() - started) * MICROSECONDS_PER_SECOND)
+        hand_on(
+            source,
+            [
+                Measurement(channel=channel, timestamp=timestamp, value=watts)
+                for channel, watts in enumerate(IDLE_WATTS)
+            ],
+        )

@@ -1,184 +1,181 @@
-"""The events of Speck2e and Speck2f: what is written to a model and what it answers."""
+"""The events of Speck2e and Speck2f, written to a model or sent by it: one table for each.
+
+A line of a table is a field: its type and width, its default, and where these come from if not
+from the record's own source. Widths are assumed: samna's reference says "int" and no more.
+"""
 
 from __future__ import annotations
 
-from speckflex.chips.speck import NEURON_MAX, NEURON_MIN, WEIGHT_MAX, WEIGHT_MIN
-from speckflex.virtual.fields import Flag, Integer, Number
-from speckflex.virtual.records import Record
+from speckflex.virtual.records import Flag, Integer, Number, Record
 
-__all__ = ["EVENT_CLASSES", "INPUT_EVENTS", "Measurement", "chip_events"]
+__all__ = ["CHIP_EVENTS", "EVENT_CLASSES", "INPUT_EVENTS", "Measurement"]
 
-UNSIGNED_MAX = 2**32 - 1
-TIME_MAX = 2**63 - 1
-
-
-def _unsigned() -> Integer:
-    return Integer(0, 0, UNSIGNED_MAX)
+SAMNA = "samna's reference, speck2f.event"
+POWER = "samna's reference, power monitor"
+# The counter that stamps events has 32 bits; here it does not overflow.
+TIME = "int64"
+NOT_NEGATIVE = range(2**63)
 
 
-def _time() -> Integer:
-    return Integer(0, 0, TIME_MAX)  # µs
-
-
-class Spike(Record):
-    """A spike of a core (pre-pooling address), or an event for a core."""
+class Spike(Record, source=SAMNA):
+    """A spike of a core (address before pooling), or an event for a core."""
 
     __slots__ = ()
-    feature = _unsigned()
-    layer = _unsigned()
-    timestamp = _time()
-    x = _unsigned()
-    y = _unsigned()
+    feature = Integer("uint32")
+    layer = Integer("uint32")
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)
+    x = Integer("uint32")
+    y = Integer("uint32")
 
 
-class DvsEvent(Record):
+class DvsEvent(Record, source=SAMNA):
     """An event of the sensor, or one injected in its place."""
 
     __slots__ = ()
     p = Flag()
-    timestamp = _time()
-    x = _unsigned()
-    y = _unsigned()
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)
+    x = Integer("uint32")
+    y = Integer("uint32")
 
 
-class ReadNeuronValue(Record):
+class ReadNeuronValue(Record, source=SAMNA):
     """Ask for one neuron's potential."""
 
     __slots__ = ()
-    layer = _unsigned()
-    address = _unsigned()
+    layer = Integer("uint32")
+    address = Integer("uint32")
 
 
-class WriteNeuronValue(Record):
+class WriteNeuronValue(Record, source=SAMNA):
     """Set one neuron's potential."""
 
     __slots__ = ()
-    address = _unsigned()
-    layer = _unsigned()
-    neuron_state = Integer(0, NEURON_MIN, NEURON_MAX)
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    neuron_state = Integer("int16")
 
 
-class NeuronValue(Record):
+class NeuronValue(Record, source=SAMNA):
     """The answer to ReadNeuronValue."""
 
     __slots__ = ()
-    address = _unsigned()
-    layer = _unsigned()
-    neuron_state = Integer(0, NEURON_MIN, NEURON_MAX)
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    neuron_state = Integer("int16")
 
 
-class ReadWeightValue(Record):
+class ReadWeightValue(Record, source=SAMNA):
     """Ask for one weight."""
 
     __slots__ = ()
-    layer = _unsigned()
-    address = _unsigned()
+    layer = Integer("uint32")
+    address = Integer("uint32")
 
 
-class WriteWeightValue(Record):
+class WriteWeightValue(Record, source=SAMNA):
     """Set one weight."""
 
     __slots__ = ()
-    address = _unsigned()
-    layer = _unsigned()
-    weight = Integer(0, WEIGHT_MIN, WEIGHT_MAX)
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    weight = Integer("int8")
 
 
-class WeightValue(Record):
+class WeightValue(Record, source=SAMNA):
     """The answer to ReadWeightValue."""
 
     __slots__ = ()
-    address = _unsigned()
-    layer = _unsigned()
-    weight = Integer(0, WEIGHT_MIN, WEIGHT_MAX)
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    weight = Integer("int8")
 
 
-class ReadBiasValue(Record):
+class ReadBiasValue(Record, source=SAMNA):
     """Ask for the bias of one output channel."""
 
     __slots__ = ()
-    layer = _unsigned()
-    address = _unsigned()
+    layer = Integer("uint32")
+    address = Integer("uint32")
 
 
-class WriteBiasValue(Record):
+class WriteBiasValue(Record, source=SAMNA):
     """Set the bias of one output channel."""
 
     __slots__ = ()
-    address = _unsigned()
-    bias = Integer(0, NEURON_MIN, NEURON_MAX)
-    layer = _unsigned()
+    address = Integer("uint32")
+    bias = Integer("int16")
+    layer = Integer("uint32")
 
 
-class BiasValue(Record):
+class BiasValue(Record, source=SAMNA):
     """The answer to ReadBiasValue."""
 
     __slots__ = ()
-    address = _unsigned()
-    bias = Integer(0, NEURON_MIN, NEURON_MAX)
-    layer = _unsigned()
+    address = Integer("uint32")
+    bias = Integer("int16")
+    layer = Integer("uint32")
 
 
-class ReadoutValue(Record):
+class ReadoutValue(Record, source=SAMNA):
     """Bit 20 valid, bits 19..16 the class with the highest average, bits 15..0 by mode."""
 
     __slots__ = ()
-    value = _unsigned()
+    value = Integer("uint32")
 
 
-class ReadoutPinValue(Record):
+class ReadoutPinValue(Record, source=SAMNA):
     """The class that the readout pins show."""
 
     __slots__ = ()
-    index = _unsigned()
-    timestamp = _time()
+    index = Integer("uint32")
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)
 
 
-class FilterDvsEvent(Record):
-    """An event for the sensor's noise filter alone, which the twin's does not take."""
+class FilterDvsEvent(Record, source=SAMNA):
+    """An event for the sensor's noise filter alone; the stand-in sends and takes none."""
 
     __slots__ = ()
     p = Flag()
-    x = _unsigned()
-    y = _unsigned()
+    x = Integer("uint32")
+    y = Integer("uint32")
 
 
-class FilterValue(Record):
-    """A counter of the sensor's noise filter; the twin's has none to show."""
-
-    __slots__ = ()
-    counter_data = _unsigned()
-    x = _unsigned()
-    y = _unsigned()
-
-
-class AverageSel(Record):
-    """Which average the readout shows."""
+class FilterValue(Record, source=SAMNA):
+    """A counter of the sensor's noise filter; the stand-in sends none."""
 
     __slots__ = ()
-    average_sel = _unsigned()
+    counter_data = Integer("uint32")
+    x = Integer("uint32")
+    y = Integer("uint32")
 
 
-class KillSensorPixel(Record):
+class AverageSel(Record, source=SAMNA):
+    """The choice of the average that the readout shows; the stand-in takes none."""
+
+    __slots__ = ()
+    average_sel = Integer("uint32")
+
+
+class KillSensorPixel(Record, source=SAMNA):
     """Silence one pixel of the sensor."""
 
     __slots__ = ()
-    x = _unsigned()
-    y = _unsigned()
+    x = Integer("uint32")
+    y = Integer("uint32")
 
 
-class ResetSensorPixel(Record):
+class ResetSensorPixel(Record, source=SAMNA):
     """Undo every KillSensorPixel."""
 
     __slots__ = ()
 
 
-class Measurement(Record):
+class Measurement(Record, source=POWER):
     """One power measurement: channel 0..4 is IO, RAM, LOGIC, PIXEL_DIGITAL, PIXEL_ANALOG."""
 
     __slots__ = ()
-    channel = _unsigned()
-    timestamp = _time()  # µs
+    channel = Integer("uint32")
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)  # µs
     value = Number()  # W
 
 
@@ -207,11 +204,15 @@ EVENT_CLASSES: tuple[type[Record], ...] = (
 )
 
 
-def chip_events(chip: str) -> dict[str, type[Record]]:
-    """Return the event classes of one chip by name; those of another chip are other types."""
+def _classes_of(chip: str) -> dict[str, type[Record]]:
     attributes = {
         "__slots__": (),
         "__module__": f"samna.{chip}.event",
         "_namespace": f"{chip}::event",
     }
     return {kind.__name__: type(kind.__name__, (kind,), attributes) for kind in EVENT_CLASSES}
+
+
+# For each chip, its event classes by name. There is one set for each chip and process, as in
+# samna: scripts compare types, and the events of two chips are of different types.
+CHIP_EVENTS = {chip: _classes_of(chip) for chip in ("speck2e", "speck2f")}

@@ -1,16 +1,18 @@
-"""The module tree that stands in for samna, put together from the parts."""
+"""The module tree that stands in for samna, with the classes of samna's window (samna.ui)."""
 
 from __future__ import annotations
 
+import logging
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from speckflex.version import __version__
-from speckflex.virtual import configuration, nodes, specksim, specksim_nodes, ui
+from speckflex.virtual import configuration, graph, specksim
 from speckflex.virtual.bus import Bus, DeviceInfo
-from speckflex.virtual.devkit import CHIP_EVENTS, input_events
-from speckflex.virtual.graph import EventFilterGraph, Node, sequential
+from speckflex.virtual.events import CHIP_EVENTS, INPUT_EVENTS
+from speckflex.virtual.filters import JIT_FILTERS, make_filter
+from speckflex.virtual.graph import BasicSinkNode, BasicSourceNode, EventFilterGraph, Node
 from speckflex.virtual.validation import validate_configuration
 
 if TYPE_CHECKING:
@@ -18,30 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build_samna", "build_samnagui"]
 
-# Filters by the end of their name: samna writes the chip's name before it.
-NAMED_FILTERS: dict[str, type[Node]] = {
-    "DvsToVizConverter": nodes.VisualizerNode,
-    "OutputEventTypeFilter": nodes.TypeFilter,
-    "OutputMemberSelect": nodes.MemberSelect,
-    "SpikeCollectionNode": nodes.SpikeCollection,
-    "SpikeCountNode": nodes.SpikeCount,
-    "VizEventStreamer": nodes.VisualizerNode,
-    "VizEventReceiver": nodes.VisualizerNode,
-    "MeasurementToVizConverter": nodes.VisualizerNode,
-    "CameraToVizConverter": nodes.VisualizerNode,
-}
-# Filters that samna compiles for an event type; the type doesn't matter here.
-JIT_FILTERS: dict[str, type[Node]] = {
-    "JitMemberSelect": nodes.MemberSelect,
-    "JitDvsEventToViz": nodes.VisualizerNode,
-    "JitSpikeCollection": nodes.SpikeCollection,
-    "JitSpikeCount": nodes.SpikeCount,
-    "JitMajorityReadout": nodes.MajorityReadout,
-    "JitFilter": nodes.VisualizerNode,
-    "JitFunctionFilter": nodes.VisualizerNode,
-    "JitSource": nodes.SourceBuffer,
-    "JitSink": nodes.SinkBuffer,
-}
+logger = logging.getLogger("speckflex.virtual")
+
 PLOTS = (
     "ActivityPlotConfiguration",
     "SpikeCountPlotConfiguration",
@@ -49,33 +29,61 @@ PLOTS = (
     "PowerMeasurementPlotConfiguration",
     "FramePlotConfiguration",
 )
-# samna's names, odd spelling included: 2e repeats its own name, 2f doesn't.
+# samna's own names: 2e repeats the chip's name, 2f does not.
 INPUT_BUFFERS = {
     "speck2e": "BasicSourceNode_speck2e_event_speck2e_input_event",
     "speck2f": "BasicSourceNode_speck2f_event_input_event",
 }
 
 
+class UiEvent:
+    """What samna's window shows."""
+
+
+class PlotConfiguration:
+    """A plot of samna's window; it keeps all values that it is given."""
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        self.args = args
+        self.__dict__.update(values)
+
+
+class VisualizerConfiguration(PlotConfiguration):
+    """The layout of samna's window."""
+
+
+def run_visualizer(endpoint: str, width: float = 0.75, height: float = 0.75) -> None:
+    """Warn that there is no window."""
+    logger.warning(
+        "the virtual devkit has no window: the events sent to %s are not shown", endpoint
+    )
+
+
 def build_samna(bus: Bus) -> ModuleType:
-    """Return a fresh tree of modules over a bus, registered nowhere.
+    """Return a new tree of modules over a bus; they are not in `sys.modules`.
 
     Every module of the tree is an attribute of its parent.
     """
-    samna = _module("samna", __version__=f"0+speckflex.{__version__}", is_speckflex_virtual=True)
+    samna = _module(
+        "samna",
+        __version__=f"0+speckflex.{__version__}",
+        is_speckflex_virtual=True,
+        # samna's own spelling of the struct types
+        Vec2_unsigned_char=configuration.Vec2UnsignedChar,
+        Vec2_bool=configuration.Vec2Bool,
+        **_buffers(),
+    )
     _attach(samna, _device_module(bus), _graph_module(), _ui_module(), _specksim_module())
     for chip in CHIP_EVENTS:
-        _attach(samna, _chip_module(chip), _boards_module(chip))
-    for name, node in _buffers().items():
-        setattr(samna, name, node)
-    # samna's own spelling of the struct types
-    vars(samna)["Vec2_unsigned_char"] = configuration.Vec2UnsignedChar
-    vars(samna)["Vec2_bool"] = configuration.Vec2Bool
+        default = type("DevKitDefaultConfig", (), {"__doc__": "The devkit's own settings."})
+        _attach(samna, _chip_module(chip))
+        _attach(samna, _module(f"samna.{chip}Boards", DevKitDefaultConfig=default))
     return samna
 
 
 def build_samnagui() -> ModuleType:
-    """Return the module of samna's window, which shows nothing."""
-    return _module("samnagui", run_visualizer=ui.run_visualizer)
+    """Return the module of samna's window."""
+    return _module("samnagui", run_visualizer=run_visualizer)
 
 
 def _module(name: str, **members: Any) -> ModuleType:
@@ -108,41 +116,33 @@ def _graph_module() -> ModuleType:
         """A graph whose filters may be given by name."""
 
         def __init__(self) -> None:
-            super().__init__(_named_filter)
+            super().__init__(make_filter)
 
-    members = {name: _jit(kind) for name, kind in JIT_FILTERS.items()}
     return _module(
         "samna.graph",
         EventFilterGraph=Graph,
-        sequential=sequential,
-        sink_from=nodes.sink_from,
-        source_to=nodes.source_to,
-        **members,
+        sequential=graph.sequential,
+        sink_from=graph.sink_from,
+        source_to=graph.source_to,
+        **{name: _jit(kind) for name, kind in JIT_FILTERS.items()},
     )
-
-
-def _named_filter(name: str) -> Node:
-    for ending, kind in NAMED_FILTERS.items():
-        if name.endswith(ending):
-            return kind()
-    raise RuntimeError(f"there is no filter {name!r}: names end in {', '.join(NAMED_FILTERS)}")
 
 
 def _jit(kind: type[Node]) -> Callable[..., Node]:
     def make(*types: Any) -> Node:
-        """Return the node, whatever event types it would be compiled for."""
+        """Return a new node; the event types make no difference."""
         return kind()
 
     return make
 
 
 def _ui_module() -> ModuleType:
-    plots = {name: type(name, (ui.PlotConfiguration,), {}) for name in PLOTS}
+    plots = {name: type(name, (PlotConfiguration,), {}) for name in PLOTS}
     return _module(
         "samna.ui",
-        Event=ui.UiEvent,
-        Readout=ui.UiEvent,
-        VisualizerConfiguration=ui.VisualizerConfiguration,
+        Event=UiEvent,
+        Readout=UiEvent,
+        VisualizerConfiguration=VisualizerConfiguration,
         **plots,
     )
 
@@ -159,9 +159,9 @@ def _specksim_module() -> ModuleType:
     )
     filters = _module(
         "samna.specksim.nodes",
-        SpecksimConvolutionalFilterNode=specksim_nodes.ConvolutionNode,
-        SpecksimIAFFilterNode=specksim_nodes.IafNode,
-        SpecksimSumPoolingFilterNode=specksim_nodes.PoolingNode,
+        SpecksimConvolutionalFilterNode=specksim.SpecksimConvolutionalFilterNode,
+        SpecksimIAFFilterNode=specksim.SpecksimIAFFilterNode,
+        SpecksimSumPoolingFilterNode=specksim.SpecksimSumPoolingFilterNode,
     )
     _attach(module, events, filters)
     return module
@@ -182,19 +182,14 @@ def _chip_module(chip: str) -> ModuleType:
     return module
 
 
-def _boards_module(chip: str) -> ModuleType:
-    default = type("DevKitDefaultConfig", (), {"__doc__": "The devkit's own settings."})
-    return _module(f"samna.{chip}Boards", DevKitDefaultConfig=default)
-
-
 def _flash_binary(speck_configuration: Any) -> list[int]:
     """Refuse to make a flash image.
 
     Raises:
-        RuntimeError: always; a made-up image could end up on a real chip.
+        RuntimeError: always; an image in a guessed format could end up on a real chip.
     """
     raise RuntimeError(
-        "configuration_to_flash_binary: the format of flash images isn't public: install"
+        "configuration_to_flash_binary: the format of flash images is not public: install"
         " SynSense's samna to make one"
     )
 
@@ -202,19 +197,19 @@ def _flash_binary(speck_configuration: Any) -> list[int]:
 def _buffers() -> dict[str, type[Node]]:
     """Return the source and sink classes of every kind of event, by samna's names."""
     accepted: dict[str, tuple[type, ...]] = {
-        name: input_events(chip) for chip, name in INPUT_BUFFERS.items()
+        name: tuple(CHIP_EVENTS[chip][kind.__name__] for kind in INPUT_EVENTS)
+        for chip, name in INPUT_BUFFERS.items()
     }
-    accepted["BasicSourceNode_ui_event"] = (ui.UiEvent, ui.PlotConfiguration)
+    accepted["BasicSourceNode_ui_event"] = (UiEvent, PlotConfiguration)
     classes: dict[str, type[Node]] = {
-        name: type(name, (nodes.SourceBuffer,), {"accepts": kinds})
-        for name, kinds in accepted.items()
+        name: type(name, (BasicSourceNode,), {"accepts": kinds}) for name, kinds in accepted.items()
     }
     sinks = [f"{chip}_event_output_event" for chip in CHIP_EVENTS]
     for kind in (*sinks, "ui_event", "unifirm_modules_events_measurement"):
         name = f"BasicSinkNode_{kind}"
-        classes[name] = type(name, (nodes.SinkBuffer,), {})
+        classes[name] = type(name, (BasicSinkNode,), {})
     for kind, event in (("spike", specksim.Spike), ("weighted_event", specksim.WeightedEvent)):
         source, sink = (f"Basic{way}Node_specksim_events_{kind}" for way in ("Source", "Sink"))
-        classes[source] = type(source, (specksim_nodes.SpecksimSource,), {"accepts": (event,)})
-        classes[sink] = type(sink, (specksim_nodes.SpecksimSink,), {"kind": event})
+        classes[source] = type(source, (specksim.SpecksimSource,), {"accepts": (event,)})
+        classes[sink] = type(sink, (specksim.SpecksimSink,), {"kind": event})
     return classes

@@ -1,8 +1,8 @@
 """The readout layer: which of 15 classes spiked most in the last cycles of the slow clock.
 
-After sinabs' notebook on the readout layer and the data sheet, 3.2.5. How the four
-`readout_configuration_sel` fold maps of more than one pixel into classes isn't modelled: the
-feature alone decides.
+Sources: sinabs' notebook on the readout layer, and the data sheet, 3.2.5. The class depends only
+on the feature: how the four values of `readout_configuration_sel` map larger maps to classes is
+not modelled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["ReadoutLayer"]
 
 CLASSES = 15
 # Errata of Speck2e and Speck2f (sinabs' documentation, chip_errata): channel 4 (k - 1) of the
-# core is class k of the readout; the channels between are not read.
+# core is class k of the readout; the channels in between are not read.
 CHANNELS_PER_CLASS = 4
 COUNT_MAX = 2**16 - 1
 VALID = 1 << 20
@@ -46,7 +46,7 @@ class ReadoutLayer:
 
     @property
     def hides_monitors(self) -> bool:
-        """Whether the cores' and the DVS layer's monitors are silent: the bus is taken."""
+        """Whether the readout uses the output bus, so that all other monitors are silent."""
         return self._config.enable and self._config.monitor_enable
 
     def listens_to(self, core: int) -> bool:
@@ -54,7 +54,7 @@ class ReadoutLayer:
         return core in self._shifts
 
     def count(self, core: int, features: np.ndarray) -> None:
-        """Count a core's spikes in the running cycle.
+        """Count a core's spikes in the current cycle.
 
         Args:
             core: the chip's core.
@@ -70,7 +70,7 @@ class ReadoutLayer:
         """Close a cycle of the slow clock.
 
         Returns:
-            What ReadoutValue shows, None where it isn't monitored; and the classes on the pins.
+            The value of ReadoutValue, None if it is not monitored; and the classes on the pins.
         """
         if not self._config.enable:
             return None, []

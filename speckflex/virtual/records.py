@@ -1,20 +1,202 @@
-"""Records in the manner of samna's: typed fields, live references, JSON, no other attributes."""
+"""What samna's records are made of: fields with a type, a default and a source.
+
+A record is a class whose body is a table of fields, as in `configuration` and `events`. This
+module decides what may be assigned to a field, how a record is copied, compared and printed,
+and how it is written as JSON.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
+import operator
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from speckflex.virtual.fields import Field
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from typing_extensions import Self
 
-__all__ = ["Array", "Record", "Records", "Struct"]
+__all__ = [
+    "Array",
+    "Field",
+    "Flag",
+    "Integer",
+    "Nested",
+    "Number",
+    "Record",
+    "Records",
+    "Struct",
+]
+
+
+class Field(ABC):
+    """One field of a record.
+
+    Attributes:
+        name: of the field.
+        summary: its type and default, for the record's documentation.
+        source: where these come from; "" for the record's source.
+    """
+
+    name: str
+
+    def __init__(self, summary: str, source: str) -> None:
+        self.summary, self.source = summary, source
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, record: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, record: Record, owner: type) -> Any: ...
+    def __get__(self, record: Record | None, owner: type) -> Any:
+        """Return the value in a record, or the field itself from the class."""
+        return self if record is None else self.read(record.stored[self.name])
+
+    def __set__(self, record: Record, value: Any) -> None:
+        record.stored[self.name] = self.coerce(value, record.stored.get(self.name))
+
+    @abstractmethod
+    def default(self) -> Any:
+        """Return the value in a new record."""
+
+    @abstractmethod
+    def coerce(self, value: Any, current: Any) -> Any:
+        """Return `value` in the form in which the field stores it.
+
+        Raises:
+            TypeError: the value has another type or is out of range.
+        """
+
+    def read(self, stored: Any) -> Any:
+        """Return a stored value in the form in which a script sees it."""
+        return stored
+
+    def to_plain(self, stored: Any) -> Any:
+        """Return a stored value as plain JSON types."""
+        return stored
+
+    def refusal(self, value: Any, wanted: str) -> TypeError:
+        """Return the error of an assignment that the field can't take."""
+        return TypeError(
+            f"{self.name}: {value!r} of type {type(value).__name__} was assigned: give {wanted}"
+        )
+
+
+class Integer(Field):
+    """An integer; takes Python and numpy integers, booleans and 0-d tensors of them.
+
+    Args:
+        width: numpy's name of the integer type, such as "uint8".
+        default: the value in a new record.
+        within: the values it may have, where these are fewer than the width holds.
+        source: see `Field`.
+    """
+
+    def __init__(
+        self, width: str, default: int = 0, *, within: range | None = None, source: str = ""
+    ) -> None:
+        limits = np.iinfo(width)
+        self._default = default
+        self._within = within or range(int(limits.min), int(limits.max) + 1)
+        limited = width if within is None else f"{width} in {_span(within)}"
+        super().__init__(f"{limited} = {default}", source)
+
+    def default(self) -> int:
+        """Return the default."""
+        return self._default
+
+    def coerce(self, value: Any, current: Any) -> int:
+        """Return an int within the range."""
+        try:
+            number = int(value) if _is_boolean(value) else operator.index(value)
+        except (TypeError, ValueError) as error:
+            raise self.refusal(value, "an integer") from error
+        if number not in self._within:
+            raise self.refusal(value, f"an integer in {_span(self._within)}")
+        return number
+
+
+class Flag(Field):
+    """True or False; takes numpy booleans and 0-d boolean tensors."""
+
+    def __init__(self, *, default: bool = False, source: str = "") -> None:
+        super().__init__(f"bool = {default}", source)
+        self._default = default
+
+    def default(self) -> bool:
+        """Return the default."""
+        return self._default
+
+    def coerce(self, value: Any, current: Any) -> bool:
+        """Return a bool."""
+        if not _is_boolean(value):
+            raise self.refusal(value, "a boolean")
+        return bool(value)
+
+
+class Number(Field):
+    """A floating-point number."""
+
+    def __init__(self, *, source: str = "") -> None:
+        super().__init__("float = 0.0", source)
+
+    def default(self) -> float:
+        """Return zero."""
+        return 0.0
+
+    def coerce(self, value: Any, current: Any) -> float:
+        """Return a float."""
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+            raise self.refusal(value, "a number")
+        return float(value)
+
+
+class Nested(Field):
+    """Integers in nested lists of equal lengths; a script gets a copy, as pybind gives it.
+
+    Args:
+        depth: how many levels of lists there are.
+        source: see `Field`.
+    """
+
+    def __init__(self, depth: int, *, source: str = "") -> None:
+        super().__init__(f"integers in lists, nested {depth} deep = []", source)
+        self.depth = depth
+
+    def default(self) -> np.ndarray:
+        """Return an array without values."""
+        return np.zeros((0,) * self.depth, np.int64)
+
+    def coerce(self, value: Any, current: Any) -> np.ndarray:
+        """Return an int64 array of `depth` axes."""
+        wanted = f"give lists of integers, nested {self.depth} deep, of equal lengths"
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise TypeError(f"{self.name}: no array can be made of the value: {wanted}") from error
+        if array.size == 0:
+            return self.default()
+        if array.ndim != self.depth or array.dtype.kind not in "biu":
+            raise TypeError(
+                f"{self.name}: values of type {array.dtype}, nested {array.ndim} deep, were"
+                f" assigned: {wanted}"
+            )
+        return array.astype(np.int64)
+
+    def read(self, stored: np.ndarray) -> list[Any]:
+        """Return nested lists."""
+        return stored.tolist()
+
+    def to_plain(self, stored: np.ndarray) -> list[Any]:
+        """Return nested lists."""
+        return stored.tolist()
 
 
 class Struct(Field):
@@ -22,24 +204,27 @@ class Struct(Field):
 
     Args:
         kind: the record's class.
+        source: see `Field`.
         defaults: values that differ from the class's own defaults.
     """
 
-    def __init__(self, kind: type[Record], **defaults: Any) -> None:
-        self.kind, self.defaults = kind, defaults
+    def __init__(self, kind: type[Record], *, source: str = "", **defaults: Any) -> None:
+        changed = ", ".join(f"{name}={value}" for name, value in defaults.items())
+        super().__init__(f"{kind.__name__}({changed})", source)
+        self.kind, self._defaults = kind, defaults
 
     def default(self) -> Record:
-        """Return a fresh record."""
-        return self.kind(**self.defaults)
+        """Return a new record."""
+        return self.kind(**self._defaults)
 
     def coerce(self, value: Any, current: Any) -> Record:
-        """Return the record that stands there, with the new values."""
-        source = self.kind.from_mapping(value) if isinstance(value, Mapping) else value
-        if not isinstance(source, self.kind):
-            raise self.refuse(value, f"{self.kind.__name__} or dict of its fields")
+        """Return the record that is there, with the new values."""
+        new = self.kind(**value) if isinstance(value, Mapping) else value
+        if not isinstance(new, self.kind):
+            raise self.refusal(value, f"a {self.kind.__name__} or a dict of its fields")
         if current is None:
-            return copy.deepcopy(source)
-        current.assign(source)
+            return copy.deepcopy(new)
+        current.assign(new)
         return current
 
     def to_plain(self, stored: Record) -> dict[str, Any]:
@@ -53,23 +238,25 @@ class Array(Field):
     Args:
         kind: the class of the items.
         length: how many there are.
+        source: see `Field`.
     """
 
-    def __init__(self, kind: type[Record], length: int) -> None:
+    def __init__(self, kind: type[Record], length: int, *, source: str = "") -> None:
+        super().__init__(f"{length} x {kind.__name__}()", source)
         self.length, self.item = length, Struct(kind)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.item.name = name
 
     def default(self) -> Records:
-        """Return fresh records."""
+        """Return new records."""
         return Records(self.item, [self.item.default() for _ in range(self.length)])
 
     def coerce(self, value: Any, current: Any) -> Records:
-        """Return the records that stand there, each with its new values."""
+        """Return the records that are there, each with its new values."""
         items = list(value) if isinstance(value, (list, tuple, Records)) else None
         if items is None or len(items) != self.length:
-            raise self.refuse(value, f"list of {self.length} {self.item.kind.__name__}")
+            raise self.refusal(value, f"a list of {self.length} {self.item.kind.__name__}")
         records = self.default() if current is None else current
         for index, new in enumerate(items):
             records[index] = new
@@ -110,83 +297,78 @@ class Records:
 
 
 class Record:
-    """A class whose fields are declared as class attributes and type-checked when assigned.
+    """A class whose fields are declared in its body and type-checked when assigned.
+
+    The table of its fields is appended to the docstring of each subclass.
 
     Args:
         args: values in the order of the fields.
         values: values by name.
 
+    Attributes:
+        stored: the values by name, in the form in which the fields store them.
+
     Raises:
-        TypeError: a value doesn't fit its field, or there are too many.
-        AttributeError: there is no field of that name.
+        TypeError: a value doesn't fit its field, or there are too many values.
+        AttributeError: the record has no field of that name.
     """
 
-    __slots__ = ("stored_values",)
-    _fields: ClassVar[dict[str, Field]] = {}
+    __slots__ = ("stored",)
+    fields: ClassVar[dict[str, Field]] = {}
     _namespace: ClassVar[str] = "samna"
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, source: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
         own = {name: item for name, item in vars(cls).items() if isinstance(item, Field)}
-        cls._fields = {**cls._fields, **own}
+        for item in own.values():
+            item.source = item.source or source
+        if own:
+            rows = [f"    {name}: {item.summary} [{item.source}]" for name, item in own.items()]
+            cls.__doc__ = "\n".join([cls.__doc__ or "", "", "Fields, with their sources:", *rows])
+        cls.fields = {**cls.fields, **own}
 
     def __init__(self, *args: Any, **values: Any) -> None:
-        self.stored_values: dict[str, Any] = {
-            name: item.default() for name, item in self._fields.items()
-        }
-        if len(args) > len(self._fields):
+        self.stored: dict[str, Any] = {name: item.default() for name, item in self.fields.items()}
+        if len(args) > len(self.fields):
             raise TypeError(
-                f"{type(self).__name__}: {len(args)} values for {len(self._fields)} fields:"
-                f" give {', '.join(self._fields)}"
+                f"{type(self).__name__}: {len(args)} values for {len(self.fields)} fields:"
+                f" give {', '.join(self.fields)}"
             )
-        for name, value in [*zip(self._fields, args, strict=False), *values.items()]:
+        for name, value in [*zip(self.fields, args, strict=False), *values.items()]:
             setattr(self, name, value)
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Return a record with the named values, the others at their defaults."""
-        return cls(**values)
-
-    @classmethod
-    def trusted(cls, values: dict[str, Any]) -> Self:
-        """Return a record of exactly these values, all fields given and none checked."""
+    def trusted(cls, stored: dict[str, Any]) -> Self:
+        """Return a record of exactly these stored values; every field is given, none is checked."""
         record = cls.__new__(cls)
-        record.stored_values = values
+        record.stored = stored
         return record
 
     def assign(self, other: Record) -> None:
-        """Take over every value of `other`, keeping the records inside this one."""
-        for name, item in self._fields.items():
-            self.stored_values[name] = item.coerce(
-                other.stored_values[name], self.stored_values[name]
-            )
-
-    def stored(self, name: str) -> Any:
-        """Return a field as it is kept, an array where a reader gets lists."""
-        return self.stored_values[name]
+        """Copy every value of `other`; the records inside this one stay the same objects."""
+        for name, item in self.fields.items():
+            self.stored[name] = item.coerce(other.stored[name], self.stored[name])
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain JSON types."""
-        return {
-            name: item.to_plain(self.stored_values[name]) for name, item in self._fields.items()
-        }
+        return {name: item.to_plain(self.stored[name]) for name, item in self.fields.items()}
 
     def to_json(self) -> str:
         """Return the fields as JSON text (speckflex's own layout, not samna's)."""
         return json.dumps(self.to_plain())
 
     def from_json(self, text: str) -> None:
-        """Take over the fields that `to_json` wrote.
+        """Set the fields to the values in a text that `to_json` wrote.
 
         Raises:
             ValueError: the text is no JSON object.
         """
         values = json.loads(text)
         if not isinstance(values, dict):
-            raise ValueError(  # noqa: TRY004 - as for any other unusable text
-                f"{type(self).__name__}: the JSON text holds no object: use to_json"
+            raise ValueError(  # noqa: TRY004 - as for any other text that can't be read
+                f"{type(self).__name__}: the JSON text is no object: use a text of to_json"
             )
-        self.assign(type(self).from_mapping(values))
+        self.assign(type(self)(**values))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.to_plain() == self.to_plain()
@@ -194,5 +376,17 @@ class Record:
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{name}={getattr(self, name)}" for name in self._fields)
+        values = ", ".join(f"{name}={getattr(self, name)}" for name in self.fields)
         return f"{self._namespace}::{type(self).__name__}({values})"
+
+
+def _span(values: range) -> str:
+    return f"{values.start}..{values.stop - 1}"
+
+
+def _is_boolean(value: Any) -> bool:
+    """Return whether `value` is a bool, a numpy bool or a 0-d boolean tensor."""
+    if isinstance(value, (bool, np.bool_)):
+        return True
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return shape is not None and tuple(shape) == () and str(dtype) in {"bool", "torch.bool"}

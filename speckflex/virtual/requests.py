@@ -1,4 +1,4 @@
-"""Events that ask something of the chip or write into its memories, and the answers."""
+"""Events that read or write the chip's memories or silence pixels, and their answers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from speckflex.chips.speck import neuron_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from speckflex.virtual.engine import Engine
+    from speckflex.virtual.chip import VirtualChip
     from speckflex.virtual.records import Record
-    from speckflex.virtual.sensor import Sensor
 
 __all__ = ["Requests", "weight_at"]
 
@@ -23,13 +22,12 @@ class Requests:
     """Serves requests for one chip.
 
     Args:
-        engine: the chip.
-        sensor: its pixels.
+        chip: has the memories and the pixels.
         classes: the chip's event classes by name.
     """
 
-    def __init__(self, engine: Engine, sensor: Sensor, classes: dict[str, type[Record]]) -> None:
-        self._engine, self._sensor, self._classes = engine, sensor, classes
+    def __init__(self, chip: VirtualChip, classes: dict[str, type[Record]]) -> None:
+        self._chip, self._classes = chip, classes
         self._served: dict[type, Callable[[Sequence[Any]], list[Record]]] = {
             classes["ReadNeuronValue"]: self._read_neurons,
             classes["WriteNeuronValue"]: self._write_neurons,
@@ -50,60 +48,59 @@ class Requests:
         return self._served[type(events[0])](events)
 
     def _read_neurons(self, events: Sequence[Any]) -> list[Record]:
-        values = self._engine.read_neurons(events[0].layer)
+        values = self._chip.read_neurons(events[0].layer)
         found = [None if values is None else neuron_at(e.address, values.shape) for e in events]
         return self._answers("NeuronValue", "neuron_state", events, values, found)
 
     def _write_neurons(self, events: Sequence[Any]) -> list[Record]:
-        values = self._engine.read_neurons(events[0].layer)
+        values = self._chip.read_neurons(events[0].layer)
         if values is not None:
             for event in events:
                 place = neuron_at(event.address, values.shape)
                 if place is not None:
                     values[place] = event.neuron_state
-            self._engine.write_neurons(events[0].layer, values)
+            self._chip.write_neurons(events[0].layer, values)
         return []
 
     def _read_weights(self, events: Sequence[Any]) -> list[Record]:
-        weights = self._engine.parameters(events[0].layer, "weights")
+        weights = self._chip.parameters(events[0].layer, "weights")
         found = [weight_at(event.address, weights.shape) for event in events]
         return self._answers("WeightValue", "weight", events, weights, found)
 
     def _write_weights(self, events: Sequence[Any]) -> list[Record]:
-        weights = self._engine.parameters(events[0].layer, "weights")
+        weights = self._chip.parameters(events[0].layer, "weights")
         for event in events:
             place = weight_at(event.address, weights.shape)
             if place is not None:
                 weights[place] = event.weight
-        self._engine.write_parameters(events[0].layer, "weights", weights)
+        self._chip.write_parameters(events[0].layer, "weights", weights)
         return []
 
     def _read_biases(self, events: Sequence[Any]) -> list[Record]:
-        biases = self._engine.parameters(events[0].layer, "biases")
+        biases = self._chip.parameters(events[0].layer, "biases")
         found = [(e.address,) if e.address < biases.size else None for e in events]
         return self._answers("BiasValue", "bias", events, biases, found)
 
     def _write_biases(self, events: Sequence[Any]) -> list[Record]:
-        biases = self._engine.parameters(events[0].layer, "biases")
+        biases = self._chip.parameters(events[0].layer, "biases")
         for event in events:
             if event.address < biases.size:
                 biases[event.address] = event.bias
-        self._engine.write_parameters(events[0].layer, "biases", biases)
+        self._chip.write_parameters(events[0].layer, "biases", biases)
         return []
 
     def _kill_pixels(self, events: Sequence[Any]) -> list[Record]:
-        for event in events:
-            self._sensor.kill(event.x, event.y)
+        self._chip.killed_pixels |= {(event.x, event.y) for event in events}
         return []
 
     def _reset_pixels(self, events: Sequence[Any]) -> list[Record]:
-        self._sensor.reset()
+        self._chip.killed_pixels.clear()
         return []
 
     def _answers(
         self, name: str, field: str, events: Sequence[Any], values: Any, places: list[Place | None]
     ) -> list[Record]:
-        """Return one answer per request; 0 where nothing is at the address."""
+        """Return one answer per request; its value is 0 if nothing is at the address."""
         kind = self._classes[name]
         return [
             kind.trusted(
@@ -118,10 +115,10 @@ class Requests:
 
 
 def weight_at(address: int, shape: tuple[int, ...]) -> Place | None:
-    """Return the (out, in, kx, ky) of the weight at an address; None where no weight is.
+    """Return the (out, in, kx, ky) of the weight at an address; None if no weight is there.
 
-    Unverified: no source gives the order of a kernel's words. This one follows the formula of
-    the memory they take (datasheet 3.2.4.1): input channel, then tap row by row, then feature.
+    Unverified: this order of a kernel's words follows the formula of the memory that they take
+    (datasheet 3.2.4.1): input channel, then tap row by row, then feature.
 
     Args:
         address: within the core's kernel memory.

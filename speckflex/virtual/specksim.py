@@ -1,6 +1,6 @@
-"""specksim: samna's simulator of layers in floating point, breadth-first, layer by layer.
+"""samna.specksim: layers in floating point, computed breadth-first, and their graph nodes.
 
-Whether specksim's neuron may fire more than once on one event isn't known; here it fires once.
+Whether specksim's neuron may fire more than once on one event is not known; here it fires once.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.virtual.fields import Integer, Number
-from speckflex.virtual.records import Record
+from speckflex.virtual.graph import BasicSinkNode, BasicSourceNode, Node
+from speckflex.virtual.records import Integer, Number, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,31 +20,36 @@ __all__ = [
     "Block",
     "Convolution2d",
     "IntegrateAndFire",
+    "SpecksimConvolutionalFilterNode",
+    "SpecksimIAFFilterNode",
+    "SpecksimSink",
+    "SpecksimSource",
+    "SpecksimSumPoolingFilterNode",
     "Spike",
     "SumPooling",
     "WeightedEvent",
 ]
 
-UNSIGNED_MAX = 2**32 - 1
+SAMNA = "samna's reference, specksim.events; widths assumed"
 # Events that are convolved at once: bounds the memory their weighted events take.
 EVENTS_PER_BLOCK = 1024
 
 Pair = tuple[int, int]  # y, x
 
 
-class Spike(Record):
-    """A spike; y stands before x."""
+class Spike(Record, source=SAMNA):
+    """A spike; y comes before x."""
 
     __slots__ = ()
     _namespace = "specksim::events"
-    feature = Integer(0, 0, UNSIGNED_MAX)
-    y = Integer(0, 0, UNSIGNED_MAX)
-    x = Integer(0, 0, UNSIGNED_MAX)
-    timestamp = Integer(0, 0, 2**63 - 1)  # µs
+    feature = Integer("uint32")
+    y = Integer("uint32")
+    x = Integer("uint32")
+    timestamp = Integer("int64", within=range(2**63))  # µs
 
 
-class WeightedEvent(Spike):
-    """What a convolution hands to its neurons."""
+class WeightedEvent(Spike, source=SAMNA):
+    """What a convolution sends to its neurons."""
 
     __slots__ = ()
     weight = Number()
@@ -75,7 +80,7 @@ class Block:
 
     def unpack(self, kind: type[Record]) -> list[Any]:
         """Return the columns as events."""
-        names = tuple(kind._fields)
+        names = tuple(kind.fields)
         columns = [getattr(self, name).tolist() for name in names]
         return [
             kind.trusted(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
@@ -83,11 +88,11 @@ class Block:
 
 
 class Convolution2d:
-    """A convolution: every spike becomes one weighted event per tap that reaches a neuron.
+    """A convolution: a spike becomes one weighted event for each neuron that it reaches.
 
     Args:
-        in_channels: features of the input.
-        out_channels: features of the output.
+        in_channels: number of input features.
+        out_channels: number of output features.
         kernel_size: (y, x).
         in_shape: (y, x).
         stride: (y, x).
@@ -117,8 +122,8 @@ class Convolution2d:
         array = np.array(weights, np.float32)
         if array.shape != self._weights.shape:
             raise ValueError(
-                f"weights of shape {array.shape}, the layer has {self._weights.shape}"
-                " (out, in, y, x): give as many"
+                f"the weights have shape {array.shape}: give {self._weights.shape}"
+                " (out, in, ky, kx)"
             )
         self._weights = array
 
@@ -127,11 +132,11 @@ class Convolution2d:
         return self._weights.tolist()
 
     def get_in_channels(self) -> int:
-        """Return the features of the input."""
+        """Return the number of input features."""
         return self._channels[0]
 
     def get_out_channels(self) -> int:
-        """Return the features of the output."""
+        """Return the number of output features."""
         return self._channels[1]
 
     def get_kernel_size(self) -> Pair:
@@ -204,10 +209,10 @@ class IntegrateAndFire:
     """Neurons that fire at a threshold, which is then subtracted.
 
     Args:
-        n_channels: features.
+        n_channels: number of features.
         in_shape: (y, x).
         threshold: a neuron fires at V >= threshold, once per weighted event.
-        min_v: V can't fall below.
+        min_v: the lower bound of V.
     """
 
     def __init__(self, n_channels: int, in_shape: Pair, threshold: float, min_v: float) -> None:
@@ -252,7 +257,7 @@ class IntegrateAndFire:
 
 
 class SumPooling:
-    """Pooling: addresses are divided, every spike goes on.
+    """Pooling: divides the address of every spike and passes it on.
 
     Args:
         kernel_size: (y, x).
@@ -279,11 +284,85 @@ class SumPooling:
         return self.pool(Block.pack(spikes)).unpack(Spike)
 
     def pool(self, spikes: Block) -> Block:
-        """Return a block of spikes at their pooled addresses; beyond the last window none."""
+        """Return the spikes at their pooled addresses, without those past the last window."""
         y, x = spikes.y // self._kernel[0], spikes.x // self._kernel[1]
         height, width = self.get_output_shape()
         pooled = Block(spikes.feature, y, x, spikes.timestamp, spikes.weight)
         return pooled.take((y < height) & (x < width))
+
+
+class SpecksimConvolutionalFilterNode(Node):
+    """A `Convolution2d` as a node of a graph."""
+
+    def set_parameters(self, *parameters: Any) -> None:
+        """Make the layer of the arguments of `Convolution2d`."""
+        self._layer = Convolution2d(*parameters)
+
+    def get_layer(self) -> Convolution2d:
+        """Return the layer."""
+        return self._layer
+
+    def set_weights(self, weights: Any) -> None:
+        """Set the weights, (out, in, ky, kx)."""
+        self._layer.set_weights(weights)
+
+    def get_weights(self) -> list[Any]:
+        """Return the weights, (out, in, ky, kx)."""
+        return self._layer.get_weights()
+
+    def receive(self, events: Block) -> None:
+        """Pass on the weighted events of a block."""
+        self.send(self._layer.convolve(events))
+
+
+class SpecksimIAFFilterNode(Node):
+    """An `IntegrateAndFire` as a node of a graph."""
+
+    def set_parameters(self, *parameters: Any) -> None:
+        """Make the layer of the arguments of `IntegrateAndFire`."""
+        self._layer = IntegrateAndFire(*parameters)
+
+    def get_layer(self) -> IntegrateAndFire:
+        """Return the layer."""
+        return self._layer
+
+    def receive(self, events: Block) -> None:
+        """Pass on the spikes of a block of weighted events."""
+        self.send(self._layer.integrate(events))
+
+
+class SpecksimSumPoolingFilterNode(Node):
+    """A `SumPooling` as a node of a graph."""
+
+    def set_parameters(self, *parameters: Any) -> None:
+        """Make the layer of the arguments of `SumPooling`."""
+        self._layer = SumPooling(*parameters)
+
+    def get_layer(self) -> SumPooling:
+        """Return the layer."""
+        return self._layer
+
+    def receive(self, events: Block) -> None:
+        """Pass on the pooled spikes of a block."""
+        self.send(self._layer.pool(events))
+
+
+class SpecksimSource(BasicSourceNode):
+    """Takes the spikes or weighted events that a script writes; they travel as a block."""
+
+    def pack(self, events: Sequence[Any]) -> Any:
+        """Return events as a block."""
+        return Block.pack(events)
+
+
+class SpecksimSink(BasicSinkNode):
+    """Keeps spikes or weighted events until a script reads them."""
+
+    kind: type[Record] = Spike
+
+    def unpack(self, events: Any) -> list[Any]:
+        """Return a block as events."""
+        return events.unpack(self.kind)
 
 
 def _pair(values: Any) -> Pair:

@@ -1,7 +1,7 @@
-"""Checks of a configuration against the chip's limits, with speckflex's own sentences.
+"""Checks of a configuration against the chip's limits.
 
-Which limits samna itself enforces, and in which words, is not documented; here all of the data
-sheet's are (Speck Dev Kit Datasheet 2.4 and 3.2.4.1).
+All limits of the data sheet are checked (Speck Dev Kit Datasheet 2.4 and 3.2.4.1). Which of them
+samna checks, and in which words, is not documented.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex.chips import speck
+from speckflex.virtual.configuration import ConfigurationError
 from speckflex.virtual.decode import (
-    dvs_output_shape,
+    decode_dvs_layer,
     input_shape,
     is_configured,
     network_order,
     neuron_shape,
 )
-from speckflex.virtual.faults import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ __all__ = ["validate_configuration"]
 
 
 def validate_configuration(configuration: Any) -> tuple[bool, str]:
-    """Return whether the chip takes a configuration, and all that is wrong with it."""
+    """Return whether the chip takes a configuration, and a text with all that is wrong with it."""
     faults = list(_faults(configuration))
     return not faults, "; ".join(faults)
 
@@ -86,12 +86,12 @@ def _shape_faults(layer: Any) -> Iterator[str]:
         "neurons_initial_value": (features, x, y),
     }
     for name, shape in expected.items():
-        actual = layer.stored(name).shape
+        actual = layer.stored[name].shape
         if 0 not in actual and actual != shape:
             yield f"{name} have shape {actual}, the dimensions need {shape}"
     convolved = _convolved_size(layer)
     if convolved is not None and convolved != (y, x):
-        yield f"output map {(y, x)} (y, x) is not the {convolved} that the convolution gives"
+        yield f"output map {(y, x)} (y, x) does not match the convolution, which gives {convolved}"
 
 
 def _convolved_size(layer: Any) -> tuple[int, int] | None:
@@ -115,10 +115,10 @@ def _range_faults(layer: Any) -> Iterator[str]:
         "threshold_low": (speck.NEURON_MIN, 0),
     }
     for name, (low, high) in ranges.items():
-        values = np.asarray(layer.stored(name))
+        values = np.asarray(layer.stored[name])
         if values.size and not (low <= values.min() and values.max() <= high):
-            found = f"{values.min()}..{values.max()}" if values.ndim else f"{values}"
-            yield f"{name} {found} not within {low}..{high}"
+            found = f"range {values.min()}..{values.max()}" if values.ndim else f"{values}"
+            yield f"{name} {found} is not in {low}..{high}"
 
 
 def _memory_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
@@ -130,12 +130,12 @@ def _memory_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
     needed = {
         "kernel": speck.kernel_words(input_shape(layer)[0], features, size, size),
         "neuron": speck.neuron_words(features, y, x),
-        "bias": layer.stored("biases").size,
+        "bias": layer.stored["biases"].size,
     }
     for memory, words in needed.items():
         held = getattr(limits, f"{memory}_words")
         if words > held:
-            yield f"{words} {memory} words needed, the core holds {held}"
+            yield f"{words} {memory} words are needed, the core has {held}"
 
 
 def _destination_faults(configuration: Any, layer: Any) -> Iterator[str]:
@@ -153,19 +153,28 @@ def _destination_faults(configuration: Any, layer: Any) -> Iterator[str]:
 
 def _dvs_faults(configuration: Any) -> Iterator[str]:
     dvs = configuration.dvs_layer
+    region_faults = list(_region_faults(dvs))
+    yield from region_faults
+    if region_faults:
+        # without a region there is no output shape to check
+        return
+    sent = decode_dvs_layer(dvs, []).output_shape
+    for destination in dvs.destinations:
+        if destination.enable:
+            yield from _target_faults(configuration, destination.layer, sent)
+
+
+def _region_faults(dvs: Any) -> Iterator[str]:
     for axis in ("y", "x"):
         pooling, first, last = (getattr(part, axis) for part in (dvs.pooling, dvs.origin, dvs.cut))
         if pooling not in speck.POOLINGS:
             yield f"pooling {axis} {pooling} is not one of {_listed(speck.POOLINGS)}"
         elif not first <= last < speck.MAX_INPUT_SIZE:
             yield f"origin {axis} {first} and cut {axis} {last} leave no region of the sensor"
-    for destination in dvs.destinations:
-        if destination.enable:
-            yield from _target_faults(configuration, destination.layer, dvs_output_shape(dvs))
 
 
 def _filter_faults(rule: Any) -> Iterator[str]:
-    """Yield what breaks the data sheet's rules for the filter (3.2.3.5)."""
+    """Yield each of the data sheet's rules for the filter that is broken (3.2.3.5)."""
     windows = speck.FILTER_WINDOWS
     if rule.threshold not in windows:
         yield f"threshold {rule.threshold} is not in {windows.start}..{windows.stop - 1}"
@@ -173,17 +182,17 @@ def _filter_faults(rule: Any) -> Iterator[str]:
         yield "low pass mode and hot pixel filter exclude each other"
     size = rule.filter_size
     if rule.low_pass_mode_enable and (size.y or size.x):
-        yield f"filter_size {size} is not (0, 0), as low pass mode needs"
+        yield f"filter_size is {size}, and low pass mode needs (0, 0)"
 
 
 def _target_faults(configuration: Any, target: int, sent: tuple[int, ...]) -> Iterator[str]:
     if target >= len(speck.CORES):
-        yield f"destination {target} is no core: choose 0..{len(speck.CORES) - 1}"
+        yield f"destination {target} is not a core: choose 0..{len(speck.CORES) - 1}"
         return
     taken = input_shape(configuration.cnn_layers[target])
     if sent[0] > taken[0] or sent[1:] != taken[1:]:
         yield (
-            f"input and target shape do not match, {sent} (feature, y, x) is sent to core"
+            f"input and target shape do not match: {sent} (feature, y, x) is sent to core"
             f" {target}, which takes {taken}"
         )
 

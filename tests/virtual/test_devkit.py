@@ -22,7 +22,7 @@ from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Destination, InputStage
 from speckflex.twin.settings import TwinSettings
-from speckflex.virtual.power import IDLE_WATTS
+from speckflex.virtual.devkit import IDLE_WATTS
 from speckflex.virtual.requests import weight_at
 
 
@@ -378,7 +378,7 @@ def test_an_invalid_configuration_is_refused_and_the_old_one_stays():
     configuration = configuration_of(single_core())
     with opened(configuration) as bench:
         configuration.cnn_layers[0].threshold_high = 0
-        with pytest.raises(RuntimeError, match="threshold_high 0 not within"):
+        with pytest.raises(RuntimeError, match="threshold_high 0 is not in"):
             bench.model.apply_configuration(configuration)
         with pytest.raises(TypeError, match="give a SpeckConfiguration"):
             bench.model.apply_configuration({})

@@ -125,7 +125,7 @@ def test_json_pickle_and_deepcopy_bring_the_same_configuration_back(weights, fla
 
 
 def test_text_that_is_no_record_is_refused():
-    with pytest.raises(ValueError, match="holds no object"):
+    with pytest.raises(ValueError, match="is no object"):
         SpeckConfiguration().from_json("[1]")
 
 

@@ -97,7 +97,7 @@ def test_pooling_divides_addresses_and_drops_the_edge():
 
 
 def test_weights_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match="the layer has"):
+    with pytest.raises(ValueError, match=r"give \(1, 1, 1, 1\)"):
         SPECKSIM.Convolution2d(1, 1, (1, 1), (2, 2)).set_weights([[[[1.0, 2.0]]]])
 
 

@@ -46,7 +46,7 @@ def test_an_enabled_dvs_destination_must_fit_its_target():
     configuration.dvs_layer.destinations[0].enable = True
     valid, message = validate(configuration)
     assert not valid
-    assert "input and target shape do not match, (2, 128, 128)" in message
+    assert "input and target shape do not match: (2, 128, 128)" in message
     assert "core 0, which takes (1, 1, 1)" in message
 
 
@@ -66,22 +66,22 @@ BROKEN = {
     "padding y 8 is more than 7": change(dimensions={"padding": {"y": 8}}),
     "kernel size 17 is not in 1..16": change(dimensions={"kernel_size": 17}),
     "kernel size 0": change(dimensions={"kernel_size": 0}),
-    "weights 200..200 not within -128..127": change(weights=[[[[200]]]]),
+    "weights range 200..200 is not in -128..127": change(weights=[[[[200]]]]),
     "weights have shape (1, 2, 1, 1)": change(weights=[[[[1]], [[1]]]]),
     "biases have shape (2,)": change(biases=[1, 2]),
-    "biases 40000..40000 not within": change(biases=[40000]),
+    "biases range 40000..40000 is not in": change(biases=[40000]),
     "neurons_initial_value have shape (1, 1, 2)": change(neurons_initial_value=[[[1, 2]]]),
-    "threshold_high 40000 not within 1..32767": change(threshold_high=40000),
-    "threshold_low 1 not within -32768..0": change(threshold_low=1),
+    "threshold_high 40000 is not in 1..32767": change(threshold_high=40000),
+    "threshold_low 1 is not in -32768..0": change(threshold_low=1),
     "a dimension is 0": change(dimensions={"input_shape": {"feature_count": 0}}),
     "pooling 3 is not one of 1, 2, 4": change(
         destinations=[{"enable": True, "layer": 1, "pooling": 3}, {}]
     ),
-    "destination 9 is no core": change(destinations=[{"enable": True, "layer": 9}, {}]),
+    "destination 9 is not a core": change(destinations=[{"enable": True, "layer": 9}, {}]),
     "(3, 1, 1) (feature, y, x) is sent to core 1": change(
         destinations=[{"enable": True, "layer": 1, "feature_shift": 2}, {}]
     ),
-    "cores 0 feed each other in a circle": change(destinations=[{"enable": True, "layer": 0}, {}]),
+    "core 0 feeds itself": change(destinations=[{"enable": True, "layer": 0}, {}]),
 }
 
 
@@ -92,7 +92,7 @@ def test_a_broken_limit_is_named(message):
     valid, found = validate(configuration)
     assert not valid
     assert message in found
-    assert "core 0" in found or "cores 0" in found
+    assert "core 0" in found
 
 
 def test_maps_and_features_have_their_limits():
@@ -108,7 +108,7 @@ def test_neuron_memory_is_counted_per_core(core, fits):
     # 16 * 64 * 64 = 64 Ki words, which cores 0 to 2 alone hold (datasheet table 1)
     valid, message = validate(layer_of_size(64, features=16, core=core))
     assert valid is fits
-    assert fits or "65536 neuron words needed" in message
+    assert fits or "65536 neuron words are needed" in message
 
 
 @pytest.mark.parametrize(("core", "fits"), [(0, False), (3, True), (5, True), (8, False)])
@@ -116,7 +116,7 @@ def test_kernel_memory_is_counted_per_core(core, fits):
     # 32 * 2^(ceil(log2 9) + 5) = 16 Ki words for 3x3 kernels; 64 features need twice squared
     valid, message = validate(layer_of_size(1, features=32, kernel=5, core=core))
     assert valid is fits
-    assert fits or "32768 kernel words needed" in message
+    assert fits or "32768 kernel words are needed" in message
 
 
 def test_the_region_of_the_sensor_must_not_be_empty():
@@ -136,7 +136,7 @@ def test_the_region_of_the_sensor_must_not_be_empty():
         ({"low_pass_mode_enable": True, "hot_pixel_filter_enable": True}, "exclude each other"),
         (
             {"low_pass_mode_enable": True, "filter_size": {"x": 1, "y": 0}},
-            "filter_size (1, 0) is not (0, 0), as low pass mode needs",
+            "filter_size is (1, 0), and low pass mode needs (0, 0)",
         ),
     ],
 )

@@ -1,0 +1,72 @@
+"""How a virtual devkit behaves: its speed, its faults, and its twin's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from speckflex.errors import BoardError
+
+if TYPE_CHECKING:
+    from speckflex.twin.settings import TwinSettings
+
+__all__ = ["DevkitOptions", "Faults"]
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong on a virtual devkit.
+
+    Args:
+        unplug_after: the device is unplugged after this many input events; None for never.
+        delay: seconds of real time by which every answer is late.
+        drop: share of the output events that are lost, 0..1.
+        duplicate: share of the output events that arrive twice, 0..1.
+        refuse_configuration: how many times a valid configuration is refused.
+        stuck_core: the core of the chip that takes events and never spikes; None for none.
+        seed: for the random choice of the events that are dropped and doubled.
+
+    Raises:
+        BoardError: a share is not in 0..1 or a number is negative.
+    """
+
+    unplug_after: int | None = None
+    delay: float = 0.0
+    drop: float = 0.0
+    duplicate: float = 0.0
+    refuse_configuration: int = 0
+    stuck_core: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None and value < 0:
+                raise BoardError(f"fault {item.name} is {value}: give 0 or more, or leave it out")
+        for name in ("drop", "duplicate"):
+            if getattr(self, name) > 1:
+                raise BoardError(f"fault {name} is {getattr(self, name)}: give a share of 0..1")
+
+
+@dataclass(frozen=True)
+class DevkitOptions:
+    """How a virtual devkit behaves.
+
+    Args:
+        speed: board seconds per real second; at infinity, events take no time.
+        faults: what goes wrong.
+        settings: the twin's choices for facts about the chip that no source states.
+
+    Raises:
+        BoardError: the speed is not positive.
+    """
+
+    speed: float = 1.0
+    faults: Faults = field(default_factory=Faults)
+    settings: TwinSettings | None = None
+
+    def __post_init__(self) -> None:
+        if not self.speed > 0:
+            raise BoardError(
+                f"the speed of a virtual devkit is {self.speed}: give a positive factor"
+            )
