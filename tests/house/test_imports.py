@@ -61,8 +61,6 @@ def libraries_of(path: Path) -> set[str]:
     return {name.split(".")[0] for node in ast.walk(tree) for name in imported_names(node)}
 
 
-# Remove this mark with the last import of `boards` in `virtual`, or of `virtual` in `boards`.
-@pytest.mark.xfail(reason="boards and virtual still import each other", strict=True)
 def test_rooms_import_each_other_without_a_circle():
     circle = find_circle(without_exception(GRAPH))
     steps = set(pairwise(circle))
