@@ -9,21 +9,40 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from speckflex.chips.speck import CHIPS, CORES
-from speckflex.errors import ConversionError
+from speckflex.errors import ConversionError, FileFormatError
+from speckflex.program.archive import Archive, open_archive, write_archive
 from speckflex.program.records import (
     ARRAYS,
     Core,
     InputStage,
     check_input,
+    core_from_plain,
     plain,
     plain_stage,
+    stage_from_plain,
 )
+from speckflex.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    import numpy as np
+
 __all__ = ["Program"]
+
+# 2 has an event filter; without one a file is of format 1, which every speckflex reads.
+FORMATS = (1, 2)
+# What wrong names, types and numbers in a manifest raise on their way into a Program.
+CONTENT_ERRORS = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    ConversionError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +70,8 @@ class Program:
     def sha256(self) -> str:
         """The hash over all that a board sees: every integer, shape and placement."""
         digest = hashlib.sha256(json.dumps(self.manifest(), sort_keys=True).encode())
-        for core in self.cores:
-            for name in ARRAYS:
-                array = getattr(core, name)
-                if array is not None:
-                    digest.update(array.astype(f"<{array.dtype.str[1:]}").tobytes())
+        for _, array in _arrays(self):
+            digest.update(array.astype(f"<{array.dtype.str[1:]}").tobytes())
         return digest.hexdigest()
 
     def manifest(self) -> dict[str, Any]:
@@ -72,9 +88,14 @@ class Program:
         Raises:
             FileFormatError: `path` can't be written, or has the suffix of another format.
         """
-        from speckflex.program.archive import save_program
-
-        save_program(self, path)
+        manifest = {
+            "format": 1 if self.input.event_filter is None else 2,
+            "speckflex": __version__,
+            "sha256": self.sha256,
+            "program": self.manifest(),
+            "metadata": dict(self.metadata),
+        }
+        write_archive(path, manifest, dict(_arrays(self)))
 
     @staticmethod
     def load(path: str | Path) -> Program:
@@ -83,9 +104,57 @@ class Program:
         Raises:
             FileFormatError: the file is missing, damaged, too new or doesn't match its hash.
         """
-        from speckflex.program.archive import load_program
+        with open_archive(path) as archive:
+            _check_format(archive)
+            program = _assemble(archive)
+        stated = str(archive.manifest.get("sha256"))
+        if program.sha256 != stated:
+            raise FileFormatError(
+                f"{path}: its contents have the hash {program.sha256[:12]}, its manifest says"
+                f" {stated[:12]}: the file was altered, convert the network again"
+            )
+        return program
 
-        return load_program(path)
+
+def _arrays(program: Program) -> Iterator[tuple[str, np.ndarray]]:
+    """Return what the arrays of all cores are called in a file, and the arrays."""
+    for index, core in enumerate(program.cores):
+        for name in ARRAYS:
+            array = getattr(core, name)
+            if array is not None:
+                yield f"cores/{index}/{name}.npy", array
+
+
+def _check_format(archive: Archive) -> None:
+    manifest = archive.manifest
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if version is True or version not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise FileFormatError(
+            f"{archive.path}: has format {version!r}, this speckflex reads {known}:"
+            " update speckflex or convert again"
+        )
+
+
+def _assemble(archive: Archive) -> Program:
+    try:
+        stated = archive.manifest["program"]
+        cores = [_core(archive, index, values) for index, values in enumerate(stated["cores"])]
+        metadata = {str(k): str(v) for k, v in archive.manifest["metadata"].items()}
+        return Program(tuple(cores), stage_from_plain(stated["input"]), stated["chip"], metadata)
+    except CONTENT_ERRORS as error:
+        raise FileFormatError(
+            f"{archive.path}: its contents make no program ({error}): convert the network again"
+        ) from error
+
+
+def _core(archive: Archive, index: int, values: dict[str, Any]) -> Core:
+    arrays = {
+        name: archive.array(f"cores/{index}/{name}.npy", values[name])
+        for name in ARRAYS
+        if values[name] is not None
+    }
+    return core_from_plain(values, arrays)
 
 
 def _check_placement(program: Program) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from speckflex.chips.speck import NEURON_MAX, NEURON_MIN
 from speckflex.errors import ConversionError
 from speckflex.program.event_filter import EventFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ARRAYS",
@@ -22,8 +25,10 @@ __all__ = [
     "Readout",
     "Shape",
     "check_input",
+    "core_from_plain",
     "plain",
     "plain_stage",
+    "stage_from_plain",
 ]
 
 Shape = tuple[int, int, int]  # channel, y, x
@@ -198,6 +203,31 @@ def plain_stage(stage: InputStage) -> dict[str, Any]:
     if stage.event_filter is None:
         del values["event_filter"]
     return values
+
+
+def core_from_plain(values: Mapping[str, Any], arrays: Mapping[str, Any]) -> Core:
+    """Return the core of which `plain` returned `values`, with its arrays."""
+    settings = {name: _tupled(value) for name, value in values.items() if name not in ARRAYS}
+    settings["destinations"] = _destinations_from_plain(values["destinations"])
+    return Core(**settings, **arrays)
+
+
+def stage_from_plain(values: Mapping[str, Any]) -> InputStage:
+    """Return the input stage of which `plain_stage` returned `values`."""
+    settings = {name: _tupled(value) for name, value in values.items()}
+    settings["destinations"] = _destinations_from_plain(values["destinations"])
+    if settings.get("event_filter") is not None:
+        stated = settings["event_filter"]
+        settings["event_filter"] = EventFilter(**{k: _tupled(v) for k, v in stated.items()})
+    return InputStage(**settings)
+
+
+def _destinations_from_plain(values: list[dict[str, int]]) -> tuple[Destination, ...]:
+    return tuple(Destination(**value) for value in values)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _plain_value(value: Any) -> Any:

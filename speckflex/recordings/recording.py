@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speckflex.errors import BoardError
+from speckflex.events.streams import EVENT_DTYPE, FIELDS
+from speckflex.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from speckflex.program.records import Shape
+    from speckflex.recordings.hdf5 import Container
 
 __all__ = ["LayerRecord", "Provenance", "Recording", "SampleLog", "concatenate_recordings"]
 
+# The counts of a SampleLog.
+LOG_COUNTS = ("written", "accepted", "read", "lost")
 # What a chip counts while it plays: of a recording in parts, the sum is told.
 COUNTED_SETTINGS = ("late_events", "repeated_answers", "spikes_between_samples")
 
@@ -221,10 +226,15 @@ class Recording:
         return replace(self, layers=tuple(replace(r, events=None) for r in self.layers))
 
     def save(self, path: str | Path) -> None:
-        """Write the recording to an HDF5 file."""
-        from speckflex.recordings.hdf5 import save_recording
+        """Write the recording to an HDF5 file.
 
-        save_recording(self, path)
+        Raises:
+            FileFormatError: the file can't be written, or a value is no integer.
+        """
+        # h5py takes a quarter of a second to load
+        from speckflex.recordings.hdf5 import write_container
+
+        write_container(path, _manifest(self), _arrays(self))
 
     @staticmethod
     def load(path: str | Path) -> Recording:
@@ -233,9 +243,109 @@ class Recording:
         Raises:
             FileFormatError: the file is missing, damaged or too new.
         """
-        from speckflex.recordings.hdf5 import load_recording
+        from speckflex.recordings.hdf5 import open_container
 
-        return load_recording(path)
+        with open_container(path) as container:
+            return _assemble(container)
+
+
+def _manifest(recording: Recording) -> dict[str, Any]:
+    """Return all of a recording but its integers, as plain JSON types."""
+    provenance = recording.provenance
+    return {
+        "speckflex": __version__,
+        "n_layers": recording.n_layers,
+        "layers": [{"index": layer.index, "name": layer.name} for layer in recording.layers],
+        "stopped": [log.stopped for log in recording.samples],
+        "input_sha256": [log.input_sha256 for log in recording.samples],
+        "provenance": {
+            **{item.name: getattr(provenance, item.name) for item in fields(provenance)},
+            "versions": dict(provenance.versions),
+            "settings": dict(provenance.settings),
+        },
+    }
+
+
+def _arrays(recording: Recording) -> Iterator[tuple[str, np.ndarray | list[int]]]:
+    """Return what the integers of a recording are called in a file, and the integers."""
+    for name in LOG_COUNTS:
+        yield f"samples/{name}", [getattr(log, name) for log in recording.samples]
+    if recording.labels is not None:
+        yield "labels", recording.labels
+    for position, record in enumerate(recording.layers):
+        yield f"layers/{position}/counts", record.counts
+        if record.potentials is not None:
+            yield f"layers/{position}/potentials", record.potentials
+        if record.events is not None:
+            offsets = np.cumsum([0, *map(len, record.events)])
+            yield f"layers/{position}/events/offsets", offsets
+            joined = np.concatenate([np.empty(0, EVENT_DTYPE), *record.events])
+            for name in FIELDS:
+                yield f"layers/{position}/events/{name}", joined[name]
+
+
+def _assemble(container: Container) -> Recording:
+    manifest = container.manifest
+    stopped = manifest["stopped"]
+    # recordings made before inputs were hashed have none
+    hashes = manifest.get("input_sha256") or [""] * len(stopped)
+    columns = [container.integers(f"samples/{name}", (len(stopped),)) for name in LOG_COUNTS]
+    samples = tuple(
+        SampleLog(
+            *(int(column[row]) for column in columns),
+            stopped=reason,
+            input_sha256=_checked(digest, str),
+        )
+        for row, (reason, digest) in enumerate(zip(stopped, hashes, strict=True))
+    )
+    labels = container.integers("labels", (len(samples),)) if "labels" in container else None
+    return Recording(
+        layers=tuple(
+            _layer(container, f"layers/{position}", values, len(samples))
+            for position, values in enumerate(manifest["layers"])
+        ),
+        n_layers=_checked(manifest["n_layers"], int),
+        samples=samples,
+        provenance=Provenance(**manifest["provenance"]),
+        labels=labels,
+    )
+
+
+def _layer(
+    container: Container, path: str, values: Mapping[str, Any], n_samples: int
+) -> LayerRecord:
+    counts = container.integers(f"{path}/counts", (n_samples, None, None, None))
+    events, potentials = f"{path}/events", f"{path}/potentials"
+    return LayerRecord(
+        _checked(values["index"], int),
+        _checked(values["name"], str),
+        counts,
+        events=_events(container, events, counts.shape) if events in container else None,
+        potentials=container.integers(potentials, counts.shape)
+        if potentials in container
+        else None,
+    )
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"its manifest says {value!r}, expected a value of type {kind.__name__}")
+    return value
+
+
+def _events(container: Container, path: str, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Return the events of the leading samples, as many as there are offsets."""
+    offsets = container.integers(f"{path}/offsets", (None,))
+    if not 1 <= len(offsets) <= shape[0] + 1 or offsets[0] or (np.diff(offsets) < 0).any():
+        raise ValueError(f"{path}: the offsets of its events do not ascend from 0, one a sample")
+    joined = np.empty(int(offsets[-1]), EVENT_DTYPE)
+    limits = {"p": shape[1], "y": shape[2], "x": shape[3], "t": np.iinfo(np.int64).max}
+    for name in FIELDS:
+        column = container.integers(f"{path}/{name}", joined.shape)
+        if ((column < 0) | (column >= limits[name])).any():
+            raise ValueError(f"{path}: field {name} has values outside 0..{limits[name] - 1}")
+        joined[name] = column
+    return tuple(np.split(joined, offsets[1:-1])) if len(offsets) > 1 else ()
 
 
 def concatenate_recordings(recordings: Sequence[Recording]) -> Recording:

@@ -256,7 +256,7 @@ DAMAGE = {
     ),
     "an address outside the layer": (
         lambda file: file["layers/0/events/x"].__setitem__(0, 9),
-        r"field x leaves 0\.\.3",
+        r"field x has values outside 0\.\.3",
     ),
     "text for a number": (
         lambda file: set_dataset(
