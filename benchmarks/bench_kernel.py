@@ -1,10 +1,11 @@
-"""The twin's kernel beside the same loop written by hand in C++: 3x3 layers, one thread.
-
-All run the same events on the same integers in one process, in turns, and must agree in every
-spike. The hand-written loop has two forms (see bound.cpp); the bound of a layer is the quicker.
-Prints the medians, in synaptic operations a second, and the twin's ratio to the bound.
+"""Measure the twin's kernel against the same loop written by hand in C++: 3x3 layers, one thread.
 
     python benchmarks/bench_kernel.py [--json FILE] [--repeats N] [--flags="-march=native"]
+
+Both run the same events on the same integers in one process, in turns, and must agree in every
+spike. The hand-written loop has two forms (see bound.cpp); the faster one is the bound. The
+table has the medians, in synaptic operations per second, and the twin's speed divided by the
+bound.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIDE, N_IN = 16, 16
-# per layer; enough events that no branch predictor learns them by heart
+# for each layer; so many events that no branch predictor can learn them
 N_UPDATES = 4_000_000
 CHANNELS = (16, 32, 64, 128, 256, 512)
-# mean and spread of the weights, and the threshold: how many updates make a neuron fire
+# mean and spread of the weights, and the threshold; they decide how many updates fire
 REGIMES = {
     "chip-like, about 2 % fire": (3, 40, 210),
     "quiet, under 0.1 % fire": (0, 20, 3000),
     "most updates fire": (64, 20, 20),
 }
 
-# of the hand-written loop, and how each is compiled
+# the forms of the hand-written loop, and how each is compiled
 FORMS = {"asking": "-DASKS=1", "writing": "-DASKS=0"}
 
 
@@ -141,7 +142,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return the figures of one layer in one regime."""
     core, events = make_layer(np.random.default_rng(n_out), n_out, regime)
-    # one memory for all: none is to find its own pushed out of the caches by that of the others
+    # one memory for all, or each run would find its own memory evicted from the caches
     spikes = np.empty(len(events) * 9 * n_out + 2 * LANES, np.int32)
     twin = TwinRun(core, events, spikes)
     runs: dict[str, Callable[[], tuple[float, np.ndarray]]] = {
@@ -165,10 +166,12 @@ def measure(
 
 def main() -> None:
     """Measure every layer in every regime and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--flags", default="-march=native", help="for g++")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--repeats", type=int, default=15, help="runs of each loop (default: 15)")
+    parser.add_argument("--flags", default="-march=native", help="for g++ (default: -march=native)")
     options = parser.parse_args()
     results = []
     print("channels  fired   twin  asking writing  ratio  (G SynOps/s)")
@@ -185,7 +188,7 @@ def main() -> None:
                 ]
                 print(f"{n_out:8d} {figures['fired']:6.4f}", *speeds, f"{figures['ratio']:6.2f}")
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+        options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

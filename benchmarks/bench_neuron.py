@@ -1,14 +1,16 @@
-"""Time a training step with three IF neurons: the fused one, sinabs' and spikingjelly's.
+"""Measure a training step with three IF neurons: the fused one, sinabs' and spikingjelly's.
 
-Rows "layer" are forward and backward of 16 x 17 x 17 neurons alone. In the others a step is
-forward, cross entropy of the output averaged over time, backward and AdamW, on the
-paper's 3C1FC and 4C2FC networks. The neurons take turns in one run, step by step, so that other
-work on the machine meets all of them; times are medians of processor time, in milliseconds, and
-the ratios are of these. spikingjelly is timed if
-it can be imported. Its IF neuron fires at most once a step and has no lower bound, so it
-computes less than the other two; "single" is the fused neuron with one spike a step as well.
+    python benchmarks/bench_neuron.py [--seconds S] [--networks NAME ...] [--steps T ...]
+                                      [--batches N ...] [--json FILE]
 
-    python benchmarks/bench_neuron.py --seconds 20
+In the rows "layer" a step is forward and backward of 16 x 17 x 17 neurons alone. In the others it
+is forward, cross entropy of the output averaged over time, backward and AdamW, on the paper's
+3C1FC and 4C2FC networks. The neurons take turns in one run, step by step, so that other work on
+the machine affects all of them alike. Times are medians of processor time, in milliseconds.
+
+spikingjelly is measured if it is installed. Its IF neuron fires at most once per time step and
+has no lower bound, so it computes less than the other two. "single" is the fused neuron limited
+to one spike per time step, for comparison with it.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def sinabs_neuron(make: Callable[[], Any], batch: int) -> nn.Module:
 
 
 def make_steps(name: str, n_steps: int, batch: int) -> dict[str, Callable[[], None]]:
-    """Return one training step per neuron, each on a network with the same first weights."""
+    """Return one training step for each neuron, all with the same initial weights."""
     generator = torch.Generator().manual_seed(0)
     rates = torch.full((batch, n_steps, *NETWORKS[name].input_shape), 3 / n_steps)
     frames = torch.poisson(rates, generator=generator)
@@ -148,7 +150,7 @@ def training_step(
 
 
 def forget(network: nn.Module) -> None:
-    """Bring the neurons of any of the libraries to rest."""
+    """Set the potentials of the neurons of all libraries to zero."""
     reset_states(network)
     for layer in network.modules():
         if isinstance(layer, TimeFirst):
@@ -158,7 +160,7 @@ def forget(network: nn.Module) -> None:
 def interleaved_times(
     steps: dict[str, Callable[[], None]], seconds: float, least: int = 3
 ) -> dict[str, list[float]]:
-    """Return processor seconds of each call, all functions taking turns until time is over."""
+    """Return the processor seconds of each call; the functions take turns until time is over."""
     for step in steps.values():
         step()
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -197,14 +199,16 @@ def print_row(result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure every combination and print a table, in milliseconds."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20.0, help="per row")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each row (default: 20)")
     parser.add_argument(
         "--networks", nargs="+", default=[LAYER_ALONE, "nmnist-3c1fc", "gesture-4c2fc"]
     )
-    parser.add_argument("--steps", nargs="+", type=int, default=[10, 40])
+    parser.add_argument("--steps", nargs="+", type=int, default=[10, 40], help="time steps")
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
-    parser.add_argument("--json", help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, threads {torch.get_num_threads()}, load {os.getloadavg()}")
     print(
@@ -218,7 +222,7 @@ def main() -> None:
                 results.append(measure(name, n_steps, batch, arguments.seconds))
                 print_row(results[-1])
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1), encoding="utf-8")
+        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

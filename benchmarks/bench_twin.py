@@ -1,16 +1,17 @@
-"""The twin beside sinabs' time-stepped forward, and its speed against real time.
+"""Measure the twin against sinabs' time-stepped forward, and against real time.
 
     python benchmarks/bench_twin.py [--json FILE] [--repeats N] [--parts r3c1 threads ...]
 
 r3c1: conv 2->8 stride 2, 8->16, 16->16 on 17x17, linear 4624->10, random weights; samples of
 4000 random events in 300 ms. sinabs runs the same integers in bins of 1 ms, 16 samples at once,
-on two threads; the twin event by event, on one thread and on two. All take turns in one run;
-figures are medians of wall time and, against other work on the machine, of processor time.
-threads: the same net and events, what two threads do in the time of one, for 16 and 64 samples, in
-turns with two threads that hash bytes, which is all that the machine can give at that moment.
-networks: 3C1FC on 34x34, 4C2FC on 128x128 and VGGSNN on 128x128 of random weights, one thread,
-with thresholds such that every layer sends about 0.7 spikes for each one it gets.
-small: what a play of five events costs.
+on two threads; the twin runs event by event, on one thread and on two. All take turns in one run.
+Figures are medians of wall time, and of processor time, which other work on the machine hardly
+changes.
+threads: the time of one thread divided by that of two, for the same network with 16 and 64
+samples. In turns with it two threads hash bytes, which shows how much the machine can gain at all.
+networks: 3C1FC on 34x34, 4C2FC on 128x128 and VGGSNN on 128x128 with random weights, one thread,
+with thresholds such that every layer sends about 0.7 spikes for each one that it receives.
+small: the cost of a play of five events.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def measure_r3c1(repeats: int) -> dict[str, Any]:
         for name, call in calls.items():
             times[name].append(seconds_of(call))
             if name.startswith("sinabs"):
-                # torch's threads spin for a while after their work, and would be the twin's
+                # torch's threads spin for a while after their work and would slow the twin
                 time.sleep(REST)
     # the first round warms caches up
     medians = {name: median_seconds(values[1:]) for name, values in times.items()}
@@ -244,12 +245,12 @@ def measure_threads(repeats: int) -> dict[str, Any]:
 def hash_in(n_threads: int) -> None:
     """Hash the same bytes twice, in one thread or in two."""
     with ThreadPoolExecutor(n_threads) as pool:
-        # hashing leaves Python's lock to others
+        # hashing releases Python's lock
         list(pool.map(hashlib.sha256, [HASHED, HASHED]))
 
 
 def calibrated(name: str) -> tuple[Program, np.ndarray]:
-    """Return a network and one second of events, with thresholds that keep it alive."""
+    """Return a network and one second of events, with thresholds that keep all layers active."""
     shape, pooling, rate, layers = NETWORKS[name]
     rng = np.random.default_rng(2)
     stage = InputStage(shape, pooling=(pooling, pooling))
@@ -294,7 +295,7 @@ def _pooled(events: np.ndarray, pooling: int, shape: tuple[int, int, int]) -> np
 
 
 def measure_networks(repeats: int) -> dict[str, Any]:
-    """Return how many seconds of a stream each network plays in a second."""
+    """Return how many seconds of a stream each network plays per second."""
     results = {}
     for name in NETWORKS:
         program, events = calibrated(name)
@@ -316,7 +317,7 @@ def measure_networks(repeats: int) -> dict[str, Any]:
 
 
 def measure_small(repeats: int) -> dict[str, Any]:
-    """Return the cost of a short play, µs."""
+    """Return the time of a short play, µs."""
     program = r3c1()
     events = random_events(np.random.default_rng(3), program.input.shape, 5, 1000)
     with Twin(threads=1) as twin:
@@ -324,6 +325,16 @@ def measure_small(repeats: int) -> dict[str, Any]:
         run = lambda: twin.play(events, reset=False)  # noqa: E731
         wall, processor = median_seconds([seconds_of(run) for _ in range(50 * repeats)])
     return {"five_events_us": wall * 1e6, "five_events_processor_us": processor * 1e6}
+
+
+def print_figures(results: dict[str, Any], prefix: str = "") -> None:
+    """Print nested figures, one a line, after the names that lead to them."""
+    for name, value in results.items():
+        if isinstance(value, dict):
+            print_figures(value, f"{prefix}{name} / ")
+        else:
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            print(f"{prefix}{name}: {shown}")
 
 
 PARTS = {
@@ -335,20 +346,21 @@ PARTS = {
 
 
 def main() -> None:
-    """Measure the parts asked for and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--repeats", type=int, default=7)
+    """Measure the chosen parts and print their figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--repeats", type=int, default=7, help="runs of each call (default: 7)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     results: dict[str, Any] = {"load_before": os.getloadavg()[0]}
     for name in options.parts:
         results[name] = PARTS[name](options.repeats)
     results["load_after"] = os.getloadavg()[0]
-    text = json.dumps(results, indent=1)
-    print(text)
+    print_figures(results)
     if options.json:
-        options.json.write_text(text)
+        options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The twin on a GPU beside the twin on the CPU: the same spikes first, then samples a second.
+"""Measure the twin on a GPU against the twin on the CPU, after comparing their spikes.
 
     python benchmarks/bench_twin_gpu.py [--json FILE] [--repeats N] [--samples 1 16 256 4096]
 
-r3c1 of bench_twin.py, samples of 4000 random events in 300 ms. First the two devices play the
-same samples and every spike, count and potential is compared. Then they take turns; figures
-are medians of wall time, copies to and from the GPU and their waiting included, kernels
-compiled before. The CPU plays on all its processors and, since its time grows with the number
-of samples, no more than 64 of them. Exits with 2 where there is no GPU.
+The network is r3c1 of bench_twin.py, with samples of 4000 random events in 300 ms. First both
+devices play the same samples, and every spike, count and potential is compared. Then they take
+turns. Figures are medians of wall time, which includes copies to and from the GPU; kernels are
+compiled before. The CPU plays on all its processors, and at most 64 samples, because its time
+grows with their number. The exit code is 2 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bench_twin import N_BINS, N_EVENTS, r3c1, random_events
+from bench_twin import N_BINS, N_EVENTS, print_figures, r3c1, random_events
 
 from speckflex.analysis.synops import measure_synops
 from speckflex.boards.twin import Twin
@@ -33,7 +33,7 @@ MOST_ON_CPU, COMPARED = 64, 16
 
 
 def check_same(program: Program, samples: list[np.ndarray], devices: dict[str, Twin]) -> float:
-    """Return the SynOps of a sample; stop where a spike, count or potential differs."""
+    """Return the SynOps of a sample; exit if a spike, count or potential differs."""
     recordings = {name: twin.play(samples) for name, twin in devices.items()}
     expected, found = recordings["cpu"], recordings["cuda"]
     for layer in range(len(program.cores)):
@@ -77,10 +77,12 @@ def measure(devices: dict[str, Twin], n_samples: int, repeats: int, synops: floa
 
 
 def main() -> int:
-    """Measure and print; exit with 2 where there is no GPU."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--repeats", type=int, default=7)
+    """Measure and print the figures; return 2 if there is no GPU."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--repeats", type=int, default=7, help="plays of each kind (default: 7)")
     parser.add_argument("--samples", type=int, nargs="+", default=[1, 16, 256, 4096])
     options = parser.parse_args()
     try:
@@ -92,7 +94,7 @@ def main() -> int:
     for twin in devices.values():
         twin.load(program)
     rng = np.random.default_rng(5)
-    # of unequal length, one of them empty
+    # samples of unequal length, one of them empty
     sizes = [*range(0, N_EVENTS, N_EVENTS // COMPARED)][:COMPARED]
     samples = [random_events(rng, (2, 34, 34), size, N_BINS * 1000) for size in sizes]
     check_same(program, samples, devices)
@@ -101,10 +103,9 @@ def main() -> int:
     results: dict[str, Any] = {"same_spikes": True, "synops_per_sample": synops}
     for n_samples in options.samples:
         results[f"{n_samples} samples"] = measure(devices, n_samples, options.repeats, synops)
-    text = json.dumps(results, indent=1)
-    print(text)
+    print_figures(results)
     if options.json:
-        options.json.write_text(text)
+        options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
     return 0
 
 
