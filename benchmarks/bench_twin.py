@@ -354,11 +354,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="runs of each call (default: 7)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
-    results: dict[str, Any] = {"load_before": os.getloadavg()[0]}
-    for name in options.parts:
-        results[name] = PARTS[name](options.repeats)
-    results["load_after"] = os.getloadavg()[0]
+    before = os.getloadavg()[0]
+    results = {name: PARTS[name](options.repeats) for name in options.parts}
     print_figures(results)
+    print(f"load of the machine: {before:.1f} before, {os.getloadavg()[0]:.1f} after")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 

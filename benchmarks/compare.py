@@ -153,6 +153,8 @@ def main() -> None:
         print(f"round {index} of {options.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
     print(f"{options.script} {' '.join(options.arguments)}, {options.rounds} rounds")
     print(f"old: {checkouts[0]}\nnew: {checkouts[1]}")
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
+        print("other work uses the processors: wall times and rates of these runs mean little")
     print_table(runs[0][1:], runs[1][1:])
 
 
