@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw docs fuzz sinabs-suite clean
+.PHONY: demo test check unit hw coverage docs docs-picture changelog hooks fuzz sinabs-suite clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,7 +19,7 @@ demo: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell --toml pyproject.toml speckflex tests docs examples README.md CHANGELOG.md
+	$(BIN)/codespell --toml pyproject.toml
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 unit: $(STAMP)
@@ -30,6 +30,30 @@ BOARD ?= virtual:speck2e
 hw: $(STAMP)
 	$(BIN)/python -m pytest hw_tests --board $(BOARD)
 
+test: check unit hw
+
+# Which lines the tests run. numba's kernels are compiled, so their lines are not counted.
+coverage: $(STAMP)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
+
+# The pictures and tables of docs/architecture.md, made anew from the source.
+docs-picture: $(STAMP)
+	$(BIN)/python tests/support/draw_rooms.py
+
+# What the next version's part of CHANGELOG.md will say.
+changelog: $(STAMP)
+	$(BIN)/towncrier build --draft --version "next version"
+
+# Run the checks at every commit.
+hooks: $(STAMP)
+	$(BIN)/pre-commit install
+
 # Ten thousand random programs against the slow reference; CI runs a part of them.
 PROGRAMS ?= 10000
 fuzz: $(STAMP)
@@ -38,11 +62,6 @@ fuzz: $(STAMP)
 # sinabs' own tests of its backend, unchanged, on the virtual devkit (fetches sinabs' source).
 sinabs-suite: $(STAMP)
 	$(BIN)/python tests/support/sinabs_suite.py
-
-docs: $(STAMP)
-	$(BIN)/mkdocs build --strict
-
-test: check unit hw
 
 clean:
 	rm -rf $(VENV) demo out build dist *.egg-info

@@ -114,3 +114,15 @@ def find_circle(graph: dict[str, set[str]]) -> list[str]:
     except CycleError as error:
         return error.args[1][::-1]
     return []
+
+
+def reduce_graph(graph: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return the graph without the imports that follow from others; it must have no circle."""
+
+    def reached(room: str) -> set[str]:
+        return graph[room].union(*map(reached, graph[room]))
+
+    return {
+        room: {t for t in targets if not any(t in reached(other) for other in targets)}
+        for room, targets in graph.items()
+    }
