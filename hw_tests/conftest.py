@@ -1,7 +1,8 @@
-"""Programs and streams for tests that run on a chip, a virtual devkit or the twin alike.
+"""Programs and streams for tests that run on a chip, on a virtual devkit and on the twin.
 
-`pytest hw_tests` runs them on the virtual devkit, `--board speck2e:0` on silicon. Layers lie on
-cores from 2 on, since cores 0 and 1 compute in parallel and do not repeat themselves.
+`pytest hw_tests` runs them on the virtual devkit, `pytest hw_tests --board speck2e:0` on a chip.
+Layers are placed on core 2 and above, because cores 0 and 1 compute in parallel and do not repeat
+themselves exactly.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from speckflex.boards.twin import Twin
 from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
+from speckflex.twin.settings import TwinSettings
 
 DEFAULT_BOARD = "virtual:speck2e"
 FIRST_CORE = 2
@@ -52,8 +54,20 @@ def reopened(request, board):
 
 
 @pytest.fixture
+def with_slow_clock(reopened, family):
+    """A function that opens the board again, with a slow clock of a period in µs."""
+
+    def reopen(period):
+        if family == "twin":
+            return reopened(settings=TwinSettings(slow_clock_period=period))
+        return reopened(slow_clock=1e6 / period)
+
+    return reopen
+
+
+@pytest.fixture
 def neuron():
-    """A function that returns a program of one neuron behind one weight."""
+    """A function that returns a program of one neuron with one weight."""
 
     def make(weight=127, threshold=127, **changes):
         core = Core(
@@ -82,7 +96,7 @@ def pulses():
 
 @pytest.fixture
 def stream(rng):
-    """A function that returns events anywhere in a shape, 20 µs apart."""
+    """A function that returns random events in a shape, 20 µs apart."""
 
     def make(shape, n=800):
         times = np.arange(1, n + 1) * 20
@@ -93,10 +107,10 @@ def stream(rng):
 
 @pytest.fixture
 def chain(rng):
-    """A function that returns convolutions in a row, with random weights."""
+    """A function that returns a program of convolutions in a row, with random weights."""
 
     def make(*layers, shape=(2, 12, 12), stage=None):
-        """Take per layer a dict of out, kernel, stride, padding, pooling and the core's own."""
+        """Return the program; a layer is a dict of out, kernel, pooling and fields of `Core`."""
         stage = stage or InputStage(shape)
         given, cores = stage.output_shape, []
         for index, settings in enumerate(layers):

@@ -1,4 +1,4 @@
-"""The event filter behind the input stage, with streams whose outcome no tick's phase changes."""
+"""The event filter behind the input stage, on streams for which the clock's phase is irrelevant."""
 
 import numpy as np
 import pytest
@@ -10,43 +10,45 @@ from speckflex.program.records import Core, InputStage
 
 PERIOD = 1000  # µs
 WINDOW = 2  # ticks
-BURSTS, LENGTH = 5, 10  # events that are a tick apart at most, and bursts far more than a window
+# Events of a burst are at most a tick apart; bursts are much more than a window apart.
+BURSTS, LENGTH = 5, 10
 
 
 @pytest.fixture
-def ticking(reopened, family):
+def ticking(with_slow_clock):
     """The board with a slow clock of 1 kHz."""
-    if family == "twin":
-        from speckflex.twin.settings import TwinSettings
-
-        return reopened(settings=TwinSettings(slow_clock_period=PERIOD))
-    return reopened(slow_clock=1e6 / PERIOD)
+    return with_slow_clock(PERIOD)
 
 
 def relay(rule):
-    """Return a program whose every neuron repeats the events of its pixel that pass."""
+    """Return a program in which a neuron fires for each event of its pixel that passes."""
     core = Core("relay", np.full((1, 2, 1, 1), 127), 127, -127, (2, 12, 12), chip_core=2)
     return Program((core,), InputStage((2, 12, 12), event_filter=rule))
 
 
 def bursts(columns):
-    """Return bursts of events on these columns of one row in turn, 20 ms from burst to burst."""
+    """Return bursts of events, 20 ms apart, on the columns of one row in turn."""
     burst, place = np.divmod(np.arange(BURSTS * LENGTH), LENGTH)
     times = PERIOD + burst * 20 * PERIOD + place * 10
     return make_events(times, np.resize(columns, len(times)), 5, burst % 2)
 
 
+# which earlier event lets the next one pass
 CASES = {
-    "noise: a pixel is company to itself": ("noise", [4], BURSTS * (LENGTH - 1)),
-    "noise: neighbours are company": ("noise", [4, 5], BURSTS * (LENGTH - 1)),
-    "hot pixel: a pixel is none": ("noise and hot pixels", [4], 0),
-    "hot pixel: neighbours are": ("noise and hot pixels", [4, 5], BURSTS * (LENGTH - 1)),
-    "low pass: one event a pixel": ("low pass", [4, 9], BURSTS * 2),
+    "noise: the pixel alone is enough": ("noise", [4], BURSTS * (LENGTH - 1)),
+    "noise: a neighbour is enough": ("noise", [4, 5], BURSTS * (LENGTH - 1)),
+    "hot pixel: the pixel alone is not enough": ("noise and hot pixels", [4], 0),
+    "hot pixel: a neighbour is enough": (
+        "noise and hot pixels",
+        [4, 5],
+        BURSTS * (LENGTH - 1),
+    ),
+    "low pass: one event per pixel and burst passes": ("low pass", [4, 9], BURSTS * 2),
 }
 
 
 @pytest.mark.parametrize(("mode", "columns", "expected"), CASES.values(), ids=CASES)
-def test_what_passes_the_filter_is_what_the_data_sheet_says(
+def test_the_filter_passes_the_events_that_the_data_sheet_names(
     ticking, board_metrics, mode, columns, expected
 ):
     ticking.load(relay(EventFilter(mode, (1, 1), WINDOW)))
@@ -55,8 +57,8 @@ def test_what_passes_the_filter_is_what_the_data_sheet_says(
     assert recording.counts().sum() == expected
 
 
-def test_events_alone_in_space_and_time_are_noise(ticking):
+def test_isolated_events_do_not_pass_the_noise_filter(ticking):
     ticking.load(relay(EventFilter("noise", (1, 1), WINDOW)))
     times = PERIOD + np.arange(20) * 20 * PERIOD
-    lonely = make_events(times, np.arange(20) * 3 % 12, np.arange(20) * 5 % 12, 0)
-    assert ticking.play(lonely).counts().sum() == 0
+    isolated = make_events(times, np.arange(20) * 3 % 12, np.arange(20) * 5 % 12, 0)
+    assert ticking.play(isolated).counts().sum() == 0

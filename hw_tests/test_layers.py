@@ -1,4 +1,4 @@
-"""Whole layers: the board spikes as the twin does, layer by layer and spike by spike."""
+"""Whole layers: the board counts the same spikes as the twin, neuron by neuron."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ STAGES = {
 
 
 def compare_with_twin(play, on_twin, board_metrics, program, events):
-    """Assert equal spikes of every layer; times are the FPGA's and need not be equal."""
+    """Assert equal spike counts in every layer; times come from the FPGA and may differ."""
     recording, expected = play(program, events), on_twin(program, events)
     board_metrics.record_difference(recording, expected)
     for layer in range(len(program.cores)):
@@ -49,25 +49,23 @@ def compare_with_twin(play, on_twin, board_metrics, program, events):
 
 
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
-def test_a_network_spikes_as_its_twin(play, on_twin, board_metrics, chain, stream, layers):
+def test_a_network_spikes_like_its_twin(play, on_twin, board_metrics, chain, stream, layers):
     program = chain(*layers)
     compare_with_twin(play, on_twin, board_metrics, program, stream(program.input.shape))
 
 
 @pytest.mark.parametrize("values", STAGES.values(), ids=STAGES)
-def test_an_input_stage_acts_as_on_the_twin(play, on_twin, board_metrics, chain, stream, values):
+def test_an_input_stage_works_like_the_twins(play, on_twin, board_metrics, chain, stream, values):
     program = chain({"threshold_high": 80}, stage=InputStage((2, 12, 12), **values))
     compare_with_twin(play, on_twin, board_metrics, program, stream((2, 12, 12)))
 
 
-def test_more_than_two_channels_enter_as_on_the_twin(play, on_twin, board_metrics, chain, stream):
+def test_five_input_channels_spike_like_the_twin(play, on_twin, board_metrics, chain, stream):
     program = chain({}, stage=InputStage((5, 12, 12), mirror_x=True))
     compare_with_twin(play, on_twin, board_metrics, program, stream((5, 12, 12)))
 
 
-def test_two_branches_and_their_merge_spike_as_on_the_twin(
-    play, on_twin, board_metrics, rng, stream
-):
+def test_branches_and_their_merge_spike_like_the_twin(play, on_twin, board_metrics, rng, stream):
     def core(name, index, shape, targets, **changes):
         values = {"threshold_high": 120, "threshold_low": -120, "padding": (1, 1)} | changes
         weights = rng.integers(-60, 80, (3, shape[0], 3, 3))

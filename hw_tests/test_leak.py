@@ -1,4 +1,4 @@
-"""The slow clock adds each layer's bias to its neurons, down to the lower bound."""
+"""At each tick of the slow clock a layer's bias is added to its neurons, down to the bound."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,9 @@ PERIOD = 1000  # µs
 
 
 @pytest.fixture
-def leaking(reopened, family):
+def leaking(with_slow_clock):
     """The board with a slow clock of 1 kHz."""
-    if family == "twin":
-        from speckflex.twin.settings import TwinSettings
-
-        return reopened(settings=TwinSettings(slow_clock_period=PERIOD))
-    return reopened(slow_clock=1e6 / PERIOD)
+    return with_slow_clock(PERIOD)
 
 
 def test_the_bias_is_added_at_each_tick(leaking, neuron, pulses):
@@ -23,7 +19,7 @@ def test_the_bias_is_added_at_each_tick(leaking, neuron, pulses):
     leaking.play(pulses(np.arange(1, 21) * PERIOD))
     ticks = (start + 20 - leaking.read_neurons().item()) / -bias
     assert ticks == int(ticks)
-    # the clock's phase is not known, and it may tick while the end of the sample is awaited
+    # the phase of the clock is unknown, and it may tick while the board waits for the end
     assert ticks >= 19
 
 
@@ -34,6 +30,6 @@ def test_the_leak_stops_at_the_lower_bound(leaking, neuron, pulses):
     assert leaking.read_neurons().item() in {-127, -126}
 
 
-def test_without_a_slow_clock_a_bias_does_nothing(play, board, neuron, pulses):
+def test_without_a_slow_clock_a_bias_has_no_effect(play, board, neuron, pulses):
     play(neuron(weight=5, bias=np.array([-100])), pulses([10 * PERIOD]))
     assert board.read_neurons().item() == 5

@@ -1,4 +1,4 @@
-"""Two ways to read a network out: by potentials, and by the chip's readout layer."""
+"""Two readouts of a network: the neurons' potentials, and the chip's readout layer."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One neuron behind one weight: threshold, reset, residue, lower bound."""
+"""One neuron with one weight: threshold, reset, residue, lower bound."""
 
 import numpy as np
 import pytest
@@ -13,23 +13,23 @@ def test_a_neuron_fires_when_it_reaches_its_threshold(play, neuron, pulses):
     assert spikes(play, neuron(weight=127, threshold=127), pulses([100])) == 1
 
 
-def test_one_below_the_threshold_is_silent(play, neuron, pulses):
+def test_a_neuron_one_below_its_threshold_is_silent(play, neuron, pulses):
     assert spikes(play, neuron(weight=126, threshold=127), pulses([100])) == 0
 
 
 @pytest.mark.parametrize("n_events", [1, 2, 5, 40])
-def test_what_exceeds_the_threshold_is_kept(play, neuron, pulses, n_events):
+def test_the_potential_above_the_threshold_is_kept(play, neuron, pulses, n_events):
     program = neuron(weight=100, threshold=127)
     expected = 100 * n_events // 127
     assert spikes(play, program, pulses(100 * np.arange(1, n_events + 1))) == expected
 
 
-def test_a_reset_to_zero_forgets_what_exceeds_the_threshold(play, neuron, pulses):
+def test_a_reset_to_zero_drops_the_potential_above_the_threshold(play, neuron, pulses):
     program = neuron(weight=100, threshold=127, return_to_zero=True)
     assert spikes(play, program, pulses(100 * np.arange(1, 41))) == 20
 
 
-def test_an_event_causes_one_spike_however_far_the_threshold_is_passed(play, board, neuron, pulses):
+def test_one_event_causes_one_spike_even_far_above_the_threshold(play, board, neuron, pulses):
     program = neuron(weight=127, threshold=30)
     assert spikes(play, program, pulses([100])) == 1
     assert board.read_neurons().item() == 127 - 30

@@ -1,4 +1,4 @@
-"""When spikes come, and whether the board repeats itself."""
+"""The times of spikes, and whether the board repeats itself."""
 
 import time
 
@@ -8,7 +8,7 @@ import pytest
 from speckflex.program.program import Program
 
 
-def test_spikes_come_in_order_and_not_before_their_cause(play, board_metrics, neuron, pulses):
+def test_spikes_are_in_order_and_not_earlier_than_their_cause(play, board_metrics, neuron, pulses):
     times = 250 * np.arange(1, 101)
     spikes = play(neuron(weight=127), pulses(times)).events()
     assert len(spikes) == len(times)
@@ -17,7 +17,7 @@ def test_spikes_come_in_order_and_not_before_their_cause(play, board_metrics, ne
     board_metrics.record(median_latency_us=float(np.median(latencies)))
 
 
-def test_samples_in_one_stream_are_told_apart(play, neuron, pulses):
+def test_samples_that_are_played_together_are_separated(play, neuron, pulses):
     samples = [pulses(100 * np.arange(1, n + 1)) for n in (3, 0, 7)]
     recording = play(neuron(weight=127), samples, reset=False)
     assert recording.counts().ravel().tolist() == [3, 0, 7]
@@ -49,7 +49,7 @@ def test_the_board_repeats_itself(board, board_metrics, chain, stream):
 
 
 def test_cores_that_compute_in_parallel_are_measured(board, board_metrics, chain, stream):
-    """Cores 0 and 1 need not repeat themselves; how far they are off is kept as a metric."""
+    """Cores 0 and 1 may differ from play to play; the difference is recorded as a metric."""
     program = chain({"padding": (1, 1), "chip_core": 0}, {"chip_core": 1})
     program = Program(program.cores, program.input)
     events = stream(program.input.shape, n=2000)

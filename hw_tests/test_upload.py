@@ -1,4 +1,4 @@
-"""Uploads are verified, replace each other, and are refused where the chip can't hold them."""
+"""An upload is verified, replaces the one before, and is refused if it exceeds the chip."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def test_playing_without_a_program_is_an_error(board, pulses):
     ],
     ids=["no core", "oblong kernel", "stride 3", "padding 8"],
 )
-def test_what_the_chip_cannot_do_is_refused_with_the_reason(
+def test_a_program_that_the_chip_cannot_run_is_refused_with_the_reason(
     board, neuron, pulses, changes, message
 ):
     program = neuron()
@@ -46,7 +46,7 @@ def test_what_the_chip_cannot_do_is_refused_with_the_reason(
     stage = replace(program.input, shape=(1, 9, 9))
     with pytest.raises(BoardError, match=message):
         board.load(replace(program, cores=(core,), input=stage))
-    # the board is usable afterwards
+    # the board still works
     board.load(program)
     assert board.play(pulses([100])).counts().sum() == 1
 

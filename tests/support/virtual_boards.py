@@ -1,8 +1,9 @@
-"""Configurations, and ways to play them on virtual devkits, for the tests of the stand-in."""
+"""Programs, their configurations, and virtual devkits to play them, for tests."""
 
 import math
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,48 +15,40 @@ from speckflex.program.records import Core, Destination, InputStage
 TIMEOUT = 20.0
 
 
-def square_core(rng, input_shape, index, **changes):
-    """Return a random core with a square kernel, as the chip's configuration has it."""
+def random_square_core(rng, input_shape, index):
+    """Return a random core with a square kernel, the only kind that the chip has."""
     _, height, width = input_shape
     padding = tuple(int(rng.integers(0, 3)) for _ in range(2))
     largest = min(height + 2 * padding[0], width + 2 * padding[1], 4)
     size = int(rng.integers(1, largest + 1))
     n_out = int(rng.integers(1, 6))
-    values = {
-        "name": f"core {index}",
-        "weights": rng.integers(-128, 128, (n_out, input_shape[0], size, size)),
-        "threshold_high": int(rng.choice([30, 100, 250])),
-        "threshold_low": int(rng.choice([-1, -100, -32768])),
-        "input_shape": input_shape,
-        "stride": tuple(int(rng.choice([1, 1, 2])) for _ in range(2)),
-        "padding": padding,
-        "return_to_zero": bool(rng.random() < 0.3),
-        "chip_core": index,
-    }
-    shape = Core(**(values | changes)).output_shape
-    values["initial_state"] = rng.integers(-20, 20, shape)
-    return Core(**(values | changes))
+    core = Core(
+        name=f"core {index}",
+        weights=rng.integers(-128, 128, (n_out, input_shape[0], size, size)),
+        threshold_high=int(rng.choice([30, 100, 250])),
+        threshold_low=int(rng.choice([-1, -100, -32768])),
+        input_shape=input_shape,
+        stride=tuple(int(rng.choice([1, 1, 2])) for _ in range(2)),
+        padding=padding,
+        return_to_zero=bool(rng.random() < 0.3),
+        chip_core=index,
+    )
+    return replace(core, initial_state=rng.integers(-20, 20, core.output_shape))
 
 
 def square_chain(rng, n_cores):
-    """Return a program of cores 0, 1 ... in a row, with pooling where the map allows it."""
+    """Return a program of cores 0, 1 ... in a row, some with pooling."""
     shape = (2, int(rng.integers(4, 12)), int(rng.integers(4, 12)))
     stage, cores = InputStage(shape), []
     for index in range(n_cores):
-        core = square_core(rng, shape, index)
+        core = random_square_core(rng, shape, index)
         channels, height, width = core.output_shape
         pooling = 2 if min(height, width) > 1 and rng.random() < 0.5 else 1
         if index < n_cores - 1:
-            target = (Destination(index + 1, pooling=pooling),)
-            core = square_core(rng, shape, index, **_as_changes(core, destinations=target))
+            core = replace(core, destinations=(Destination(index + 1, pooling=pooling),))
         cores.append(core)
         shape = (channels, height // pooling, width // pooling)
     return Program(tuple(cores), stage, "speck2e")
-
-
-def _as_changes(core, **changes):
-    names = ("weights", "threshold_high", "threshold_low", "stride", "padding", "return_to_zero")
-    return {name: getattr(core, name) for name in names} | changes
 
 
 def write_core(layer, core, order):
@@ -108,7 +101,7 @@ def single_core(weight=127, threshold=127, *, size=1, **changes):
 
 @contextmanager
 def opened(configuration=None, *, device="Speck2eDevKit", speed=math.inf, faults=None):
-    """Yield a bench: an opened devkit with a source and a sink, closed afterwards."""
+    """Yield an opened devkit with a source and a sink; it is detached afterwards."""
     info = virtual.attach(device, speed=speed, faults=faults)
     try:
         yield Bench(info, configuration)
@@ -144,7 +137,7 @@ class Bench:
         return self.sink.get_n_events(n_answers, timeout_ms=1000 * TIMEOUT)
 
     def settle(self):
-        """Wait until everything written so far is served: the answer to a read ends the queue."""
+        """Return the events up to the answer to a read, which comes last in the queue."""
         read = self.chip.event.ReadNeuronValue(layer=0, address=0)
         self.source.write([read])
         events, deadline = [], time.monotonic() + TIMEOUT
@@ -155,13 +148,13 @@ class Bench:
         raise TimeoutError("the virtual devkit did not answer")
 
     def play(self, events):
-        """Write events and return all spikes that come of them."""
+        """Write events and return all spikes that they cause."""
         self.source.write(events)
         return self.settle()
 
 
 def as_rows(spikes, layer):
-    """Return (t, x, y, feature) of a layer's spikes in the order they came."""
+    """Return (t, x, y, feature) of a layer's spikes in the order of their arrival."""
     return [(e.timestamp, e.x, e.y, e.feature) for e in spikes if e.layer == layer]
 
 

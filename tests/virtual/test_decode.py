@@ -1,4 +1,4 @@
-"""A configuration written by anyone is read back into the program it came from."""
+"""A configuration is read back into the program from which it was written."""
 
 from dataclasses import replace
 
@@ -21,12 +21,12 @@ def test_a_decoded_configuration_has_the_hash_of_its_program(seed):
 
 
 def named(program):
-    """Return the program with its cores named as the stand-in names them."""
+    """Return the program with the names that the stand-in gives to cores."""
     cores = tuple(replace(core, name=f"core {core.chip_core}") for core in program.cores)
     return Program(cores, program.input, program.chip)
 
 
-def test_cores_in_any_place_are_put_in_the_order_of_the_network():
+def test_cores_are_sorted_in_the_order_of_the_network():
     program = square_chain(np.random.default_rng(5), n_cores=3)
     cores = [
         replace(core, chip_core=place) for core, place in zip(program.cores, (7, 2, 4), strict=True)
@@ -38,7 +38,7 @@ def test_cores_in_any_place_are_put_in_the_order_of_the_network():
     assert [[d.core for d in core.destinations] for core in decoded.cores] == [[1], [2], []]
 
 
-def test_decimator_balancer_and_leak_are_carried_over():
+def test_decimator_balancer_and_leak_are_decoded():
     configuration = configuration_of(single_core())
     layer = configuration.cnn_layers[0]
     layer.output_decimator_enable, layer.output_decimator_interval = True, 3
@@ -70,12 +70,12 @@ def test_the_dvs_layer_becomes_the_input_stage():
     )
 
 
-def test_a_core_without_weights_is_no_entry():
+def test_events_for_a_core_without_weights_are_refused():
     with pytest.raises(ConfigurationError, match="core 3 has no weights"):
         decode_configuration(configuration_of(single_core()), "speck2e", entry=3)
 
 
-def test_a_circle_of_cores_is_refused_by_name():
+def test_a_circle_of_cores_is_refused_with_their_numbers():
     configuration = configuration_of(single_core())
     configuration.cnn_layers[4].assign(configuration.cnn_layers[0])
     for core, target in ((0, 4), (4, 0)):
@@ -85,5 +85,5 @@ def test_a_circle_of_cores_is_refused_by_name():
         network_order(configuration)
 
 
-def test_an_empty_configuration_has_no_order():
+def test_an_empty_configuration_has_no_cores_in_order():
     assert network_order(SpeckConfiguration()) == []

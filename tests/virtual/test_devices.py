@@ -1,4 +1,4 @@
-"""What is attached, what is open, and how a process comes by the stand-in."""
+"""Attached and open devices, and the installation of the stand-in in a process."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ DEVICE = SAMNA.device
 
 @pytest.fixture
 def infos():
-    """Two devkits of one type and one of another, and nothing else."""
+    """Two devkits of one type and one of another; no others are attached."""
     virtual.install(["Speck2eDevKit", "Speck2eDevKit", "Speck2fModuleDevKit"])
     yield DEVICE.get_all_devices()
     virtual.install()
@@ -39,7 +39,7 @@ def test_opening_moves_a_device_from_one_list_to_the_other(infos):
     assert DEVICE.get_opened_devices() == []
 
 
-def test_the_same_info_or_index_gives_the_same_handle_a_name_the_next_free(infos):
+def test_an_info_or_index_opens_the_same_handle_and_a_name_the_next_free_one(infos):
     first = DEVICE.open_device("Speck2eDevKit")
     assert DEVICE.open_device(infos[0]) is first
     assert DEVICE.open_device("Speck2eDevKit:0") is first
@@ -50,17 +50,17 @@ def test_the_same_info_or_index_gives_the_same_handle_a_name_the_next_free(infos
 
 
 @pytest.mark.parametrize("name", ["Speck2fDevKit", "Speck2eDevKit:2", "Speck2eDevKit:x"])
-def test_what_is_not_attached_can_not_be_opened(infos, name):
+def test_a_device_that_is_not_attached_is_refused(infos, name):
     with pytest.raises(RuntimeError, match=f"device {name} is not attached"):
         DEVICE.open_device(name)
 
 
-def test_something_else_is_no_device(infos):
+def test_a_number_is_refused_as_a_device(infos):
     with pytest.raises(TypeError, match="give a DeviceInfo or a name"):
         DEVICE.open_device(0)
 
 
-def test_each_devkit_carries_its_chip(infos):
+def test_a_node_s_class_name_tells_the_chip(infos):
     handle = DEVICE.open_device(infos[2])
     name = type(handle.get_model_source_node()).__name__
     # sinabs' visualizer finds the module of the events this way
@@ -82,14 +82,14 @@ def test_a_devkit_opens_with_the_boards_default_configuration(infos):
         handle.get_io_module().set_slow_clk_rate(0)
 
 
-def test_no_flash_image_is_made_up():
+def test_a_flash_image_is_refused():
     with pytest.raises(RuntimeError, match="is not public"):
         SAMNA.speck2f.configuration_to_flash_binary(
             SAMNA.speck2f.configuration.SpeckConfiguration()
         )
 
 
-def test_registering_the_name_leaves_devices_alone(infos):
+def test_registering_the_name_does_not_close_devices(infos):
     handle = DEVICE.open_device(infos[0])
     assert virtual.register() is SAMNA
     assert DEVICE.get_opened_devices() == [infos[0]]
@@ -97,7 +97,7 @@ def test_registering_the_name_leaves_devices_alone(infos):
 
 
 def run_fresh(code):
-    """Return what a fresh interpreter says."""
+    """Run code in a new interpreter."""
     return subprocess.run(  # noqa: S603 - our own Python and our own code
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )

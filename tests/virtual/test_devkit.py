@@ -1,4 +1,4 @@
-"""The virtual devkit: events in, spikes out, as the program behind the configuration wants."""
+"""The virtual devkit sends the spikes of the program that its configuration describes."""
 
 import math
 import time
@@ -27,7 +27,7 @@ from speckflex.virtual.requests import weight_at
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_every_monitored_core_spikes_as_the_slow_reference(seed):
+def test_every_monitored_core_spikes_like_the_slow_reference(seed):
     rng = np.random.default_rng(seed)
     program = square_chain(rng, n_cores=3)
     events = rising_events(rng, program.input.shape, 120)
@@ -40,7 +40,7 @@ def test_every_monitored_core_spikes_as_the_slow_reference(seed):
         assert as_rows(spikes, layer) == [tuple(map(int, row)) for row in expected]
 
 
-def test_only_monitored_cores_are_read_out():
+def test_only_monitored_cores_send_spikes():
     program = square_chain(np.random.default_rng(1), n_cores=2)
     configuration = configuration_of(program, monitor=False)
     configuration.cnn_layers[0].monitor_enable = True
@@ -60,7 +60,7 @@ def test_a_second_configuration_starts_from_its_initial_values():
         assert len(bench.play(bench.spikes(event))) == 1
 
 
-def test_the_applied_configuration_is_a_copy_both_ways():
+def test_the_applied_configuration_is_copied_in_and_out():
     configuration = configuration_of(single_core())
     with opened(configuration) as bench:
         configuration.cnn_layers[0].threshold_high = 5
@@ -70,7 +70,7 @@ def test_the_applied_configuration_is_a_copy_both_ways():
         assert bench.model.get_configuration().cnn_layers[0].threshold_high == 127
 
 
-def test_events_may_enter_at_any_core_and_share_the_neurons():
+def test_events_at_different_cores_reach_the_same_neurons():
     first, second = single_core(weight=64).cores[0], single_core(weight=64).cores[0]
     program = Program((first,), InputStage((1, 1, 1)), "speck2e")
     configuration = configuration_of(program)
@@ -86,7 +86,7 @@ def test_events_may_enter_at_any_core_and_share_the_neurons():
     assert [spike.layer for spike in spikes] == [0, 1]
 
 
-def test_events_for_no_layer_are_counted_as_lost(caplog):
+def test_events_for_missing_layers_are_counted_as_lost(caplog):
     with opened(configuration_of(single_core(size=2))) as bench:
         kind = bench.chip.event.Spike
         bench.play([kind(layer=5), kind(layer=0, x=2), kind(layer=0, feature=1), kind(layer=0)])
@@ -94,7 +94,7 @@ def test_events_for_no_layer_are_counted_as_lost(caplog):
     assert "layer 5 is not configured" in caplog.text
 
 
-def test_a_neuron_is_read_at_the_address_of_sinabs_formula():
+def test_a_neuron_has_the_address_of_sinabs_formula():
     shape = (3, 8, 8)
     initial = np.arange(np.prod(shape)).reshape(shape)
     program = square_chain(np.random.default_rng(3), n_cores=1)
@@ -118,7 +118,7 @@ def test_a_neuron_is_read_at_the_address_of_sinabs_formula():
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 2), (4, 2, 7), (16, 32, 32)])
-def test_every_neuron_has_an_address_of_its_own_within_the_memory(shape):
+def test_no_two_neurons_share_an_address(shape):
     places = set(np.ndindex(shape))
     addresses = {speck.neuron_address(*place, shape) for place in places}
     assert len(addresses) == len(places)
@@ -135,14 +135,14 @@ def test_a_written_neuron_fires_with_its_next_event():
         assert len(bench.play([write, outside, event.Spike()])) == 1
 
 
-def test_every_weight_has_an_address_of_its_own_within_the_memory():
+def test_no_two_weights_share_an_address():
     shape = (5, 3, 3, 3)
     n_words = speck.kernel_words(3, 5, 3, 3)
     places = [weight_at(address, shape) for address in range(n_words)]
     assert sorted(place for place in places if place) == list(np.ndindex(shape))
 
 
-def test_weights_and_biases_are_written_and_read_while_neurons_stay():
+def test_writing_weights_and_biases_keeps_the_potentials():
     program = single_core(weight=60, bias=np.array([-3]))
     with opened(configuration_of(program)) as bench:
         event = bench.chip.event
@@ -157,7 +157,7 @@ def test_weights_and_biases_are_written_and_read_while_neurons_stay():
         assert bench.model.get_configuration().cnn_layers[0].weights == [[[[60]]]]
 
 
-def test_the_sensor_feeds_the_dvs_layer_where_it_may():
+def test_sensor_events_enter_if_they_are_passed_and_their_pixel_works():
     configuration = dvs_configuration()
     seen = make_events(*np.array([[0, 0], [3, 4], [5, 6], [1, 1]]))
     with opened(configuration) as bench:
@@ -167,7 +167,7 @@ def test_the_sensor_feeds_the_dvs_layer_where_it_may():
         bench.source.write([event.KillSensorPixel(x=3, y=5)])
         bench.settle()
         bench.handle.sense(seen)
-        # a silenced pixel is silent; the same event from outside is not
+        # a silenced pixel sends nothing; an injected event at its address enters
         assert [(e.x, e.y) for e in bench.settle()] == [(4, 6)]
         assert len(bench.play([event.DvsEvent(x=3, y=5)])) == 1
         bench.source.write([event.ResetSensorPixel()])
@@ -193,7 +193,7 @@ def test_the_stop_watch_holds_events_back_until_their_time():
     assert first[0].timestamp < second[0].timestamp == 400_000
 
 
-def test_a_past_event_leaves_at_once_and_is_stamped_by_the_watch():
+def test_an_event_in_the_past_leaves_at_once_with_the_time_of_the_watch():
     with opened(configuration_of(single_core()), speed=1.0) as bench:
         bench.handle.get_stop_watch().start()
         time.sleep(0.05)
@@ -201,7 +201,7 @@ def test_a_past_event_leaves_at_once_and_is_stamped_by_the_watch():
     assert spike.timestamp >= 50_000
 
 
-def test_board_time_runs_faster_on_request():
+def test_board_time_runs_faster_with_a_speed():
     with opened(configuration_of(single_core()), speed=100.0) as bench:
         started = time.monotonic()
         bench.handle.get_stop_watch().start()
@@ -223,7 +223,7 @@ def test_the_deprecated_switch_of_the_stop_watch_warns(caplog):
     assert "use `start` and `stop` instead" in caplog.text
 
 
-def test_the_leak_lowers_neurons_tick_by_tick_down_to_the_bound():
+def test_the_leak_lowers_a_neuron_at_each_tick_down_to_the_bound():
     program = single_core(initial_state=np.full((1, 1, 1), 127), bias=np.array([-13]))
     with opened(configuration_of(program), speed=1000.0) as bench:
         io = bench.handle.get_io_module()
@@ -259,7 +259,7 @@ def test_the_internal_slow_clock_counts_sensor_events():
         bench.handle.get_stop_watch().start()
         event = bench.chip.event
         read = event.ReadNeuronValue()
-        # two ticks in 2 * 2^14 events; the external clock ticks beside and has no say
+        # two ticks in 2 * 2^14 events; the external clock ticks as well, without effect
         events = [event.DvsEvent(timestamp=t // 10) for t in range(2 * 2**14 + 5)]
         assert bench.ask([*events, read], 1)[0].neuron_state == 98
 
@@ -297,7 +297,7 @@ def test_the_dvs_layer_prepares_injected_events(case):
     assert {e.layer for e in spikes} <= {speck.DVS_LAYER}
 
 
-def test_dvs_events_reach_the_core_behind_and_the_raw_monitor():
+def test_dvs_events_reach_the_next_core_and_the_raw_monitor():
     program = single_core(size=16)
     configuration = configuration_of(program)
     dvs = configuration.dvs_layer
@@ -312,8 +312,8 @@ def test_dvs_events_reach_the_core_behind_and_the_raw_monitor():
     assert as_rows([event for event in events if not isinstance(event, kind)], 0) == [(0, 3, 4, 0)]
 
 
-def test_the_filter_counts_the_clock_that_it_is_told():
-    """The second event is of the same tick of the external clock, not of the internal one."""
+def test_the_filter_counts_the_ticks_of_the_configured_clock():
+    """Between the two events the external clock does not tick, and the internal one does."""
     found = {}
     for internal in (False, True):
         configuration = configuration_of(single_core(size=16))
@@ -324,7 +324,7 @@ def test_the_filter_counts_the_clock_that_it_is_told():
         rule.filter_size = {"x": 1, "y": 1}
         with opened(configuration) as bench:
             kind = bench.chip.event.DvsEvent
-            # all but the two are cut away before the filter, and counted by the internal clock
+            # these are cut away before the filter; the internal clock counts them all the same
             between = [kind(x=100, y=100)] * 2 * 2**14
             spikes = bench.play([kind(x=3, y=4), *between, kind(x=4, y=4)])
         found[internal] = as_rows(spikes, 0)
@@ -342,7 +342,7 @@ def test_spikes_of_a_core_with_two_destinations_arrive_at_both():
     assert sorted(spike.layer for spike in spikes) == [0, 1, 2]
 
 
-def test_board_reset_goes_back_to_an_empty_configuration():
+def test_a_board_reset_applies_an_empty_configuration():
     with opened(configuration_of(single_core())) as bench:
         bench.handle.reset_board_soft(True)
         assert bench.play([bench.chip.event.Spike()]) == []
@@ -363,7 +363,7 @@ def test_power_is_measured_on_five_rails():
     assert measured[5].timestamp > measured[0].timestamp
 
 
-def test_a_closed_device_does_nothing_more():
+def test_a_closed_device_refuses_calls_until_it_is_opened_again():
     with opened(configuration_of(single_core())) as bench:
         bench.samna.device.close_device(bench.handle)
         for call in (bench.model.get_configuration, bench.handle.get_stop_watch):

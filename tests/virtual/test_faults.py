@@ -1,4 +1,4 @@
-"""Faults on demand: each kind happens, at its rate and from its seed, and is accounted for."""
+"""Faults on demand: each kind happens at its rate, repeats with its seed, and is counted."""
 
 import math
 import time
@@ -26,7 +26,7 @@ def test_an_unplugged_device_stops_answering_and_leaves_the_bus():
             bench.samna.device.open_device(bench.info)
 
 
-def test_slow_answers_come_late_and_complete():
+def test_delayed_answers_come_late_and_complete():
     with opened(configuration_of(single_core()), faults=Faults(delay=0.2)) as bench:
         started = time.monotonic()
         answers = bench.ask([bench.chip.event.Spike()] * 5, 5)
@@ -66,7 +66,7 @@ def test_the_same_seed_drops_the_same_events():
     assert kept[0] == kept[1] != kept[2]
 
 
-def test_a_refused_configuration_is_taken_the_next_time():
+def test_a_refused_configuration_is_accepted_the_next_time():
     configuration = configuration_of(single_core())
     with opened(faults=Faults(refuse_configuration=1)) as bench:
         with pytest.raises(RuntimeError, match="refused the configuration"):
@@ -75,7 +75,7 @@ def test_a_refused_configuration_is_taken_the_next_time():
         assert len(bench.ask([bench.chip.event.Spike()], 1)) == 1
 
 
-def test_a_stuck_core_is_silent_and_so_is_what_lies_behind():
+def test_a_stuck_core_and_the_cores_behind_it_are_silent():
     program = square_chain(np.random.default_rng(1), n_cores=3)
     with opened(configuration_of(program), faults=Faults(stuck_core=1)) as bench:
         rng = np.random.default_rng(2)
@@ -101,7 +101,7 @@ def test_impossible_faults_are_refused(values, message):
         Faults(**values)
 
 
-def test_a_device_is_released_at_once_with_much_left_to_do():
+def test_a_device_with_a_full_queue_closes_at_once():
     program = square_chain(np.random.default_rng(1), n_cores=3)
     with opened(configuration_of(program)) as bench:
         bench.source.write([bench.chip.event.Spike()] * 200_000)

@@ -1,4 +1,4 @@
-"""Event graphs: connected rows of nodes, started and stopped, gone when collected."""
+"""Event graphs: rows of nodes carry events while their graph runs and exists."""
 
 import gc
 import time
@@ -41,7 +41,7 @@ def test_events_are_copied_when_they_are_written():
     assert sink.get_events_blocking(TIMEOUT_MS)[0].x == 1
 
 
-def test_a_graph_that_does_not_run_carries_nothing():
+def test_a_graph_that_does_not_run_carries_no_events():
     source, sink = buffers()
     graph = SAMNA.graph.EventFilterGraph()
     graph.sequential([source, sink])
@@ -53,7 +53,7 @@ def test_a_graph_that_does_not_run_carries_nothing():
     assert [event.x for event in sink.get_n_events(2, timeout_ms=100)] == [1]
 
 
-def test_what_was_written_before_the_stop_still_arrives():
+def test_events_written_before_the_stop_still_arrive():
     source, sink = buffers()
     graph = SAMNA.graph.sequential([source, sink])
     graph.start()
@@ -74,7 +74,7 @@ def test_a_collected_graph_stops_delivering(caplog):
     assert "destroyed while running" in caplog.text
 
 
-def test_a_graph_that_never_started_says_so(caplog):
+def test_a_graph_that_never_started_warns(caplog):
     graph = SAMNA.graph.EventFilterGraph()
     graph.sequential(list(buffers()))
     del graph
@@ -94,7 +94,7 @@ def test_a_branch_is_added_to_a_running_graph():
         assert sink.get_events_blocking(TIMEOUT_MS)[0].x == 3
 
 
-def test_reading_waits_takes_and_clears():
+def test_reads_wait_and_remove_what_they_return():
     source, sink = buffers()
     graph = SAMNA.graph.sequential([source, sink])
     graph.start()
@@ -117,7 +117,7 @@ def test_a_source_refuses_the_events_of_another_chip():
         source.write([SAMNA.speck2f.event.Spike()])
 
 
-def test_a_graph_refuses_what_is_no_node():
+def test_a_graph_refuses_objects_and_names_that_are_no_nodes():
     graph = SAMNA.graph.EventFilterGraph()
     with pytest.raises(TypeError, match="is not a node"):
         graph.sequential([torch.nn.ReLU()])
@@ -160,7 +160,7 @@ def test_spikes_are_counted_by_feature_and_the_majority_found():
     assert majority.get_n_events(3, TIMEOUT_MS) == [1, 9, 9]
 
 
-def test_a_failing_node_is_logged_and_the_others_go_on(caplog):
+def test_a_failing_node_is_logged_and_does_not_stop_the_others(caplog):
     source, sink = buffers()
     specksim = SAMNA.specksim.nodes.SpecksimIAFFilterNode()
     broken = SAMNA.graph.sequential([source, specksim, sink])
@@ -174,7 +174,7 @@ def test_a_failing_node_is_logged_and_the_others_go_on(caplog):
     assert "its events are lost" in caplog.text
 
 
-def test_the_parts_of_samnas_window_can_be_made():
+def test_the_classes_of_samnas_window_can_be_used():
     plot = SAMNA.ui.ActivityPlotConfiguration(image_width=128, title="dvs")
     source = SAMNA.BasicSourceNode_ui_event()
     graph = SAMNA.graph.EventFilterGraph()

@@ -1,4 +1,4 @@
-"""The readout layer, class by class and cycle by cycle, errata included."""
+"""The readout layer: which class it shows at a tick, with the chip's errata."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ VALID = 1 << 20
 
 
 def readout_configuration(**values):
-    """Return a core with one neuron per channel, nine channels for three classes, read out."""
+    """Return a configuration of one core, nine channels for three classes, with the readout on."""
     n = 4 * (N_CLASSES - 1) + 1
     core = Core(
         name="core 0",
@@ -79,7 +79,7 @@ def test_the_average_is_over_sixteen_cycles():
     assert value.value & 0xFFFF == 35 // 16
 
 
-def test_the_readout_monitor_silences_the_others():
+def test_the_readout_monitor_silences_the_other_monitors():
     configuration = readout_configuration(monitor_enable=False)
     answers = play(configuration, [0, 0], n_answers=4)
     assert sorted(type(answer).__name__ for answer in answers) == [

@@ -1,4 +1,4 @@
-"""Configuration objects and events: what may be assigned, what stays live, what is written."""
+"""Configuration records and events: assignment, live references, copies and JSON."""
 
 import copy
 import pickle
@@ -10,12 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speckflex import virtual
-from speckflex.virtual.configuration import SpeckConfiguration, Vec2UnsignedChar
+from speckflex.virtual.configuration import (
+    CONFIGURATION_CLASSES,
+    SpeckConfiguration,
+    Vec2UnsignedChar,
+)
+from speckflex.virtual.events import EVENT_CLASSES, Measurement
 
 SAMNA = virtual.install()
 
 
-def test_defaults_are_those_that_are_known():
+def test_documented_defaults_are_those_of_samna():
     configuration = SpeckConfiguration()
     layer = configuration.cnn_layers[8]
     assert len(configuration.cnn_layers) == 9
@@ -26,7 +31,14 @@ def test_defaults_are_those_that_are_known():
     assert configuration.dvs_layer.on_channel is True
 
 
-def test_parts_are_live_references():
+@pytest.mark.parametrize("kind", [*CONFIGURATION_CLASSES, *EVENT_CLASSES, Measurement])
+def test_the_documentation_of_a_record_lists_its_fields_with_their_sources(kind):
+    for name, item in kind.fields.items():
+        assert item.source
+        assert f"    {name}: {item.summary} [{item.source}]" in kind.__doc__
+
+
+def test_nested_records_are_live_references():
     configuration = SpeckConfiguration()
     destination, pooling = (
         configuration.cnn_layers[2].destinations[1],
@@ -45,14 +57,14 @@ def test_parts_are_live_references():
 @pytest.mark.parametrize(
     "value", [True, np.True_, np.bool_(1), torch.tensor(1).bool(), torch.tensor([True]).any()]
 )
-def test_a_flag_is_a_python_bool_whatever_it_was(value):
+def test_a_flag_is_stored_as_a_python_bool(value):
     layer = SpeckConfiguration().cnn_layers[0]
     layer.leak_enable = value
     assert layer.leak_enable is True
 
 
 @pytest.mark.parametrize("value", [5, np.int8(5), np.uint64(5), torch.tensor(5), np.array(5)])
-def test_a_number_is_a_python_int_whatever_it_was(value):
+def test_an_integer_is_stored_as_a_python_int(value):
     layer = SpeckConfiguration().cnn_layers[0]
     layer.threshold_high = value
     assert layer.threshold_high == 5
@@ -124,7 +136,7 @@ def test_json_pickle_and_deepcopy_bring_the_same_configuration_back(weights, fla
     assert again != configuration
 
 
-def test_text_that_is_no_record_is_refused():
+def test_json_that_is_no_object_is_refused():
     with pytest.raises(ValueError, match="is no object"):
         SpeckConfiguration().from_json("[1]")
 

@@ -1,4 +1,4 @@
-"""sinabs' own backend on a virtual devkit, and a script that knows nothing of speckflex."""
+"""sinabs' own backend on a virtual devkit, and a script that does not use speckflex."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def network():
     ("device", "board"),
     [("speck2edevkit:0", "Speck2eDevKit"), ("speck2fmodule", "Speck2fModuleDevKit")],
 )
-def test_what_sinabs_deploys_spikes_as_the_slow_reference(network, device, board):
+def test_a_network_deployed_by_sinabs_spikes_like_the_slow_reference(network, device, board):
     virtual.install([board])
     rng = np.random.default_rng(3)
     n = 400

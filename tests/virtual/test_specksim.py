@@ -1,4 +1,4 @@
-"""specksim's layers against a brute-force reading of their definition."""
+"""specksim's layers against brute-force computations of their definition."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def random_spikes(rng, n_channels, shape, n):
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.tuples(st.integers(0, 2), st.integers(0, 2)),
 )
-def test_a_convolution_adds_up_to_the_convolution_of_the_counts(seed, kernel, stride, padding):
+def test_the_events_of_a_convolution_add_up_to_the_convolved_counts(seed, kernel, stride, padding):
     rng = np.random.default_rng(seed)
     shape = (5, 6)
     weights = rng.integers(-9, 10, (2, 3, *kernel)).astype(np.float32)
@@ -101,7 +101,7 @@ def test_weights_of_another_shape_are_refused():
         SPECKSIM.Convolution2d(1, 1, (1, 1), (2, 2)).set_weights([[[[1.0, 2.0]]]])
 
 
-def test_a_row_of_filters_computes_like_its_layers():
+def test_filter_nodes_compute_like_their_layers():
     rng = np.random.default_rng(0)
     spikes = random_spikes(rng, 2, (8, 8), 3000)
     weights = rng.normal(size=(3, 2, 3, 3)).tolist()

@@ -1,4 +1,4 @@
-"""Every limit of the chip is checked, and each message names core, value and rule."""
+"""Every limit of the chip is checked; each message names the core, the value and the limit."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SAMNA = virtual.stand_in()
 
 
 def validate(configuration):
-    """Return samna's verdict."""
+    """Return what samna's function says of a configuration."""
     return SAMNA.speck2e.validate_configuration(configuration)
 
 
@@ -86,7 +86,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("message", BROKEN)
-def test_a_broken_limit_is_named(message):
+def test_a_configuration_beyond_a_limit_is_refused_with_the_limit(message):
     configuration = configuration_of(single_core())
     BROKEN[message](configuration)
     valid, found = validate(configuration)
@@ -95,7 +95,7 @@ def test_a_broken_limit_is_named(message):
     assert "core 0" in found
 
 
-def test_maps_and_features_have_their_limits():
+def test_maps_and_features_beyond_the_limits_are_refused():
     assert "larger than 64 a side" in validate(layer_of_size(65))[1]
     assert "larger than 128 a side" in validate(layer_of_size(129))[1]
     configuration = configuration_of(single_core())
@@ -140,7 +140,7 @@ def test_the_region_of_the_sensor_must_not_be_empty():
         ),
     ],
 )
-def test_an_enabled_filter_has_the_data_sheet_s_rules(values, message):
+def test_an_enabled_filter_must_keep_the_data_sheets_rules(values, message):
     configuration = SpeckConfiguration()
     for name, value in ({"threshold": 1} | values).items():
         setattr(configuration.dvs_filter, name, value)
