@@ -18,7 +18,8 @@ from speckflex._support.text import first_line
 from speckflex.errors import FileFormatError, NetworkError
 from speckflex.networks.graph import LayerGraph
 from speckflex.networks.network_checks import check_intact, check_layers, missing_values, name_of
-from speckflex.networks.nir import is_nir, load_nir
+from speckflex.networks.nir.hdf5 import is_nir
+from speckflex.networks.nir.network import load_nir
 from speckflex.networks.pickle import load_pickle, pickle_module
 from speckflex.networks.state_dict import find_state_dict, load_state, network_from_factory
 

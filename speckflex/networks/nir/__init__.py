@@ -1,0 +1,1 @@
+"""NIR graphs: read from HDF5 by field name, made into torch networks, written from programs."""
