@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from speckflex.errors import SpeckflexError
     from speckflex.networks.files import load_network
     from speckflex.networks.fold import fold_batchnorm
+    from speckflex.networks.nir.options import NirOptions
     from speckflex.program.event_filter import EventFilter
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage
@@ -29,6 +30,7 @@ _PUBLIC = {
     "Difference": "recordings.compare",
     "EventFilter": "program.event_filter",
     "InputStage": "program.records",
+    "NirOptions": "networks.nir.options",
     "Program": "program.program",
     "Recording": "recordings.recording",
     "SpeckflexError": "errors",
@@ -48,6 +50,7 @@ __all__ = [
     "Difference",
     "EventFilter",
     "InputStage",
+    "NirOptions",
     "Program",
     "Recording",
     "SpeckflexError",

@@ -19,6 +19,7 @@ from speckflex.cli.options import (
     open_data,
     seed_option,
     slow_clock_option,
+    take_nir_options,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     synaptic operations; the stated rate of a core is unverified, so that an overload is a
     warning. Exits 1 where the network does not fit.
     """
+    from speckflex.conversion.model import stated_shape
+
+    options["input_shape"] = options["input_shape"] or stated_shape(model)
     dataset = open_data(options) if options["data"] else None
     table = _check(model, dataset, options)
     if diagram is not None:
@@ -79,6 +83,7 @@ def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -
         input_shape=options["input_shape"] or (dataset.shape if dataset is not None else None),
         chip=options["chip"],
         factory=options["factory"],
+        nir=take_nir_options(options),
     )
 
 

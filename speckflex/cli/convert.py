@@ -14,6 +14,7 @@ from speckflex.cli.options import (
     model_argument,
     model_options,
     out_file_option,
+    take_nir_options,
 )
 from speckflex.errors import ConversionError
 from speckflex.program.event_filter import EventFilter
@@ -80,7 +81,8 @@ def command(
 
     if model.suffix.lower() == ".speck":
         raise click.UsageError(f"{model} is a program already: give the network it was made of")
-    converted = read_model(model, options=Options(event_filter=event_filter), **options)
+    nir = take_nir_options(options)
+    converted = read_model(model, nir=nir, options=Options(event_filter=event_filter), **options)
     converted.program.save(out)
     checks = [check for check in converted.checks if check.severity != "note"]
     if as_json:

@@ -20,6 +20,7 @@ from speckflex.cli.options import (
     out_folder_option,
     seed_option,
     slow_clock_option,
+    take_nir_options,
 )
 
 if TYPE_CHECKING:
@@ -135,10 +136,11 @@ def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
 
 def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
     from speckflex.cli.progress import progress_bar
-    from speckflex.conversion.model import read_model
+    from speckflex.conversion.model import read_model, stated_shape
     from speckflex.deployment.deploy import DeploySettings, choose_board, deploy
     from speckflex.events.perturbation import Perturbation
 
+    options["input_shape"] = options["input_shape"] or stated_shape(path)
     dataset = open_data(options)
     chip = "speck2f" if "speck2f" in board else "speck2e"
     model = read_model(
@@ -146,6 +148,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
         input_shape=options["input_shape"] or dataset.shape,
         chip="unbounded" if options["unbounded"] else chip,
         factory=options["factory"],
+        nir=take_nir_options(options),
     )
     chosen = choose_board(
         board,

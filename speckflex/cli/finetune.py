@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.options import model_argument
+from speckflex.cli.options import model_argument, nir_options, take_nir_options
 from speckflex.cli.training_options import method_options, training_options
 from speckflex.cli.training_run import run_training
 
@@ -24,6 +24,7 @@ __all__ = ["command"]
     metavar="NAME|PACKAGE.MODULE:FACTORY",
     help="What builds the network when MODEL holds only a state dict.",
 )
+@nir_options
 @method_options("mtt")
 @click.option(
     "--vote-by-spikes",
@@ -41,7 +42,7 @@ def command(model: Path, **options: Any) -> None:
     from speckflex.training.pipeline import add_voting_neuron
     from speckflex.training.suitability import check_bias_free
 
-    network = load_network(model, factory=options["factory"])
+    network = load_network(model, factory=options["factory"], nir=take_nir_options(options))
     check_bias_free(network)
     if options["vote_by_spikes"]:
         network = add_voting_neuron(network)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.options import json_option, model_argument, model_options, out_file_option
+from speckflex.cli.options import (
+    json_option,
+    model_argument,
+    model_options,
+    out_file_option,
+    take_nir_options,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +40,8 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     from speckflex.networks.fold import fold_with_report, prove_folding
 
     shape = options["input_shape"]
-    network = load_network(model, factory=options["factory"], input_shape=shape)
+    nir = take_nir_options(options)
+    network = load_network(model, factory=options["factory"], input_shape=shape, nir=nir)
     folded, report = fold_with_report(network)
     error = prove_folding(network, folded, input_shape=shape) if shape else None
     save_network(folded, out)

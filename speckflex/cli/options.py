@@ -13,6 +13,7 @@ from speckflex.chips.speck import CHIPS
 
 if TYPE_CHECKING:
     from speckflex.data import EventDataset
+    from speckflex.networks.nir.options import NirOptions
 
 __all__ = [
     "OutFileType",
@@ -24,11 +25,13 @@ __all__ = [
     "json_option",
     "model_argument",
     "model_options",
+    "nir_options",
     "open_data",
     "out_file_option",
     "out_folder_option",
     "seed_option",
     "slow_clock_option",
+    "take_nir_options",
 ]
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -153,12 +156,39 @@ out_folder_option = click.option(
 )
 
 
+def nir_options(function: Any) -> Any:
+    """Add what a NIR graph leaves open; `take_nir_options` makes one value of it."""
+    function = click.option(
+        "--lower-bound",
+        type=click.FloatRange(max=0),
+        metavar="V",
+        help="Lower bound of the potentials in a NIR graph, which has no field for it; -inf for"
+        " none. [default: minus the threshold]",
+    )(function)
+    return click.option(
+        "--dt",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="TIME",
+        help="Time step of the simulation that a NIR graph was made for, where its neurons have"
+        " an r other than 1.",
+    )(function)
+
+
+def take_nir_options(options: dict[str, Any]) -> NirOptions:
+    """Return what the options say of a NIR graph, and take it out of them."""
+    from speckflex.networks.nir.options import NirOptions
+
+    return NirOptions(dt=options.pop("dt"), lower_bound=options.pop("lower_bound"))
+
+
 def model_options(function: Any) -> Any:
-    """Add what is needed to read a model: its factory and its input shape."""
+    """Add what is needed to read a model: its factory, its input shape, and NIR's options."""
+    function = nir_options(function)
     function = click.option(
         "--input-shape",
         type=ShapeType(),
-        help="Channels, height and width of the input; by default that of the data or file.",
+        help="Channels, height and width of the input; by default that of the file, where it"
+        " states one, or of the data.",
     )(function)
     return click.option(
         "--network",

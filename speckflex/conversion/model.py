@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from speckflex.fitting.check import CheckTable
     from speckflex.networks.fold import FoldReport
+    from speckflex.networks.nir.options import NirOptions
     from speckflex.program.records import Shape
 
-__all__ = ["Model", "check_model", "read_model"]
+__all__ = ["Model", "check_model", "read_model", "stated_shape"]
 
 # The rule of the finding that folding left something out, and the entry of a program's metadata
 # that keeps it.
@@ -52,15 +53,18 @@ def read_model(
     input_shape: Shape | None = None,
     chip: str = "speck2e",
     factory: str | None = None,
+    nir: NirOptions | None = None,
     **options: Any,
 ) -> Model:
     """Read a `.pt`, `.nir` or `.speck` file, fold it without bias and convert it.
 
     Args:
         path: the file.
-        input_shape: (channel, y, x) of the events; a `.speck` file knows its own.
+        input_shape: (channel, y, x) of the events; a `.speck` file knows its own, and a `.nir`
+            file may.
         chip: "speck2e", "speck2f" or "unbounded".
         factory: what builds the network of a state dict.
+        nir: what a NIR graph leaves open, such as its time step.
         options: of `convert`, by name.
 
     Raises:
@@ -73,7 +77,7 @@ def read_model(
     from speckflex.conversion.convert import convert_with_checks
 
     input_shape = _known_shape(path, input_shape)
-    trained, network, folding = _load_and_fold(path, input_shape, factory)
+    trained, network, folding = _load_and_fold(path, input_shape, factory, nir)
     conversion = convert_with_checks(network, input_shape, chip=chip, **options)
     found = _folding_checks(folding)
     kept = {check.rule: check.message for check in found}
@@ -94,14 +98,17 @@ def check_model(
     input_shape: Shape | None = None,
     chip: str = "speck2e",
     factory: str | None = None,
+    nir: NirOptions | None = None,
 ) -> CheckTable:
     """Return what the model in a file costs on the chip, and all that is in its way.
 
     Args:
         path: a `.pt`, `.nir` or `.speck` file.
-        input_shape: (channel, y, x) of the events; a `.speck` file knows its own.
+        input_shape: (channel, y, x) of the events; a `.speck` file knows its own, and a `.nir`
+            file may.
         chip: "speck2e", "speck2f" or "unbounded"; a `.speck` file knows its own.
         factory: what builds the network of a state dict.
+        nir: what a NIR graph leaves open, such as its time step.
 
     Raises:
         SpeckflexError: the file can't be read, or the network does not run on that shape.
@@ -113,7 +120,7 @@ def check_model(
     from speckflex.conversion.convert import check_network
 
     input_shape = _known_shape(path, input_shape)
-    _, network, folding = _load_and_fold(path, input_shape, factory)
+    _, network, folding = _load_and_fold(path, input_shape, factory, nir)
     table = check_network(network, input_shape, chip=chip)
     return replace(table, checks=ordered([*_folding_checks(folding), *table.checks]))
 
@@ -138,23 +145,41 @@ def _load_program(path: Path, input_shape: Shape | None, factory: str | None) ->
     return program
 
 
+def stated_shape(path: str | Path) -> Shape | None:
+    """Return the (channel, y, x) that the network in a file states for its input, if it does.
+
+    Raises:
+        SpeckflexError: the file is missing or damaged.
+    """
+    from speckflex.networks.files import stated_input_shape
+
+    return None if _is_program(Path(path)) else stated_input_shape(path)
+
+
 def _known_shape(path: Path, input_shape: Shape | None) -> Shape:
-    if input_shape is None:
+    stated = stated_shape(path)
+    if input_shape is not None and stated not in {None, tuple(input_shape)}:
         raise NetworkError(
-            f"{path}: a network does not tell its input shape: give --input-shape (channels,"
-            " height, width)"
+            f"{path}: its Input node states events of shape {stated} (channel, y, x), not"
+            f" {tuple(input_shape)}: leave the input shape out, or choose other data"
         )
-    return input_shape
+    shape = input_shape or stated
+    if shape is None:
+        raise NetworkError(
+            f"{path}: the file does not say the shape of the network's input: give --input-shape"
+            " (channels, height, width)"
+        )
+    return shape
 
 
 def _load_and_fold(
-    path: Path, input_shape: Shape, factory: str | None
+    path: Path, input_shape: Shape, factory: str | None, nir: NirOptions | None
 ) -> tuple[nn.Module, nn.Module, FoldReport]:
     """Return the network as loaded, the one without bias, and what that dropped."""
     from speckflex.networks.files import load_network
     from speckflex.networks.fold import fold_with_report
 
-    trained = load_network(path, factory=factory, input_shape=input_shape)
+    trained = load_network(path, factory=factory, input_shape=input_shape, nir=nir)
     network, folding = fold_with_report(trained, input_shape=input_shape)
     return trained, network, folding
 

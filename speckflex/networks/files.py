@@ -19,7 +19,8 @@ from speckflex.errors import FileFormatError, NetworkError
 from speckflex.networks.graph import LayerGraph
 from speckflex.networks.network_checks import check_intact, check_layers, missing_values, name_of
 from speckflex.networks.nir.hdf5 import is_nir
-from speckflex.networks.nir.network import load_nir
+from speckflex.networks.nir.network import load_nir, nir_input_shape
+from speckflex.networks.nir.options import NirOptions
 from speckflex.networks.pickle import load_pickle, pickle_module
 from speckflex.networks.state_dict import find_state_dict, load_state, network_from_factory
 
@@ -31,6 +32,7 @@ __all__ = [
     "load_network",
     "save_network",
     "spiking_network",
+    "stated_input_shape",
     "wants_time_axis",
 ]
 
@@ -38,7 +40,11 @@ log = logging.getLogger(__name__)
 
 
 def load_network(
-    path: str | Path, *, factory: str | None = None, input_shape: Shape | None = None
+    path: str | Path,
+    *,
+    factory: str | None = None,
+    input_shape: Shape | None = None,
+    nir: NirOptions | None = None,
 ) -> nn.Module:
     """Return the spiking network in a model file; nothing in the file is executed.
 
@@ -48,6 +54,7 @@ def load_network(
         factory: makes the network that a state dict belongs to: a built-in name or
             `package.module:factory`.
         input_shape: (channel, y, x); a ReLU network is run once on it if it is given.
+        nir: what a NIR graph leaves open, such as its time step.
 
     Raises:
         NetworkError: the file is missing, asks for code, does not fit its factory, or holds a
@@ -59,8 +66,9 @@ def load_network(
     source = str(path)
     if path.suffix.lower() == ".nir" or is_nir(path):
         _refuse_factory(source, factory, "a NIR graph")
-        network = load_nir(path)
+        network = load_nir(path, nir)
     else:
+        _refuse_nir_options(source, nir)
         network = _load_torch(path, factory)
     check_layers(network, source)
     spiking = spiking_network(network, input_shape=input_shape)
@@ -101,6 +109,27 @@ def _refuse_factory(source: str, factory: str | None, kind: str) -> None:
         raise NetworkError(
             f"{source}: holds {kind}, which needs no factory, but {factory} was given: leave it out"
         )
+
+
+def _refuse_nir_options(source: str, nir: NirOptions | None) -> None:
+    if nir is not None and nir != NirOptions():
+        raise NetworkError(
+            f"{source}: is no NIR graph, so that --dt and --lower-bound have no meaning: leave them"
+            " out"
+        )
+
+
+def stated_input_shape(path: str | Path) -> Shape | None:
+    """Return the (channel, y, x) that a model file states for its input; None where it does not.
+
+    Of the files that `load_network` takes, a NIR graph states it.
+
+    Raises:
+        SpeckflexError: the file is missing or damaged.
+    """
+    path = Path(path)
+    _check_file(path)
+    return nir_input_shape(path) if is_nir(path) else None
 
 
 def save_network(network: nn.Module, path: str | Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 
 from speckflex.errors import FileFormatError, NetworkError
@@ -35,22 +36,18 @@ def chain_of(source: str, graph: Graph) -> list[tuple[str, Node]]:
     """
     nodes, edges = _flat(source, graph)
     _check_ends(source, nodes)
-    net = nx.DiGraph()
-    net.add_nodes_from(nodes)
-    net.add_edges_from(edges)
-    if not net:
+    if not nodes:
         raise NetworkError(f"{source}: its graph has no nodes: export a whole network")
-    if not nx.is_directed_acyclic_graph(net):
-        cycle = ", ".join(shown(edge[0]) for edge in nx.find_cycle(net))
-        raise NetworkError(
-            f"{source}: nodes {cycle} form a cycle: Speck's cores pass spikes forward only, use a"
-            " feed-forward network"
-        )
-    ordered = list(nx.topological_sort(net))
+    ordered = _ordered(source, nodes, edges)
+    n_in, n_out = Counter(end for _, end in edges), Counter(start for start, _ in edges)
     for name in ordered:
-        _check_ways(source, name, nodes[name].kind, net)
-    if not nx.is_weakly_connected(net):
-        raise NetworkError(f"{source}: its nodes form several chains: export one network a file")
+        _check_ways(source, name, nodes[name].kind, (n_in[name], n_out[name]))
+    starts = [name for name in ordered if not n_in[name]]
+    if len(starts) > 1:
+        raise NetworkError(
+            f"{source}: its nodes form several chains, which begin at {_listed(starts[:4])}: export"
+            " one network a file"
+        )
     return [(name, nodes[name]) for name in ordered if nodes[name].kind not in {*ENDS, "Identity"}]
 
 
@@ -100,7 +97,7 @@ def _only_end(source: str, name: str, nodes: Mapping[str, Node], kind: str) -> s
     if len(ends) != 1:
         raise NetworkError(
             f"{source}: the graph inside node {shown(name)} has {len(ends)} {kind} nodes"
-            f"{_listed(ends)}: give it one"
+            f" ({_listed(ends) or 'none'}): give it one"
         )
     return ends[0]
 
@@ -110,22 +107,35 @@ def _check_ends(source: str, nodes: Mapping[str, Node]) -> None:
         ends = [name for name, node in nodes.items() if node.kind == kind]
         if len(ends) > 1:
             raise NetworkError(
-                f"{source}: it has {len(ends)} {kind} nodes{_listed(ends)}: export a network with"
-                f" one {kind}, Speck's networks have one stream of events"
+                f"{source}: it has {len(ends)} {kind} nodes ({_listed(ends)}), but a network on"
+                f" Speck has one stream of events: export it with one {kind}"
             )
 
 
-def _listed(names: Iterable[str]) -> str:
-    joined = ", ".join(map(shown, names))
-    return f" ({joined})" if joined else ""
+def _ordered(source: str, names: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the names, each after those that send to it."""
+    sorter = TopologicalSorter(dict.fromkeys(names, ()))
+    for start, end in edges:
+        sorter.add(end, start)
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        _, (*cycle, _) = error.args
+        raise NetworkError(
+            f"{source}: nodes {_listed(cycle)} form a cycle: Speck's cores pass spikes forward"
+            " only, use a feed-forward network"
+        ) from error
 
 
-def _check_ways(source: str, name: str, kind: str, net: nx.DiGraph) -> None:
-    """Check that a node of the chain has one edge in and one out; graphs may lack their ends."""
-    ways = (net.in_degree(name), net.out_degree(name))
+def _check_ways(source: str, name: str, kind: str, ways: tuple[int, int]) -> None:
+    """Check the numbers of edges into and out of a node; a graph may lack its Input and Output."""
     allowed = {"Input": {(0, 1)}, "Output": {(1, 0)}}.get(kind, {(1, 1), (0, 1), (1, 0)})
-    if ways not in allowed and len(net) > 1:
+    if ways not in allowed:
         raise NetworkError(
             f"{source}: node {shown(name)} ({kind}) has {ways[0]} edges in and {ways[1]} out: a NIR"
             " graph must be a chain, save branches as a torch module"
         )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(shown, names))

@@ -17,7 +17,8 @@ from speckflex.errors import NetworkError
 from speckflex.networks.nir.chain import chain_of, input_sizes
 from speckflex.networks.nir.fields import check_fields, numbers, pair, sizes
 from speckflex.networks.nir.hdf5 import read_graph
-from speckflex.networks.nir.neurons import LEAK, NirOptions, integrate_and_fire
+from speckflex.networks.nir.neurons import LEAK, integrate_and_fire
+from speckflex.networks.nir.options import NirOptions
 from speckflex.networks.nir.records import Graph, Node, shown
 from speckflex.networks.nir.scales import without_scales
 

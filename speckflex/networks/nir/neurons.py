@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +15,10 @@ from speckflex.errors import NetworkError
 from speckflex.networks.nir.fields import numbers, one_number
 
 if TYPE_CHECKING:
+    from speckflex.networks.nir.options import NirOptions
     from speckflex.networks.nir.records import Node
 
-__all__ = ["LEAK", "LOWER_BOUND", "NirOptions", "integrate_and_fire"]
+__all__ = ["LEAK", "LOWER_BOUND", "integrate_and_fire"]
 
 LEAK = (
     "leaks or filters over time, which Speck's integrate-and-fire neurons do not: train the"
@@ -32,31 +32,6 @@ FIRST_WITH_RESET = Version("1.0.6")
 # a leak: a hundred steps cost it less than the 8 bits of a weight can show.
 LEAST_TIME_CONSTANT = 1e6
 SAME = 1e-5
-
-
-@dataclass(frozen=True)
-class NirOptions:
-    """What a NIR graph leaves open.
-
-    Args:
-        dt: time step of the simulation that the graph was made for, in the graph's unit of time
-            (mostly seconds): a neuron's input counts `r * dt` times. None for a graph that
-            counts in time steps, with `r` = 1.
-        lower_bound: of the potential, in the graph's units, at most 0, minus infinity for none;
-            None for minus the threshold, as sinabs reads NIR. Where speckflex wrote the graph,
-            the graph says it.
-    """
-
-    dt: float | None = None
-    lower_bound: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.dt is not None and not 0 < self.dt < math.inf:
-            raise NetworkError(f"dt {self.dt:g} is no time step: give a number above 0")
-        if self.lower_bound is not None and not self.lower_bound <= 0:
-            raise NetworkError(
-                f"lower_bound {self.lower_bound:g} is above 0: give a number of at most 0"
-            )
 
 
 def integrate_and_fire(

@@ -1,9 +1,9 @@
 """The one network and the one input that every writer in this folder writes and plays.
 
-Convolution, neurons, pooling, convolution, neurons, flattening, linear layer, neurons. All weights are
-multiples of 1/64 and the threshold is an odd multiple of 1/1024, so that float32 sums are exact
-in any order, and no potential ever equals the threshold: tools that fire at the threshold and
-tools that fire above it give the same spikes.
+A convolution, neurons, pooling, a convolution, neurons, a linear layer, neurons. All weights are
+multiples of 1/64 and the threshold is an odd multiple of 1/1024. So float32 sums are exact in any
+order, and no potential ever equals the threshold: tools that fire at the threshold and tools that
+fire above it give the same spikes.
 """
 
 from __future__ import annotations

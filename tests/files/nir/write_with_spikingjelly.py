@@ -47,8 +47,10 @@ def main() -> None:
         functional.reset_net(net)
         spikes = torch.cat([net(step[None]) for step in steps])
     np.savez_compressed(played, spikes=spikes.numpy().astype(np.uint8))
-    print(f"{graph}: spikingjelly {version('spikingjelly')}, nir {version('nir')},"
-          f" {graph.stat().st_size} bytes, {int(spikes.sum())} spikes")
+    print(
+        f"{graph}: spikingjelly {version('spikingjelly')}, nir {version('nir')},"
+        f" {graph.stat().st_size} bytes, {int(spikes.sum())} spikes"
+    )
 
 
 if __name__ == "__main__":
