@@ -1,4 +1,4 @@
-"""Options that mean the same in every command."""
+"""Options that have the same meaning in every command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ShapeType(click.ParamType):
             return value
         parts = str(value).replace("x", ",").split(",")
         if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) for part in parts):
-            self.fail(f"{value!r} is no shape: write three positive numbers such as 2,34,34")
+            self.fail(f"{value!r} is not a shape: write three positive numbers, such as 2,34,34")
         channels, height, width = (int(part) for part in parts)
         return channels, height, width
 
@@ -65,11 +65,15 @@ slow_clock_option = click.option(
     "--slow-clock",
     type=click.FloatRange(min=0, min_open=True),
     metavar="HZ",
-    help="Rate of the board's slow clock, which event filters and biases need. [default: none]",
+    help="Rate of the board's slow clock; event filters and biases need one. [default: none]",
 )
 
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all draws."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of all random choices.",
 )
 
 chip_option = click.option(
@@ -98,26 +102,26 @@ def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> 
 
 
 class OutFolderType(click.Path):
-    """A folder to write to, refused before any work where it can't be made."""
+    """A folder to write to; the option is refused if the folder can't be made."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; it may not exist yet, but its nearest folder must take files."""
+        """Return the path; the nearest folder that exists must be writable."""
         folder = Path(os.fsdecode(super().convert(value, param, ctx)))
         nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            self.fail(f"{str(nearest)!r} is no folder to write to: choose another", param, ctx)
+            self.fail(f"{str(nearest)!r} is not a writable folder: choose another", param, ctx)
         return folder
 
 
 class OutFileType(click.Path):
-    """A file to write, refused before any work where its folder takes none.
+    """A file to write; the option is refused if the file's folder can't be written to.
 
     Args:
-        suffix: of the format that is written, so that no suffix of another one is taken;
-            "" for any.
+        suffix: of the format that is written; the suffix of another format is refused. "" accepts
+            all.
     """
 
     def __init__(self, suffix: str = "") -> None:
@@ -125,10 +129,10 @@ class OutFileType(click.Path):
         self.suffix = suffix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; the folder it lies in must be there and take files."""
+        """Return the path; its folder must exist and be writable."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            problem = f"{str(path.parent)!r} is no folder to write to: make it, or choose another"
+            problem = f"{str(path.parent)!r} is not a writable folder: make it, or choose another"
             self.fail(problem, param, ctx)
         problem = suffix_problem(path, self.suffix) if self.suffix else ""
         if problem:
@@ -137,7 +141,7 @@ class OutFileType(click.Path):
 
 
 def out_file_option(suffix: str) -> Any:
-    """Return the option for the one file of that suffix that a command writes."""
+    """Return the option for a command's only output file, which has that suffix."""
     return click.option(
         "-o",
         "--out",
@@ -152,76 +156,76 @@ out_folder_option = click.option(
     "--out",
     "out",
     type=OutFolderType(),
-    help="Folder for program, recordings and report.",
+    help="Folder for the program, the recordings and the report.",
 )
 
 
 def nir_options(function: Any) -> Any:
-    """Add what a NIR graph leaves open; `take_nir_options` makes one value of it."""
+    """Add the options for what a NIR graph does not state; `take_nir_options` reads them."""
     function = click.option(
         "--lower-bound",
         type=click.FloatRange(max=0),
         metavar="V",
-        help="Lower bound of the potentials in a NIR graph, which has no field for it; -inf for"
-        " none. [default: minus the threshold]",
+        help="Lower bound of the potentials in a NIR graph, which does not state it; -inf for no"
+        " bound. [default: minus the threshold]",
     )(function)
     return click.option(
         "--dt",
         type=click.FloatRange(min=0, min_open=True),
         metavar="TIME",
-        help="Time step of the simulation that a NIR graph was made for, where its neurons have"
-        " an r other than 1.",
+        help="Time step of the simulation for which a NIR graph was made; needed if its neurons"
+        " have an r other than 1.",
     )(function)
 
 
 def take_nir_options(options: dict[str, Any]) -> NirOptions:
-    """Return what the options say of a NIR graph, and take it out of them."""
+    """Return the options that concern NIR graphs, and remove them from the others."""
     from speckflex.networks.nir.options import NirOptions
 
     return NirOptions(dt=options.pop("dt"), lower_bound=options.pop("lower_bound"))
 
 
 def model_options(function: Any) -> Any:
-    """Add what is needed to read a model: its factory, its input shape, and NIR's options."""
+    """Add the options for reading a model: its factory, its input shape, and NIR's options."""
     function = nir_options(function)
     function = click.option(
         "--input-shape",
         type=ShapeType(),
-        help="Channels, height and width of the input; by default that of the file, where it"
-        " states one, or of the data.",
+        help="Channels, height and width of the input. [default: those of the file, if it states"
+        " them, or of the data]",
     )(function)
     return click.option(
         "--network",
         "factory",
         metavar="NAME|PACKAGE.MODULE:FACTORY",
-        help="What builds the network when MODEL holds only a state dict.",
+        help="Function that builds the network if MODEL holds only a state dict.",
     )(function)
 
 
 def data_options(function: Any, *, default: str = " [default: synthetic-digits]") -> Any:
-    """Add the choice of recordings; `default` is what the help says of leaving it out."""
+    """Add the options that choose recordings; `default` ends the help text of --data."""
     function = click.option(
         "--download",
         is_flag=True,
-        help="Let nmnist and dvsgesture be downloaded; nothing ever is without this flag.",
+        help="Allow the download of nmnist and dvsgesture; nothing is downloaded without it.",
     )(function)
     function = click.option(
         "--cache",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of data sets: nmnist and dvsgesture are looked for in it [default: data],"
-        " synthetic recordings are kept in it.",
+        help="Folder of data sets. nmnist and dvsgesture are read from it [default: data];"
+        " synthetic recordings are stored in it.",
     )(function)
     function = click.option(
         "--samples",
         type=click.IntRange(min=1),
-        help="How many recordings to play, balanced over the classes. [default: all]",
+        help="Number of recordings to use, balanced over the classes. [default: all]",
     )(function)
     function = click.option(
         "--split",
         type=click.Choice(["test", "train", "all"]),
         default="test",
         show_default=True,
-        help="Which part of the data set.",
+        help="Part of the data set to use.",
     )(function)
     return click.option(
         "--data",

@@ -272,7 +272,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_played(
     arguments = [model_file if part == "MODEL" else part for part in command]
     result = run(*arguments, "--out", tmp_path / "file" / "out")
     assert result.exit_code == 2
-    assert "is no folder to write to" in result.stderr
+    assert "is not a writable folder" in result.stderr
     assert result.stdout == ""
 
 
@@ -291,7 +291,7 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused_before_any_work(
     arguments = [model_file if part == "MODEL" else part for part in command]
     result = run(*arguments, tmp_path / "missing" / "file")
     assert result.exit_code == 2
-    assert "is no folder to write to: make it, or choose another" in result.stderr
+    assert "is not a writable folder: make it, or choose another" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused_before_any_work(
         (
             ("train", "--data", "missing"),
             "net.onnx",
-            "an ONNX graph, and a torch network is written",
+            "an ONNX graph, but a torch network is written",
         ),
         (("finetune", "MODEL", "--data", "missing"), "net.NIR", "a NIR graph"),
         (("train", "--data", "missing"), "net.npy", "end its name in .pt"),
