@@ -1,4 +1,4 @@
-"""The chip as a board, on a virtual devkit: discovery, playing, settings, release."""
+"""The chip as a board, run on a virtual devkit: finding it, playing, settings, release."""
 
 import _thread
 import math
@@ -49,7 +49,7 @@ def on_twin(program, events, settings=None, **options):
 
 
 def assert_same_spikes(found, expected):
-    """Compare every layer's spikes, in order and with their times."""
+    """Assert the same spikes in every layer, with the same order and times."""
     assert [layer.name for layer in found.layers] == [layer.name for layer in expected.layers]
     for one, other in zip(found.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(one.counts, other.counts)
@@ -60,7 +60,7 @@ def assert_same_spikes(found, expected):
 @pytest.mark.parametrize("reset", [True, False])
 @settings(max_examples=8)
 @given(seed=st.integers(0, 10_000))
-def test_a_devkit_spikes_as_the_twin_behind_it(devkit, reset, seed):
+def test_a_devkit_spikes_like_the_twin(devkit, reset, seed):
     rng = np.random.default_rng(seed)
     program = square_chain(rng, n_cores=3)
     samples = [rising_events(rng, program.input.shape, n) for n in (150, 0, 40)]
@@ -72,7 +72,7 @@ def test_a_devkit_spikes_as_the_twin_behind_it(devkit, reset, seed):
 
 
 @pytest.mark.parametrize("path", ["dvs layer", "host"])
-def test_events_take_the_way_that_the_settings_name(rng, path):
+def test_events_enter_by_the_path_in_the_settings(rng, path):
     program = square_chain(rng, n_cores=2)
     events = rising_events(rng, program.input.shape, 100)
     with open_board("virtual:speck2f", input_path=path) as board:
@@ -82,7 +82,7 @@ def test_events_take_the_way_that_the_settings_name(rng, path):
     assert found.provenance.settings["path"] == path
 
 
-def test_the_host_does_what_no_dvs_layer_can(devkit, rng):
+def test_the_host_applies_an_input_stage_that_no_dvs_layer_can(devkit, rng):
     program = square_chain(rng, n_cores=1)
     _, height, width = program.input.shape
     stage = InputStage((2, 3 * height, 3 * width), pooling=(3, 3), mirror_y=True)
@@ -108,7 +108,7 @@ def test_potentials_are_read_after_every_sample(devkit, rng):
     np.testing.assert_array_equal(devkit.read_neurons(), expected.layer(0).potentials[-1])
 
 
-def test_a_slow_clock_leaks_as_the_twins_does(rng):
+def test_a_slow_clock_leaks_like_the_twins(rng):
     program = single_core(weight=1, bias=np.array([-3]), initial_state=np.full((1, 1, 1), 100))
     events = pulses([1_000, 5_500, 20_000])
     with open_board("virtual:speck2e", slow_clock=1000.0) as board:
@@ -118,13 +118,13 @@ def test_a_slow_clock_leaks_as_the_twins_does(rng):
     with Twin(threads=1, settings=TwinSettings(slow_clock_period=1000)) as twin:
         twin.load(program)
         twin.play(events)
-        # the devkit's watch runs 2 ms before a sample starts, and two ticks fall into them
+        # the devkit's watch runs for 2 ms before a sample starts, and ticks twice in this time
         assert found == twin.read_neurons().item() - 2 * 3
 
 
 @settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), device=st.sampled_from(["speck2e", "speck2f"]))
-def test_a_devkit_filters_events_as_the_twin_does(seed, device):
+def test_a_devkit_filters_events_like_the_twin(seed, device):
     rng = np.random.default_rng(seed)
     program = square_chain(rng, n_cores=2)
     rule = EventFilter(
@@ -139,12 +139,12 @@ def test_a_devkit_filters_events_as_the_twin_does(seed, device):
     with open_board(f"virtual:{device}", slow_clock=10_000.0) as board:
         board.load(program)
         found = board.play(samples)
-    # ticks every 100 µs fall on the start of a sample, which the devkit's watch meets at 2 ms
+    # with a tick every 100 µs one is at the sample's start, which is 2 ms on the devkit's watch
     expected = on_twin(program, samples, TwinSettings(slow_clock_period=100))
     assert_same_spikes(found, expected)
 
 
-def test_a_filter_is_refused_before_anything_is_uploaded(devkit, rng):
+def test_a_filter_without_a_slow_clock_is_refused_before_the_upload(devkit, rng):
     program = square_chain(rng, n_cores=1)
     program = replace(program, input=replace(program.input, event_filter=EventFilter()))
     with pytest.raises(BoardError, match="event filter counts ticks of the slow clock"):
@@ -163,7 +163,7 @@ def test_only_monitored_layers_are_in_the_recording(devkit, rng):
     np.testing.assert_array_equal(found.counts(), on_twin(program, events).counts())
 
 
-def test_monitors_do_not_change_between_samples_without_a_reset(devkit):
+def test_other_monitors_without_a_reset_are_refused(devkit):
     devkit.load(square_chain(np.random.default_rng(3), n_cores=2))
     devkit.play(pulses([10]), monitor=[0])
     devkit.play(pulses([10]), monitor=[0], reset=False)
@@ -171,7 +171,7 @@ def test_monitors_do_not_change_between_samples_without_a_reset(devkit):
         devkit.play(pulses([10]), monitor=[1], reset=False)
 
 
-def test_nobody_asked_for_is_not_lost(devkit, rng):
+def test_spikes_of_unmonitored_layers_do_not_count_as_lost(devkit, rng):
     program = square_chain(rng, n_cores=2)
     events = rising_events(rng, program.input.shape, 100)
     devkit.load(program)
@@ -179,7 +179,7 @@ def test_nobody_asked_for_is_not_lost(devkit, rng):
     assert found.lost_events == 0
 
 
-def test_a_recording_tells_where_it_comes_from_and_survives_its_file(devkit, tmp_path):
+def test_a_recording_has_its_provenance_also_when_it_is_loaded_again(devkit, tmp_path):
     program = single_core()
     devkit.load(program)
     found = devkit.play([pulses([10]), pulses([])])
@@ -193,8 +193,8 @@ def test_a_recording_tells_where_it_comes_from_and_survives_its_file(devkit, tmp
     assert Recording.load(tmp_path / "run.h5").samples == found.samples
 
 
-def test_real_time_is_kept_and_little_is_added():
-    """A sample of 0.1 s; 0.05 s more is what it may take, twice that where processors are busy."""
+def test_a_sample_in_real_time_takes_little_more_than_its_length():
+    """A sample of 0.1 s may take 0.05 s more; twice that is allowed for busy processors."""
     with open_board("virtual:speck2e", speed=1.0) as board:
         board.load(single_core())
         times = np.arange(1, 101) * 1000
@@ -208,7 +208,7 @@ def test_real_time_is_kept_and_little_is_added():
     assert (delays >= 0).all()
 
 
-def test_every_rails_power_is_measured_on_demand():
+def test_the_power_of_every_rail_is_measured_on_demand():
     with open_board("virtual:speck2e", speed=1.0, power=100.0) as board:
         board.load(single_core())
         found = board.play(pulses([200_000]))
@@ -228,7 +228,7 @@ def test_the_readout_layer_names_the_class_that_spiked_most():
         assert (board.pins[0][:, 0] >= 0).all()
 
 
-def test_streams_are_cut_at_the_gaps():
+def test_the_spikes_of_a_stream_are_assigned_to_samples_by_its_gaps():
     stream = Stream.of([pulses([5, 100]), pulses([]), pulses([7])], gap=1000)
     lead = stream.offsets[0]
     assert stream.offsets == [lead, lead + 1100, lead + 2100]
@@ -257,7 +257,7 @@ def test_without_the_vendors_samna_no_chip_can_be_opened():
         open_board("speck2e:0")
 
 
-def test_a_device_is_opened_once_and_free_again_when_closed():
+def test_an_open_device_is_refused_until_it_is_closed():
     info = virtual.attach("Speck2eDevKit")
     samna = virtual.stand_in()
     device = next(d for d in devices_of(samna) if d.info == info)
@@ -275,7 +275,7 @@ def test_a_device_is_opened_once_and_free_again_when_closed():
         virtual.detach(info)
 
 
-def test_a_closed_board_says_so_and_leaves_nothing_behind():
+def test_a_closed_board_refuses_to_play_and_detaches_its_devkit():
     before = devices_of(virtual.stand_in())
     board = open_board("virtual:speck2e")
     board.close()
@@ -285,7 +285,7 @@ def test_a_closed_board_says_so_and_leaves_nothing_behind():
         board.play(pulses([1]))
 
 
-def test_a_board_without_a_program_says_so(devkit):
+def test_a_board_without_a_program_refuses_to_play(devkit):
     with open_board("virtual:speck2e") as board, pytest.raises(BoardError, match="no program"):
         board.play(pulses([1]))
 
@@ -312,12 +312,12 @@ def test_an_interrupt_ends_a_sample_at_once_and_releases_the_device():
         ("virtual:speck2e", {"speed": -1.0}, "give a positive factor"),
     ],
 )
-def test_boards_that_cannot_be_are_refused(name, options, message):
+def test_unknown_boards_and_settings_are_refused(name, options, message):
     with pytest.raises(BoardError, match=message):
         open_board(name, **options)
 
 
-def test_events_outside_the_input_are_refused(devkit):
+def test_events_and_layers_that_do_not_exist_are_refused(devkit):
     devkit.load(single_core())
     with pytest.raises(EventsError, match="event 0 has p = 1"):
         devkit.play(make_events(*(np.array([v]) for v in (1, 0, 0, 1))))

@@ -1,4 +1,4 @@
-"""The configuration that boards write is the one that sinabs writes for the same network."""
+"""A board writes the same configuration as sinabs for the same network."""
 
 import math
 from dataclasses import replace
@@ -28,7 +28,7 @@ SHAPE = (2, 16, 16)
 
 
 def chain_network(seed=0, **options):
-    """Return conv, pool, conv, pool, dense, with every core's own settings."""
+    """Return conv, pool, conv, pool, dense, with different settings in each layer."""
     torch.manual_seed(seed)
     return nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1, stride=options.get("stride", 1), bias=False),
@@ -44,7 +44,7 @@ def chain_network(seed=0, **options):
 
 
 class Branching(nn.Module):
-    """A first layer with two destinations, one of them pooled twice as much."""
+    """A first layer with two destinations, one of which is pooled twice as much."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ class Branching(nn.Module):
         self.second = nn.Conv2d(4, 4, 3, padding=1, bias=False)
         self.head = nn.Conv2d(4, 3, 3, bias=False)
         self.spikes = nn.ModuleList([neuron() for _ in range(3)])
-        # sinabs' backend (3.1.3) stumbles over a pooled beside a direct destination
+        # sinabs' backend (3.1.3) fails if one destination is pooled and the other is not
         self.pools = nn.ModuleList([sl.SumPool2d(size) for size in (2, 2, 1)])
         self.merge = sl.Merge()
 
@@ -65,7 +65,7 @@ class Branching(nn.Module):
 
 
 def with_states():
-    """Return a network whose neurons hold potentials already."""
+    """Return a network whose neurons have potentials other than zero."""
     network = chain_network(seed=3)
     torch.manual_seed(5)
     with torch.no_grad():
@@ -88,7 +88,7 @@ NETWORKS = {
 
 
 def sinabs_configuration(network, shape, cores):
-    """Return what sinabs' own backend writes, with layers on the given cores."""
+    """Return the configuration of sinabs' own backend, with layers on the given cores."""
     backend = DynapcnnNetwork(network, shape, batch_size=1)
     indices = sorted(backend.dynapcnn_layers)
     return backend.make_config(
@@ -99,7 +99,7 @@ def sinabs_configuration(network, shape, cores):
 
 
 def our_configuration(program, *, path=None, settings=None):
-    """Return what the board writes, with every layer monitored."""
+    """Return the configuration that a board writes, with every layer monitored."""
     return write_configuration(
         virtual.stand_in().speck2e,
         program,
@@ -149,13 +149,13 @@ def test_the_dvs_layer_equals_what_sinabs_writes(options):
 
 
 def assert_equal_fields(found, expected, path="configuration"):
-    """Compare record by record, so that a failure names the field."""
+    """Compare field by field, so that a failure names the field."""
     if isinstance(expected, dict):
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             assert_equal_fields(found[name], value, f"{path}.{name}")
     elif path.endswith("destinations"):
-        # sinabs lists destinations in its graph's order; no source says that theirs matters
+        # sinabs lists destinations in its graph's order; no source says that the order matters
         assert sorted(found, key=str) == sorted(expected, key=str), path
     elif isinstance(expected, list) and expected and isinstance(expected[0], dict):
         for index, (one, other) in enumerate(zip(found, expected, strict=True)):
@@ -165,7 +165,7 @@ def assert_equal_fields(found, expected, path="configuration"):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_program_comes_back_out_of_its_configuration(seed):
+def test_a_configuration_is_decoded_into_its_program(seed):
     program = square_chain(np.random.default_rng(seed), n_cores=3)
     decoded = decode_configuration(our_configuration(program), "speck2e", entry=0)
     renamed = tuple(
@@ -186,7 +186,7 @@ def test_a_program_comes_back_out_of_its_configuration(seed):
         ({"shape": (2, 130, 130), "size": (8, 8)}, "host"),
     ],
 )
-def test_events_enter_the_shortest_way_that_does_what_the_input_stage_does(values, path):
+def test_events_enter_by_the_shortest_path_that_can_apply_the_input_stage(values, path):
     program = single_core()
     stage = InputStage(**({"shape": (2, 12, 12)} | values))
     core = program.cores[0]
@@ -209,7 +209,7 @@ FILTER_FIELDS = {
 
 
 def filtering(rule, shape=(2, 12, 12), **changes):
-    """Return a program of one core behind a filter."""
+    """Return a program with an event filter and one core."""
     core = single_core().cores[0]
     weights = np.ones((1, shape[0], 1, 1))
     stage = InputStage(shape, event_filter=rule, **changes)
@@ -218,7 +218,7 @@ def filtering(rule, shape=(2, 12, 12), **changes):
 
 
 @pytest.mark.parametrize("rule", FILTER_FIELDS, ids=lambda rule: rule.mode)
-def test_a_filter_is_written_field_by_field_and_comes_back(rule):
+def test_a_filter_is_written_to_the_fields_that_decode_into_it(rule):
     program = filtering(rule, origin=(0, 1), mirror_x=True)
     assert choose_input_path(program) == "dvs layer"
     found = our_configuration(program, settings=ChipSettings(slow_clock=100.0))
@@ -229,7 +229,7 @@ def test_a_filter_is_written_field_by_field_and_comes_back(rule):
     assert virtual.stand_in().speck2e.validate_configuration(found) == (True, "")
 
 
-def test_a_program_without_a_filter_leaves_the_chip_s_as_it_is():
+def test_a_program_without_a_filter_does_not_enable_the_chips():
     found = our_configuration(filtering(None))
     assert found.dvs_filter.enable is False
 
@@ -242,7 +242,7 @@ def test_a_program_without_a_filter_leaves_the_chip_s_as_it_is():
         (filtering(EventFilter()), "host", "which input_path host goes round"),
     ],
 )
-def test_a_filter_that_events_would_go_round_is_refused(program, wanted, message):
+def test_a_filter_that_the_events_would_bypass_is_refused(program, wanted, message):
     with pytest.raises(BoardError, match=f"event filter lies behind .*{message}.*: choose"):
         choose_input_path(program, wanted)
 
@@ -254,7 +254,7 @@ def test_a_filter_without_a_slow_clock_is_refused():
 
 def test_a_filter_on_a_chip_that_has_none_is_refused():
     class Bare:
-        """A configuration as samna's, with no filter in it."""
+        """A configuration like samna's, without a filter."""
 
         def __init__(self):
             whole = virtual.stand_in().speck2e.configuration.SpeckConfiguration()
@@ -269,7 +269,7 @@ def test_a_filter_on_a_chip_that_has_none_is_refused():
         )
 
 
-def test_a_dvs_layer_that_cannot_be_the_stage_is_refused_with_the_reason():
+def test_a_dvs_layer_that_cannot_apply_the_input_stage_is_refused_with_the_reason():
     core = replace(single_core().cores[0], weights=np.ones((1, 3, 1, 1)), input_shape=(3, 1, 1))
     program = replace(single_core(), cores=(core,), input=InputStage((3, 1, 1)))
     with pytest.raises(BoardError, match="has 3 channels"):
@@ -283,7 +283,7 @@ def test_a_dvs_layer_that_cannot_be_the_stage_is_refused_with_the_reason():
         ({"weights": np.ones((1, 1, 1, 2)), "input_shape": (1, 2, 2)}, "is not square"),
     ],
 )
-def test_a_core_that_no_configuration_can_express_is_refused(changes, message):
+def test_a_core_that_the_chip_cannot_have_is_refused(changes, message):
     program = single_core()
     core = replace(program.cores[0], **changes)
     program = replace(program, cores=(core,), input=InputStage(core.input_shape))
@@ -298,7 +298,7 @@ def test_three_destinations_are_refused():
         our_configuration(replace(single_core(), cores=(first, *others)))
 
 
-def test_a_program_without_limits_is_for_no_chip():
+def test_a_program_without_a_chips_limits_is_refused():
     with pytest.raises(BoardError, match="without a chip's limits"):
         our_configuration(replace(single_core(), chip="unbounded"))
 

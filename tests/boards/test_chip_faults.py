@@ -1,4 +1,4 @@
-"""Whatever goes wrong on a device: nothing is lost in silence, nothing hangs, it is released."""
+"""After a fault of the device: losses are reported, nothing hangs, the device is released."""
 
 import time
 from dataclasses import replace
@@ -19,13 +19,13 @@ from speckflex.virtual import Faults
 
 PROGRAM = square_chain(np.random.default_rng(17), n_cores=3)
 EVENTS = rising_events(np.random.default_rng(5), PROGRAM.input.shape, 400)
-# seconds after which a test calls it a hang; deadlines are far below
+# seconds after which a test counts as hanging; all deadlines are much shorter
 HANG = 20.0
 
 
 @pytest.fixture(autouse=True)
 def released():
-    """See after each test that no device is left, and that one can be opened again."""
+    """Check after each test that no device is left and that one can be opened again."""
     before, started = devices_of(virtual.stand_in()), time.monotonic()
     yield
     assert time.monotonic() - started < HANG
@@ -37,7 +37,7 @@ def released():
 
 @pytest.fixture(scope="module")
 def expected():
-    """What the twin spikes."""
+    """The twin's recording."""
     with Twin(threads=1) as twin:
         twin.load(PROGRAM)
         return twin.play(EVENTS)
@@ -62,7 +62,7 @@ def test_a_device_that_is_unplugged_during_the_upload_is_reported():
         play(Faults(unplug_after=5))
 
 
-def test_slow_answers_change_nothing(expected):
+def test_delayed_answers_do_not_change_the_spikes(expected):
     found = play(Faults(delay=0.3))
     for layer in range(3):
         np.testing.assert_array_equal(found.counts(layer), expected.counts(layer))
@@ -79,19 +79,19 @@ def test_a_device_that_loses_all_output_is_an_error():
         play(Faults(drop=1.0), deadline=1.0)
 
 
-def test_lost_output_shows_in_the_recording(expected):
+def test_lost_output_is_counted_in_the_recording(expected):
     found = play(Faults(drop=0.2, seed=4), verify_neurons=None)
     assert found.lost_events > 0
     assert found.counts(0).sum() < expected.counts(0).sum()
 
 
-def test_doubled_output_shows_in_the_recording(expected):
+def test_doubled_output_is_counted_in_the_recording(expected):
     found = play(Faults(duplicate=0.3, seed=4), verify_neurons=None)
     assert int(found.provenance.settings["repeated_answers"]) > 0
     assert found.counts(0).sum() > expected.counts(0).sum()
 
 
-def test_a_refused_configuration_is_reported_and_may_be_tried_again(expected):
+def test_a_refused_configuration_is_reported_and_can_be_loaded_again(expected):
     with open_virtual("speck2e", faults=Faults(refuse_configuration=1)) as board:
         with pytest.raises(BoardError, match="refused the configuration"):
             board.load(PROGRAM)
@@ -107,18 +107,18 @@ def test_a_stuck_core_is_found_at_the_upload(core):
         play(Faults(stuck_core=core))
 
 
-def test_a_stuck_core_that_the_program_does_not_use_does_not_matter(expected):
+def test_a_stuck_core_that_the_program_does_not_use_has_no_effect(expected):
     found = play(Faults(stuck_core=8))
     np.testing.assert_array_equal(found.counts(), expected.counts())
 
 
-def test_samnas_own_words_on_a_configuration_are_passed_on():
+def test_samnas_message_about_a_configuration_is_part_of_the_error():
     program = single_core(size=70)
     with open_virtual("speck2e") as board, pytest.raises(BoardError, match="larger than 64 a side"):
         board.load(program)
 
 
-def test_a_neuron_that_does_not_hold_its_state_is_reported():
+def test_a_neuron_without_its_initial_state_is_reported():
     settings = ChipSettings(deadline=0.2)
     states = np.full(PROGRAM.cores[0].output_shape, 3)
     other = replace(
@@ -130,7 +130,7 @@ def test_a_neuron_that_does_not_hold_its_state_is_reported():
             check_states(board._link, placed_layers(other, settings), settings)
 
 
-def test_reading_ends_at_the_deadline_where_silence_takes_longer():
+def test_reading_ends_at_the_deadline_if_it_is_before_the_silence():
     with open_virtual("speck2e", speed=1.0, silence=5_000.0, deadline=0.3) as board:
         board.load(PROGRAM)
         assert board.play(EVENTS).samples[0].stopped == "deadline"

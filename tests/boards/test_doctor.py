@@ -1,4 +1,4 @@
-"""What the machine has and lacks, as `doctor` and `boards` say it."""
+"""`doctor` and `boards` say what the machine has and what is missing."""
 
 import json
 from importlib import metadata
@@ -14,18 +14,18 @@ from speckflex.samna_access import InstalledSamna
 
 
 def finding(findings, subject):
-    """Return the finding of a subject."""
+    """Return the finding about a subject."""
     return next(item for item in findings if item.subject == subject)
 
 
-def test_a_machine_that_runs_these_tests_has_all_that_the_twin_needs():
+def test_this_machine_has_all_that_the_twin_needs():
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 0, result.output
     assert "board twin: all that it needs is here" in result.output
 
 
 @pytest.mark.parametrize("kind", ["missing", "stub"])
-def test_without_samna_a_chip_is_missing_something_and_the_twin_is_not(monkeypatch, kind):
+def test_without_samna_chips_are_blocked_and_the_twin_is_not(monkeypatch, kind):
     monkeypatch.setattr(doctor, "find_samna", lambda: InstalledSamna(kind, "0.48.6"))
     assert finding(diagnose("speck2e"), "samna").blocks
     assert "SynSense" in finding(diagnose("speck2e:0"), "samna").remedy
@@ -33,7 +33,7 @@ def test_without_samna_a_chip_is_missing_something_and_the_twin_is_not(monkeypat
     assert CliRunner().invoke(main, ["doctor", "--board", "speck2f"]).exit_code == 1
 
 
-def test_a_package_outside_its_tested_range_is_missing(monkeypatch):
+def test_a_package_outside_its_tested_range_is_reported_with_the_remedy(monkeypatch):
     real = metadata.version
 
     def version(name):
@@ -46,7 +46,7 @@ def test_a_package_outside_its_tested_range_is_missing(monkeypatch):
     assert found.remedy.startswith('pip install "sinabs')
 
 
-def test_a_package_that_is_not_there_is_missing_with_the_command_that_gets_it(monkeypatch):
+def test_a_package_that_is_not_installed_is_reported(monkeypatch):
     def version(name):
         raise metadata.PackageNotFoundError(name)
 
@@ -56,13 +56,13 @@ def test_a_package_that_is_not_there_is_missing_with_the_command_that_gets_it(mo
     assert found.found == "not installed"
 
 
-def test_an_old_python_is_missing(monkeypatch):
+def test_an_old_python_is_reported(monkeypatch):
     monkeypatch.setattr(doctor.sys, "version_info", (3, 8, 1, "final", 0))
     assert finding(diagnose(), "Python").blocks
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_usb_devices_that_may_not_be_written_are_pointed_out(monkeypatch, tmp_path, readable):
+def test_usb_devices_without_write_permission_are_reported(monkeypatch, tmp_path, readable):
     folder = tmp_path / "001"
     folder.mkdir()
     (folder / "002").write_bytes(b"")
@@ -73,7 +73,7 @@ def test_usb_devices_that_may_not_be_written_are_pointed_out(monkeypatch, tmp_pa
     assert f"{int(readable)} of 1 devices" in found.found
 
 
-def test_a_udev_rule_is_found_by_its_vendor(monkeypatch, tmp_path):
+def test_a_udev_rule_is_found_by_the_vendors_name(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "RULE_FOLDERS", (tmp_path, tmp_path / "none"))
     assert finding(diagnose(), "udev rule").state == "note"
     (tmp_path / "60-other.rules").write_text("# another vendor")
@@ -81,19 +81,19 @@ def test_a_udev_rule_is_found_by_its_vendor(monkeypatch, tmp_path):
     assert finding(diagnose(), "udev rule").found == str(tmp_path / "70-board.rules")
 
 
-def test_nothing_is_known_of_a_board_of_another_name():
+def test_an_unknown_board_is_refused():
     with pytest.raises(BoardNotFoundError, match="'loihi' is not known"):
         diagnose("loihi")
     assert CliRunner().invoke(main, ["doctor", "--board", "loihi"]).exit_code == 3
 
 
-def test_findings_are_json_on_demand():
+def test_findings_are_printed_as_json_on_demand():
     result = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)
     assert result["ok"] is True
     assert {"Python", "torch", "sinabs", "samna"} <= {f["subject"] for f in result["findings"]}
 
 
-def test_boards_lists_the_software_boards_and_says_why_no_chip_is_there():
+def test_boards_lists_the_software_boards_and_says_why_no_chip_is_listed():
     result = CliRunner().invoke(main, ["boards"])
     assert result.exit_code == 0
     assert "no chip is attached: the vendor's samna" in result.output

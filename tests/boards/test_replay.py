@@ -1,4 +1,4 @@
-"""A recording as a board: it gives back what it holds, and says what it doesn't."""
+"""A recording as a board: it plays the recorded samples and refuses all others."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def session(tmp_path, rng):
     return program, samples, recording, path
 
 
-def test_a_session_comes_back_in_parts_and_whole(session):
+def test_a_session_is_replayed_in_parts_and_as_a_whole(session):
     program, samples, recording, path = session
     with open_board(f"replay:{path}") as board:
         board.load(program)
@@ -72,7 +72,7 @@ def test_more_samples_than_were_recorded_are_refused(session):
         board.play(samples[:3])
         with pytest.raises(BoardError, match="holds 4 samples, 5 were asked for"):
             board.play(samples[3:] + samples[:1])
-        # what was refused was not played
+        # the refused samples were not played
         board.play(samples[3:])
 
 
@@ -124,7 +124,7 @@ def test_spikes_that_were_only_counted_are_refused(session, tmp_path):
     np.testing.assert_array_equal(found.counts(0), recording.counts(0))
 
 
-def test_a_board_that_is_not_ready_says_so(session):
+def test_a_closed_board_and_one_without_a_program_refuse_to_play(session):
     program, samples, _, path = session
     with open_board(f"replay:{path}") as board, pytest.raises(BoardError, match="no program"):
         board.play(samples)
@@ -132,7 +132,7 @@ def test_a_board_that_is_not_ready_says_so(session):
         board.load(program)
 
 
-def test_a_file_that_is_no_recording_is_no_board(tmp_path):
+def test_a_file_that_is_no_recording_is_refused_as_a_board(tmp_path):
     path = tmp_path / "text.h5"
     path.write_text("no recording")
     for name in (path, tmp_path / "missing.h5"):

@@ -1,4 +1,4 @@
-"""Networks with an axis of time of their own: converted where they run, refused with the reason."""
+"""Networks with a time axis of their own: converted if they can run, else refused with a reason."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def refusal(*layers):
 
 
 @pytest.mark.parametrize("repeated_linear", [False, True])
-def test_repeated_layers_convert_as_those_that_squeeze_time(repeated_linear):
+def test_repeated_layers_convert_like_layers_that_squeeze_time(repeated_linear):
     torch.manual_seed(1)
     first, second = conv(), linear()
     last = sl.Repeat(second) if repeated_linear else second
@@ -57,7 +57,7 @@ def test_repeated_layers_convert_as_those_that_squeeze_time(repeated_linear):
     assert replace(found, cores=named).sha256 == expected.sha256
 
 
-def test_maps_that_reach_a_linear_layer_unflattened_are_said_to_do_so():
+def test_a_linear_layer_behind_a_map_is_named_with_the_remedy():
     message = refusal(conv(), iaf(), nn.Flatten(2), linear(), iaf())
     assert "layer 3 (Linear), which gets a map of shape (4, 36) in place of a row" in message
     assert message.endswith("wrap the weight layers in front in sinabs.layers.Repeat")
@@ -65,7 +65,7 @@ def test_maps_that_reach_a_linear_layer_unflattened_are_said_to_do_so():
     assert "check the input shape" not in message
 
 
-def test_a_layer_that_takes_no_time_beside_others_that_do_is_named():
+def test_a_layer_without_a_time_axis_among_others_with_one_is_named():
     message = refusal(conv(), iaf(), nn.Flatten(2), sl.Repeat(linear()), iaf())
     assert "layer 0 (Conv2d), which takes no axis of time" in message
     assert message.endswith("wrap it in sinabs.layers.Repeat too")
@@ -79,7 +79,7 @@ def test_a_layer_that_takes_no_time_beside_others_that_do_is_named():
     ],
     ids=["with time", "without"],
 )
-def test_a_row_of_the_wrong_length_still_points_at_the_input(layers):
+def test_a_row_of_the_wrong_length_points_at_the_input_shape(layers):
     message = refusal(*layers)
     assert "it stops at layer 3 (Linear) (" in message
     assert message.endswith("check the input shape")

@@ -1,4 +1,4 @@
-"""The twin runs every program spike for spike like the slow reference."""
+"""The twin has the same spikes as the slow reference, for every program."""
 
 import os
 import subprocess
@@ -25,12 +25,12 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @examples(max_examples=100)
 @given(seed=SEEDS)
-def test_any_program_spikes_as_the_depth_first_reference(seed):
+def test_a_random_program_spikes_like_the_depth_first_reference(seed):
     check_seed(seed)
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_merges_and_splits_spike_as_the_depth_first_reference(seed):
+def test_merges_and_splits_spike_like_the_depth_first_reference(seed):
     rng = np.random.default_rng(seed)
     program = programs.random_graph(rng, 4)
     streams = [programs.random_events(rng, program.input.shape, 20)]
@@ -67,7 +67,7 @@ def test_one_long_play_equals_many_short_ones(rng):
         assert np.array_equal(whole.events(layer), joined)
 
 
-def test_a_stream_in_blocks_counts_as_the_whole(rng):
+def test_a_stream_in_blocks_has_the_counts_of_the_whole(rng):
     program = programs.random_chain(rng, 2)
     events = programs.random_events(rng, program.input.shape, 20_000)
     with Twin(settings=TwinSettings(slow_clock_period=7)) as twin:
@@ -82,8 +82,8 @@ def test_a_stream_in_blocks_counts_as_the_whole(rng):
         assert np.array_equal(stream.counts(layer), whole.counts(layer))
 
 
-def test_merging_queues_stay_short_however_much_fires(monkeypatch):
-    """The third layer fires 14 400 times for each event, if queues may be as long as they will."""
+def test_queues_at_a_merge_stay_short_even_if_many_neurons_fire(monkeypatch):
+    """The third layer fires 14 400 times for each event."""
 
     def core(name, n_in, *targets):
         destinations = tuple(map(Destination, targets))
@@ -107,7 +107,7 @@ def test_merging_queues_stay_short_however_much_fires(monkeypatch):
     assert peaks[1] < peaks[0] / 5
 
 
-def test_events_out_of_order_meet_each_tick_once(rng):
+def test_events_out_of_order_do_not_repeat_a_tick(rng):
     core = Core("leaky", np.full((1, 1, 1, 1), 1), 100, -100, (1, 1, 1), bias=np.array([5]))
     program = Program((core,), InputStage((1, 1, 1)))
     times = np.concatenate([np.full(10_000, 95), np.full(10_000, 12)])
@@ -116,7 +116,7 @@ def test_events_out_of_order_meet_each_tick_once(rng):
     assert_twin_equals_reference(program, [events], settings)
 
 
-def test_kernels_agree_with_the_reference_without_compiling():
+def test_kernels_agree_with_the_reference_without_compilation():
     command = [sys.executable, "tests/support/fuzz_twin.py", "--programs", "25"]
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
@@ -127,8 +127,8 @@ def test_kernels_agree_with_the_reference_without_compiling():
     assert "25 programs from seed 0: 0 differ" in done.stdout
 
 
-def test_a_readout_beyond_16_bits_still_gives_the_whole_sum():
-    """An overflowing readout fires and loses its threshold; the spikes give it back."""
+def test_a_readout_sum_may_exceed_16_bits():
+    """A neuron that overflows fires and subtracts its threshold; its spikes are added again."""
     weights = np.full((1, 1, 1, 1), 127, np.int8)
     core = Core("sum", weights, 32767 - 127, -32767, (1, 1, 1), readout="potential")
     program = Program((core,), InputStage((1, 1, 1)), chip="unbounded")

@@ -1,4 +1,4 @@
-"""The twin at its edges: nothing to play, wrong calls, interrupts."""
+"""Edge cases of the twin: nothing to play, wrong calls, interrupts."""
 
 import _thread
 import threading
@@ -58,10 +58,10 @@ def test_spikes_are_kept_only_on_request(twin):
         twin.play(events_at(9), keep_events=False).events(0)
 
 
-def test_the_log_tells_events_in_and_spikes_out(twin):
+def test_the_log_counts_input_events_and_spikes(twin):
     (log,) = twin.play(events_at(9)).samples
     assert (log.written, log.accepted, log.lost, log.stopped) == (9, 9, 0, "complete")
-    assert log.read == 3 * 9 * 2  # every third event lets 9 neurons in 2 channels fire
+    assert log.read == 3 * 9 * 2  # at every third event 9 neurons in 2 channels fire
 
 
 def test_provenance_names_program_versions_and_settings(twin):
@@ -107,7 +107,7 @@ def test_wrong_potentials_are_refused(twin, values, message):
 
 @pytest.mark.parametrize("wrong", ["net.speck", None, 3])
 @pytest.mark.parametrize("name", ["twin", "virtual:speck2e"])
-def test_what_is_no_program_is_not_loaded(name, wrong):
+def test_an_object_that_is_no_program_is_refused(name, wrong):
     message = f"given a {type(wrong).__name__} to load, which is no Program: read a .speck file"
     with open_board(name) as board, pytest.raises(BoardError, match=message):
         board.load(wrong)
@@ -123,7 +123,7 @@ def test_a_closed_twin_plays_nothing():
         twin.load(small_program())
 
 
-def test_a_twin_without_program_says_so():
+def test_a_twin_without_a_program_refuses_to_play():
     with pytest.raises(BoardError, match=r"call load\(program\)"):
         Twin().play(EMPTY)
 
@@ -136,7 +136,7 @@ def test_an_event_outside_the_input_is_named(twin):
 
 
 @pytest.mark.parametrize("events", [None, 3, "abc", [3], [[1, 2]]])
-def test_what_is_no_stream_is_refused(twin, events):
+def test_an_object_that_is_no_stream_is_refused(twin, events):
     with pytest.raises(EventsError, match="event"):
         twin.play(events)
 
@@ -148,7 +148,7 @@ def test_a_layer_that_does_not_exist_is_named(twin, layer):
 
 
 @pytest.mark.parametrize("monitor", [0, "all", [0.5], ["conv"], [None]])
-def test_what_is_no_list_of_layers_is_refused(twin, monitor):
+def test_an_object_that_is_no_list_of_layers_is_refused(twin, monitor):
     with pytest.raises(BoardError, match="layer"):
         twin.play(EMPTY, monitor=monitor)
 
