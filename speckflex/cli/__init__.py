@@ -1,4 +1,4 @@
-"""The command line: one command a file; parse, one library call, print."""
+"""The command line, with one file for each command: parse, call the library once, print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from speckflex.version import __version__
 
 __all__ = ["main"]
 
-# Commands in the order of the work; each lives in `speckflex/cli/NAME.py` as `command`.
+# In the order of the work; each command is `command` in `speckflex/cli/NAME.py`.
 COMMANDS = (
     "demo",
     "deploy",
@@ -30,12 +30,12 @@ COMMANDS = (
 
 
 class NoSuchBoardError(click.ClickException):
-    """A missing board has an exit code of its own, so that scripts can tell it from a failure."""
+    """No such board; the exit code of its own lets scripts tell this from a failure."""
 
     exit_code = 3
 
 
-# What an error of speckflex ends a command with; any other kind ends it with 1.
+# The exits of some errors; every other error of speckflex exits with 1.
 FAILURES: dict[type[SpeckflexError], type[click.ClickException]] = {
     BoardNotFoundError: NoSuchBoardError,
     TrainingInterruptedError: Interruption,
@@ -43,7 +43,7 @@ FAILURES: dict[type[SpeckflexError], type[click.ClickException]] = {
 
 
 class CommandGroup(click.Group):
-    """A group that imports a command's module only when the command is looked at."""
+    """A group that imports the module of a command only when that command is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the work."""
@@ -56,12 +56,12 @@ class CommandGroup(click.Group):
         return importlib.import_module(f"speckflex.cli.{cmd_name}").command
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Run as a process of its own, which ends with the command."""
+        """Run the command as the main job of this process, which then ends."""
         with quiet_interrupts():
             return super().__call__(*arguments, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of speckflex or of a file becomes one line and a code."""
+        """Run the command; turn an error of speckflex or of a file into one line and a code."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -70,7 +70,9 @@ class CommandGroup(click.Group):
             failure = FAILURES.get(type(error), click.ClickException)
             raise failure(str(error)) from error
         except OSError as error:
-            if error.errno == EPIPE:  # the reader of our output went away; click ends quietly
+            if (
+                error.errno == EPIPE
+            ):  # the reader of our output has closed the pipe; click exits quietly
                 raise
             place = error.filename or "standard output"
             raise click.ClickException(f"{place}: {error.strerror}: check the path") from error
@@ -82,8 +84,8 @@ class CommandGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="speckflex")
 def main() -> None:
-    """Put spiking networks on SynSense's Speck, and see in spikes how they differ there.
+    """Run spiking networks on SynSense's Speck and measure how much they differ there.
 
-    Exit codes: 0 done, 1 the work failed, 2 misuse, 3 no such board, 4 a stated bar was missed,
-    130 interrupted.
+    Exit codes: 0 done, 1 the work failed, 2 misuse, 3 no such board, 4 a required limit was
+    missed, 130 interrupted.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C in a command: one line, exit code 130, and no word of the interpreter's own."""
+"""Ctrl-C in a command: it ends with one line and exit code 130, without a traceback."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ __all__ = ["Interruption", "interrupt_again", "quiet_interrupts"]
 
 
 class Interruption(click.ClickException):
-    """Ctrl-C has ended the work; the line says what of it is kept."""
+    """Ctrl-C has ended the work; the message says which results are kept."""
 
-    exit_code = 130  # 128 and the signal's number, as shells have it
+    exit_code = 130  # 128 plus the number of the signal, as in shells
 
 
 @contextmanager
 def quiet_interrupts() -> Iterator[None]:
-    """Let no interrupt of this process be lost, nor disturb the interpreter's own clean-up."""
+    """Make sure that an interrupt ends the process, and never while the interpreter cleans up."""
     interrupted = threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         interrupted.set()
         signal.default_int_handler(number, frame)
 
-    # a shell may have told a job behind it to ignore Ctrl-C
+    # a shell starts a background job with Ctrl-C ignored; this stays so
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
     sys.unraisablehook = interrupt_again
     try:
         yield
     except SystemExit as end:
-        # a library may take an interrupt for a failure of its own
+        # a library may turn an interrupt into an error of its own
         if interrupted.is_set() and end.code == click.ClickException.exit_code:
             raise SystemExit(Interruption.exit_code) from end
         raise
@@ -49,7 +49,7 @@ def quiet_interrupts() -> Iterator[None]:
 
 
 def interrupt_again(unraisable: Any) -> None:
-    """Interrupt once more where an interrupt fell into code that can raise nothing."""
+    """Interrupt again if an interrupt hit code that can't raise, such as a destructor."""
     if unraisable.exc_type is KeyboardInterrupt:
         _thread.interrupt_main()
     else:

@@ -1,4 +1,4 @@
-"""Progress on standard error: bars in a terminal, nothing where it is piped."""
+"""A progress bar on standard error, shown only in a terminal."""
 
 from __future__ import annotations
 
