@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from speckflex.boards.twin import Twin
-from speckflex.chips.speck import SYNOPS_PER_SECOND
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def measure_load(
     program: Program,
     events: np.ndarray | Sequence[np.ndarray],
     *,
-    synops_per_second: float = SYNOPS_PER_SECOND,
+    synops_per_second: float | None = None,
     longest_wait: float = LONGEST_WAIT,
     settings: TwinSettings | None = None,
 ) -> tuple[LayerLoad, ...]:
@@ -81,9 +80,9 @@ def measure_load(
 
     An event takes the number of neurons that it updates, divided by the rate. A core takes
     events first come, first served; a spike leaves when its event is done and the core it goes to
-    has room, and until then its own core takes no other event. The rate is
-    `speck.SYNOPS_PER_SECOND` unless stated, one user's figure and unverified; so is the model,
-    which `speckflex.twin.service.ServiceModel` tells in full.
+    has room, and until then its own core takes no other event. The rate of the chip
+    (`Chip.synops_per_second`) is one user's figure and unverified; so is the model, which
+    `speckflex.twin.service.ServiceModel` describes in full.
 
     The samples are played twice. Once with room for any number of events at each core, so that
     events wait at the core that is slow, and not at those before it that it holds up. Then with the
@@ -92,7 +91,7 @@ def measure_load(
     Args:
         program: what would run.
         events: one structured array, or one per sample; fields t (µs), x, y, p.
-        synops_per_second: how fast a core works.
+        synops_per_second: how fast a core works; None for the rate of the program's chip.
         longest_wait: µs that an event, or the input, may wait.
         settings: the twin's other settings, such as `input_buffer` and `balancer_buffer`.
 
@@ -100,11 +99,14 @@ def measure_load(
         BoardError: the rate is not positive.
         EventsError: a sample is no event stream of the input's shape.
     """
-    settings = replace(settings or TwinSettings(), synops_per_second=synops_per_second)
+    rate = synops_per_second
+    if rate is None:
+        rate = program.chip_record.synops_per_second
+    settings = replace(settings or TwinSettings(), synops_per_second=rate)
     roomy = _play(program, events, replace(settings, input_buffer=None))
     tight = _play(program, events, settings)
     return tuple(
-        _worst((index, core.name), roomy[index], tight[index], (synops_per_second, longest_wait))
+        _worst((index, core.name), roomy[index], tight[index], (rate, longest_wait))
         for index, core in enumerate(program.cores)
     )
 

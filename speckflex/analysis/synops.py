@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speckflex.analysis.arrivals import core_inputs
-from speckflex.chips.speck import SYNOPS_PER_SECOND
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
 from speckflex.program.routing import row_spans
 
@@ -45,6 +44,7 @@ class LayerSynops:
         peak_time: µs, the first event of that window.
         sustained_per_second: over the whole of the sample that is busiest on average.
         window: µs, the width of the sliding window.
+        limit_per_second: what a core is taken to do (`Chip.synops_per_second`); unverified.
         reason: why nothing was measured, "" where something was.
     """
 
@@ -58,12 +58,15 @@ class LayerSynops:
     peak_time: int | None = None
     sustained_per_second: float | None = None
     window: int = WINDOW
+    limit_per_second: float = 0.0
     reason: str = ""
 
     @property
     def load(self) -> float | None:
-        """The peak as a share of `SYNOPS_PER_SECOND`, a limit that is unverified."""
-        return None if self.peak_per_second is None else self.peak_per_second / SYNOPS_PER_SECOND
+        """The peak as a share of `limit_per_second`."""
+        return (
+            None if self.peak_per_second is None else self.peak_per_second / self.limit_per_second
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON types."""
@@ -95,8 +98,9 @@ def measure_synops(
         core_inputs(program, recording, input_events, index, reset=reset)
         for index in range(len(program.cores))
     )
+    limit = program.chip_record.synops_per_second
     return tuple(
-        _measure_core(core, index, streams, input_events, window)
+        replace(_measure_core(core, index, streams, input_events, window), limit_per_second=limit)
         for index, (core, streams) in enumerate(zip(program.cores, inputs, strict=True))
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
 from speckflex.boards.context import BoardContext
-from speckflex.chips.speck import NEURON_MAX, NEURON_MIN
+from speckflex.chips.formats import NEURON_MAX, NEURON_MIN
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.events.streams import check_events
 from speckflex.recordings.recording import LayerRecord, Provenance, Recording, SampleLog

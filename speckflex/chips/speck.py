@@ -4,47 +4,18 @@ Sources: DS = "Speck Dev Kit Datasheet" (SynSense, August 2023); sinabs = the co
 table of sinabs 3.1.3 (`sinabs/backend/dynapcnn/chips/dynapcnn.py`); samna = its reference.
 """
 
-from dataclasses import dataclass
-from math import ceil, log2
+from speckflex.chips.chip import (
+    Chip,
+    CoreLimits,
+    DvsLayer,
+    FilterLimits,
+    LayerLimits,
+    ReadoutLayer,
+    SamnaNames,
+)
+from speckflex.chips.formats import FILTER_WINDOWS, MAX_FILTER_SIZE
 
-__all__ = [
-    "CHIPS",
-    "CORES",
-    "DVS_LAYER",
-    "FILTER_WINDOWS",
-    "MAX_DESTINATIONS",
-    "MAX_FEATURES",
-    "MAX_FILTER_SIZE",
-    "MAX_INPUT_SIZE",
-    "MAX_KERNEL",
-    "MAX_OUTPUT_SIZE",
-    "MAX_PADDING",
-    "NEURON_MAX",
-    "NEURON_MIN",
-    "POOLINGS",
-    "READOUT_LAYER",
-    "STRIDES",
-    "SYNOPS_PER_SECOND",
-    "WEIGHT_MAX",
-    "WEIGHT_MIN",
-    "CoreLimits",
-    "kernel_words",
-    "neuron_address",
-    "neuron_at",
-    "neuron_words",
-]
-
-
-@dataclass(frozen=True)
-class CoreLimits:
-    """What one core holds, in words of its memories."""
-
-    index: int
-    kernel_words: int
-    neuron_words: int
-    bias_words: int
-    repeatable: bool
-
+__all__ = ["SPECK2E", "SPECK2F", "SPECKS", "UNBOUNDED"]
 
 KI = 1024
 
@@ -53,84 +24,87 @@ KI = 1024
 CORES = (
     CoreLimits(0, 16 * KI, 64 * KI, KI, repeatable=False),
     CoreLimits(1, 16 * KI, 64 * KI, KI, repeatable=False),
-    CoreLimits(2, 16 * KI, 64 * KI, KI, repeatable=True),
-    CoreLimits(3, 32 * KI, 32 * KI, KI, repeatable=True),
-    CoreLimits(4, 32 * KI, 32 * KI, KI, repeatable=True),
-    CoreLimits(5, 64 * KI, 16 * KI, KI, repeatable=True),
-    CoreLimits(6, 64 * KI, 16 * KI, KI, repeatable=True),
-    CoreLimits(7, 16 * KI, 16 * KI, KI, repeatable=True),
-    CoreLimits(8, 16 * KI, 16 * KI, KI, repeatable=True),
+    CoreLimits(2, 16 * KI, 64 * KI, KI),
+    CoreLimits(3, 32 * KI, 32 * KI, KI),
+    CoreLimits(4, 32 * KI, 32 * KI, KI),
+    CoreLimits(5, 64 * KI, 16 * KI, KI),
+    CoreLimits(6, 64 * KI, 16 * KI, KI),
+    CoreLimits(7, 16 * KI, 16 * KI, KI),
+    CoreLimits(8, 16 * KI, 16 * KI, KI),
 )
 
-# The two chips have the same cores (DS); "unbounded" is no chip: any size, for the twin alone.
-CHIPS = ("speck2e", "speck2f", "unbounded")
+LIMITS = LayerLimits(
+    max_kernel=16,  # DS 2.4
+    square_kernels=True,  # samna's CnnLayerDimensions has one kernel_size
+    strides=(1, 2, 4, 8),  # DS 3.2.4.1, x and y independent
+    max_padding=7,  # DS 3.2.4.1
+    poolings=(1, 2, 4),  # DS 3.2.4.1, square towards a core, x and y independent in the DVS layer
+    max_features=1024,  # DS 2.4
+    max_input_size=128,  # DS 2.4, pixels a side
+    max_output_size=64,  # DS 2.4, pixels a side before pooling
+    max_destinations=2,  # DS 2.4, per core and for the DVS layer
+    max_threshold_low=-1,  # DS 3.2.4.6.3: with 0 the silicon does not work
+)
 
-WEIGHT_MIN, WEIGHT_MAX = -128, 127  # 8-bit signed, DS table 3
-NEURON_MIN, NEURON_MAX = -(2**15), 2**15 - 1  # 16-bit signed, DS table 3
+FILTER = FilterLimits(windows=FILTER_WINDOWS, max_size=MAX_FILTER_SIZE)
 
-STRIDES = (1, 2, 4, 8)  # DS 3.2.4.1, x and y independent
-POOLINGS = (1, 2, 4)  # DS 3.2.4.1, square towards a core, x and y independent in the DVS layer
-MAX_PADDING = 7  # DS 3.2.4.1
-MAX_KERNEL = 16  # DS 2.4
-MAX_FEATURES = 1024  # DS 2.4
-MAX_INPUT_SIZE = 128  # DS 2.4, pixels a side
-MAX_OUTPUT_SIZE = 64  # DS 2.4, pixels a side before pooling
-MAX_DESTINATIONS = 2  # DS 2.4, per core and for the DVS layer
+# 13: sinabs' notebook on spike counts; 128 x 128 pixels of two polarities: DS 2.4
+DVS = DvsLayer(layer=13, shape=(2, 128, 128))
 
-FILTER_WINDOWS = range(1, 16)  # DS 3.2.3.5, ticks of the slow clock
-MAX_FILTER_SIZE = 255  # 8 bits in samna's DvsFilterConfig; no source states a lower limit
-
-READOUT_LAYER = 12  # sinabs' notebook on the readout layer
-DVS_LAYER = 13  # sinabs' notebook on spike counts
+# 12: sinabs' notebook on the readout layer; 15 classes: DS 3.2.5. Erratum of both chips: class k
+# listens to channel 4 (k - 1) of its core (sinabs' documentation, chip_errata).
+READOUT = ReadoutLayer(layer=12, classes=15, stride=4)
 
 # Unverified: one thesis on a Speck2f gives 10 M synaptic operations a second and core.
 SYNOPS_PER_SECOND = 10_000_000
 
+# The two chips have the same cores (DS). The types of devices, and the names of the input
+# buffers, odd spelling included: sinabs 3.1.3, backend/dynapcnn/io.py and chips.
+SPECK2E = Chip(
+    name="speck2e",
+    label="Speck2e",
+    cores=CORES,
+    limits=LIMITS,
+    event_filter=FILTER,
+    dvs=DVS,
+    readout=READOUT,
+    synops_per_second=SYNOPS_PER_SECOND,
+    samna=SamnaNames(
+        module="speck2e",
+        devices=("Speck2eTestBoard", "Speck2eDevKit"),
+        devkit="Speck2eDevKit",
+        input_buffer="BasicSourceNode_speck2e_event_speck2e_input_event",
+    ),
+)
 
-def kernel_words(input_channels: int, output_channels: int, kernel_y: int, kernel_x: int) -> int:
-    """Return the 8-bit words that a layer's kernels take on a core (DS 3.2.4.1).
+SPECK2F = Chip(
+    name="speck2f",
+    label="Speck2f",
+    cores=CORES,
+    limits=LIMITS,
+    event_filter=FILTER,
+    dvs=DVS,
+    readout=READOUT,
+    synops_per_second=SYNOPS_PER_SECOND,
+    samna=SamnaNames(
+        module="speck2f",
+        devices=("Speck2fModuleDevKit", "Speck2fDevKit"),
+        devkit="Speck2fDevKit",
+        input_buffer="BasicSourceNode_speck2f_event_input_event",
+    ),
+)
 
-    `c * 2^(ceil(log2(ky * kx)) + ceil(log2(f)))`
-    """
-    return input_channels * 2 ** (ceil(log2(kernel_y * kernel_x)) + ceil(log2(output_channels)))
+SPECKS = (SPECK2E, SPECK2F)
 
-
-def neuron_words(output_channels: int, output_y: int, output_x: int) -> int:
-    """Return the 16-bit words that a layer's neurons take on a core (DS 3.2.4.1).
-
-    `f * 2^(ceil(log2(y)) + ceil(log2(x)))`; the number of features itself is not rounded up.
-    """
-    return output_channels * 2 ** (ceil(log2(output_y)) + ceil(log2(output_x)))
-
-
-def neuron_address(channel: int, y: int, x: int, shape: tuple[int, int, int]) -> int:
-    """Return a neuron's address in its core's memory: y, x and channel in as few bits as fit.
-
-    Confirmed by sinabs' leak notebook for square maps. For others sinabs shifts y by the bits of
-    the height, where two neurons may share an address; here it is by those of the width.
-
-    Args:
-        channel: feature of the neuron.
-        y: row.
-        x: column.
-        shape: (channel, y, x) of the layer's neurons.
-    """
-    channel_bits, _, x_bits = _address_bits(shape)
-    return y << (channel_bits + x_bits) | x << channel_bits | channel
-
-
-def neuron_at(address: int, shape: tuple[int, int, int]) -> tuple[int, int, int] | None:
-    """Return the (channel, y, x) of the neuron at an address; None where no neuron is."""
-    channel_bits, _, x_bits = _address_bits(shape)
-    place = (
-        address & (2**channel_bits - 1),
-        address >> (channel_bits + x_bits),
-        (address >> channel_bits) & (2**x_bits - 1),
-    )
-    inside = all(value < size for value, size in zip(place, shape, strict=True))
-    return place if inside else None
-
-
-def _address_bits(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    channels, y, x = (ceil(log2(size)) for size in shape)
-    return (channels, y, x)
+# No chip: a Speck's cores without their limits, for layers of any size and number on the twin.
+UNBOUNDED = Chip(
+    name="unbounded",
+    label="no chip in particular",
+    cores=CORES,
+    limits=LIMITS,
+    event_filter=FILTER,
+    dvs=DVS,
+    readout=READOUT,
+    synops_per_second=SYNOPS_PER_SECOND,
+    bounded=False,
+)

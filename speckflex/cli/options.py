@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex._support.files import suffix_problem
-from speckflex.chips.speck import CHIPS
+from speckflex.chips import CHIPS, DEFAULT_CHIP, find_chip
+from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
     from speckflex.data import EventDataset
@@ -55,6 +56,23 @@ class ShapeType(click.ParamType):
         return channels, height, width
 
 
+class ChipType(click.ParamType):
+    """The name of a chip, of this package or of another one that adds it."""
+
+    name = "|".join(CHIPS)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name of a known chip."""
+        try:
+            return find_chip(value).name
+        except SpeckflexError as error:
+            self.fail(str(error), param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the names of this package's chips, in small letters as they are written."""
+        return f"[{self.name}]"
+
+
 model_argument = click.argument("model", type=existing_file)
 
 json_option = click.option(
@@ -78,8 +96,8 @@ seed_option = click.option(
 
 chip_option = click.option(
     "--chip",
-    type=click.Choice(CHIPS),
-    default="speck2e",
+    type=ChipType(),
+    default=DEFAULT_CHIP,
     show_default=True,
     help="Chip to convert for; unbounded is any size, for the twin alone.",
 )

@@ -13,7 +13,7 @@ import torch
 from sinabs.activation import MembraneReset, MembraneSubtract
 from torch import nn
 
-from speckflex.chips.speck import NEURON_MAX, WEIGHT_MAX
+from speckflex.chips.formats import NEURON_MAX, WEIGHT_MAX
 from speckflex.conversion.prepare import prepare
 from speckflex.conversion.prepared import INPUT, Options, PreparedLayer, PreparedNetwork
 from speckflex.conversion.quantisation import quantisation_checks

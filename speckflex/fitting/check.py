@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from speckflex.chips.speck import CORES
 from speckflex.fitting.finding import Check, Severity
 from speckflex.fitting.limits import input_limits, input_notes, layer_limits, layer_warnings
 from speckflex.fitting.memory import layer_memory
 from speckflex.fitting.placement import placement_problems
 
 if TYPE_CHECKING:
+    from speckflex.chips import Chip
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Pair, Shape
 
@@ -113,21 +113,23 @@ def check_program(program: Program, *, found: tuple[Check, ...] = ()) -> CheckTa
     """Hold a program against the chip's rules and memories; raises nothing.
 
     Args:
-        program: placed or not; for chip "unbounded" the chip's limits are left out.
+        program: placed or not; for a chip without bounds its limits are left out.
         found: findings of the conversion, to stand in the same table.
     """
     checks = [*found, *input_notes(program.input)]
-    if program.chip != "unbounded":
-        checks.extend(input_limits(program.input))
+    chip = program.chip_record
+    if chip.bounded:
+        checks.extend(input_limits(program.input, chip))
         for core in program.cores:
-            checks.extend(layer_limits(core))
+            checks.extend(layer_limits(core, chip))
         checks.extend(
             Check("", "error", "placement", *_parted(problem))
             for problem in placement_problems(program)
         )
     for core in program.cores:
         checks.extend(layer_warnings(program, core))
-    return CheckTable(program.chip, tuple(map(_cost, program.cores)), ordered(checks), program)
+    costs = tuple(_cost(core, chip) for core in program.cores)
+    return CheckTable(program.chip, costs, ordered(checks), program)
 
 
 def ordered(checks: list[Check]) -> tuple[Check, ...]:
@@ -146,9 +148,8 @@ def _parted(problem: str) -> tuple[str, None, None, str]:
     return message, None, None, remedy
 
 
-def _cost(core: Core) -> LayerCost:
-    memory = layer_memory(core)
-    held = None if core.chip_core is None else CORES[core.chip_core]
+def _cost(core: Core, chip: Chip) -> LayerCost:
+    memory, held = layer_memory(core), chip.core(core.chip_core)
     return LayerCost(
         name=core.name,
         neuron_name=core.neuron_name,
@@ -163,7 +164,7 @@ def _cost(core: Core) -> LayerCost:
         neuron_words=memory.neuron_words,
         bias_words=memory.bias_words,
         holds=None if held is None else (held.kernel_words, held.neuron_words, held.bias_words),
-        fitting_cores=tuple(limits.index for limits in memory.fitting),
+        fitting_cores=tuple(limits.index for limits in memory.fitting(chip)),
         threshold=core.threshold_high,
         scale=core.scale,
     )

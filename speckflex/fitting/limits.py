@@ -1,4 +1,4 @@
-"""The chip's rules, each against its number in `speck.py`; runs without torch."""
+"""The chip's rules, each against its number in the chip's record; runs without torch."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.chips.speck import (
-    CORES,
-    MAX_DESTINATIONS,
-    MAX_FEATURES,
-    MAX_INPUT_SIZE,
-    MAX_KERNEL,
-    MAX_OUTPUT_SIZE,
-    MAX_PADDING,
-    POOLINGS,
-    STRIDES,
-    WEIGHT_MAX,
-)
+from speckflex.chips.formats import WEIGHT_MAX
 from speckflex.fitting.finding import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from speckflex.chips import Chip
+    from speckflex.chips.chip import FilterLimits, LayerLimits
     from speckflex.program.program import Program
     from speckflex.program.records import Core, InputStage
 
@@ -32,133 +23,141 @@ __all__ = ["input_limits", "input_notes", "layer_limits", "layer_warnings"]
 NARROW_WEIGHTS = 32
 
 
-def _broken(layer: str, rule: str, found: object, limit: object, remedy: str) -> Check:
-    return Check(
-        layer,
-        "error",
-        rule,
-        f"{rule} {found} is beyond the chip's {limit}",
-        value=str(found),
-        limit=str(limit),
-        remedy=remedy,
-    )
+def _too_large(layer: str, rule: str, found: object, limit: object, remedy: str) -> Check:
+    message = f"{rule} {found} exceeds the chip's limit of {limit}"
+    return Check(layer, "error", rule, message, str(found), str(limit), remedy)
 
 
-def layer_limits(core: Core) -> Iterator[Check]:
-    """Yield what of a layer the chip can't do, memory apart."""
-    yield from _kernel_limits(core)
-    yield from _size_limits(core)
-    if len(core.destinations) > MAX_DESTINATIONS:
-        yield _broken(
+def _no_choice(
+    layer: str, rule: str, found: object, choices: tuple[int, ...], remedy: str
+) -> Check:
+    message = f"{rule} {found} is not one of the chip's {', '.join(map(str, choices))}"
+    return Check(layer, "error", rule, message, str(found), str(choices), remedy)
+
+
+def _sides(size: Sequence[int]) -> str:
+    return " x ".join(map(str, size))
+
+
+def layer_limits(core: Core, chip: Chip) -> Iterator[Check]:
+    """Yield an error for each limit of the chip that a layer breaks, apart from memory."""
+    limits = chip.limits
+    yield from _kernel_limits(core, limits)
+    yield from _size_limits(core, limits)
+    if len(core.destinations) > limits.max_destinations:
+        yield _too_large(
             core.name,
             "fan-out",
             len(core.destinations),
-            MAX_DESTINATIONS,
-            "let at most two layers read it",
+            limits.max_destinations,
+            f"let at most {limits.max_destinations} layers read it",
         )
     for destination in core.destinations:
-        if destination.pooling not in POOLINGS:
-            yield _broken(
+        if destination.pooling not in limits.poolings:
+            yield _no_choice(
                 core.name,
                 "pooling",
                 destination.pooling,
-                POOLINGS,
-                "pool by 2 or 4, or use a strided convolution",
+                limits.poolings,
+                "pool by one of these, or use a strided convolution",
             )
-    if core.threshold_low == 0:
-        yield _broken(core.name, "lower bound", 0, "largest, -1", "use a min_v_mem below 0")
-
-
-def _kernel_limits(core: Core) -> Iterator[Check]:
-    kernel_y, kernel_x = core.weights.shape[2:]
-    kernel = f"{kernel_y} x {kernel_x}"
-    covering = kernel_y >= core.input_shape[1] and kernel_x >= core.input_shape[2]
-    if max(kernel_y, kernel_x) > MAX_KERNEL and covering and core.output_shape[1:] == (1, 1):
-        yield _wide_linear(core)
-    elif max(kernel_y, kernel_x) > MAX_KERNEL:
-        yield _broken(
-            core.name, "kernel size", kernel, MAX_KERNEL, "pool the map in front of it first"
+    if core.threshold_low > limits.max_threshold_low:
+        yield _too_large(
+            core.name,
+            "lower bound",
+            core.threshold_low,
+            limits.max_threshold_low,
+            "use a smaller min_v_mem",
         )
-    if kernel_y != kernel_x:
-        yield _broken(core.name, "kernel shape", kernel, "square", "use a square kernel")
-    if any(side not in STRIDES for side in core.stride):
-        yield _broken(core.name, "stride", core.stride, STRIDES, "use one of these strides")
-    if max(core.padding) > MAX_PADDING:
-        yield _broken(core.name, "padding", core.padding, MAX_PADDING, "pad less")
 
 
-def _wide_linear(core: Core) -> Check:
+def _kernel_limits(core: Core, limits: LayerLimits) -> Iterator[Check]:
+    kernel = core.weights.shape[2:]
+    covers = kernel[0] >= core.input_shape[1] and kernel[1] >= core.input_shape[2]
+    if max(kernel) > limits.max_kernel and covers and core.output_shape[1:] == (1, 1):
+        yield _wide_linear(core, limits)
+    elif max(kernel) > limits.max_kernel:
+        remedy = "pool the map in front of it first"
+        yield _too_large(core.name, "kernel size", _sides(kernel), limits.max_kernel, remedy)
+    if limits.square_kernels and kernel[0] != kernel[1]:
+        yield Check(
+            core.name,
+            "error",
+            "kernel shape",
+            f"its kernel of {_sides(kernel)} is not square, and the chip has square kernels only",
+            value=_sides(kernel),
+            limit="square",
+            remedy="use a square kernel",
+        )
+    if any(side not in limits.strides for side in core.stride):
+        remedy = "use one of these strides"
+        yield _no_choice(core.name, "stride", core.stride, limits.strides, remedy)
+    if max(core.padding) > limits.max_padding:
+        yield _too_large(core.name, "padding", core.padding, limits.max_padding, "pad less")
+
+
+def _wide_linear(core: Core, limits: LayerLimits) -> Check:
     """Return the finding for a layer that sees its whole map at once, as a Linear does."""
     channels, y, x = core.input_shape
-    side = max(core.weights.shape[2:])
-    fitting = [size for size in POOLINGS if max(y, x) // size <= MAX_KERNEL]
+    side, most = max(core.weights.shape[2:]), limits.max_kernel
+    fitting = [size for size in limits.poolings if max(y, x) // size <= most]
     such = f", such as by {fitting[0]}, to {y // fitting[0]} x {x // fitting[0]}" if fitting else ""
     return Check(
         core.name,
         "error",
         "kernel size",
         f"as a linear layer it reads its whole map of {channels} x {y} x {x} ({channels * y * x}"
-        f" inputs) by one kernel of {side} x {side}, the chip's are at most {MAX_KERNEL} x"
-        f" {MAX_KERNEL}",
+        f" inputs) by one kernel of {side} x {side}, which exceeds the chip's limit of"
+        f" {most} x {most}",
         value=f"{side} x {side}",
-        limit=str(MAX_KERNEL),
-        remedy=f"pool the map in front of it to {MAX_KERNEL} x {MAX_KERNEL} at most{such}",
+        limit=str(most),
+        remedy=f"pool the map in front of it to {most} x {most} at most{such}",
     )
 
 
-def _size_limits(core: Core) -> Iterator[Check]:
-    channels, *input_size = core.input_shape
-    features, *output_size = core.output_shape
-    if max(channels, features) > MAX_FEATURES:
-        yield _broken(
-            core.name,
-            "features",
-            max(channels, features),
-            MAX_FEATURES,
-            "use fewer channels or neurons",
-        )
-    if max(input_size) > MAX_INPUT_SIZE:
-        yield _broken(
-            core.name,
-            "input map",
-            f"{input_size[0]} x {input_size[1]}",
-            f"{MAX_INPUT_SIZE} x {MAX_INPUT_SIZE}",
-            "crop or pool the events",
-        )
-    if max(output_size) > MAX_OUTPUT_SIZE:
-        yield _broken(
-            core.name,
-            "output map",
-            f"{output_size[0]} x {output_size[1]}",
-            f"{MAX_OUTPUT_SIZE} x {MAX_OUTPUT_SIZE}",
-            "use a stride of 2, or pool in front of it",
-        )
+def _size_limits(core: Core, limits: LayerLimits) -> Iterator[Check]:
+    features = max(core.input_shape[0], core.output_shape[0])
+    if features > limits.max_features:
+        remedy = "use fewer channels or neurons"
+        yield _too_large(core.name, "features", features, limits.max_features, remedy)
+    most = limits.max_input_size
+    if max(core.input_shape[1:]) > most:
+        size, remedy = _sides(core.input_shape[1:]), "crop or pool the events"
+        yield _too_large(core.name, "input map", size, f"{most} x {most}", remedy)
+    most = limits.max_output_size
+    if max(core.output_shape[1:]) > most:
+        size, remedy = _sides(core.output_shape[1:]), "use a stride of 2, or pool in front of it"
+        yield _too_large(core.name, "output map", size, f"{most} x {most}", remedy)
 
 
-def input_limits(stage: InputStage) -> Iterator[Check]:
-    """Yield what of the input stage the chip's DVS layer can't do."""
-    if any(side not in POOLINGS for side in stage.pooling):
-        yield _broken("", "input pooling", stage.pooling, POOLINGS, "pool by 2 or 4")
-    if len(stage.destinations) > MAX_DESTINATIONS:
-        yield _broken(
-            "", "input fan-out", len(stage.destinations), MAX_DESTINATIONS, "read it in two layers"
-        )
-    if stage.shape[0] > 2 and not stage.is_identity:
-        yield _broken(
-            "",
-            "input channels",
-            stage.shape[0],
-            2,
-            "pool, crop or filter events of two polarities only",
-        )
-    if max(stage.shape[1:]) > MAX_INPUT_SIZE:
-        yield _broken(
-            "",
-            "input map",
-            f"{stage.shape[1]} x {stage.shape[2]}",
-            f"{MAX_INPUT_SIZE} x {MAX_INPUT_SIZE}",
-            "crop or scale the recording",
-        )
+def input_limits(stage: InputStage, chip: Chip) -> Iterator[Check]:
+    """Yield an error for each limit of the chip's DVS layer that the input stage breaks."""
+    limits, (channels, *sensor) = chip.limits, chip.dvs.shape
+    if any(side not in limits.poolings for side in stage.pooling):
+        remedy = "pool by one of these"
+        yield _no_choice("", "input pooling", stage.pooling, limits.poolings, remedy)
+    n_layers, most = len(stage.destinations), limits.max_destinations
+    if n_layers > most:
+        yield _too_large("", "input fan-out", n_layers, most, f"let at most {most} layers read it")
+    if stage.shape[0] > channels and not stage.is_identity:
+        remedy = f"pool, crop or filter events of at most {channels} polarities"
+        yield _too_large("", "input channels", stage.shape[0], channels, remedy)
+    if stage.shape[1] > sensor[0] or stage.shape[2] > sensor[1]:
+        remedy = "crop or scale the recording"
+        yield _too_large("", "input map", _sides(stage.shape[1:]), _sides(sensor), remedy)
+    yield from _filter_limits(stage, chip.event_filter)
+
+
+def _filter_limits(stage: InputStage, limits: FilterLimits) -> Iterator[Check]:
+    rule = stage.event_filter
+    if rule is None:
+        return
+    most = limits.windows.stop - 1
+    if rule.window > most:
+        yield _too_large("", "filter window", rule.window, most, "look back fewer ticks")
+    if max(rule.size) > limits.max_size:
+        remedy = "take nearer neighbours"
+        yield _too_large("", "filter size", max(rule.size), limits.max_size, remedy)
 
 
 def input_notes(stage: InputStage) -> Iterator[Check]:
@@ -202,7 +201,8 @@ def layer_warnings(program: Program, core: Core) -> Iterator[Check]:
             limit=core.threshold_high,
             remedy="remove biases with speckflex fold and finetune",
         )
-    if core.chip_core is not None and not CORES[core.chip_core].repeatable:
+    limits = program.chip_record.core(core.chip_core)
+    if limits is not None and not limits.repeatable:
         yield Check(
             core.name,
             "note",

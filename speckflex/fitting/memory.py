@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from speckflex.chips.speck import CORES, CoreLimits, kernel_words, neuron_words
+from speckflex.chips.chip import kernel_words, neuron_words
 
 if TYPE_CHECKING:
+    from speckflex.chips.chip import Chip, CoreLimits
     from speckflex.program.records import Core, Pair
 
 __all__ = ["LayerMemory", "layer_memory"]
@@ -37,10 +38,9 @@ class LayerMemory:
         """All words together, as a measure of size."""
         return self.kernel_words + self.neuron_words + self.bias_words
 
-    @property
-    def fitting(self) -> tuple[CoreLimits, ...]:
-        """The cores that hold the layer."""
-        return tuple(core for core in CORES if self.fits(core))
+    def fitting(self, chip: Chip) -> tuple[CoreLimits, ...]:
+        """Return the cores of a chip that hold the layer."""
+        return tuple(core for core in chip.cores if self.fits(core))
 
     def fits(self, core: CoreLimits) -> bool:
         """Return whether every memory of `core` is large enough."""

@@ -1,4 +1,4 @@
-"""Layers of a program onto the nine cores, by their memories; says why where it fails."""
+"""Which layer goes on which core of the chip, by their memories, or why no placement exists."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from speckflex.chips.speck import CORES, CoreLimits
+from speckflex.chips.speck import UNBOUNDED
 from speckflex.errors import PlacementError
 from speckflex.fitting.memory import LayerMemory, layer_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from speckflex.chips import Chip
+    from speckflex.chips.chip import CoreLimits
     from speckflex.program.program import Program
-    from speckflex.program.records import Core
+    from speckflex.program.records import Core, Pair
 
 __all__ = ["place_layers", "placement_problems", "without_cores"]
 
-# One core that does not repeat itself costs more than all memory left over on nine cores.
+# Of a core that does not repeat itself, times the number of cores: more than all memory that is
+# left over on the others.
 NOT_REPEATABLE = 2**24
 
 
@@ -32,20 +35,21 @@ def place_layers(program: Program, *, cores: Mapping[int | str, int] | None = No
     Cores that repeat themselves are preferred, then those with the least memory left over.
 
     Args:
-        program: for a chip; an "unbounded" one is returned as it is.
+        program: one for a chip without bounds is returned as it is.
         cores: the core for some layers, by position (negative ones count from the end) or name.
 
     Raises:
         PlacementError: says which layers, which memory, what the cores hold, and what would fit.
     """
-    if program.chip == "unbounded":
+    chip = program.chip_record
+    if not chip.bounded:
         return program
     memories = [layer_memory(core) for core in program.cores]
     fixed = _fixed(program, memories, cores or {})
     problems = placement_problems(program, fixed=fixed)
     if problems:
         raise PlacementError("; ".join(problems))
-    chosen = _cheapest(memories, fixed)
+    chosen = _cheapest(memories, fixed, chip)
     placed = [
         replace(core, chip_core=index) for core, index in zip(program.cores, chosen, strict=True)
     ]
@@ -63,31 +67,32 @@ def placement_problems(
     """Return why the layers can't be placed, one sentence each; empty where they can.
 
     Args:
-        program: any program; its `chip` is not looked at.
+        program: placed or not.
         fixed: core for some layer positions.
     """
-    if len(program.cores) > len(CORES):
-        excess = (
-            f"the network has {len(program.cores)} layers, the chip {len(CORES)} cores, one for"
-            f" each: make it {len(program.cores) - len(CORES)} shorter, or convert for"
-            " chip 'unbounded'"
+    chip = program.chip_record
+    excess = len(program.cores) - len(chip.cores)
+    if excess > 0:
+        sentence = (
+            f"the network has {len(program.cores)} layers, the chip {len(chip.cores)} cores, one"
+            f" for each: make it {excess} shorter, or convert for chip {UNBOUNDED.name!r}"
         )
-        return (excess,)
+        return (sentence,)
     memories = [layer_memory(core) for core in program.cores]
     alone = [
-        _too_large(core, memory)
+        _too_large(core, memory, chip)
         for core, memory in zip(program.cores, memories, strict=True)
-        if not memory.fitting
+        if not memory.fitting(chip)
     ]
     if alone:
         return tuple(alone)
-    crowd = _crowded(_fits(memories, fixed or {}))
+    crowd = _crowded(_fits(memories, fixed or {}, chip))
     return (_competition(program, memories, crowd),) if crowd else ()
 
 
-def _fits(memories: Sequence[LayerMemory], fixed: Mapping[int, int]) -> np.ndarray:
+def _fits(memories: Sequence[LayerMemory], fixed: Mapping[int, int], chip: Chip) -> np.ndarray:
     """Return (layer, core) bool: whether the layer may go on the core."""
-    fits = np.array([[memory.fits(core) for core in CORES] for memory in memories])
+    fits = np.array([[memory.fits(core) for core in chip.cores] for memory in memories])
     for layer, core in fixed.items():
         fits[:, core] = False
         fits[layer] = False
@@ -95,19 +100,20 @@ def _fits(memories: Sequence[LayerMemory], fixed: Mapping[int, int]) -> np.ndarr
     return fits
 
 
-def _cheapest(memories: Sequence[LayerMemory], fixed: Mapping[int, int]) -> list[int]:
+def _cheapest(memories: Sequence[LayerMemory], fixed: Mapping[int, int], chip: Chip) -> list[int]:
     """Return the core of each layer in the assignment of least cost."""
-    fits = _fits(memories, fixed)
-    costs = np.array([[_cost(memory, core) for core in CORES] for memory in memories], dtype=float)
+    fits = _fits(memories, fixed, chip)
+    costs = np.array([[_cost(memory, core, chip) for core in chip.cores] for memory in memories])
+    costs = costs.astype(float)
     costs[~fits] = np.inf
     layers, chosen = linear_sum_assignment(costs)
     return [int(core) for _, core in sorted(zip(layers, chosen, strict=True))]
 
 
-def _cost(memory: LayerMemory, core: CoreLimits) -> int:
+def _cost(memory: LayerMemory, core: CoreLimits, chip: Chip) -> int:
     spare = core.kernel_words - memory.kernel_words + core.neuron_words - memory.neuron_words
     # The index decides between cores of one kind, so that the result is always the same.
-    return (0 if core.repeatable else NOT_REPEATABLE * len(CORES)) + spare * 16 + core.index
+    return (0 if core.repeatable else NOT_REPEATABLE * len(chip.cores)) + spare * 16 + core.index
 
 
 def _crowded(fits: np.ndarray) -> list[int]:
@@ -131,52 +137,52 @@ def _crowded(fits: np.ndarray) -> list[int]:
     return sorted(crowd)
 
 
-def _too_large(core: Core, memory: LayerMemory) -> str:
+def _too_large(core: Core, memory: LayerMemory, chip: Chip) -> str:
     parts = []
     for kind in ("kernel", "neuron", "bias"):
         need = getattr(memory, f"{kind}_words")
-        most = max(getattr(limits, f"{kind}_words") for limits in CORES)
+        most = max(getattr(limits, f"{kind}_words") for limits in chip.cores)
         if need > most:
             parts.append(f"{need} {kind} words, no core holds more than {most}")
     if not parts:
         parts.append(
             f"{memory.kernel_words} kernel and {memory.neuron_words} neuron words together,"
-            f" and {_closest(memory)}"
+            f" and {_held(chip)}"
         )
-    return f"layer {core.name} needs {' and '.join(parts)}: {_remedy(core, memory)}"
+    return f"layer {core.name} needs {' and '.join(parts)}: {_remedy(core, memory, chip)}"
 
 
-def _closest(memory: LayerMemory) -> str:
-    kinds = sorted({(limits.kernel_words, limits.neuron_words) for limits in CORES})
+def _held(chip: Chip) -> str:
+    kinds = sorted({(limits.kernel_words, limits.neuron_words) for limits in chip.cores})
     held = ", ".join(f"{kernel}/{neuron}" for kernel, neuron in kinds)
     return f"the cores hold {held}"
 
 
-def _remedy(core: Core, memory: LayerMemory) -> str:
+def _remedy(core: Core, memory: LayerMemory, chip: Chip) -> str:
     """Return the smallest changes after which the layer fits on some core."""
-    out, channels, kernel_y, kernel_x = core.weights.shape
+    out, channels, *kernel = core.weights.shape
     _, y, x = core.output_shape
+
+    def fits(channels: int, out: int, size: Pair) -> bool:
+        biased = memory.bias_words > 0
+        sized = LayerMemory.of(channels, out, (kernel[0], kernel[1]), size, biased=biased)
+        return bool(sized.fitting(chip))
+
     changes = []
     for fewer in range(out - 1, 0, -1):
-        if _sized(memory, channels, fewer, (kernel_y, kernel_x), (y, x)).fitting:
+        if fits(channels, fewer, (y, x)):
             changes.append(f"reduce it to {fewer} output channels")
             break
     for halvings in range(1, 8):
         half = (-(-y // 2**halvings), -(-x // 2**halvings))
-        if _sized(memory, channels, out, (kernel_y, kernel_x), half).fitting:
+        if fits(channels, out, half):
             changes.append(f"give it stride or pooling for a map of {half[0]} x {half[1]}")
             break
     for fewer in range(channels - 1, 0, -1):
-        if _sized(memory, fewer, out, (kernel_y, kernel_x), (y, x)).fitting:
+        if fits(fewer, out, (y, x)):
             changes.append(f"feed it {fewer} input channels")
             break
     return ", or ".join(changes) or "make it smaller"
-
-
-def _sized(
-    memory: LayerMemory, channels: int, out: int, kernel: tuple[int, int], size: tuple[int, int]
-) -> LayerMemory:
-    return LayerMemory.of(channels, out, kernel, size, biased=memory.bias_words > 0)
 
 
 def _competition(program: Program, memories: Sequence[LayerMemory], crowd: list[int]) -> str:
@@ -185,7 +191,8 @@ def _competition(program: Program, memories: Sequence[LayerMemory], crowd: list[
         f" {memories[layer].neuron_words} neuron words)"
         for layer in crowd
     )
-    cores = sorted({limits.index for layer in crowd for limits in memories[layer].fitting})
+    chip = program.chip_record
+    cores = sorted({limits.index for layer in crowd for limits in memories[layer].fitting(chip)})
     listed = ", ".join(map(str, cores))
     largest = max(crowd, key=lambda layer: memories[layer].total_words)
     return (
@@ -198,24 +205,25 @@ def _fixed(
     program: Program, memories: Sequence[LayerMemory], cores: Mapping[int | str, int]
 ) -> dict[int, int]:
     """Return the user's choice by position, checked."""
-    names = [core.name for core in program.cores]
+    names, chip = [core.name for core in program.cores], program.chip_record
     fixed: dict[int, int] = {}
     for layer, core in cores.items():
         position = _position(layer, names)
-        if not (isinstance(core, (int, np.integer)) and 0 <= core < len(CORES)):
+        if not (isinstance(core, (int, np.integer)) and 0 <= core < len(chip.cores)):
             raise PlacementError(
-                f"layer {layer}: core {core!r} does not exist: choose one of 0..{len(CORES) - 1}"
+                f"layer {layer}: core {core!r} does not exist: choose one of"
+                f" 0..{len(chip.cores) - 1}"
             )
         if core in fixed.values() or position in fixed:
             raise PlacementError(
                 f"layer {layer}: core {core} or the layer is named twice: give each layer a core"
                 " of its own"
             )
-        if not memories[position].fits(CORES[core]):
+        if not memories[position].fits(chip.cores[core]):
             raise PlacementError(
                 f"layer {names[position]} does not fit on core {core}:"
-                f" {memories[position].shortage(CORES[core])}: choose one of"
-                f" {[limits.index for limits in memories[position].fitting]}"
+                f" {memories[position].shortage(chip.cores[core])}: choose one of"
+                f" {[limits.index for limits in memories[position].fitting(chip)]}"
             )
         fixed[position] = int(core)
     return fixed

@@ -6,7 +6,7 @@
 import numpy as np
 from numba import cuda
 
-from speckflex.chips.speck import NEURON_MAX
+from speckflex.chips.formats import NEURON_MAX
 
 __all__ = ["begin_batch", "gather_batch", "leak_batch"]
 

@@ -7,7 +7,7 @@
 import numpy as np
 from numba import cuda
 
-from speckflex.chips.speck import NEURON_MAX
+from speckflex.chips.formats import NEURON_MAX
 
 __all__ = ["FLAGS", "MOST_FRAMES", "MOST_THREADS", "integrate_batch", "integrate_depth_first"]
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from speckflex.chips.speck import NEURON_MAX
+from speckflex.chips.formats import NEURON_MAX
 from speckflex.kernels.lanes import (
     LANES,
     LANES_AVAILABLE,

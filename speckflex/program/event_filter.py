@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, get_args
 
-from speckflex.chips.speck import FILTER_WINDOWS, MAX_FILTER_SIZE
+from speckflex.chips.formats import FILTER_WINDOWS, MAX_FILTER_SIZE
 from speckflex.errors import ConversionError
 
 __all__ = ["EventFilter", "FilterMode"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips.speck import CHIPS, CORES
+from speckflex.chips import Chip, find_chip
 from speckflex.errors import ConversionError, FileFormatError
 from speckflex.program.archive import Archive, open_archive, write_archive
 from speckflex.program.records import (
@@ -52,7 +52,8 @@ class Program:
     Args:
         cores: in topological order: a destination always points further on.
         input: the stage before the first core.
-        chip: "speck2e", "speck2f" or "unbounded" (any size, for the twin alone).
+        chip: the name of a known chip, such as "speck2e", "speck2f" or "unbounded" (any size,
+            for the twin alone).
         metadata: what the program came from; does not enter the hash.
     """
 
@@ -65,6 +66,11 @@ class Program:
         object.__setattr__(self, "cores", tuple(self.cores))
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         _check_program(self)
+
+    @property
+    def chip_record(self) -> Chip:
+        """The cores and limits of the chip that the program is for."""
+        return find_chip(self.chip)
 
     @property
     def sha256(self) -> str:
@@ -158,22 +164,19 @@ def _core(archive: Archive, index: int, values: dict[str, Any]) -> Core:
 
 
 def _check_placement(program: Program) -> None:
+    n_cores = len(program.chip_record.cores)
     placed = [core.chip_core for core in program.cores if core.chip_core is not None]
-    if len(set(placed)) < len(placed) or any(index not in range(len(CORES)) for index in placed):
+    if len(set(placed)) < len(placed) or any(index not in range(n_cores) for index in placed):
         raise ConversionError(
-            f"the layers are on cores {placed}: each needs one of 0..{len(CORES) - 1} of its own"
+            f"the layers are on cores {placed}: each needs one of 0..{n_cores - 1} of its own"
         )
 
 
 def _check_program(program: Program) -> None:
     if not program.cores:
         raise ConversionError("the program has no core: a network needs at least one layer")
-    if program.chip not in CHIPS:
-        raise ConversionError(
-            f"chip {program.chip!r} is not known: choose one of {', '.join(CHIPS)}"
-        )
-    check_input(program.input)
     _check_placement(program)
+    check_input(program.input)
     _check_destinations(program, "the input stage", -1, program.input)
     for index, core in enumerate(program.cores):
         _check_destinations(program, f"core {core.name}", index, core)

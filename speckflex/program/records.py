@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from speckflex.chips.speck import NEURON_MAX, NEURON_MIN
+from speckflex.chips.formats import NEURON_MAX, NEURON_MIN
 from speckflex.errors import ConversionError
 from speckflex.program.event_filter import EventFilter
 

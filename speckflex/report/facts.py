@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from speckflex.analysis.synops import WINDOW
-from speckflex.chips.speck import SYNOPS_PER_SECOND
+from speckflex.chips import DEFAULT_CHIP, find_chip
 from speckflex.recordings.compare import Accuracy, measure_accuracy
 from speckflex.report.charts.figures import collect_figures
 from speckflex.report.evidence import Evidence, gather_evidence
@@ -66,7 +66,7 @@ def build_report(
         **_predictions(evidence),
         **_headline(evidence),
         "layers": layer_rows(evidence),
-        "synops": _synops_facts(),
+        "synops": _synops_facts(evidence),
         "comparisons": [_comparison_facts(comparison) for comparison in evidence.comparisons],
         "checks": [check.to_dict() for check in evidence.checks],
         **_origins(evidence),
@@ -187,9 +187,10 @@ def _played_facts(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _synops_facts() -> dict[str, Any]:
+def _synops_facts(evidence: Evidence) -> dict[str, Any]:
+    chip = DEFAULT_CHIP if evidence.program is None else evidence.program.chip
     return {
         "window_us": WINDOW,
-        "limit_per_second": SYNOPS_PER_SECOND,
+        "limit_per_second": find_chip(chip).synops_per_second,
         "limit_source": "unverified: one thesis on a Speck2f",
     }

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.chips.speck import CORES, WEIGHT_MAX, WEIGHT_MIN, kernel_words, neuron_words
+from speckflex.chips.chip import kernel_words, neuron_words
+from speckflex.chips.formats import WEIGHT_MAX, WEIGHT_MIN
 
 if TYPE_CHECKING:
     from speckflex.analysis.synops import LayerSynops
+    from speckflex.chips import Chip
     from speckflex.program.records import Core
     from speckflex.recordings.compare import Difference, LayerDifference
     from speckflex.report.evidence import Evidence
@@ -29,7 +31,11 @@ def layer_rows(evidence: Evidence) -> list[dict[str, Any]]:
             "name": name,
             **_spikes(index, evidence),
             **_distance(index, evidence),
-            **(_cost(program.cores[index]) if program is not None else _cost_unknown()),
+            **(
+                _cost(program.cores[index], program.chip_record)
+                if program is not None
+                else _cost_unknown()
+            ),
             **_work(synops[index] if index < len(synops) else None),
             "weight_error": weight_errors.get(name),
         }
@@ -69,9 +75,9 @@ def _layer(index: int, difference: Difference | None) -> LayerDifference | None:
     return next((layer for layer in layers if layer.index == index), None)
 
 
-def _cost(core: Core) -> dict[str, Any]:
+def _cost(core: Core, chip: Chip) -> dict[str, Any]:
     out, channels, kernel_y, kernel_x = core.weights.shape
-    limits = CORES[core.chip_core] if core.chip_core is not None else None
+    limits = chip.core(core.chip_core)
     weights = core.weights
     return {
         "core": core.chip_core,

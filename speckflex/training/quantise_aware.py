@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from speckflex.chips.speck import NEURON_MAX, WEIGHT_MAX, WEIGHT_MIN
+from speckflex.chips.formats import NEURON_MAX, WEIGHT_MAX, WEIGHT_MIN
 from speckflex.training.weight_layers import WeightLayer, weight_layers
 
 if TYPE_CHECKING:

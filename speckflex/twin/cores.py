@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.chips.speck import CORES
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE
 from speckflex.program.routing import Places, column_spans, places_of, row_spans
@@ -49,13 +48,21 @@ class CoreModel:
         core: the layer.
         arrivals: for each sender, where its spikes arrive.
         settings: the twin's.
+        parallel: whether the layer is on a core whose two engines compute in parallel.
     """
 
-    def __init__(self, core: Core, arrivals: Sequence[Places], settings: TwinSettings) -> None:
+    def __init__(
+        self,
+        core: Core,
+        arrivals: Sequence[Places],
+        settings: TwinSettings,
+        *,
+        parallel: bool = False,
+    ) -> None:
         self.core = core
         self.settings = settings
         self.n_senders = len(arrivals)
-        self.parallel = core.chip_core is not None and not CORES[core.chip_core].repeatable
+        self.parallel = parallel
         self.overtaking = settings.parallel_window if self.parallel else 1
         self.shape = core.output_shape
         self.weights = _arrange_weights(core.weights, core.stride[1])

@@ -111,7 +111,9 @@ class MachineModel:
         self.cores: list[CoreModel] = []
         self.edges: list[list[Edge]] = []
         for core, places in zip(program.cores, arrivals, strict=True):
-            model = CoreModel(core, places, settings)
+            limits = program.chip_record.core(core.chip_core)
+            parallel = limits is not None and not limits.repeatable
+            model = CoreModel(core, places, settings, parallel=parallel)
             self.cores.append(model)
             self.edges.append(_connect(core, model.places, arrivals, settings))
         self.merges = any(core.n_senders > 1 for core in self.cores)

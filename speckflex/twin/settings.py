@@ -77,7 +77,7 @@ class TwinSettings:
         decimator_passes: which of N spikes a decimator passes on.
         decimator_monitor: whether a monitor sees the spikes before or after the decimator.
         synops_per_second: how fast a core works, for waiting times and for the congestion
-            balancer; None for infinitely fast. `speck.SYNOPS_PER_SECOND` is one user's figure.
+            balancer; None for infinitely fast. `Chip.synops_per_second` is one user's figure.
         balancer_buffer: events that may wait at a busy core before its balancer drops more.
         input_buffer: events that may wait at a busy core without balancer before it holds up
             its senders; None for any number. Matters with `synops_per_second` alone; that a full

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.chips.speck import NEURON_MAX
+from speckflex.chips.formats import NEURON_MAX
 
 if TYPE_CHECKING:
     from speckflex.twin.settings import TwinSettings

@@ -6,6 +6,7 @@ import atexit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from speckflex.chips.speck import SPECKS
 from speckflex.errors import BoardNotFoundError
 from speckflex.virtual.devkit import Devkit
 
@@ -14,13 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEVICE_CHIPS", "Bus", "DeviceInfo"]
 
-# samna's device_type_name -> the chip on it (sinabs' table of devices)
-DEVICE_CHIPS = {
-    "Speck2eTestBoard": "speck2e",
-    "Speck2eDevKit": "speck2e",
-    "Speck2fModuleDevKit": "speck2f",
-    "Speck2fDevKit": "speck2f",
-}
+# samna's device_type_name -> the chip on it
+DEVICE_CHIPS = {device: chip.name for chip in SPECKS for device in chip.samna.devices}
 FIRST_ADDRESS = 9
 BUS_NUMBER = 2
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.chips.speck import DVS_LAYER, NEURON_MAX
+from speckflex.chips.formats import NEURON_MAX
 from speckflex.events.streams import make_events
 from speckflex.program.routing import addresses_of, enter
 from speckflex.twin.event_filter import RunningFilter
 from speckflex.twin.machine import Machine, MachineModel
 from speckflex.twin.settings import TwinSettings
-from speckflex.virtual.configuration import CnnLayerConfig
+from speckflex.virtual.configuration import SPECK, CnnLayerConfig
 from speckflex.virtual.decode import decode_configuration, decode_input, network_order
 from speckflex.virtual.readout import ReadoutLayer
 
@@ -89,10 +89,10 @@ class VirtualChip:
         self.configuration = configuration
         self._order = order
         self._stages = {
-            entry: decode_input(configuration, entry, order) for entry in (*order, DVS_LAYER)
+            entry: decode_input(configuration, entry, order) for entry in (*order, SPECK.dvs.layer)
         }
         self._machines, self._entry = {}, None
-        stage = self._stages[DVS_LAYER]
+        stage = self._stages[SPECK.dvs.layer]
         self._dvs_places = enter(stage, self._settings.mirror_frame)
         self._filter = None
         if stage.event_filter is not None:
@@ -121,7 +121,7 @@ class VirtualChip:
             self._lose(int((~inside).sum()), f"addresses outside the input of layer {layer}")
         cause = np.flatnonzero(inside)
         events = make_events(cause, x[inside], y[inside], feature[inside])
-        if layer != DVS_LAYER:
+        if layer != SPECK.dvs.layer:
             return _join(self._core_spikes(layer, events))
         parts = [self._dvs_spikes(events)]
         for period in self._internal_periods(events):
@@ -176,7 +176,7 @@ class VirtualChip:
         """Return the sensor events that pass the filter, all of them between two ticks."""
         if self._filter is None:
             return events
-        addresses = addresses_of(events, self._stages[DVS_LAYER].shape)
+        addresses = addresses_of(events, self._stages[SPECK.dvs.layer].shape)
         return events[self._filter.passing(addresses, np.full(len(events), self._n_filter_ticks))]
 
     def _internal_periods(self, events: np.ndarray) -> Iterator[np.ndarray]:
@@ -244,11 +244,11 @@ class VirtualChip:
         if not self.configuration.dvs_layer.monitor_enable or self.readout.hides_monitors:
             return _join([])
         places = self._dvs_places
-        addresses = addresses_of(events, self._stages[DVS_LAYER].shape)
+        addresses = addresses_of(events, self._stages[SPECK.dvs.layer].shape)
         kept = places.kept[addresses]
         sent = addresses[kept]
         columns = (places.channels[sent], places.rows[sent], places.columns[sent])
-        return Spikes(np.full(len(sent), DVS_LAYER), events["t"][kept], *columns)
+        return Spikes(np.full(len(sent), SPECK.dvs.layer), events["t"][kept], *columns)
 
     def _program(self, entry: int) -> Program:
         program = decode_configuration(self.configuration, self._chip, entry=entry)

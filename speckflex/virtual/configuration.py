@@ -5,12 +5,13 @@ from the record's own source. Widths of integers are assumed throughout: samna's
 "int" and no more. What is legal on the chip is in `validation`.
 """
 
-from speckflex.chips.speck import CORES, MAX_DESTINATIONS, MAX_INPUT_SIZE
+from speckflex.chips.speck import SPECK2E
 from speckflex.errors import BoardError
 from speckflex.virtual.records import Array, Flag, Integer, Nested, Record, Struct
 
 __all__ = [
     "CONFIGURATION_CLASSES",
+    "SPECK",
     "CnnLayerConfig",
     "CnnLayerDestination",
     "CnnLayerDimensions",
@@ -30,7 +31,9 @@ SAMNA = "samna's reference, speck2f.configuration"
 # in use by vendor's scripts, described nowhere
 SCRIPTS = "scripts for samna; defaults assumed"
 ASSUMED = "assumed"
-LAST_PIXEL = MAX_INPUT_SIZE - 1
+# Speck2e and Speck2f have the same cores and limits, so that one record stands for both.
+SPECK = SPECK2E
+LAST_PIXEL = SPECK.dvs.shape[1] - 1
 
 
 class ConfigurationError(BoardError, RuntimeError):
@@ -93,7 +96,7 @@ class CnnLayerConfig(Record, source=SAMNA):
 
     __slots__ = ()
     biases = Nested(1)
-    destinations = Array(CnnLayerDestination, MAX_DESTINATIONS)
+    destinations = Array(CnnLayerDestination, SPECK.limits.max_destinations)
     dimensions = Struct(CnnLayerDimensions)
     input_congestion_balancer_enable = Flag()
     leak_enable = Flag()
@@ -120,7 +123,7 @@ class DvsLayerConfig(Record, source=SAMNA):
     """The pre-processing of sensor events and of events injected as DvsEvent."""
 
     __slots__ = ()
-    destinations = Array(DvsLayerDestination, MAX_DESTINATIONS)
+    destinations = Array(DvsLayerDestination, SPECK.limits.max_destinations)
     merge = Flag()
     mirror = Struct(Vec2Bool)
     mirror_diagonal = Flag()
@@ -188,14 +191,14 @@ class FactoryConfig(Record, source=SCRIPTS):
     internal_slow_clk_divider = Integer("uint8", 14, within=range(14, 18), source=ASSUMED)
     fast_output = Flag()
     monitor_dual_channel = Flag(source=SAMNA)
-    cnn_layers = Array(CnnLayerTiming, len(CORES))
+    cnn_layers = Array(CnnLayerTiming, len(SPECK.cores))
 
 
 class SpeckConfiguration(Record, source=SAMNA):
     """Everything that is written to the chip."""
 
     __slots__ = ()
-    cnn_layers = Array(CnnLayerConfig, len(CORES))
+    cnn_layers = Array(CnnLayerConfig, len(SPECK.cores))
     dvs_layer = Struct(DvsLayerConfig)
     dvs_filter = Struct(DvsFilterConfig)
     readout = Struct(ReadoutConfig)

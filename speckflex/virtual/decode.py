@@ -7,11 +7,10 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips.speck import DVS_LAYER, MAX_INPUT_SIZE
 from speckflex.program.event_filter import EventFilter
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
-from speckflex.virtual.configuration import ConfigurationError
+from speckflex.virtual.configuration import SPECK, ConfigurationError
 
 if TYPE_CHECKING:
     from speckflex.program.event_filter import FilterMode
@@ -89,7 +88,7 @@ def decode_input(configuration: Any, entry: int, order: list[int]) -> InputStage
     Raises:
         ConfigurationError: the entry is no configured core.
     """
-    if entry == DVS_LAYER:
+    if entry == SPECK.dvs.layer:
         stage = decode_dvs_layer(configuration.dvs_layer, order)
         return replace(stage, event_filter=_decode_filter(configuration.dvs_filter))
     if entry in order:
@@ -124,8 +123,9 @@ def decode_dvs_layer(dvs: Any, order: list[int]) -> InputStage:
     `cut` is inclusive (sinabs' notebooks).
     """
     pooling = (max(dvs.pooling.y, 1), max(dvs.pooling.x, 1))
+    _, height, width = SPECK.dvs.shape
     return InputStage(
-        shape=(2, MAX_INPUT_SIZE, MAX_INPUT_SIZE),
+        shape=SPECK.dvs.shape,
         destinations=_destinations(dvs.destinations, order),
         pooling=pooling,
         merge_polarities=dvs.merge,
@@ -133,8 +133,8 @@ def decode_dvs_layer(dvs: Any, order: list[int]) -> InputStage:
         keep_on=dvs.on_channel,
         origin=(dvs.origin.y, dvs.origin.x),
         size=(
-            min(dvs.cut.y, MAX_INPUT_SIZE // pooling[0] - 1) - dvs.origin.y + 1,
-            min(dvs.cut.x, MAX_INPUT_SIZE // pooling[1] - 1) - dvs.origin.x + 1,
+            min(dvs.cut.y, height // pooling[0] - 1) - dvs.origin.y + 1,
+            min(dvs.cut.x, width // pooling[1] - 1) - dvs.origin.x + 1,
         ),
         mirror_y=dvs.mirror.y,
         mirror_x=dvs.mirror.x,

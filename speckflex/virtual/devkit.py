@@ -8,9 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips.speck import MAX_INPUT_SIZE
 from speckflex.events.streams import MICROSECONDS_PER_SECOND, check_events
-from speckflex.virtual.configuration import ConfigurationError, SpeckConfiguration
+from speckflex.virtual.configuration import SPECK, ConfigurationError, SpeckConfiguration
 from speckflex.virtual.events import CHIP_EVENTS, Measurement
 from speckflex.virtual.fpga import Fpga
 from speckflex.virtual.graph import Node, hand_on
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DevKitPowerModule", "Devkit", "Losses", "Model", "PowerMonitor", "UnifirmModule"]
 
-SENSOR_SHAPE = (2, MAX_INPUT_SIZE, MAX_INPUT_SIZE)  # channel, y, x
 # Watts of IO, RAM, LOGIC, PIXEL_DIGITAL, PIXEL_ANALOG in an idle Speck2e devkit, as recorded in
 # sinabs' notebook on power monitoring. They do not depend on the network that runs.
 IDLE_WATTS = (61.7e-6, 51.7e-6, 367.0e-6, 78.9e-6, 610.9e-6)
@@ -152,7 +150,7 @@ class Devkit:
             RuntimeError: the device was closed or unplugged.
         """
         self._fpga.check_alive()
-        checked = check_events(events, SENSOR_SHAPE, source="the sensor's events")
+        checked = check_events(events, SPECK.dvs.shape, source="the sensor's events")
         rows = zip(*(checked[name].tolist() for name in ("p", "t", "x", "y")), strict=True)
         self._fpga.write(
             [

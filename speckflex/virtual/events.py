@@ -6,6 +6,7 @@ from the record's own source. Widths are assumed: samna's reference says "int" a
 
 from __future__ import annotations
 
+from speckflex.chips.speck import SPECKS
 from speckflex.virtual.records import Flag, Integer, Number, Record
 
 __all__ = ["CHIP_EVENTS", "EVENT_CLASSES", "INPUT_EVENTS", "Measurement"]
@@ -215,4 +216,4 @@ def _classes_of(chip: str) -> dict[str, type[Record]]:
 
 # For each chip, its event classes by name. There is one set for each chip and process, as in
 # samna: scripts compare types, and the events of two chips are of different types.
-CHIP_EVENTS = {chip: _classes_of(chip) for chip in ("speck2e", "speck2f")}
+CHIP_EVENTS = {chip.name: _classes_of(chip.name) for chip in SPECKS}

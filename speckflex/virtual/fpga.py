@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.chips.speck import DVS_LAYER
 from speckflex.virtual.clock import BoardClock, SlowClock, StopWatch
+from speckflex.virtual.configuration import SPECK
 from speckflex.virtual.requests import Requests
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class Fpga:
             times: `(n,)` what the stop watch shows at each, µs.
         """
         shown = []
-        if layer == DVS_LAYER and self._chip.shows_raw_events:
+        if layer == SPECK.dvs.layer and self._chip.shows_raw_events:
             shown = [
                 type(event).trusted({**event.stored, "timestamp": moment})
                 for event, moment in zip(events, times.tolist(), strict=True)
@@ -274,4 +274,4 @@ class Fpga:
 
 
 def _kind_and_layer(due: tuple[int, Record]) -> tuple[type, int]:
-    return type(due[1]), getattr(due[1], "layer", DVS_LAYER)
+    return type(due[1]), getattr(due[1], "layer", SPECK.dvs.layer)

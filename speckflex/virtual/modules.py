@@ -7,6 +7,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from speckflex.chips.speck import SPECKS
 from speckflex.version import __version__
 from speckflex.virtual import configuration, graph, specksim
 from speckflex.virtual.bus import Bus, DeviceInfo
@@ -29,11 +30,7 @@ PLOTS = (
     "PowerMeasurementPlotConfiguration",
     "FramePlotConfiguration",
 )
-# samna's own names: 2e repeats the chip's name, 2f does not.
-INPUT_BUFFERS = {
-    "speck2e": "BasicSourceNode_speck2e_event_speck2e_input_event",
-    "speck2f": "BasicSourceNode_speck2f_event_input_event",
-}
+INPUT_BUFFERS = {chip.name: chip.samna.input_buffer for chip in SPECKS}
 
 
 class UiEvent:

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from speckflex.chips.speck import READOUT_LAYER
+from speckflex.virtual.configuration import SPECK
 
 __all__ = ["ReadoutLayer"]
 
-CLASSES = 15
-# Errata of Speck2e and Speck2f (sinabs' documentation, chip_errata): channel 4 (k - 1) of the
-# core is class k of the readout; the channels in between are not read.
-CHANNELS_PER_CLASS = 4
+CLASSES = SPECK.readout.classes
+# channel 4 (k - 1) of the core is class k of the readout; the channels in between are not read
+CHANNELS_PER_CLASS = SPECK.readout.stride
 COUNT_MAX = 2**16 - 1
 VALID = 1 << 20
 INDEX_SHIFT = 16
@@ -38,7 +37,9 @@ class ReadoutLayer:
         if self._config.enable:
             for core, layer in enumerate(configuration.cnn_layers):
                 targets = [item for item in layer.destinations if item.enable]
-                shifts = [item.feature_shift for item in targets if item.layer == READOUT_LAYER]
+                shifts = [
+                    item.feature_shift for item in targets if item.layer == SPECK.readout.layer
+                ]
                 if shifts:
                     self._shifts[core] = shifts
         self._counts = np.zeros(CLASSES + 1, np.int64)  # index 0 is idle

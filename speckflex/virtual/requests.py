@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips.speck import neuron_at
+from speckflex.chips.chip import neuron_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

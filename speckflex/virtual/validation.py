@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.chips import speck
-from speckflex.virtual.configuration import ConfigurationError
+from speckflex.chips.chip import CoreLimits, kernel_words, neuron_words
+from speckflex.chips.formats import NEURON_MAX, NEURON_MIN, WEIGHT_MAX, WEIGHT_MIN
+from speckflex.virtual.configuration import SPECK, ConfigurationError
 from speckflex.virtual.decode import (
     decode_dvs_layer,
     input_shape,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["validate_configuration"]
 
+LIMITS = SPECK.limits
+
 
 def validate_configuration(configuration: Any) -> tuple[bool, str]:
     """Return whether the chip takes a configuration, and a text with all that is wrong with it."""
@@ -35,7 +38,7 @@ def validate_configuration(configuration: Any) -> tuple[bool, str]:
 def _faults(configuration: Any) -> Iterator[str]:
     for index, layer in enumerate(configuration.cnn_layers):
         if is_configured(layer):
-            for fault in _core_faults(layer, speck.CORES[index]):
+            for fault in _core_faults(layer, SPECK.cores[index]):
                 yield f"core {index}: {fault}"
         for fault in _destination_faults(configuration, layer):
             yield f"core {index}: {fault}"
@@ -50,7 +53,7 @@ def _faults(configuration: Any) -> Iterator[str]:
         yield str(error)
 
 
-def _core_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
+def _core_faults(layer: Any, limits: CoreLimits) -> Iterator[str]:
     yield from _dimension_faults(layer)
     yield from _shape_faults(layer)
     yield from _range_faults(layer)
@@ -59,22 +62,22 @@ def _core_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
 
 def _dimension_faults(layer: Any) -> Iterator[str]:
     dimensions = layer.dimensions
-    if not 1 <= dimensions.kernel_size <= speck.MAX_KERNEL:
-        yield f"kernel size {dimensions.kernel_size} is not in 1..{speck.MAX_KERNEL}"
+    if not 1 <= dimensions.kernel_size <= LIMITS.max_kernel:
+        yield f"kernel size {dimensions.kernel_size} is not in 1..{LIMITS.max_kernel}"
     for axis in ("y", "x"):
         stride, padding = getattr(dimensions.stride, axis), getattr(dimensions.padding, axis)
-        if stride not in speck.STRIDES:
-            yield f"stride {axis} {stride} is not one of {_listed(speck.STRIDES)}"
-        if padding > speck.MAX_PADDING:
-            yield f"padding {axis} {padding} is more than {speck.MAX_PADDING}"
+        if stride not in LIMITS.strides:
+            yield f"stride {axis} {stride} is not one of {_listed(LIMITS.strides)}"
+        if padding > LIMITS.max_padding:
+            yield f"padding {axis} {padding} is more than {LIMITS.max_padding}"
     features_in, *size_in = input_shape(layer)
     features_out, *size_out = neuron_shape(layer)
-    if max(size_in) > speck.MAX_INPUT_SIZE:
-        yield f"input map {size_in} (y, x) is larger than {speck.MAX_INPUT_SIZE} a side"
-    if max(size_out) > speck.MAX_OUTPUT_SIZE:
-        yield f"output map {size_out} (y, x) is larger than {speck.MAX_OUTPUT_SIZE} a side"
-    if max(features_in, features_out) > speck.MAX_FEATURES:
-        yield f"{max(features_in, features_out)} features are more than {speck.MAX_FEATURES}"
+    if max(size_in) > LIMITS.max_input_size:
+        yield f"input map {size_in} (y, x) is larger than {LIMITS.max_input_size} a side"
+    if max(size_out) > LIMITS.max_output_size:
+        yield f"output map {size_out} (y, x) is larger than {LIMITS.max_output_size} a side"
+    if max(features_in, features_out) > LIMITS.max_features:
+        yield f"{max(features_in, features_out)} features are more than {LIMITS.max_features}"
 
 
 def _shape_faults(layer: Any) -> Iterator[str]:
@@ -108,11 +111,11 @@ def _convolved_size(layer: Any) -> tuple[int, int] | None:
 
 def _range_faults(layer: Any) -> Iterator[str]:
     ranges = {
-        "weights": (speck.WEIGHT_MIN, speck.WEIGHT_MAX),
-        "biases": (speck.NEURON_MIN, speck.NEURON_MAX),
-        "neurons_initial_value": (speck.NEURON_MIN, speck.NEURON_MAX),
-        "threshold_high": (1, speck.NEURON_MAX),
-        "threshold_low": (speck.NEURON_MIN, 0),
+        "weights": (WEIGHT_MIN, WEIGHT_MAX),
+        "biases": (NEURON_MIN, NEURON_MAX),
+        "neurons_initial_value": (NEURON_MIN, NEURON_MAX),
+        "threshold_high": (1, NEURON_MAX),
+        "threshold_low": (NEURON_MIN, 0),
     }
     for name, (low, high) in ranges.items():
         values = np.asarray(layer.stored[name])
@@ -121,15 +124,15 @@ def _range_faults(layer: Any) -> Iterator[str]:
             yield f"{name} {found} is not in {low}..{high}"
 
 
-def _memory_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
+def _memory_faults(layer: Any, limits: CoreLimits) -> Iterator[str]:
     features, y, x = neuron_shape(layer)
     size = layer.dimensions.kernel_size
     if min(features, y, x, size, *input_shape(layer)) < 1:
         yield "a dimension is 0"
         return
     needed = {
-        "kernel": speck.kernel_words(input_shape(layer)[0], features, size, size),
-        "neuron": speck.neuron_words(features, y, x),
+        "kernel": kernel_words(input_shape(layer)[0], features, size, size),
+        "neuron": neuron_words(features, y, x),
         "bias": layer.stored["biases"].size,
     }
     for memory, words in needed.items():
@@ -140,10 +143,10 @@ def _memory_faults(layer: Any, limits: speck.CoreLimits) -> Iterator[str]:
 
 def _destination_faults(configuration: Any, layer: Any) -> Iterator[str]:
     for destination in layer.destinations:
-        if not destination.enable or destination.layer == speck.READOUT_LAYER:
+        if not destination.enable or destination.layer == SPECK.readout.layer:
             continue
-        if destination.pooling not in speck.POOLINGS:
-            yield f"pooling {destination.pooling} is not one of {_listed(speck.POOLINGS)}"
+        if destination.pooling not in LIMITS.poolings:
+            yield f"pooling {destination.pooling} is not one of {_listed(LIMITS.poolings)}"
             continue
         features, y, x = neuron_shape(layer)
         pooling = destination.pooling
@@ -167,15 +170,15 @@ def _dvs_faults(configuration: Any) -> Iterator[str]:
 def _region_faults(dvs: Any) -> Iterator[str]:
     for axis in ("y", "x"):
         pooling, first, last = (getattr(part, axis) for part in (dvs.pooling, dvs.origin, dvs.cut))
-        if pooling not in speck.POOLINGS:
-            yield f"pooling {axis} {pooling} is not one of {_listed(speck.POOLINGS)}"
-        elif not first <= last < speck.MAX_INPUT_SIZE:
+        if pooling not in LIMITS.poolings:
+            yield f"pooling {axis} {pooling} is not one of {_listed(LIMITS.poolings)}"
+        elif not first <= last < LIMITS.max_input_size:
             yield f"origin {axis} {first} and cut {axis} {last} leave no region of the sensor"
 
 
 def _filter_faults(rule: Any) -> Iterator[str]:
     """Yield each of the data sheet's rules for the filter that is broken (3.2.3.5)."""
-    windows = speck.FILTER_WINDOWS
+    windows = SPECK.event_filter.windows
     if rule.threshold not in windows:
         yield f"threshold {rule.threshold} is not in {windows.start}..{windows.stop - 1}"
     if rule.low_pass_mode_enable and rule.hot_pixel_filter_enable:
@@ -186,8 +189,8 @@ def _filter_faults(rule: Any) -> Iterator[str]:
 
 
 def _target_faults(configuration: Any, target: int, sent: tuple[int, ...]) -> Iterator[str]:
-    if target >= len(speck.CORES):
-        yield f"destination {target} is not a core: choose 0..{len(speck.CORES) - 1}"
+    if target >= len(SPECK.cores):
+        yield f"destination {target} is not a core: choose 0..{len(SPECK.cores) - 1}"
         return
     taken = input_shape(configuration.cnn_layers[target])
     if sent[0] > taken[0] or sent[1:] != taken[1:]:

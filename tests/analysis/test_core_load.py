@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from speckflex.analysis.core_load import measure_load
 from speckflex.boards.twin import Twin
-from speckflex.chips.speck import SYNOPS_PER_SECOND
+from speckflex.chips.speck import SPECK2E
 from speckflex.errors import BoardError
 from speckflex.events.streams import make_events
 from speckflex.program.program import Program
@@ -152,7 +152,10 @@ def test_a_core_beside_the_slow_one_is_not_blamed_for_the_input_that_waits():
 
 def test_a_rate_does_not_change_spikes_without_balancer(rng):
     times = np.sort(rng.integers(0, 100, 500))
-    with Twin(settings=TwinSettings(synops_per_second=SYNOPS_PER_SECOND)) as timed, Twin() as plain:
+    with (
+        Twin(settings=TwinSettings(synops_per_second=SPECK2E.synops_per_second)) as timed,
+        Twin() as plain,
+    ):
         timed.load(one_pixel_program())
         plain.load(one_pixel_program())
         events = events_at(times)

@@ -12,7 +12,7 @@ from reference import ReferenceTwin
 
 from speckflex.analysis.synops import count_taps, measure_synops, synops_per_window
 from speckflex.boards.twin import Twin
-from speckflex.chips.speck import SYNOPS_PER_SECOND
+from speckflex.chips.speck import SPECK2E
 from speckflex.events.streams import EVENT_DTYPE, make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
@@ -144,7 +144,7 @@ def test_the_peak_is_the_busiest_window_of_all_samples():
     assert layer.peak_sample == 1
     assert layer.peak_time == 30_000
     assert layer.peak_per_second == 3 * 36 / 0.010
-    assert layer.load == layer.peak_per_second / SYNOPS_PER_SECOND
+    assert layer.load == layer.peak_per_second / SPECK2E.synops_per_second
 
 
 def brute_force_peak(times: np.ndarray, window: int):

@@ -16,7 +16,7 @@ from virtual_boards import single_core, square_chain
 from speckflex import virtual
 from speckflex.boards.chip.configuration import choose_input_path, write_configuration
 from speckflex.boards.chip.settings import ChipSettings
-from speckflex.chips.speck import DVS_LAYER
+from speckflex.chips.speck import SPECK2E
 from speckflex.conversion.convert import DynapcnnNetwork, convert
 from speckflex.conversion.prepared import Options
 from speckflex.errors import BoardError
@@ -224,7 +224,7 @@ def test_a_filter_is_written_to_the_fields_that_decode_into_it(rule):
     found = our_configuration(program, settings=ChipSettings(slow_clock=100.0))
     defaults = virtual.stand_in().speck2e.configuration.SpeckConfiguration().dvs_filter.to_plain()
     assert found.dvs_filter.to_plain() == defaults | {"enable": True} | FILTER_FIELDS[rule]
-    decoded = decode_configuration(found, "speck2e", entry=DVS_LAYER).input
+    decoded = decode_configuration(found, "speck2e", entry=SPECK2E.dvs.layer).input
     assert decoded.event_filter == rule
     assert virtual.stand_in().speck2e.validate_configuration(found) == (True, "")
 
@@ -238,7 +238,7 @@ def test_a_program_without_a_filter_does_not_enable_the_chips():
     ("program", "wanted", "message"),
     [
         (filtering(EventFilter(), (3, 12, 12)), "auto", "which has 3 channels"),
-        (filtering(EventFilter(), pooling=(3, 3)), "auto", r"which pools \(3, 3\)"),
+        (filtering(EventFilter(), pooling=(3, 3)), "auto", r"which pools by \(3, 3\)"),
         (filtering(EventFilter()), "host", "which input_path host goes round"),
     ],
 )

@@ -1,23 +1,36 @@
 """The chip's table and its memory formulas, against the datasheet's own examples."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speckflex.chips.speck import CORES, kernel_words, neuron_words
+from speckflex.chips import CHIPS
+from speckflex.chips.chip import kernel_words, neuron_words
+from speckflex.chips.speck import SPECK2E, SPECK2F
 
 
-def test_all_cores_together_hold_the_published_number_of_neurons():
-    assert sum(core.neuron_words for core in CORES) == 327_680
+@pytest.mark.parametrize("chip", [SPECK2E, SPECK2F])
+def test_all_cores_together_hold_the_published_number_of_neurons(chip):
+    assert sum(core.neuron_words for core in chip.cores) == 327_680
+
+
+@pytest.mark.parametrize("chip", CHIPS.values())
+def test_cores_are_listed_by_their_index(chip):
+    assert [core.index for core in chip.cores] == list(range(len(chip.cores)))
+
+
+def test_the_two_chips_differ_in_their_names_alone():
+    assert replace(SPECK2F, name="speck2e", label="Speck2e", samna=SPECK2E.samna) == SPECK2E
 
 
 def test_the_datasheets_example_needs_more_neurons_than_any_core_holds():
     """Conv2d(16, 32, 3, padding=1) on 64x64: kernel 8 Ki, neurons 128 Ki."""
     assert kernel_words(16, 32, 3, 3) == 8 * 1024
     assert neuron_words(32, 64, 64) == 128 * 1024
-    assert max(core.neuron_words for core in CORES) < 128 * 1024
+    assert max(core.neuron_words for core in SPECK2E.cores) < 128 * 1024
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from documentation import DOCS, ROOT, RUN, SHOWN, blocks, is_printed, pages, run_page
 
 import speckflex as sf
-from speckflex.chips.speck import CORES
+from speckflex.chips.speck import SPECK2E
 from speckflex.twin.settings import TwinSettings
 
 QUICKSTART = DOCS / "quickstart.md"
@@ -91,7 +91,10 @@ def test_the_tables_of_the_chip_say_what_the_package_holds():
     for cores, kernel, neuron, bias, *_ in (row for row in rows if row[1].strip().endswith("Ki")):
         words = [1024 * int(cell.split()[0]) for cell in (kernel, neuron, bias)]
         seen |= {int(index): words for index in cores.split(",")}
-    held = {core.index: [core.kernel_words, core.neuron_words, core.bias_words] for core in CORES}
+    held = {
+        core.index: [core.kernel_words, core.neuron_words, core.bias_words]
+        for core in SPECK2E.cores
+    }
     assert seen == held
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speckflex.chips.speck import CORES
+from speckflex.chips.speck import SPECK2E
 from speckflex.errors import PlacementError
 from speckflex.fitting.memory import LayerMemory, layer_memory
 from speckflex.fitting.placement import place_layers, placement_problems
@@ -123,7 +123,7 @@ def test_a_layer_that_fits_no_core_is_named_with_need_and_remedy():
 def test_the_suggested_number_of_channels_fits_and_one_more_does_not(sizes):
     channels, _, kernel, side = sizes
     core = layer(*sizes)
-    if layer_memory(core).fitting:
+    if layer_memory(core).fitting(SPECK2E):
         return
     [problem] = placement_problems(program_of(sizes))
     if "output channels" not in problem:
@@ -196,7 +196,9 @@ def test_memory_is_counted_as_the_recorded_network_needs_it():
     assert [memory.neuron_words for memory in sizes] == [20480, 2048, 512, 500, 10]
     assert [memory.bias_words for memory in sizes] == [0, 0, 0, 0, 10]
     recorded = [0, 3, 5, 6, 1]
-    assert all(memory.fits(CORES[core]) for memory, core in zip(sizes, recorded, strict=True))
+    assert all(
+        memory.fits(SPECK2E.cores[core]) for memory, core in zip(sizes, recorded, strict=True)
+    )
 
 
 def test_placement_keeps_everything_but_the_core():

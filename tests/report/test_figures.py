@@ -10,6 +10,7 @@ import pytest
 from made_up import played, random_stream, two_core_program
 
 from speckflex import Recording
+from speckflex.chips.speck import SPECK2E
 from speckflex.program.program import Program
 from speckflex.report import build_report
 from speckflex.report.charts.charts import accuracy_chart, difference_chart
@@ -167,7 +168,7 @@ def test_accuracy_points_lie_inside_their_intervals(
 def test_all_nine_cores_are_drawn_and_two_are_used(
     program: Program, recordings: dict[str, Recording]
 ):
-    picture = cores_chart(build_report(program, recordings)["layers"])
+    picture = cores_chart(build_report(program, recordings)["layers"], program.chip)
     assert len(elements(picture, "rect", "core")) == 9
     assert len(elements(picture, "rect", "core used")) == 2
     words = "".join(item.text or "" for item in elements(picture, "text"))
@@ -180,7 +181,8 @@ def test_work_beyond_the_limit_is_marked():
         {"layer": "a", "start_ms": [0.0, 10.0], "rate": [20e6, 1e6], "window_ms": 10.0},
         {"layer": "b", "start_ms": [0.0, 10.0], "rate": [1e5, 1e5], "window_ms": 10.0},
     ]
-    picture = work_chart([{**line, "start_ms": np.array(line["start_ms"])} for line in lines])
+    lines = [{**line, "start_ms": np.array(line["start_ms"])} for line in lines]
+    picture = work_chart(lines, SPECK2E.synops_per_second)
     assert len(elements(picture, "rect", "bar over")) == 1
     assert len(elements(picture, "line", "limit")) == 1
 
@@ -188,6 +190,6 @@ def test_work_beyond_the_limit_is_marked():
 def test_names_in_pictures_are_escaped(rng: np.random.Generator):
     program = two_core_program('<script>"&')
     layers = build_report(program, {"twin": played(program, rng, "twin")})["layers"]
-    picture = cores_chart(layers)
+    picture = cores_chart(layers, program.chip)
     assert "<script>" not in picture
     assert elements(picture, "svg")[0].get("aria-label", "").count('<script>"&') == 1

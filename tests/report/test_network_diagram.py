@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from networks_of_tests import small_network
 from programs import random_graph
 
-from speckflex.chips.speck import CORES, kernel_words, neuron_words
+from speckflex.chips.chip import kernel_words, neuron_words
+from speckflex.chips.speck import SPECK2E
 from speckflex.cli import main
 from speckflex.errors import FileFormatError
 from speckflex.fitting.placement import place_layers
@@ -70,7 +71,7 @@ def test_bars_are_as_long_as_the_share_of_the_memory(skipping):
     shares = []
     for layer in skipping.cores:
         out, n_in, ky, kx = layer.weights.shape
-        limits = CORES[layer.chip_core]
+        limits = SPECK2E.cores[layer.chip_core]
         shares.append(kernel_words(n_in, out, ky, kx) / limits.kernel_words)
         shares.append(neuron_words(*layer.output_shape) / limits.neuron_words)
     assert len(bars) == len(shares)

@@ -13,7 +13,7 @@ from made_up import played, random_stream, two_core_program
 
 from speckflex import Recording, compare
 from speckflex.analysis.core_load import measure_load
-from speckflex.chips.speck import CORES
+from speckflex.chips.speck import SPECK2E
 from speckflex.errors import ComparisonError, FileFormatError
 from speckflex.events.streams import make_events
 from speckflex.fitting.finding import Check
@@ -81,7 +81,7 @@ def test_memory_is_held_against_the_core_it_lies_on(
     first, last = build_report(program, recordings)["layers"]
     # Datasheet 3.2.4.1: 1 * 2^(ceil(log2 9) + ceil(log2 2)) and 2 * 2^(3 + 3).
     assert (first["kernel_memory"], first["neuron_memory"]) == (32, 128)
-    assert first["kernel_limit"] == CORES[2].kernel_words
+    assert first["kernel_limit"] == SPECK2E.cores[2].kernel_words
     assert last["weights_saturated"] == last["weights_above_threshold"] == 1
 
 

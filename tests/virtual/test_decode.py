@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from virtual_boards import configuration_of, single_core, square_chain
 
-from speckflex.chips.speck import DVS_LAYER
+from speckflex.chips.speck import SPECK2E
 from speckflex.program.program import Program
 from speckflex.program.records import InputStage
 from speckflex.virtual.configuration import ConfigurationError, SpeckConfiguration
@@ -57,7 +57,7 @@ def test_the_dvs_layer_becomes_the_input_stage():
     dvs.merge, dvs.mirror, dvs.mirror_diagonal = True, {"x": True}, True
     dvs.off_channel = False
     dvs.destinations[0].enable = True
-    stage = decode_configuration(configuration, "speck2e", entry=DVS_LAYER).input
+    stage = decode_configuration(configuration, "speck2e", entry=SPECK2E.dvs.layer).input
     assert stage == InputStage(
         (2, 128, 128),
         pooling=(2, 4),

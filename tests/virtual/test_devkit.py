@@ -17,7 +17,8 @@ from virtual_boards import (
 )
 
 from speckflex import virtual
-from speckflex.chips import speck
+from speckflex.chips.chip import kernel_words, neuron_address, neuron_at
+from speckflex.chips.speck import SPECK2E
 from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Destination, InputStage
@@ -120,9 +121,9 @@ def test_a_neuron_has_the_address_of_sinabs_formula():
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 2), (4, 2, 7), (16, 32, 32)])
 def test_no_two_neurons_share_an_address(shape):
     places = set(np.ndindex(shape))
-    addresses = {speck.neuron_address(*place, shape) for place in places}
+    addresses = {neuron_address(*place, shape) for place in places}
     assert len(addresses) == len(places)
-    assert all(speck.neuron_at(a, shape) in places for a in addresses)
+    assert all(neuron_at(a, shape) in places for a in addresses)
     n_words = 2 ** sum(math.ceil(math.log2(size)) for size in shape)
     assert max(addresses) < n_words
 
@@ -137,7 +138,7 @@ def test_a_written_neuron_fires_with_its_next_event():
 
 def test_no_two_weights_share_an_address():
     shape = (5, 3, 3, 3)
-    n_words = speck.kernel_words(3, 5, 3, 3)
+    n_words = kernel_words(3, 5, 3, 3)
     places = [weight_at(address, shape) for address in range(n_words)]
     assert sorted(place for place in places if place) == list(np.ndindex(shape))
 
@@ -294,7 +295,7 @@ def test_the_dvs_layer_prepares_injected_events(case):
         kind = bench.chip.event.DvsEvent
         spikes = bench.play([kind(x=7, y=5, p=True), kind(x=7, y=5, p=False)])
     assert [(e.timestamp, e.y, e.x, e.feature) for e in spikes] == expected
-    assert {e.layer for e in spikes} <= {speck.DVS_LAYER}
+    assert {e.layer for e in spikes} <= {SPECK2E.dvs.layer}
 
 
 def test_dvs_events_reach_the_next_core_and_the_raw_monitor():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from virtual_boards import opened, write_core
 
-from speckflex.chips.speck import READOUT_LAYER
+from speckflex.chips.speck import SPECK2E
 from speckflex.program.records import Core
 from speckflex.virtual.configuration import SpeckConfiguration
 
@@ -26,7 +26,7 @@ def readout_configuration(**values):
     configuration = SpeckConfiguration()
     write_core(configuration.cnn_layers[0], core, [0])
     configuration.cnn_layers[0].destinations[0].enable = True
-    configuration.cnn_layers[0].destinations[0].layer = READOUT_LAYER
+    configuration.cnn_layers[0].destinations[0].layer = SPECK2E.readout.layer
     configuration.cnn_layers[0].monitor_enable = True
     readout = configuration.readout
     readout.enable = readout.monitor_enable = readout.readout_pin_monitor_enable = True

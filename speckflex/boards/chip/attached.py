@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from speckflex.chips import chips
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.samna_access import find_samna, load_samna
 
@@ -12,21 +13,12 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = [
-    "DEVICE_CHIPS",
     "AttachedDevice",
     "attached_devices",
     "devices_of",
     "find_device",
     "vendor_samna",
 ]
-
-# samna's device_type_name -> the chip on it (sinabs 3.1.3, backend/dynapcnn/io.py)
-DEVICE_CHIPS = {
-    "Speck2eTestBoard": "speck2e",
-    "Speck2eDevKit": "speck2e",
-    "Speck2fModuleDevKit": "speck2f",
-    "Speck2fDevKit": "speck2f",
-}
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class AttachedDevice:
 
     Args:
         name: what `open_board` takes, such as "speck2e:0".
-        chip: "speck2e" or "speck2f".
+        chip: the name of its chip, such as "speck2e".
         device_type: samna's name of the type, such as "Speck2eDevKit".
         serial: its serial number, "" where it has none.
         usb: bus and address, such as "2:9".
@@ -106,9 +98,10 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
         infos = samna.device.get_all_devices()
     except RuntimeError as error:
         raise BoardError(f"samna can't list the devices ({_one_line(error)})") from error
+    chip_on = {device: chip.name for chip in chips() for device in chip.samna.devices}
     found: list[AttachedDevice] = []
     for info in infos:
-        chip = DEVICE_CHIPS.get(info.device_type_name)
+        chip = chip_on.get(info.device_type_name)
         if chip is not None:
             index = sum(device.chip == chip for device in found)
             found.append(

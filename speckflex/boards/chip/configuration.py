@@ -12,24 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from speckflex.chips.speck import MAX_DESTINATIONS, MAX_INPUT_SIZE, POOLINGS, READOUT_LAYER
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from speckflex.boards.chip.settings import ChipSettings, WantedPath
+    from speckflex.chips import Chip
+    from speckflex.chips.chip import ReadoutLayer
     from speckflex.program.event_filter import EventFilter
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage
 
-__all__ = ["READOUT_STRIDE", "InputPath", "choose_input_path", "write_configuration"]
+__all__ = ["InputPath", "choose_input_path", "write_configuration"]
 
 InputPath = Literal["spikes", "dvs layer", "host"]
-
-# Speck2e and 2f: readout class k listens to channel 4 (k - 1) (sinabs' documentation, chip_errata).
-READOUT_STRIDE = 4
-READOUT_CLASSES = 15  # DS 3.2.5
 
 
 def choose_input_path(program: Program, wanted: WantedPath = "auto") -> InputPath:
@@ -39,11 +36,11 @@ def choose_input_path(program: Program, wanted: WantedPath = "auto") -> InputPat
         BoardError: the DVS layer is wanted, or needed for its filter, and can't do what the input
             stage does.
     """
-    stage = program.input
+    stage, chip = program.input, program.chip_record
     if stage.event_filter is not None:
-        return _filtering_path(stage, wanted)
+        return _filtering_path(stage, wanted, chip)
     if wanted == "dvs layer" or (wanted == "auto" and not _enters_directly(stage)):
-        obstacle = _dvs_obstacle(stage)
+        obstacle = _dvs_obstacle(stage, chip)
         if not obstacle:
             return "dvs layer"
         if wanted == "dvs layer":
@@ -84,21 +81,23 @@ def write_configuration(
         _write_dvs_layer(configuration.dvs_layer, program)
     if program.input.event_filter is not None:
         _write_filter(configuration, program.input.event_filter, settings)
-    last = len(program.cores) - 1
+    last, readout = len(program.cores) - 1, program.chip_record.readout
     for index, core in enumerate(program.cores):
         layer = configuration.cnn_layers[core.chip_core]
         feeds_readout = settings.readout_layer and index == last
-        _write_core(layer, core, stride=READOUT_STRIDE if feeds_readout else 1)
+        _write_core(layer, core, stride=readout.stride if feeds_readout else 1)
         _write_destinations(layer, core, program)
         layer.monitor_enable = index in monitored
         if feeds_readout:
-            _write_readout(configuration, layer, core, settings)
+            _write_readout(configuration, layer, core, readout, settings)
     return configuration
 
 
-def _filtering_path(stage: InputStage, wanted: WantedPath) -> InputPath:
+def _filtering_path(stage: InputStage, wanted: WantedPath, chip: Chip) -> InputPath:
     """Return the one way past the chip's filter, whose clock the host does not see."""
-    obstacle = "which input_path host goes round" if wanted == "host" else _dvs_obstacle(stage)
+    obstacle = (
+        "which input_path host goes round" if wanted == "host" else _dvs_obstacle(stage, chip)
+    )
     if obstacle:
         raise BoardError(
             "the program's event filter lies behind the DVS layer, which can't be its input stage,"
@@ -115,16 +114,18 @@ def _enters_directly(stage: InputStage) -> bool:
     )
 
 
-def _dvs_obstacle(stage: InputStage) -> str:
+def _dvs_obstacle(stage: InputStage, chip: Chip) -> str:
     """Return why the DVS layer can't be this stage; "" where it can."""
-    if stage.shape[0] > 2:
-        return f"which has {stage.shape[0]} channels and the layer two polarities"
-    if max(stage.shape[1:]) > MAX_INPUT_SIZE:
-        return f"whose map of {stage.shape[1:]} (y, x) is larger than {MAX_INPUT_SIZE} a side"
-    if any(side not in POOLINGS for side in stage.pooling):
-        return f"which pools {stage.pooling} and the layer {', '.join(map(str, POOLINGS))}"
-    if len(stage.destinations) > MAX_DESTINATIONS:
-        return f"which feeds {len(stage.destinations)} layers and the chip's {MAX_DESTINATIONS}"
+    limits, (channels, height, width) = chip.limits, chip.dvs.shape
+    if stage.shape[0] > channels:
+        return f"which has {stage.shape[0]} channels, and the layer has {channels}"
+    if stage.shape[1] > height or stage.shape[2] > width:
+        return f"whose map of {stage.shape[1:]} (y, x) is larger than {height} x {width}"
+    if any(side not in limits.poolings for side in stage.pooling):
+        poolings = ", ".join(map(str, limits.poolings))
+        return f"which pools by {stage.pooling}, and the layer pools by {poolings}"
+    if len(stage.destinations) > limits.max_destinations:
+        return f"which feeds {len(stage.destinations)} layers, more than {limits.max_destinations}"
     if any(target.feature_shift or target.pooling != 1 for target in stage.destinations):
         return "whose destinations shift features or pool"
     return ""
@@ -218,13 +219,15 @@ def _write_destinations(layer: Any, core: Core, program: Program) -> None:
         place.feature_shift = target.feature_shift
 
 
-def _write_readout(configuration: Any, layer: Any, core: Core, settings: ChipSettings) -> None:
-    if core.destinations or core.output_shape[0] > READOUT_CLASSES:
+def _write_readout(
+    configuration: Any, layer: Any, core: Core, facts: ReadoutLayer, settings: ChipSettings
+) -> None:
+    if core.destinations or core.output_shape[0] > facts.classes:
         raise BoardError(
             f"layer {core.name}: the readout layer takes the last layer's spikes, of at most"
-            f" {READOUT_CLASSES} classes, not {core.output_shape[0]}: leave readout_layer off"
+            f" {facts.classes} classes, not {core.output_shape[0]}: leave readout_layer off"
         )
-    layer.destinations[0].layer, layer.destinations[0].enable = READOUT_LAYER, True
+    layer.destinations[0].layer, layer.destinations[0].enable = facts.layer, True
     readout = configuration.readout
     readout.enable = readout.readout_pin_monitor_enable = True
     # the readout's own monitor would silence all others
@@ -242,10 +245,11 @@ def _placed(program: Program, target: Destination) -> int:
 
 
 def _check_program(program: Program) -> None:
-    if program.chip == "unbounded":
+    chip = program.chip_record
+    if not chip.bounded:
         raise BoardError(
-            "the program was converted without a chip's limits: convert it with chip speck2e or"
-            " speck2f to play it on one"
+            f"the program was converted without a chip's limits (chip {chip.name!r}): convert it"
+            " for the chip of the board"
         )
     for core in program.cores:
         if core.chip_core is None:
@@ -256,10 +260,10 @@ def _check_program(program: Program) -> None:
                 f"layer {core.name}: its kernel of {kernel} (y, x) is not square, the chip's are:"
                 " pad it with zeros and convert again"
             )
-        if len(core.destinations) > MAX_DESTINATIONS:
+        if len(core.destinations) > chip.limits.max_destinations:
             raise BoardError(
                 f"layer {core.name}: sends to {len(core.destinations)} layers, a core to at most"
-                f" {MAX_DESTINATIONS}: split the branch"
+                f" {chip.limits.max_destinations}: split the branch"
             )
 
 

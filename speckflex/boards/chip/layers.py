@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.boards.chip.configuration import READOUT_STRIDE
 from speckflex.boards.chip.questions import Place  # noqa: TC001 - a field's type
-from speckflex.chips.speck import NEURON_MAX, NEURON_MIN, neuron_address
+from speckflex.chips.chip import neuron_address
+from speckflex.chips.formats import NEURON_MAX, NEURON_MIN
 
 if TYPE_CHECKING:
     from speckflex.boards.chip.settings import ChipSettings
@@ -110,13 +110,13 @@ class PlacedLayer:
 
 def placed_layers(program: Program, settings: ChipSettings) -> list[PlacedLayer]:
     """Return the layers of a program whose cores are all placed."""
-    last = len(program.cores) - 1
+    last, readout = len(program.cores) - 1, program.chip_record.readout
     return [
         PlacedLayer(
             index,
             core,
             chip_core=-1 if core.chip_core is None else core.chip_core,
-            stride=READOUT_STRIDE if settings.readout_layer and index == last else 1,
+            stride=readout.stride if settings.readout_layer and index == last else 1,
         )
         for index, core in enumerate(program.cores)
     ]

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from speckflex.boards.chip.questions import Questions
+from speckflex.chips import find_chip
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
@@ -26,11 +27,7 @@ SpikeRow = tuple[int, int, int, int, int]  # the chip's core, µs, x, y, feature
 PAUSE = 0.0005  # s between two looks at the output: short, for it adds to every sample
 # How long a question may stay unanswered before it is put again, or counted as lost.
 PATIENCE = 0.25
-# samna's names (sinabs 3.1.3, backend/dynapcnn/chips), odd spelling included.
-INPUT_BUFFERS = {
-    "speck2e": "BasicSourceNode_speck2e_event_speck2e_input_event",
-    "speck2f": "BasicSourceNode_speck2f_event_input_event",
-}
+# samna's names (sinabs 3.1.3, backend/dynapcnn/chips)
 OUTPUT_BUFFER = "BasicSinkNode_{}_event_output_event"
 POWER_BUFFER = "BasicSinkNode_unifirm_modules_events_measurement"
 # What samna's bindings raise; they have no class of their own.
@@ -298,7 +295,7 @@ class ChipLink:
 
     def _connect(self, stack: ExitStack) -> None:
         chip = self._device.chip
-        self._source = getattr(self._samna, INPUT_BUFFERS[chip])()
+        self._source = getattr(self._samna, find_chip(chip).samna.input_buffer)()
         self._sink = getattr(self._samna, OUTPUT_BUFFER.format(chip))()
         rows = (
             [self._source, self.model.get_sink_node()],

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from speckflex.boards.chip.attached import (
-    DEVICE_CHIPS,
     attached_devices,
     devices_of,
     find_device,
@@ -15,6 +14,7 @@ from speckflex.boards.chip.attached import (
 )
 from speckflex.boards.chip.board import Chip
 from speckflex.boards.chip.settings import ChipSettings
+from speckflex.chips.speck import SPECK2E, SPECK2F
 from speckflex.errors import BoardNotFoundError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["open_chip", "open_virtual"]
 
 # The devkit that a virtual board of each name is.
-VIRTUAL_DEVICES = {"speck2e": "Speck2eDevKit", "speck2f": "Speck2fDevKit"}
+VIRTUAL_DEVICES = {chip.name: chip.samna.devkit for chip in (SPECK2E, SPECK2F)}
 VIRTUAL_DEADLINE = 60.0  # s
 
 
@@ -74,7 +74,7 @@ def open_virtual(
     # the twin behind it computes while the board waits, and may be slower than a chip
     chosen = ChipSettings.of({"deadline": VIRTUAL_DEADLINE, **settings})
     device_type = VIRTUAL_DEVICES.get(chip, chip)
-    if device_type not in DEVICE_CHIPS:
+    if device_type not in virtual.DEVICE_CHIPS:
         raise BoardNotFoundError(
             f"board virtual:{chip} is not known: choose virtual:speck2e or virtual:speck2f"
         )

@@ -1,10 +1,10 @@
-"""The nine cores of the chip, and what a program takes of them."""
+"""The cores of the chip, and how much of each a program uses."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips.speck import CORES, SYNOPS_PER_SECOND
+from speckflex.chips import find_chip
 from speckflex.report.charts.svg import box, drawing, label, shortened
 
 if TYPE_CHECKING:
@@ -12,32 +12,34 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from speckflex.chips.speck import CoreLimits
+    from speckflex.chips.chip import Chip, CoreLimits
 
 __all__ = ["cores_chart"]
 
 TILE_X, TILE_Y = 214, 128
+COLUMNS = 3
 BAR = 80
 
 
-def cores_chart(layers: Sequence[Mapping[str, Any]]) -> Markup:
+def cores_chart(layers: Sequence[Mapping[str, Any]], chip: str) -> Markup:
     """Return the cores as tiles, each with meters of kernels, neurons and synaptic operations.
 
     Args:
         layers: the layers of a report.
+        chip: the name of the chip.
     """
+    record = find_chip(chip)
     placed = {layer["core"]: layer for layer in layers if layer["core"] is not None}
-    marks = [
-        mark
-        for core in CORES
-        for mark in _tile(core, placed.get(core.index), core.index % 3, core.index // 3)
-    ]
+    marks = [mark for core in record.cores for mark in _tile(record, core, placed.get(core.index))]
     words = [f"{layer['name']} on core {index}" for index, layer in sorted(placed.items())]
     words += [f"{layer['name']} on no core" for layer in layers if layer["core"] is None]
-    return drawing(3 * TILE_Y - 6, f"The nine cores of the chip: {'; '.join(words)}", marks)
+    height = -(-len(record.cores) // COLUMNS) * TILE_Y - 6
+    title = f"The {len(record.cores)} cores of {record.label}: {'; '.join(words)}"
+    return drawing(height, title, marks)
 
 
-def _tile(core: CoreLimits, layer: Mapping[str, Any] | None, column: int, row: int) -> list[Markup]:
+def _tile(chip: Chip, core: CoreLimits, layer: Mapping[str, Any] | None) -> list[Markup]:
+    row, column = divmod(core.index, COLUMNS)
     x, y = column * TILE_X + 1, row * TILE_Y + 1
     marks = [box(x, y, TILE_X - 8, TILE_Y - 8, "core" if layer is None else "core used")]
     repeatable = "" if core.repeatable else " (not repeatable)"
@@ -48,7 +50,7 @@ def _tile(core: CoreLimits, layer: Mapping[str, Any] | None, column: int, row: i
     meters = (
         ("kernels", layer["kernel_memory"], core.kernel_words),
         ("neurons", layer["neuron_memory"], core.neuron_words),
-        ("SynOps/s", layer["synops_per_second_peak"], SYNOPS_PER_SECOND),
+        ("SynOps/s", layer["synops_per_second_peak"], chip.synops_per_second),
     )
     for position, (name, used, limit) in enumerate(meters):
         marks += _meter(x + 10, y + 48 + 24 * position, name, used, limit)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from speckflex._support.files import write_whole
-from speckflex.chips.speck import CORES
 from speckflex.errors import FileFormatError
 from speckflex.fitting.memory import layer_memory
 from speckflex.report.charts.svg import box, label, shortened
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from speckflex.chips.chip import CoreLimits
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage, Shape
 
@@ -75,7 +75,11 @@ def draw_network(program: Program) -> str:
     height = 2 * MARGIN + (len(program.cores) + 1) * (BOX_Y + GAP) - GAP
     marks = [
         *_input_box(program.input),
-        *(mark for index, core in enumerate(program.cores) for mark in _layer_box(index, core)),
+        *(
+            mark
+            for index, core in enumerate(program.cores)
+            for mark in _layer_box(index, core, program.chip_record.core(core.chip_core))
+        ),
         *_arrows(program, detours),
     ]
     return str(
@@ -158,9 +162,8 @@ def _input_box(stage: InputStage) -> Iterator[Markup]:
         yield label(MARGIN + 12, y + 66, words, kind="small")
 
 
-def _layer_box(index: int, core: Core) -> Iterator[Markup]:
+def _layer_box(index: int, core: Core, held: CoreLimits | None) -> Iterator[Markup]:
     memory, y, x = layer_memory(core), _top(index), MARGIN + 12
-    held = None if core.chip_core is None else CORES[core.chip_core]
     meters = (
         ("kernels", memory.kernel_words, held and held.kernel_words),
         ("neurons", memory.neuron_words, held and held.neuron_words),

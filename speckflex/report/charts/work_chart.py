@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips.speck import SYNOPS_PER_SECOND
 from speckflex.report.charts.svg import LABEL, across, box, drawing, label, line, shortened
 
 if TYPE_CHECKING:
@@ -19,15 +18,18 @@ STRIP = 64
 NEAR = 0.2
 
 
-def work_chart(lines: Sequence[Mapping[str, Any]]) -> Markup:
+def work_chart(lines: Sequence[Mapping[str, Any]], limit: float) -> Markup:
     """Return one strip a layer, with the limit of a core where the work comes near it.
 
     Args:
         lines: per layer its name, window starts and width (ms), and operations a second.
+        limit: of a core, operations a second.
     """
     end = max(float(row["start_ms"][-1] + row["window_ms"]) for row in lines if len(row["rate"]))
     marks = [
-        mark for position, row in enumerate(lines) for mark in _strip(row, STRIP * position, end)
+        mark
+        for position, row in enumerate(lines)
+        for mark in _strip(row, STRIP * position, end, limit)
     ]
     height = STRIP * len(lines) + 12
     marks.append(label(across(0), height - 2, "0 ms", kind="small"))
@@ -36,11 +38,11 @@ def work_chart(lines: Sequence[Mapping[str, Any]]) -> Markup:
     return drawing(height, f"Synaptic operations a second over time: {words}", marks)
 
 
-def _strip(row: Mapping[str, Any], top: float, end: float) -> list[Markup]:
+def _strip(row: Mapping[str, Any], top: float, end: float, limit: float) -> list[Markup]:
     base, room = top + STRIP - 8, STRIP - 16
     peak = float(max(row["rate"], default=0.0))
-    near = peak > NEAR * SYNOPS_PER_SECOND
-    scale = room / max(peak, SYNOPS_PER_SECOND if near else 0.0, 1.0)
+    near = peak > NEAR * limit
+    scale = room / max(peak, limit if near else 0.0, 1.0)
     marks = [
         label(LABEL - 10, base - 22, shortened(f"layer {row['layer']}"), anchor="end"),
         label(LABEL - 10, base - 5, _millions(row), anchor="end", kind="small"),
@@ -48,11 +50,11 @@ def _strip(row: Mapping[str, Any], top: float, end: float) -> list[Markup]:
     ]
     width = across(row["window_ms"] / end) - across(0)
     for start, rate in zip(row["start_ms"], row["rate"], strict=True):
-        kind = "bar over" if rate > SYNOPS_PER_SECOND else "bar"
+        kind = "bar over" if rate > limit else "bar"
         height = float(rate) * scale
         marks.append(box(across(float(start) / end), base - height, width, height, kind))
     if near:
-        at = base - SYNOPS_PER_SECOND * scale
+        at = base - limit * scale
         marks.append(line(across(0), at, across(1), at, "limit"))
     return marks
 
