@@ -56,7 +56,7 @@ class FilterType(click.ParamType):
 
 @click.command("convert")
 @model_argument
-@out_file_option(".speck")
+@out_file_option(".speck", other=".nir", use="the network in the chip's integers")
 @model_options
 @chip_option
 @click.option(
@@ -75,15 +75,25 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Convert the network in MODEL to the chip's integers and write them to a .speck file."""
+    """Convert the network in MODEL to the chip's integers and write them to a .speck file.
+
+    A name in .nir makes it a NIR graph of the same integers, for other simulators; MODEL may be a
+    .speck file then.
+    """
     from speckflex.conversion.model import read_model
     from speckflex.conversion.prepared import Options
+    from speckflex.networks.nir.export import save_nir
+    from speckflex.program.program import Program
 
-    if model.suffix.lower() == ".speck":
+    to_nir = out.suffix.lower() == ".nir"
+    if model.suffix.lower() == ".speck" and not to_nir:
         raise click.UsageError(f"{model} is a program already: give the network it was made of")
+    if model.suffix.lower() == ".speck" and event_filter is not None:
+        raise click.UsageError(f"{model} is a program already: leave --event-filter out")
     nir = take_nir_options(options)
     converted = read_model(model, nir=nir, options=Options(event_filter=event_filter), **options)
-    converted.program.save(out)
+    save = save_nir if to_nir else Program.save
+    save(converted.program, out)
     checks = [check for check in converted.checks if check.severity != "note"]
     if as_json:
         result = {

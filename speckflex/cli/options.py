@@ -140,11 +140,12 @@ class OutFileType(click.Path):
     Args:
         suffix: of the format that is written; the suffix of another format is refused. "" accepts
             all.
+        other: the suffix of a second format that can be written; "" for none.
     """
 
-    def __init__(self, suffix: str = "") -> None:
+    def __init__(self, suffix: str = "", *, other: str = "") -> None:
         super().__init__(dir_okay=False, path_type=Path)
-        self.suffix = suffix
+        self.suffix, self.other = suffix, other
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path; its folder must exist and be writable."""
@@ -152,20 +153,27 @@ class OutFileType(click.Path):
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
             problem = f"{str(path.parent)!r} is not a writable folder: make it, or choose another"
             self.fail(problem, param, ctx)
-        problem = suffix_problem(path, self.suffix) if self.suffix else ""
+        taken = not self.suffix or (self.other and path.suffix.lower() == self.other)
+        problem = "" if taken else suffix_problem(path, self.suffix)
         if problem:
             self.fail(problem, param, ctx)
         return path
 
 
-def out_file_option(suffix: str) -> Any:
-    """Return the option for a command's only output file, which has that suffix."""
+def out_file_option(suffix: str, *, other: str = "", use: str = "") -> Any:
+    """Return the option for a command's only output file.
+
+    Args:
+        suffix: of the file.
+        other: the suffix of a second format that can be written; "" for none.
+        use: what the second format is for, for the help text.
+    """
     return click.option(
         "-o",
         "--out",
-        type=OutFileType(suffix),
+        type=OutFileType(suffix, other=other),
         required=True,
-        help=f"The {suffix} file to write.",
+        help=f"The {suffix} file to write{f', or a {other} file: {use}' if other else ''}.",
     )
 
 

@@ -72,6 +72,7 @@ def read_model(
     """
     path = Path(path)
     if _is_program(path):
+        _refuse_nir_options(path, nir)
         program = _load_program(path, input_shape, factory)
         return Model(path, program, checks=_kept_checks(program))
     from speckflex.conversion.convert import convert_with_checks
@@ -115,6 +116,7 @@ def check_model(
     """
     path = Path(path)
     if _is_program(path):
+        _refuse_nir_options(path, nir)
         program = _load_program(path, input_shape, factory)
         return check_program(program, found=_kept_checks(program))
     from speckflex.conversion.convert import check_network
@@ -143,6 +145,14 @@ def _load_program(path: Path, input_shape: Shape | None, factory: str | None) ->
             f" not {tuple(input_shape)}: convert its network with that shape, or choose other data"
         )
     return program
+
+
+def _refuse_nir_options(path: Path, nir: NirOptions | None) -> None:
+    if nir is not None and (nir.dt is not None or nir.lower_bound is not None):
+        raise NetworkError(
+            f"{path}: holds a program, for which --dt and --lower-bound have no meaning: leave them"
+            " out"
+        )
 
 
 def stated_shape(path: str | Path) -> Shape | None:

@@ -13,19 +13,17 @@ from sinabs.activation import MembraneReset, MembraneSubtract, MultiSpike, Singl
 
 from speckflex.errors import NetworkError
 from speckflex.networks.nir.fields import numbers, one_number
+from speckflex.networks.nir.options import LOWER_BOUND, NirOptions
 
 if TYPE_CHECKING:
-    from speckflex.networks.nir.options import NirOptions
     from speckflex.networks.nir.records import Node
 
-__all__ = ["LEAK", "LOWER_BOUND", "integrate_and_fire"]
+__all__ = ["LEAK", "integrate_and_fire"]
 
 LEAK = (
     "leaks or filters over time, which Speck's integrate-and-fire neurons do not: train the"
     " network with IF neurons"
 )
-# The metadata in which speckflex writes what NIR has no field for.
-LOWER_BOUND = "lower_bound"
 # From this version on an IF node has a v_reset; before it, a spike subtracted the threshold.
 FIRST_WITH_RESET = Version("1.0.6")
 # A neuron that keeps all but a millionth of its potential for a time step counts as one without

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from speckflex.errors import NetworkError
 
-__all__ = ["NirOptions"]
+__all__ = ["LOWER_BOUND", "NirOptions"]
+
+# The metadata of a neuron node in which speckflex writes the bound, as NIR has no field for it.
+LOWER_BOUND = "lower_bound"
 
 
 @dataclass(frozen=True)
