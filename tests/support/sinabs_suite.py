@@ -1,7 +1,7 @@
 """Runs sinabs' own tests of its backend and of specksim on the virtual devkits.
 
 The tests come from sinabs' source distribution on the package index, of the version that is
-installed here; they are run as they are, and nothing of them is kept in this repository.
+installed here. They run unchanged, and this repository keeps no copy of them.
 
     python tests/support/sinabs_suite.py [--sdist sinabs-3.1.3.tar.gz] [pytest arguments]
 """
@@ -16,7 +16,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-# The folders of sinabs' tests that touch samna: its backend for the chips, and specksim.
+# The folders of sinabs' tests that use samna: its backend for the chips, and specksim.
 FOLDERS = (
     "tests/test_dynapcnn",
     "tests/test_dynapcnnlayer",
@@ -24,6 +24,8 @@ FOLDERS = (
     "tests/test_graph_extractor",
     "tests/test_specksim",
 )
+# It calls a function of sinabs 3.1.3 with an argument that the function does not have.
+BROKEN_IN_SINABS = "tests/test_dynapcnn/test_visualizer.py::test_jit_compilation"
 DEVICES = ("Speck2eTestBoard", "Speck2eDevKit", "Speck2fModuleDevKit", "Speck2fDevKit")
 RUN = """
 import sys
@@ -43,7 +45,7 @@ def fetch_sdist(folder: Path) -> Path:
 
 
 def unpack_tests(sdist: Path, folder: Path) -> Path:
-    """Unpack the tests alone, so that they meet the installed sinabs; return their parent."""
+    """Unpack only the tests, so that they use the installed sinabs; return their parent."""
     with tarfile.open(sdist) as archive:
         members = [item for item in archive if "/tests/" in item.name or item.name == "tests"]
         archive.extractall(folder, members=members, filter="data")
@@ -56,14 +58,15 @@ def run_suite(sdist: Path | None, arguments: list[str]) -> int:
         folder = Path(temporary)
         root = unpack_tests(sdist or fetch_sdist(folder), folder / "unpacked")
         code = RUN.format(devices=DEVICES)
-        command = [sys.executable, "-c", code, "-q", "-rs", *(arguments or FOLDERS)]
+        options = ["-q", "-rs", "--deselect", BROKEN_IN_SINABS]
+        command = [sys.executable, "-c", code, *options, *(arguments or FOLDERS)]
         return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - our own Python
 
 
 def main() -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sdist", type=Path, help="use this file, download nothing")
+    parser.add_argument("--sdist", type=Path, help="use this file and download nothing")
     options, arguments = parser.parse_known_args()
     return run_suite(options.sdist, arguments)
 
