@@ -22,17 +22,20 @@ The room, from samna's surface down to the twin; each module imports only from t
     modules         the module tree `samna`; its window (samna.ui), which shows nothing
     bus             samna.device: devices that are attached and open
     devkit          the handle of an open device, its model, switches and power monitor
-    fpga            queue of input events, stop watch, slow clock, output events
+    fpga            the queue of input events, served by the stop watch, and the output
     requests        events that read and write memories
     chip            the applied configuration, run by the twin
     readout         the readout layer
     validation      whether the chip takes a configuration
     decode          a configuration back to a Program
     specksim        samna.specksim: layers in floating point
-    filters, graph  samna.graph: filters; nodes, buffers and graphs
-    configuration, events    samna.speck2e.configuration and .event: a table for each record
-    records         what records are made of: kinds of fields, assignment, JSON
-    clock, options  board time, stop watch, slow clock; speed and faults of a devkit
+    filters         samna.graph: the filters
+    graph           samna.graph: nodes, buffers at both ends, graphs
+    configuration   samna.speck2e.configuration: a table of fields for each record
+    events          samna.speck2e.event: a table of fields for each event
+    records         the kinds of fields, assignment, comparison, JSON
+    clock           board time, stop watch, slow clock
+    options         speed and faults of a devkit
 
 The stand-in differs from a chip, or chooses where no source says what a chip does, in this:
 
