@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from speckflex.errors import ConversionError
+from speckflex.networks.layer_kinds import own_forward
 
 if TYPE_CHECKING:
     from speckflex.program.records import Pair, Shape
@@ -50,16 +51,16 @@ def convolution_of(layer: nn.Module, input_shape: Shape) -> Convolution:
     Raises:
         ConversionError: no square convolution computes it; the message lacks the layer's name.
     """
-    if isinstance(layer, nn.Linear):
-        return _square(_linear_weights(layer, input_shape), (1, 1), (0, 0), input_shape)
-    if not isinstance(layer, nn.Conv2d):
+    if not isinstance(layer, (nn.Conv2d, nn.Linear)):
         raise ConversionError(
             f"{type(layer).__name__} is no weight layer of the chip: use Conv2d or Linear"
         )
-    if type(layer).forward is not nn.Conv2d.forward:
+    if own_forward(layer):
         raise ConversionError(
-            f"{type(layer).__name__} computes something of its own: use a plain Conv2d"
+            f"{type(layer).__name__} has a forward pass of its own: use a plain Conv2d or Linear"
         )
+    if isinstance(layer, nn.Linear):
+        return _square(_linear_weights(layer, input_shape), (1, 1), (0, 0), input_shape)
     return _square_conv(layer, input_shape)
 
 

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speckflex.conversion.input_path import input_stage, pool_of
-from speckflex.conversion.layer_kinds import is_weight
 from speckflex.conversion.prepared import INPUT, Source
-from speckflex.conversion.trace import DVSLayer, Node
 from speckflex.errors import ConversionError
+from speckflex.networks.layer_kinds import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from speckflex.conversion.routes import Route
+    from torch import nn
+
+    from speckflex.conversion.routes import Routes
     from speckflex.fitting.findings import Findings
+    from speckflex.networks.graph import Graph, Route
     from speckflex.program.records import InputStage, Shape
+
+    Steps = Sequence[tuple[str, nn.Module]]
 
 __all__ = ["LayerInput", "LayerInputs"]
 
@@ -49,7 +53,8 @@ class LayerInputs:
     """Finds what reaches each layer, in the order of the layers; what can't be is refused.
 
     Args:
-        nodes: the network's calls, in order.
+        graph: the network's record.
+        routes: the ways through it.
         input_shape: (channel, y, x) of the events.
         findings: takes in what is refused.
 
@@ -57,8 +62,11 @@ class LayerInputs:
         stage: what the chip does to the input; None while no layer reads it.
     """
 
-    def __init__(self, nodes: Sequence[Node], input_shape: Shape, findings: Findings) -> None:
-        self._nodes, self._input_shape, self._findings = nodes, input_shape, findings
+    def __init__(
+        self, graph: Graph, routes: Routes, input_shape: Shape, findings: Findings
+    ) -> None:
+        self._graph, self._routes = graph, routes
+        self._input_shape, self._findings = input_shape, findings
         self._senders: dict[int, tuple[int, Shape]] = {}
         self.stage: InputStage | None = None
 
@@ -70,38 +78,39 @@ class LayerInputs:
         """Return whether neurons are known to belong to a layer."""
         return neurons in self._senders
 
-    def of(self, node: Node, routes: Sequence[Route]) -> LayerInput | None:
-        """Return what reaches a weight layer by these ways; None where that can't be."""
-        found = [self._by(route, node) for route in routes]
+    def of(self, position: int) -> LayerInput | None:
+        """Return what reaches a weight layer; None where that can't be."""
+        routes = self._routes.into(position)
+        name = self._graph.nodes[position].name
+        found = [self._by(route, name) for route in routes]
         arrivals = [arrival for arrival in found if arrival is not None]
-        if len(arrivals) < len(routes) or not self._agree(node, arrivals):
+        if len(arrivals) < len(routes) or not self._agree(name, arrivals):
             return None
         sources = tuple(arrival.source for arrival in arrivals)
         return LayerInput(arrivals[0].shape, sources, arrivals[0].factor)
 
-    def _by(self, route: Route, reader: Node) -> _Arrival | None:
+    def _by(self, route: Route, reader: str) -> _Arrival | None:
         """Return what reaches a layer by one way; None where that can't be."""
-        origin = self._nodes[route.node]
+        origin, steps = self._graph.nodes[route.origin], self._routes.pools(route)
         try:
-            if origin.kind == "input":
-                return self._from_input(route)
-            if route.node in self._senders:
-                return _from_layer(route, *self._senders[route.node])
+            if origin.role == "input":
+                return self._from_input(steps)
+            if route.origin in self._senders:
+                return _from_layer(steps, *self._senders[route.origin])
         except ConversionError as error:
-            name = route.steps[0][0] if route.steps else reader.name
-            self._findings.refuse_error(name, "pooling", error)
+            self._findings.refuse_error(steps[0][0] if steps else reader, "pooling", error)
             return None
-        if is_weight(origin):
+        if origin.role == "weights":
             self._findings.refuse(
                 origin.name,
                 "neurons",
-                f"no neuron layer stands between it and {reader.name}",
+                f"no neuron layer stands between it and {reader}",
                 "put an IAFSqueeze after it",
             )
         return None
 
-    def _from_input(self, route: Route) -> _Arrival:
-        stage, factor = input_stage(self._input_shape, [module for _, module in route.steps])
+    def _from_input(self, steps: Steps) -> _Arrival:
+        stage, factor = input_stage(self._input_shape, [layer for _, layer in steps])
         if self.stage not in (None, stage):
             raise ConversionError(
                 "the network's input is pooled or cropped differently for two layers:"
@@ -110,28 +119,28 @@ class LayerInputs:
         self.stage = stage
         return _Arrival(stage.output_shape, Source(INPUT), factor)
 
-    def _agree(self, node: Node, arrivals: Sequence[_Arrival]) -> bool:
+    def _agree(self, name: str, arrivals: Sequence[_Arrival]) -> bool:
         """Refuse a merge of what the chip can't merge; return whether there was none."""
         shapes = {arrival.shape for arrival in arrivals}
         factors = {arrival.factor for arrival in arrivals}
         sources = [arrival.source.layer for arrival in arrivals]
         if len(shapes) > 1:
             self._findings.refuse(
-                node.name,
+                name,
                 "merge",
                 f"maps of shapes {sorted(shapes)} are merged in front of it",
                 "merge maps of one shape",
             )
         if len(factors) > 1:
             self._findings.refuse(
-                node.name,
+                name,
                 "merge",
                 f"average pools with factors {sorted(factors)} are merged in front of it",
                 "use the same pooling on every branch, or SumPool2d",
             )
         if len(set(sources)) < len(sources) or (INPUT in sources and len(sources) > 1):
             self._findings.refuse(
-                node.name,
+                name,
                 "merge",
                 "it merges the network's input with spikes, or one layer with itself",
                 "merge the spikes of different layers",
@@ -140,11 +149,11 @@ class LayerInputs:
         return len(shapes) == len(factors) == 1
 
 
-def _from_layer(route: Route, layer: int, shape: Shape) -> _Arrival:
+def _from_layer(steps: Steps, layer: int, shape: Shape) -> _Arrival:
     channels, y, x = shape
     pooling, factor = (1, 1), 1.0
-    for name, module in route.steps:
-        if isinstance(module, DVSLayer):
+    for name, module in steps:
+        if kind_of(module).role == "input stage":
             raise ConversionError(f"the DVSLayer {name} is not at the input: put it first")
         window, share = pool_of(module, (channels, y, x))
         pooling = (pooling[0] * window[0], pooling[1] * window[1])

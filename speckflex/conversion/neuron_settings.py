@@ -11,6 +11,7 @@ from sinabs.activation import MembraneReset, MembraneSubtract
 
 from speckflex.errors import ConversionError
 from speckflex.fitting.finding import Check
+from speckflex.networks.layer_kinds import problem_of
 
 if TYPE_CHECKING:
     from speckflex.program.records import Shape
@@ -60,16 +61,11 @@ def read_neuron(
 
 def _check_kind(layer: Any) -> None:
     kind = type(layer).__name__
-    if isinstance(layer, sl.LIFRecurrent):
-        raise ConversionError(f"{kind} is recurrent, the chip's cores are not: use IAFSqueeze")
+    problem = problem_of(layer)
+    if problem:
+        raise ConversionError(f"{kind} {problem}")
     if not isinstance(layer, sl.IAF):
-        raise ConversionError(
-            f"{kind} is no neuron of the chip, which has no decay: use IAFSqueeze"
-        )
-    if layer.tau_syn is not None:
-        raise ConversionError(
-            f"tau_syn of {kind} is a synaptic decay the chip does not have: leave it None"
-        )
+        raise ConversionError(f"{kind} is no integrate-and-fire layer of sinabs: use IAFSqueeze")
     if not isinstance(layer.reset_fn, (MembraneReset, MembraneSubtract)):
         raise ConversionError(
             f"reset_fn {type(layer.reset_fn).__name__} is not on the chip:"

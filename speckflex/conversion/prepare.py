@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import sinabs.layers as sl
 import torch
 from torch import nn
 
 from speckflex.conversion.convolution import convolution_of
 from speckflex.conversion.layer_input import LayerInputs
-from speckflex.conversion.layer_kinds import DROPOUTS, PASSING, POOLINGS, is_weight
 from speckflex.conversion.neuron_settings import NeuronSettings, read_neuron
 from speckflex.conversion.prepared import Options, PreparedLayer, PreparedNetwork
 from speckflex.conversion.routes import Routes
-from speckflex.conversion.trace import NeuronPlace, Node, trace
-from speckflex.errors import ConversionError
+from speckflex.errors import ConversionError, NetworkError
 from speckflex.fitting.finding import Check
 from speckflex.fitting.findings import Findings
-from speckflex.networks.network_checks import missing_values
+from speckflex.networks.copying import missing_values
+from speckflex.networks.trace import trace
 from speckflex.program.records import InputStage
 
 if TYPE_CHECKING:
     from speckflex.conversion.convolution import Convolution
+    from speckflex.networks.graph import Graph, Node
     from speckflex.program.records import Shape
 
 __all__ = ["prepare"]
@@ -51,7 +51,11 @@ def prepare(
     if problem:
         raise ConversionError(problem)
     shape = _checked_shape(input_shape)
-    return _Preparation(trace(network, shape), shape, options or Options()).run()
+    try:
+        graph = trace(network, shape)
+    except NetworkError as error:
+        raise ConversionError(str(error)) from error
+    return _Preparation(graph, shape, options or Options()).run()
 
 
 def _checked_shape(input_shape: Any) -> Shape:
@@ -67,21 +71,19 @@ def _checked_shape(input_shape: Any) -> Shape:
 
 
 class _Preparation:
-    """The work of `prepare`: walks the calls once, collecting layers and findings."""
+    """The work of `prepare`: walks the graph once, collecting layers and findings."""
 
-    def __init__(self, nodes: list[Node], input_shape: Shape, options: Options) -> None:
-        self.nodes, self.input_shape, self.options = nodes, input_shape, options
+    def __init__(self, graph: Graph, input_shape: Shape, options: Options) -> None:
+        self.graph, self.input_shape, self.options = graph, input_shape, options
         self.findings = Findings()
-        self.routes = Routes(nodes, self.findings)
-        self.inputs = LayerInputs(nodes, input_shape, self.findings)
+        self.routes = Routes(graph, self.findings)
+        self.inputs = LayerInputs(graph, self.routes, input_shape, self.findings)
         self.layers: list[PreparedLayer] = []
-        self.used_steps: set[str] = set()
 
     def run(self) -> PreparedNetwork:
         self._refuse_reuse()
-        for index, node in enumerate(self.nodes):
-            if is_weight(node):
-                self._take_layer(index, node)
+        for position in self.graph.positions("weights"):
+            self._take_layer(position)
         self._refuse_unread()
         self._note_dropped()
         if not self.layers and not self.findings.has_error:
@@ -94,10 +96,8 @@ class _Preparation:
 
     def _refuse_reuse(self) -> None:
         """Refuse a weight or neuron layer that runs twice: a core has its own memory."""
-        calls: dict[str, int] = {}
-        for node in self.nodes:
-            if is_weight(node) or isinstance(node.module, NeuronPlace):
-                calls[node.name] = calls.get(node.name, 0) + 1
+        positions = self.graph.positions("weights", "neurons")
+        calls = Counter(self.graph.nodes[position].name for position in positions)
         for name, count in calls.items():
             if count > 1:
                 self.findings.refuse(
@@ -107,12 +107,11 @@ class _Preparation:
                     "give each call a layer of its own",
                 )
 
-    def _take_layer(self, index: int, node: Node) -> None:
-        """Turn one weight node into a layer; what is in the way goes to the findings."""
-        routes = self.routes.into(node)
-        readers = self.routes.readers(index)
-        self.used_steps.update(name for route in routes for name, _ in route.steps)
-        arriving = self.inputs.of(node, routes)
+    def _take_layer(self, position: int) -> None:
+        """Turn one weight layer into a prepared one; what is in the way goes to the findings."""
+        node = self.graph.nodes[position]
+        arriving = self.inputs.of(position)
+        readers = self.routes.readers(position)
         if arriving is None:
             return
         convolution = self._convolution(node, arriving.shape)
@@ -135,7 +134,7 @@ class _Preparation:
 
     def _convolution(self, node: Node, shape: Shape) -> Convolution | None:
         """Return a weight layer as a convolution of a map; None where it can't be one."""
-        weights: Any = node.module
+        weights: Any = node.copied
         try:
             convolution = convolution_of(weights, shape)
         except ConversionError as error:
@@ -154,10 +153,11 @@ class _Preparation:
         """Return name and numbers of the layer's neurons; no name and None where it has none."""
         if not readers:
             return "", None
-        place = self.nodes[readers[0]]
+        place = self.graph.nodes[readers[0]]
+        layer: Any = place.layer
         try:
             settings, checks = read_neuron(
-                place.neuron_layer,
+                layer,
                 shape,
                 mend_min_v_mem=self.options.mend_min_v_mem,
                 keep_state=self.options.keep_state,
@@ -169,7 +169,7 @@ class _Preparation:
         return place.name, settings
 
     def _bias(self, node: Node, neuron: NeuronSettings | None) -> torch.Tensor | None:
-        bias = getattr(node.module, "bias", None)
+        bias = getattr(node.copied, "bias", None)
         if bias is None or not bool(bias.any()):
             return None
         largest = float(bias.detach().abs().max())
@@ -183,20 +183,16 @@ class _Preparation:
                 " of the slow clock",
                 "remove it with speckflex fold and finetune, or allow biases",
             )
-        return bias.detach().to(torch.float32).clone()
+        return bias.detach().clone()
 
     def _note_dropped(self) -> None:
         """Tell what comes after the last layer, where a program ends."""
-        known = self.used_steps | self.routes.norms
-        known |= {check.layer for check in self.findings.checks}
-        silent = (*PASSING, *DROPOUTS, NeuronPlace, sl.Merge)
-        for node in self.nodes:
-            module = node.module
-            if module is None or is_weight(node) or isinstance(module, silent):
-                continue
+        known = self.routes.met | {check.layer for check in self.findings.checks}
+        for position in self.graph.positions("pooling", "input stage", "norm", "relu", "other"):
+            node = self.graph.nodes[position]
             if node.name not in known:
-                severity = "note" if isinstance(module, POOLINGS) else "warning"
-                message = f"{type(module).__name__} after the last layer is left out"
+                severity = "note" if node.role == "pooling" else "warning"
+                message = f"{type(node.layer).__name__} after the last layer is left out"
                 remedy = "recordings have the neurons in front of it"
                 self.findings.checks.append(
                     Check(node.name, severity, "end", message, remedy=remedy)
@@ -204,12 +200,13 @@ class _Preparation:
 
     def _refuse_unread(self) -> None:
         """Refuse neurons that no weight layer feeds."""
-        for index, node in enumerate(self.nodes):
-            if not isinstance(node.module, NeuronPlace) or self.inputs.sends(index):
+        for position in self.graph.positions("neurons"):
+            if self.inputs.sends(position):
                 continue
-            if not any(is_weight(self.nodes[route.node]) for route in self.routes.into(node)):
+            origins = [self.graph.nodes[route.origin] for route in self.routes.into(position)]
+            if not any(origin.role == "weights" for origin in origins):
                 self.findings.refuse(
-                    node.name,
+                    self.graph.nodes[position].name,
                     "neurons",
                     "no weight layer stands in front of it",
                     "put a Conv2d or Linear in front of each neuron layer",

@@ -1,76 +1,62 @@
-"""By which ways values reach a layer: what lies between it and the layers that send to it."""
+"""What lies between the layers of a network, held against what lies between the chip's cores."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-import sinabs.layers as sl
-from torch import nn
-
-from speckflex.conversion.layer_kinds import (
-    DROPOUTS,
-    NORMS,
-    PASSING,
-    POOLINGS,
-    is_identity_norm,
-    is_weight,
-)
-from speckflex.conversion.trace import DVSLayer, NeuronPlace, Node
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from torch import nn
 
     from speckflex.fitting.findings import Findings
+    from speckflex.networks.graph import Graph, Node, Route
 
-__all__ = ["Route", "Routes"]
+__all__ = ["Routes"]
 
-
-@dataclass(frozen=True)
-class Route:
-    """One way by which values reach a layer: from `node` through `steps`.
-
-    Args:
-        node: position of the network's input, of a weight layer or of neurons.
-        steps: (name, module) of the poolings and input layers on the way, in order.
-    """
-
-    node: int
-    steps: tuple[tuple[str, nn.Module], ...] = ()
+# What needs nothing of the chip: spikes pass as they are.
+PASSING = frozenset({"shaping", "dropped", "time", "merge"})
+POOLING = frozenset({"pooling", "input stage"})
 
 
 class Routes:
-    """The ways through a network; what no way leads through is refused.
+    """The ways through a network; each step on them that the chip lacks is refused.
 
     Args:
-        nodes: the network's calls, in order.
+        graph: the network's record.
         findings: takes in what is refused.
 
     Attributes:
-        norms: names of the batch norms that were met on the way.
+        met: names of the layers that were met on the way.
     """
 
-    def __init__(self, nodes: Sequence[Node], findings: Findings) -> None:
-        self._nodes, self._findings = nodes, findings
-        self.norms: set[str] = set()
+    def __init__(self, graph: Graph, findings: Findings) -> None:
+        self._graph, self._findings = graph, findings
+        self.met: set[str] = set()
 
-    def into(self, node: Node) -> list[Route]:
-        """Return the ways by which values reach a layer from neurons or the input."""
-        return self._through(node.inputs[0], node.name)
+    def into(self, position: int) -> list[Route]:
+        """Return the ways by which values reach a layer from weights, neurons or the input."""
+        reader = self._graph.nodes[position]
+        routes = self._graph.routes(position)
+        for route in routes:
+            for step in reversed(route.steps):
+                self._check_step(self._graph.nodes[step], reader)
+        return routes
 
-    def readers(self, index: int) -> list[int]:
-        """Return the neurons that read the weight layer at `index`, refusing other readers."""
+    def pools(self, route: Route) -> list[tuple[str, nn.Module]]:
+        """Return name and layer of the poolings and input stages on a way, in order."""
+        steps = [self._graph.nodes[step] for step in route.steps]
+        return [(node.name, node.layer) for node in steps if node.layer and node.role in POOLING]
+
+    def readers(self, position: int) -> list[int]:
+        """Return the neurons that read a weight layer, refusing other readers."""
         readers = []
-        for position, node in enumerate(self._nodes):
-            if not isinstance(node.module, NeuronPlace):
-                continue
-            routes = self.into(node)
-            if any(route.node == index for route in routes):
-                readers.append(position)
-                self._check_alone(node, routes)
+        for neurons in self._graph.positions("neurons"):
+            routes = self.into(neurons)
+            if any(route.origin == position for route in routes):
+                readers.append(neurons)
+                self._check_alone(self._graph.nodes[neurons], routes)
         if len(readers) > 1:
             self._findings.refuse(
-                self._nodes[index].name,
+                self._graph.nodes[position].name,
                 "neurons",
                 f"{len(readers)} neuron layers read it, a core has one",
                 "give each its own weight layer",
@@ -86,56 +72,51 @@ class Routes:
                 "it reads a sum of potentials, the chip only merges spikes",
                 "put a neuron layer after each weight layer and merge after it",
             )
-        elif routes[0].steps:
+            return
+        for name, _ in self.pools(routes[0])[:1]:
             self._findings.refuse(
-                routes[0].steps[0][0],
+                name,
                 "pooling",
                 f"pools between weights and neurons of {neurons.name}",
                 "put the pooling after the neurons",
             )
 
-    def _through(self, index: int, reader: str) -> list[Route]:
-        """Return the ways to the output of a call, for the layer called `reader`."""
-        node = self._nodes[index]
-        module = node.module
-        if node.kind == "input" or is_weight(node) or isinstance(module, NeuronPlace):
-            return [Route(index)]
-        if node.kind == "merge":
-            return [route for source in node.inputs for route in self._through(source, reader)]
-        if isinstance(module, (*POOLINGS, DVSLayer)):
-            step = (node.name, module)
-            routes = self._through(node.inputs[0], reader)
-            return [replace(route, steps=(*route.steps, step)) for route in routes]
-        if isinstance(module, NORMS):
-            self._pass_norm(node, module)
-        elif not isinstance(module, (*PASSING, *DROPOUTS)):
-            self._refuse_step(node, reader)
-        return self._through(node.inputs[0], reader)
-
-    def _pass_norm(self, node: Node, norm: nn.Module) -> None:
-        self.norms.add(node.name)
-        if not is_identity_norm(norm):
+    def _check_step(self, step: Node, reader: Node) -> None:
+        """Refuse a step that the chip can't do."""
+        if step.layer is not None:
+            self.met.add(step.name)
+        if step.role in PASSING or step.role in POOLING:
+            return
+        if step.layer is None:
+            place = f" ({step.place})" if step.place else ""
             self._findings.refuse(
-                node.name,
-                "batch norm",
-                f"{type(norm).__name__} is still in place, the chip has none",
-                "fold it first: speckflex fold",
-            )
-
-    def _refuse_step(self, node: Node, reader: str) -> None:
-        if node.module is None:
-            self._findings.refuse(
-                reader,
+                reader.name,
                 "function",
-                f"torch's {node.name} runs in front of it, the chip has no such step",
+                f"torch's {step.name} runs in front of it{place}, the chip has no such step",
                 "use layers: Conv2d, Linear, IAFSqueeze, AvgPool2d, SumPool2d, Merge, Flatten",
             )
             return
-        kind = type(node.module).__name__
-        relu = isinstance(node.module, (nn.ReLU, sl.NeuromorphicReLU))
-        remedy = (
-            "turn the network into a spiking one with sinabs.from_torch.from_model"
-            if relu
-            else "leave it out, or use layers the chip has"
-        )
-        self._findings.refuse(node.name, "layer kind", f"{kind} is not on the chip", remedy)
+        kind = type(step.layer).__name__
+        if step.role != "norm":
+            remedy = "leave it out, or use layers the chip has"
+            if step.role == "relu":
+                remedy = "turn the network into a spiking one with sinabs.from_torch.from_model"
+            self._findings.refuse(step.name, "layer kind", f"{kind} is not on the chip", remedy)
+        elif not _is_identity(step.copied):
+            self._findings.refuse(
+                step.name,
+                "batch norm",
+                f"{kind} is still in place, the chip has none",
+                "fold it first: speckflex fold",
+            )
+
+
+def _is_identity(norm: Any) -> bool:
+    """Return whether a batch norm in evaluation mode returns what it is given."""
+    if norm.running_mean is None or norm.running_var is None:
+        return False
+    gain = (norm.running_var + norm.eps).rsqrt()
+    shift = -norm.running_mean * gain
+    if norm.affine:
+        gain, shift = gain * norm.weight, shift * norm.weight + norm.bias
+    return bool((gain == 1).all() and (shift == 0).all())

@@ -15,7 +15,8 @@ from sinabs.layers.reshape import SqueezeMixin
 from speckflex.errors import NetworkError
 from speckflex.events.frames import to_frames
 from speckflex.events.streams import EVENT_DTYPE, check_events, make_events
-from speckflex.networks.files import copy_network, wants_time_axis
+from speckflex.networks.copying import copy_network
+from speckflex.networks.layer_kinds import wants_time_axis
 from speckflex.recordings.recording import (
     LayerRecord,
     Provenance,

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from speckflex.errors import NetworkError
-from speckflex.networks.files import copy_network
+from speckflex.networks.copying import copy_network
 from speckflex.networks.fold_proof import check_no_bias, prove_folding
-from speckflex.networks.graph import LayerGraph
-from speckflex.networks.network_checks import WEIGHT_LAYERS
+from speckflex.networks.layer_kinds import kind_of, name_of, own_forward
+from speckflex.networks.trace import trace
 
 if TYPE_CHECKING:
-    from torch import fx
-
+    from speckflex.networks.graph import Graph, Node, Route
     from speckflex.program.records import Shape
 
 __all__ = ["FoldReport", "FoldedLayer", "fold_batchnorm", "fold_with_report", "prove_folding"]
+
+# Functions that keep each channel's values together.
+RESHAPING_FUNCTIONS = frozenset({"flatten", "unflatten"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class _Folding:
 
     gain: torch.Tensor
     shift: torch.Tensor
-    last: fx.Node
+    last: int
     norms: tuple[str, ...] = ()
 
 
@@ -99,12 +100,15 @@ def fold_with_report(
     folded = copy_network(network)
     if not _has_norm_or_bias(network):
         return folded, FoldReport()
-    graph = LayerGraph(folded)
-    foldings: OrderedDict[str, _Folding] = OrderedDict(
-        (str(node.target), _bias_only(node, layer)) for node, layer in graph.calls(WEIGHT_LAYERS)
-    )
-    for node, norm in graph.calls(_BatchNorm):
-        _take_in(graph, foldings, node, norm)
+    graph = trace(folded, input_shape)
+    _check_foldable(graph, network)
+    foldings: dict[str, _Folding] = {}
+    for position in graph.positions("weights"):
+        node = graph.nodes[position]
+        if node.layer is not None and kind_of(node.layer).foldable:
+            foldings[node.name] = _bias_only(position, node.layer)
+    for position in graph.positions("norm"):
+        _take_in(graph, foldings, position)
     report = FoldReport(tuple(_reported(graph, name, item) for name, item in foldings.items()))
     for name, item in foldings.items():
         _scale_weights(name, folded.get_submodule(name), item.gain)
@@ -117,42 +121,140 @@ def fold_with_report(
 
 def _has_norm_or_bias(network: nn.Module) -> bool:
     return any(
-        isinstance(module, _BatchNorm) or getattr(module, "bias", None) is not None
+        kind_of(module).role == "norm" or getattr(module, "bias", None) is not None
         for module in network.modules()
     )
+
+
+def _check_foldable(graph: Graph, network: nn.Module) -> None:
+    """Check that the graph says all that the weight layers and norms do."""
+    kind = type(network).__name__
+    if graph.value_uses:
+        raise NetworkError(
+            f"network {kind} can't be folded: its forward pass depends on values of its input"
+            f" ({graph.value_uses[0]}): let it depend on shapes alone"
+        )
+    if graph.n_calls(""):
+        raise NetworkError(f"{name_of('')} ({kind}) is a single layer: put it in an nn.Sequential")
+    for tensor in graph.loose_tensors:
+        name = tensor.rpartition(".")[0]
+        owner = network.get_submodule(name)
+        if kind_of(owner).foldable or kind_of(owner).role == "norm":
+            raise NetworkError(
+                f"layer {name_of(name)} ({type(owner).__name__}) has its tensor {tensor} used"
+                " outside the layer: call the layer itself, inside an nn.Sequential or a module"
+            )
+    for position in graph.positions("weights"):
+        node = graph.nodes[position]
+        if node.layer is not None and own_forward(node.layer):
+            raise NetworkError(
+                f"layer {node.name} ({type(node.layer).__name__}) has a forward pass of its own,"
+                " which folding does not know: use the plain torch layer"
+            )
 
 
 def _is_news(layer: FoldedLayer) -> bool:
     return bool(layer.norms) or layer.dropped_max > 0
 
 
-def _bias_only(node: fx.Node, layer: Any) -> _Folding:
+def _bias_only(position: int, layer: Any) -> _Folding:
     gain = torch.ones(layer.weight.shape[0], dtype=torch.float64, device=layer.weight.device)
     shift = torch.zeros_like(gain) if layer.bias is None else layer.bias.double()
-    return _Folding(gain, shift, node)
+    return _Folding(gain, shift, position)
 
 
-def _take_in(
-    graph: LayerGraph, foldings: dict[str, _Folding], node: fx.Node, norm: _BatchNorm
-) -> None:
+def _take_in(graph: Graph, foldings: dict[str, _Folding], position: int) -> None:
     """Add a norm to what its weight layer takes in."""
-    source, between = graph.weights_before(node)
-    folding = foldings[str(source.target)]
-    gain, shift = _gain_and_shift(str(node.target), norm)
+    name, norm = graph.nodes[position].name, graph.nodes[position].layer
+    route = _route_from_weights(graph, position)
+    weights = graph.nodes[route.origin].name
+    folding = foldings[weights]
+    gain, shift = _gain_and_shift(name, norm)
     if gain.shape != folding.gain.shape:
         raise NetworkError(
-            f"norm {node.target} has {norm.num_features} features, its weight layer"
-            f" {source.target} has {folding.gain.numel()} channels: put the norm before flattening"
+            f"norm {name} has {gain.numel()} features, its weight layer {weights} has"
+            f" {folding.gain.numel()} channels: put the norm before flattening"
         )
-    if folding.last in between:
-        between = between[between.index(folding.last) + 1 :]
-    folding.shift = gain * folding.shift * graph.pooled(between) + shift
+    since = [step for step in route.steps if step > folding.last]
+    constant = math.prod(_gain(graph.nodes[step]) or 1.0 for step in since)
+    folding.shift = gain * folding.shift * constant + shift
     folding.gain = gain * folding.gain
-    folding.last = node
-    folding.norms = (*folding.norms, str(node.target))
+    folding.last = position
+    folding.norms = (*folding.norms, name)
 
 
-def _gain_and_shift(name: str, norm: _BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
+def _route_from_weights(graph: Graph, position: int) -> Route:
+    """Return the one way to a norm, from a weight layer that feeds nothing else.
+
+    Raises:
+        NetworkError: something between them, or a second consumer, keeps them apart.
+    """
+    norm = graph.nodes[position]
+    routes = graph.routes(position)
+    for route in routes:
+        reason = _obstacle(graph, route)
+        if reason:
+            raise NetworkError(
+                f"norm {norm.name} ({type(norm.layer).__name__}) can't be folded: {reason}: put it"
+                " right after a convolution or linear layer and train again"
+            )
+    # A merge would have been an obstacle, so there is only one.
+    route = routes[0]
+    for step in (route.origin, *route.steps):
+        users = [graph.nodes[user].name for user in graph.consumers(step)]
+        users += ["the network's output"] * graph.outputs.count(step)
+        if len(users) != 1:
+            raise NetworkError(
+                f"norm {norm.name} can't be folded: {graph.nodes[step].name} feeds"
+                f" {', '.join(users)}: give each its own convolution"
+            )
+    weights = graph.nodes[route.origin].name
+    if graph.n_calls(weights) > 1:
+        raise NetworkError(
+            f"norm {norm.name} can't be folded: its layer {weights} is used at"
+            f" {graph.n_calls(weights)} places: give each its own"
+        )
+    return route
+
+
+def _obstacle(graph: Graph, route: Route) -> str:
+    """Return why a norm at the end of a way can't go into its beginning; "" where it can."""
+    for step in reversed(route.steps):
+        node = graph.nodes[step]
+        if _gain(node) is None:
+            kind = "" if node.layer is None else f" ({type(node.layer).__name__})"
+            return f"{node.name}{kind} lies between it and its weight layer"
+    origin = graph.nodes[route.origin]
+    if origin.layer is None:
+        return "no weight layer comes before it"
+    if origin.role == "neurons":
+        return f"it follows the neurons {origin.name} and not a weight layer"
+    if not kind_of(origin.layer).foldable:
+        return f"the weights of {origin.name} ({type(origin.layer).__name__}) can't take it in"
+    return ""
+
+
+def _gain(node: Node) -> float | None:
+    """Return by what a step multiplies a constant; None where a norm can't be moved across it."""
+    if node.layer is None:
+        return 1.0 if node.name in RESHAPING_FUNCTIONS else None
+    return 1.0 if node.role == "norm" else kind_of(node.layer).gain(node.layer)
+
+
+def _neurons_after(graph: Graph, position: int) -> Node | None:
+    """Return the first neuron layer that a node feeds, None where it feeds none."""
+    for user in graph.consumers(position):
+        node = graph.nodes[user]
+        if node.role == "neurons":
+            return node
+        if _gain(node) is not None:
+            found = _neurons_after(graph, user)
+            if found is not None:
+                return found
+    return None
+
+
+def _gain_and_shift(name: str, norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return `gamma / sqrt(var + eps)` and `beta - mean * gain` in float64."""
     if norm.running_mean is None or norm.running_var is None:
         raise NetworkError(
@@ -175,13 +277,13 @@ def _gain_and_shift(name: str, norm: _BatchNorm) -> tuple[torch.Tensor, torch.Te
     return gain, shift
 
 
-def _reported(graph: LayerGraph, name: str, folding: _Folding) -> FoldedLayer:
-    node = graph.neurons_after(folding.last)
-    threshold = getattr(None if node is None else graph.layer(node), "spike_threshold", None)
+def _reported(graph: Graph, name: str, folding: _Folding) -> FoldedLayer:
+    neurons = _neurons_after(graph, folding.last)
+    threshold = getattr(neurons and neurons.layer, "spike_threshold", None)
     smallest = 1.0 if threshold is None else float(threshold.min())
     if not smallest > 0:
         raise NetworkError(
-            f"neurons {'' if node is None else node.target} have a threshold of {smallest}:"
+            f"neurons {neurons.name if neurons else ''} have a threshold of {smallest}:"
             " thresholds must be above 0"
         )
     dropped = folding.shift.abs() / smallest
@@ -191,7 +293,7 @@ def _reported(graph: LayerGraph, name: str, folding: _Folding) -> FoldedLayer:
         channels=folding.gain.numel(),
         gain_min=float(folding.gain.min()),
         gain_max=float(folding.gain.max()),
-        neuron="" if node is None else str(node.target),
+        neuron=neurons.name if neurons else "",
         threshold=smallest,
         dropped_mean=float(dropped.mean()),
         dropped_max=float(dropped.max()),
@@ -213,9 +315,10 @@ def _scale_weights(name: str, layer: Any, gain: torch.Tensor) -> None:
 def _stripped(network: nn.Module) -> nn.Module:
     """Return the network, changed in place, with no bias and an identity for each norm."""
     for name, module in list(network.named_modules(remove_duplicate=False)):
-        if isinstance(module, WEIGHT_LAYERS):
+        kind = kind_of(module)
+        if kind.foldable:
             module.register_parameter("bias", None)
-        elif isinstance(module, _BatchNorm):
+        elif kind.role == "norm":
             parent, _, child = name.rpartition(".")
             identity = nn.Identity().train(module.training)
             setattr(network.get_submodule(parent), child, identity)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-import sinabs.layers as sl
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError
-from speckflex.networks.files import copy_network, wants_time_axis
-from speckflex.networks.network_checks import WEIGHT_LAYERS, name_of
+from speckflex.networks.copying import copy_network
+from speckflex.networks.layer_kinds import kind_of, name_of, wants_time_axis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,12 +92,13 @@ def _bias_free(network: nn.Module) -> nn.Module:
     """Return a copy in float64, in evaluation mode, at rest, its means and biases zero."""
     copied = copy_network(network).double().eval()
     for module in copied.modules():
-        if isinstance(module, sl.StatefulLayer):
-            module.reset_states()
-        elif isinstance(module, (*WEIGHT_LAYERS, _BatchNorm)) and module.bias is not None:
-            module.bias.zero_()
-        if isinstance(module, _BatchNorm) and module.running_mean is not None:
-            module.running_mean.zero_()
+        kind, layer = kind_of(module), cast("Any", module)
+        if kind.role == "neurons":
+            layer.reset_states()
+        elif (kind.foldable or kind.role == "norm") and layer.bias is not None:
+            layer.bias.zero_()
+        if kind.role == "norm" and layer.running_mean is not None:
+            layer.running_mean.zero_()
     return copied
 
 
@@ -123,7 +122,7 @@ def _neurons(network: nn.Module) -> dict[str, nn.Module]:
     return {
         name: module
         for name, module in network.named_modules()
-        if isinstance(module, sl.StatefulLayer)
+        if kind_of(module).role == "neurons"
     }
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError
-from speckflex.networks.network_checks import check_tensor
+from speckflex.networks.intact import check_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -12,7 +12,7 @@ import torch
 
 from speckflex._support.files import write_whole
 from speckflex.errors import TrainingError
-from speckflex.networks.files import copy_network
+from speckflex.networks.copying import copy_network
 from speckflex.training.metrics import EpochMetrics
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states
 

@@ -11,7 +11,7 @@ from sinabs.activation import Heaviside
 from torch import nn
 
 from speckflex.errors import TrainingError
-from speckflex.networks.files import copy_network
+from speckflex.networks.copying import copy_network
 from speckflex.networks.fold import fold_batchnorm
 from speckflex.networks.fold_proof import check_no_bias
 from speckflex.networks.paper import NEURONS, build_network

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from speckflex.errors import TrainingError
-from speckflex.networks.files import copy_network
+from speckflex.networks.copying import copy_network
 from speckflex.training.batches import n_batches
 from speckflex.training.calibration import lock_batch_norm
 from speckflex.training.mixed.samplers import SAMPLERS

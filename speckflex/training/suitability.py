@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from speckflex.errors import NetworkError, TrainingError
-from speckflex.networks.files import copy_network
+from speckflex.networks.copying import copy_network
 from speckflex.training.evaluation import mean_output
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.weight_layers import first_bias

@@ -15,8 +15,11 @@ from torch.nn.utils import parametrizations
 from speckflex.conversion.convert import convert
 from speckflex.conversion.prepare import prepare
 from speckflex.conversion.prepared import Options
-from speckflex.conversion.trace import DVSLayer
 from speckflex.errors import ConversionError
+from speckflex.samna_access import load_samna
+
+load_samna()
+from sinabs.backend.dynapcnn.dvs_layer import DVSLayer  # noqa: E402  needs samna's name to exist
 
 
 def conv(*sizes, **settings):
@@ -438,11 +441,11 @@ REFUSED = {
     ),
     "leak": (
         lambda: chain(conv(2, 2, 3), sl.LIFSqueeze(tau_mem=10.0, batch_size=1)),
-        r"^1: LIFSqueeze is no neuron of the chip, which has no decay",
+        r"^1: LIFSqueeze leaks with a time constant, Speck's neurons do not",
     ),
     "synaptic decay": (
         lambda: chain(conv(2, 2, 3), iaf(tau_syn=5.0)),
-        r"^1: tau_syn of IAFSqueeze",
+        r"^1: IAFSqueeze has a synaptic time constant tau_syn",
     ),
     "max pool": (
         lambda: chain(conv(2, 2, 3), iaf(), nn.MaxPool2d(2), conv(2, 2, 3), iaf()),

@@ -14,10 +14,11 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from speckflex.errors import NetworkError
+from speckflex.networks.layer_kinds import LEAKS
 from speckflex.networks.nir.chain import chain_of, input_sizes
 from speckflex.networks.nir.fields import check_fields, numbers, pair, sizes
 from speckflex.networks.nir.hdf5 import read_graph
-from speckflex.networks.nir.neurons import LEAK, integrate_and_fire
+from speckflex.networks.nir.neurons import integrate_and_fire
 from speckflex.networks.nir.options import NirOptions
 from speckflex.networks.nir.records import Graph, Node, shown
 from speckflex.networks.nir.scales import without_scales
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["load_nir", "nir_input_shape"]
 
 REASONS = {
-    "CubaLIF": LEAK,
-    "CubaLI": LEAK,
-    "LI": LEAK,
+    "CubaLIF": LEAKS,
+    "CubaLI": LEAKS,
+    "LI": LEAKS,
     "I": "integrates and never fires: leave it out, the last layer's potential can be read out",
     "Threshold": "fires without a state: use IF neurons",
     "Conv1d": "is one-dimensional: write it as a Conv2d of height 1",

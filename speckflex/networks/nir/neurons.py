@@ -12,18 +12,15 @@ from packaging.version import InvalidVersion, Version
 from sinabs.activation import MembraneReset, MembraneSubtract, MultiSpike, SingleSpike
 
 from speckflex.errors import NetworkError
+from speckflex.networks.layer_kinds import LEAKS
 from speckflex.networks.nir.fields import numbers, one_number
 from speckflex.networks.nir.options import LOWER_BOUND, NirOptions
 
 if TYPE_CHECKING:
     from speckflex.networks.nir.records import Node
 
-__all__ = ["LEAK", "integrate_and_fire"]
+__all__ = ["integrate_and_fire"]
 
-LEAK = (
-    "leaks or filters over time, which Speck's integrate-and-fire neurons do not: train the"
-    " network with IF neurons"
-)
 # From this version on an IF node has a v_reset; before it, a spike subtracted the threshold.
 FIRST_WITH_RESET = Version("1.0.6")
 # A neuron that keeps all but a millionth of its potential for a time step counts as one without
@@ -95,7 +92,7 @@ def _rate_without_leak(where: str, node: Node, dt: float | None) -> float | None
         step = np.asarray(tau.max() / r if dt is None else dt)
     # not a number, of infinity by infinity, fails the comparison
     if np.any(tau.min() < LEAST_TIME_CONSTANT * step) and np.isfinite(tau).any():
-        raise NetworkError(f"{where} {LEAK}")
+        raise NetworkError(f"{where} {LEAKS}")
     if np.isfinite(tau).all():
         return one_number(where, node, "r") / one_number(where, node, "tau")
     # snnTorch writes r = tau / dt, so that a layer with beta = 1 has both without an end.

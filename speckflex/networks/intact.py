@@ -1,4 +1,4 @@
-"""Checks of a torch network: whole, honest, and of layers that Speck has."""
+"""Checks that a network from a file is complete and does what its classes say, no more."""
 
 from __future__ import annotations
 
@@ -9,57 +9,16 @@ import torch
 from torch import nn
 
 from speckflex.errors import NetworkError
+from speckflex.networks.layer_kinds import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "WEIGHT_LAYERS",
-    "check_intact",
-    "check_layers",
-    "check_tensor",
-    "missing_values",
-    "name_of",
-]
+__all__ = ["check_intact", "check_tensor"]
 
-WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 # Far beyond any network; Python itself gives up at a depth of about a thousand.
 DEEPEST = 50
 REGISTRIES = ("_parameters", "_buffers", "_modules")
-
-# The most telling reason first: a LIFRecurrent is a LIF.
-UNSUITABLE = (
-    (
-        (nn.RNNBase, nn.RNNCellBase, sl.LIFRecurrent, sl.ALIFRecurrent),
-        "is recurrent: Speck's cores pass spikes forward only, use a feed-forward network",
-    ),
-    # sinabs derives its IAF, which is let through, from its LIF.
-    (
-        (sl.LIF, sl.ALIF, sl.ExpLeak),
-        "leaks with a time constant, which Speck's neurons do not: train with sinabs' IAFSqueeze",
-    ),
-)
-
-
-def name_of(name: str) -> str:
-    """Return a module's name as messages show it; the network itself has an empty one."""
-    return name or "the network itself"
-
-
-def missing_values(network: nn.Module) -> str:
-    """Return why a network has no values to work on, in a sentence; "" where it has them.
-
-    On torch's meta device a network has shapes alone.
-    """
-    for tensors in (network.named_parameters(), network.named_buffers()):
-        for name, tensor in tensors:
-            if tensor.is_meta:
-                return (
-                    f"network {type(network).__name__} has {name} on torch's meta device, which"
-                    " holds shapes and no values: make it on the CPU, or call"
-                    " to_empty(device='cpu') and load its state dict"
-                )
-    return ""
 
 
 def check_intact(network: nn.Module, source: str) -> None:
@@ -153,37 +112,3 @@ def _walk(
     for child_name, child in vars(module)["_modules"].items():
         if child is not None:
             yield from _walk(child, f"{name}.{child_name}".lstrip("."), source, seen)
-
-
-def check_layers(network: nn.Module, source: str) -> None:
-    """Check that a network computes with weights, and with no neuron that Speck lacks.
-
-    Raises:
-        NetworkError: a recurrent or leaking layer, weights that are not finite, or no weights.
-    """
-    for name, module in network.named_modules():
-        layer = f"{source}: layer {name_of(name)} ({type(module).__name__})"
-        for classes, reason in UNSUITABLE:
-            if isinstance(module, classes) and not isinstance(module, sl.IAF):
-                raise NetworkError(f"{layer} {reason}")
-        if isinstance(module, sl.IAF) and module.tau_syn is not None:
-            raise NetworkError(
-                f"{layer} has a synaptic time constant tau_syn: Speck's synapses have none,"
-                " train with tau_syn=None"
-            )
-        if isinstance(module, WEIGHT_LAYERS):
-            _check_finite(module, layer)
-    if not any(isinstance(module, WEIGHT_LAYERS) for module in network.modules()):
-        raise NetworkError(
-            f"{source}: {type(network).__name__} has no convolution and no linear layer:"
-            " Speck needs at least one"
-        )
-
-
-def _check_finite(module: nn.Module, layer: str) -> None:
-    for key, parameter in module.named_parameters(recurse=False):
-        n_bad = int((~torch.isfinite(parameter)).sum())
-        if n_bad:
-            raise NetworkError(
-                f"{layer} has {n_bad} values in its {key} that are not finite: train it again"
-            )
