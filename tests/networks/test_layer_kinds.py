@@ -95,11 +95,9 @@ def test_every_door_refuses_leaky_neurons_in_the_same_words(tmp_path):
     nir.write(tmp_path / "model.nir", nir.NIRGraph(nodes, [("in", "1"), ("1", "out")]))
     with pytest.raises(NetworkError) as read:
         load_network(tmp_path / "model.nir")
-    assert [str(loaded.value), finding.sentence, str(read.value)] == [
-        f"{tmp_path / 'model.pt'}: layer 1 (LIFSqueeze) {LEAKY}",
-        f"1: LIFSqueeze {LEAKY}",
-        f"{tmp_path / 'model.nir'}: node 1 (LIF) {LEAKY}",
-    ]
+    assert str(loaded.value) == f"{tmp_path / 'model.pt'}: layer 1 (LIFSqueeze) {LEAKY}"
+    assert finding.sentence == f"1: LIFSqueeze {LEAKY}"
+    assert str(read.value).endswith(f": node 1 (LIF) {LEAKY}")
 
 
 def test_a_recurrent_layer_is_refused_before_anything_else():
