@@ -274,19 +274,15 @@ class VirtualChip:
         if layer == self._entry:
             return
         if layer not in self._machines:
-            self._machines[layer] = _warm_machine(self._program(layer), self._settings)
+            machine = Machine(MachineModel(self._program(layer), self._settings))
+            # compile the kernels now: compiling them during a play would look like silence
+            zero = np.zeros(1, np.int64)
+            _play(machine, make_events(zero, zero, zero, zero), [0])
+            machine.reset()
+            self._machines[layer] = machine
         if self._entry is not None:
             _copy_potentials(self._machine(), self._machines[layer])
         self._entry = layer
-
-
-def _warm_machine(program: Program, settings: TwinSettings) -> Machine:
-    """Return a machine whose kernels are compiled: compiling later would look like silence."""
-    machine = Machine(MachineModel(program, settings))
-    zero = np.zeros(1, np.int64)
-    _play(machine, make_events(zero, zero, zero, zero), [0])
-    machine.reset()
-    return machine
 
 
 def _play(machine: Machine, events: np.ndarray, watched: Sequence[int]) -> list[np.ndarray]:

@@ -226,7 +226,9 @@ class Fpga:
             due = due[: limit - self._served]
             self.unplugged = True
         self._served += len(due)
-        for (kind, layer), group in groupby(due, key=_kind_and_layer):
+        for (kind, layer), group in groupby(
+            due, key=lambda item: (type(item[1]), getattr(item[1], "layer", SPECK.dvs.layer))
+        ):
             moments, events = zip(*group, strict=True)
             if self._requests.serves(kind):
                 self.outbox.put(self._requests.answer(events))
@@ -271,7 +273,3 @@ class Fpga:
         timestamp = self.stop_watch.reading(moment)
         pin = self._classes["ReadoutPinValue"]
         self.outbox.put(answers + [pin(index=index, timestamp=timestamp) for index in pins])
-
-
-def _kind_and_layer(due: tuple[int, Record]) -> tuple[type, int]:
-    return type(due[1]), getattr(due[1], "layer", SPECK.dvs.layer)

@@ -56,26 +56,66 @@ def run_visualizer(endpoint: str, width: float = 0.75, height: float = 0.75) -> 
     )
 
 
+class Graph(EventFilterGraph):
+    """A graph whose filters may be given by name."""
+
+    def __init__(self) -> None:
+        super().__init__(make_filter)
+
+
+def configuration_to_flash_binary(speck_configuration: Any) -> list[int]:
+    """Refuse to make a flash image.
+
+    Raises:
+        RuntimeError: always; an image in a guessed format could end up on a real chip.
+    """
+    raise RuntimeError(
+        "configuration_to_flash_binary: the format of flash images is not public: install"
+        " SynSense's samna to make one"
+    )
+
+
 def build_samna(bus: Bus) -> ModuleType:
     """Return a new tree of modules over a bus; they are not in `sys.modules`.
 
     Every module of the tree is an attribute of its parent.
     """
-    samna = _module(
+    chips = {chip: _chip_module(chip) for chip in CHIP_EVENTS}
+    boards = {
+        f"{chip}Boards": _module(
+            f"samna.{chip}Boards", DevKitDefaultConfig=type("DevKitDefaultConfig", (), {})
+        )
+        for chip in CHIP_EVENTS
+    }
+    return _module(
         "samna",
         __version__=f"0+speckflex.{__version__}",
         is_speckflex_virtual=True,
         # samna's own spelling of the struct types
         Vec2_unsigned_char=configuration.Vec2UnsignedChar,
         Vec2_bool=configuration.Vec2Bool,
+        device=_module(
+            "samna.device",
+            DeviceInfo=DeviceInfo,
+            get_all_devices=bus.get_all_devices,
+            get_unopened_devices=bus.get_unopened_devices,
+            get_opened_devices=bus.get_opened_devices,
+            open_device=bus.open_device,
+            close_device=bus.close_device,
+        ),
+        graph=_graph_module(),
+        ui=_module(
+            "samna.ui",
+            Event=UiEvent,
+            Readout=UiEvent,
+            VisualizerConfiguration=VisualizerConfiguration,
+            **{name: type(name, (PlotConfiguration,), {}) for name in PLOTS},
+        ),
+        specksim=_specksim_module(),
+        **chips,
+        **boards,
         **_buffers(),
     )
-    _attach(samna, _device_module(bus), _graph_module(), _ui_module(), _specksim_module())
-    for chip in CHIP_EVENTS:
-        default = type("DevKitDefaultConfig", (), {"__doc__": "The devkit's own settings."})
-        _attach(samna, _chip_module(chip))
-        _attach(samna, _module(f"samna.{chip}Boards", DevKitDefaultConfig=default))
-    return samna
 
 
 def build_samnagui() -> ModuleType:
@@ -91,29 +131,10 @@ def _module(name: str, **members: Any) -> ModuleType:
     return module
 
 
-def _attach(parent: ModuleType, *children: ModuleType) -> None:
-    for child in children:
-        setattr(parent, child.__name__.rpartition(".")[2], child)
-
-
-def _device_module(bus: Bus) -> ModuleType:
-    return _module(
-        "samna.device",
-        DeviceInfo=DeviceInfo,
-        get_all_devices=bus.get_all_devices,
-        get_unopened_devices=bus.get_unopened_devices,
-        get_opened_devices=bus.get_opened_devices,
-        open_device=bus.open_device,
-        close_device=bus.close_device,
-    )
-
-
 def _graph_module() -> ModuleType:
-    class Graph(EventFilterGraph):
-        """A graph whose filters may be given by name."""
-
-        def __init__(self) -> None:
-            super().__init__(make_filter)
+    def jit(kind: type[Node]) -> Callable[..., Node]:
+        # the event types for which samna would compile the filter make no difference
+        return lambda *_types: kind()
 
     return _module(
         "samna.graph",
@@ -121,73 +142,36 @@ def _graph_module() -> ModuleType:
         sequential=graph.sequential,
         sink_from=graph.sink_from,
         source_to=graph.source_to,
-        **{name: _jit(kind) for name, kind in JIT_FILTERS.items()},
-    )
-
-
-def _jit(kind: type[Node]) -> Callable[..., Node]:
-    def make(*types: Any) -> Node:
-        """Return a new node; the event types make no difference."""
-        return kind()
-
-    return make
-
-
-def _ui_module() -> ModuleType:
-    plots = {name: type(name, (PlotConfiguration,), {}) for name in PLOTS}
-    return _module(
-        "samna.ui",
-        Event=UiEvent,
-        Readout=UiEvent,
-        VisualizerConfiguration=VisualizerConfiguration,
-        **plots,
+        **{name: jit(kind) for name, kind in JIT_FILTERS.items()},
     )
 
 
 def _specksim_module() -> ModuleType:
-    module = _module(
+    return _module(
         "samna.specksim",
         Convolution2d=specksim.Convolution2d,
         IntegrateAndFire=specksim.IntegrateAndFire,
         SumPooling=specksim.SumPooling,
+        events=_module(
+            "samna.specksim.events", Spike=specksim.Spike, WeightedEvent=specksim.WeightedEvent
+        ),
+        nodes=_module(
+            "samna.specksim.nodes",
+            SpecksimConvolutionalFilterNode=specksim.SpecksimConvolutionalFilterNode,
+            SpecksimIAFFilterNode=specksim.SpecksimIAFFilterNode,
+            SpecksimSumPoolingFilterNode=specksim.SpecksimSumPoolingFilterNode,
+        ),
     )
-    events = _module(
-        "samna.specksim.events", Spike=specksim.Spike, WeightedEvent=specksim.WeightedEvent
-    )
-    filters = _module(
-        "samna.specksim.nodes",
-        SpecksimConvolutionalFilterNode=specksim.SpecksimConvolutionalFilterNode,
-        SpecksimIAFFilterNode=specksim.SpecksimIAFFilterNode,
-        SpecksimSumPoolingFilterNode=specksim.SpecksimSumPoolingFilterNode,
-    )
-    _attach(module, events, filters)
-    return module
 
 
 def _chip_module(chip: str) -> ModuleType:
-    module = _module(
+    records = {kind.__name__: kind for kind in configuration.CONFIGURATION_CLASSES}
+    return _module(
         f"samna.{chip}",
         validate_configuration=validate_configuration,
-        configuration_to_flash_binary=_flash_binary,
-    )
-    records = {kind.__name__: kind for kind in configuration.CONFIGURATION_CLASSES}
-    _attach(
-        module,
-        _module(f"samna.{chip}.configuration", **records),
-        _module(f"samna.{chip}.event", **CHIP_EVENTS[chip]),
-    )
-    return module
-
-
-def _flash_binary(speck_configuration: Any) -> list[int]:
-    """Refuse to make a flash image.
-
-    Raises:
-        RuntimeError: always; an image in a guessed format could end up on a real chip.
-    """
-    raise RuntimeError(
-        "configuration_to_flash_binary: the format of flash images is not public: install"
-        " SynSense's samna to make one"
+        configuration_to_flash_binary=configuration_to_flash_binary,
+        configuration=_module(f"samna.{chip}.configuration", **records),
+        event=_module(f"samna.{chip}.event", **CHIP_EVENTS[chip]),
     )
 
 

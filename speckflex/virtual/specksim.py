@@ -176,7 +176,9 @@ class Convolution2d:
             for start in range(0, len(spikes.x), EVENTS_PER_BLOCK)
             for stop in [min(start + EVENTS_PER_BLOCK, len(spikes.x))]
         ]
-        return _concatenate([*parts, Block.pack([])])
+        parts.append(Block.pack([]))
+        names = ("feature", "y", "x", "timestamp", "weight")
+        return Block(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def _convolve_part(self, spikes: Block) -> Block:
         """Spread each spike over the kernel: axes are (spike, ky, kx, out)."""
@@ -368,8 +370,3 @@ class SpecksimSink(BasicSinkNode):
 def _pair(values: Any) -> Pair:
     y, x = values
     return (int(y), int(x))
-
-
-def _concatenate(blocks: list[Block]) -> Block:
-    names = ("feature", "y", "x", "timestamp", "weight")
-    return Block(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))

@@ -37,11 +37,16 @@ def validate_configuration(configuration: Any) -> tuple[bool, str]:
 
 def _faults(configuration: Any) -> Iterator[str]:
     for index, layer in enumerate(configuration.cnn_layers):
+        faults = list(_destination_faults(configuration, layer))
         if is_configured(layer):
-            for fault in _core_faults(layer, SPECK.cores[index]):
-                yield f"core {index}: {fault}"
-        for fault in _destination_faults(configuration, layer):
-            yield f"core {index}: {fault}"
+            faults = [
+                *_dimension_faults(layer),
+                *_shape_faults(layer),
+                *_range_faults(layer),
+                *_memory_faults(layer, SPECK.cores[index]),
+                *faults,
+            ]
+        yield from (f"core {index}: {fault}" for fault in faults)
     for fault in _dvs_faults(configuration):
         yield f"dvs layer: {fault}"
     if configuration.dvs_filter.enable:
@@ -51,13 +56,6 @@ def _faults(configuration: Any) -> Iterator[str]:
         network_order(configuration)
     except ConfigurationError as error:
         yield str(error)
-
-
-def _core_faults(layer: Any, limits: CoreLimits) -> Iterator[str]:
-    yield from _dimension_faults(layer)
-    yield from _shape_faults(layer)
-    yield from _range_faults(layer)
-    yield from _memory_faults(layer, limits)
 
 
 def _dimension_faults(layer: Any) -> Iterator[str]:
@@ -92,21 +90,16 @@ def _shape_faults(layer: Any) -> Iterator[str]:
         actual = layer.stored[name].shape
         if 0 not in actual and actual != shape:
             yield f"{name} have shape {actual}, the dimensions need {shape}"
-    convolved = _convolved_size(layer)
-    if convolved is not None and convolved != (y, x):
-        yield f"output map {(y, x)} (y, x) does not match the convolution, which gives {convolved}"
-
-
-def _convolved_size(layer: Any) -> tuple[int, int] | None:
-    """Return the (y, x) size of the convolution's output; None where the stride is 0."""
-    dimensions = layer.dimensions
-    if not (dimensions.stride.y and dimensions.stride.x):
-        return None
-    _, y, x = input_shape(layer)
-    return (
-        (y + 2 * dimensions.padding.y - dimensions.kernel_size) // dimensions.stride.y + 1,
-        (x + 2 * dimensions.padding.x - dimensions.kernel_size) // dimensions.stride.x + 1,
-    )
+    dimensions, sizes = layer.dimensions, input_shape(layer)[1:]
+    axes = [(getattr(dimensions.stride, axis), getattr(dimensions.padding, axis)) for axis in "yx"]
+    # a stride of 0 is a fault of the dimensions, and leaves no size to compare
+    if all(stride for stride, _ in axes):
+        convolved = tuple(
+            (size_in + 2 * padding - size) // stride + 1
+            for size_in, (stride, padding) in zip(sizes, axes, strict=True)
+        )
+        if convolved != (y, x):
+            yield f"output map {(y, x)} (y, x) is not the {convolved} of the convolution"
 
 
 def _range_faults(layer: Any) -> Iterator[str]:
