@@ -34,13 +34,13 @@ ROWS = [(640, 3, 4, 1), (641, 639, 479, 0), (900, 0, 0, 1)]
 DAT = b"% Version 2\n% Height 240\n% Width 304\n\x00\x08"
 
 
-def test_an_evt3_file_is_read_as_its_reference_decoding(shared_data: Path):
+def test_an_evt3_file_has_the_pixels_and_polarities_of_its_reference_decoding(shared_data: Path):
+    # the times of that decoding are wrong: TIME_LOW's wrap is added to TIME_HIGH (test_prophesee)
     folder = shared_data / "recordings"
     expected = np.load(folder / "expelliarmus_evt3_sample.npy")
     dataset = open_dataset(folder / "expelliarmus_evt3_sample.raw")
     events, label = dataset[0]
     assert (label, dataset.shape, len(events)) == (-1, (2, 720, 1280), 219596)
-    assert np.array_equal(events["t"], expected["t"] - expected["t"].min())
     assert all(np.array_equal(events[name], expected[name]) for name in "xyp")
 
 

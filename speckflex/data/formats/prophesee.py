@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from speckflex._support.text import first_line
+import numpy as np
+
 from speckflex.data.formats.file_format import FileFormat, events_from_zero
+from speckflex.data.formats.prophesee_words import DECODERS
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import numpy as np
 
 __all__ = ["PROPHESEE"]
 
@@ -50,7 +50,10 @@ def read_header(path: Path) -> Header:
             raise EventsError(
                 f"{path}: the header line at byte {end} does not end: give a camera's own file"
             )
+        ends = start[end:line].strip() == b"% end"
         end = line + 1
+        if ends:  # the data behind it may begin with the byte of a "%"
+            break
     return Header(start[:end].decode("latin-1"), end)
 
 
@@ -82,7 +85,6 @@ def read_encoding(path: Path, header: Header) -> str:
         raise EventsError(
             f"{path}: its header {named}, only EVT2 and EVT3 can be read: convert the file"
         )
-    # The reader in C would cut off such a rest without a word.
     start = header.end + (2 if encoding == "dat" else 0)  # .dat: type and size of an event
     size = path.stat().st_size - start
     if size <= 0 or size % WORD_BYTES[encoding]:
@@ -94,17 +96,12 @@ def read_encoding(path: Path, header: Header) -> str:
 
 
 def _read(path: Path) -> np.ndarray:
-    from expelliarmus import Wizard
-
     header = read_header(path)
     encoding = read_encoding(path, header)
-    try:
-        events = Wizard(encoding=encoding).read(path)
-    except (ValueError, RuntimeError, OSError) as error:
-        raise EventsError(
-            f"{path}: damaged {encoding} data ({first_line(error)}): record again"
-        ) from error
-    if events is None:
+    start = header.end + (2 if encoding == "dat" else 0)
+    words = np.fromfile(path, f"<u{min(WORD_BYTES[encoding], 4)}", offset=start)
+    events = DECODERS[encoding](words)
+    if not len(events):
         raise EventsError(
             f"{path}: no {encoding} events can be read from byte {header.end} on: the data is"
             " damaged, or has another encoding than the header says: record again"
