@@ -96,7 +96,7 @@ def install(
     *,
     speed: float = 1.0,
     faults: Faults | None = None,
-    settings: TwinSettings | None = None,
+    twin: TwinSettings | None = None,
 ) -> ModuleType:
     """Give the stand-in the names `samna` and `samnagui`, with these devices attached.
 
@@ -106,7 +106,7 @@ def install(
         devices: samna's names of device types, such as "Speck2eDevKit"; a name may be repeated.
         speed: board seconds per real second; with `math.inf` events take no time.
         faults: what goes wrong on each of them.
-        settings: the twin's choices for facts about the chip that no source states.
+        twin: the twin's choices for facts about the chip that no source states.
 
     Raises:
         BoardError: the vendor's samna is imported already, or the speed is not positive.
@@ -115,7 +115,7 @@ def install(
     register()
     _bus.clear()
     for name in devices:
-        attach(name, speed=speed, faults=faults, settings=settings)
+        attach(name, speed=speed, faults=faults, twin=twin)
     return _samna
 
 
@@ -142,7 +142,7 @@ def attach(
     *,
     speed: float = 1.0,
     faults: Faults | None = None,
-    settings: TwinSettings | None = None,
+    twin: TwinSettings | None = None,
 ) -> DeviceInfo:
     """Plug in one more virtual devkit.
 
@@ -150,13 +150,13 @@ def attach(
         device_type_name: samna's name of the type, such as "Speck2fModuleDevKit".
         speed: board seconds per real second.
         faults: what goes wrong on it.
-        settings: the twin's choices for facts about the chip that no source states.
+        twin: the twin's choices for facts about the chip that no source states.
 
     Raises:
         BoardNotFoundError: there is no such type of device.
         BoardError: the speed is not positive.
     """
-    options = DevkitOptions(speed=speed, faults=faults or Faults(), settings=settings)
+    options = DevkitOptions(speed=speed, faults=faults or Faults(), twin=twin)
     return _bus.attach(device_type_name, options)
 
 

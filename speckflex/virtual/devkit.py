@@ -74,7 +74,7 @@ class Devkit:
         # sinabs finds the chip's module by splitting the nodes' class names at underscores
         source: Node = type(f"ModelSourceNode_{chip}_event_output_event", (Node,), {})()
         sink_class = type(f"ModelSinkNode_{chip}_event_input_event", (_ModelSinkNode,), {})
-        self._chip = VirtualChip(chip, options.settings, options.faults.stuck_core)
+        self._chip = VirtualChip(chip, options.twin, options.faults.stuck_core)
         self._chip.configure(SpeckConfiguration())
         self._dvs_event = CHIP_EVENTS[chip]["DvsEvent"]
         self._fpga = Fpga(

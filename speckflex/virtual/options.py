@@ -55,7 +55,7 @@ class DevkitOptions:
     Args:
         speed: board seconds per real second; at infinity, events take no time.
         faults: what goes wrong.
-        settings: the twin's choices for facts about the chip that no source states.
+        twin: the twin's choices for facts about the chip that no source states.
 
     Raises:
         BoardError: the speed is not positive.
@@ -63,7 +63,7 @@ class DevkitOptions:
 
     speed: float = 1.0
     faults: Faults = field(default_factory=Faults)
-    settings: TwinSettings | None = None
+    twin: TwinSettings | None = None
 
     def __post_init__(self) -> None:
         if not self.speed > 0:

@@ -78,7 +78,7 @@ def open_virtual(
         raise BoardNotFoundError(
             f"board virtual:{chip} is not known: choose virtual:speck2e or virtual:speck2f"
         )
-    info = virtual.attach(device_type, speed=speed, faults=faults, settings=twin)
+    info = virtual.attach(device_type, speed=speed, faults=faults, twin=twin)
     try:
         samna = virtual.stand_in()
         device = next(item for item in devices_of(samna) if item.info == info)
