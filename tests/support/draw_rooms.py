@@ -17,13 +17,11 @@ from pathlib import Path
 from statistics import fmean
 
 from rooms import (
-    EXCEPTION,
     PACKAGE,
     find_imports,
     find_modules,
     reduce_graph,
     room_graph,
-    without_exception,
 )
 
 DOCS = PACKAGE.parent / "docs"
@@ -109,11 +107,7 @@ def draw_rooms(graph: dict[str, set[str]], purposes: dict[str, str], on_path: se
 
     An arrow that follows from two others is left out.
     """
-    shown = {
-        room: targets - set(SHARED)
-        for room, targets in without_exception(graph).items()
-        if room not in SHARED
-    }
+    shown = {room: targets - set(SHARED) for room, targets in graph.items() if room not in SHARED}
     lines = [
         [source, *(f"{source} {target} {row}" for row in between), target]
         for source, target, between in _edges(reduce_graph(shown), _depths(shown))
@@ -259,10 +253,7 @@ def room_table(graph: dict[str, set[str]], purposes: dict[str, str]) -> str:
     """Return the rooms as a Markdown table: what each holds, and what it imports."""
     rows = ["| room | what it holds | imports |", "|---|---|---|"]
     for room in sorted(graph, key=lambda room: room.strip("_")):
-        targets = ", ".join(
-            f"{target} (*)" if (room, target) == EXCEPTION else target
-            for target in sorted(graph[room] - set(SHARED))
-        )
+        targets = ", ".join(sorted(graph[room] - set(SHARED)))
         rows.append(f"| `{room}` | {purposes[room]} | {targets} |")
     return "\n".join(rows)
 

@@ -8,11 +8,6 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "speckflex"
 
-# The only import that may close a circle of rooms: where the vendor's samna is not installed, the
-# access module gives its callers the stand-in, and the stand-in is built on the twin and the chip's
-# records, like any other caller.
-EXCEPTION = ("samna_access", "virtual")
-
 
 @dataclass(frozen=True)
 class Import:
@@ -99,12 +94,6 @@ def room_graph(imports: list[Import]) -> dict[str, set[str]]:
                 graph[source].add(target)
                 graph.setdefault(target, set())
     return graph
-
-
-def without_exception(graph: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return the graph without the one import that may close a circle."""
-    source, target = EXCEPTION
-    return graph | {source: graph[source] - {target}}
 
 
 def find_circle(graph: dict[str, set[str]]) -> list[str]:
