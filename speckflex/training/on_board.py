@@ -17,7 +17,7 @@ import torch
 from sinabs.layers import StatefulLayer
 from torch.autograd.function import once_differentiable
 
-from speckflex.chips.speck import NEURON_MAX, WEIGHT_MAX, WEIGHT_MIN
+from speckflex.chips.formats import NEURON_MAX, WEIGHT_MAX, WEIGHT_MIN
 from speckflex.errors import TrainingError
 from speckflex.kernels.bin_spikes import bin_spikes
 from speckflex.training.weight_layers import WeightLayer, weight_layers
