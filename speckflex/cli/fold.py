@@ -18,7 +18,7 @@ from speckflex.cli.options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from speckflex.networks.fold import FoldReport
+    from speckflex.networks.fold_report import FoldReport
 
 __all__ = ["command"]
 

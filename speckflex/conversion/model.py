@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from speckflex.fitting.check import CheckTable
-    from speckflex.networks.fold import FoldReport
+    from speckflex.networks.fold_report import FoldReport
     from speckflex.networks.nir.options import NirOptions
     from speckflex.program.records import Shape
 

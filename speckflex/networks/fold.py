@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from speckflex.errors import NetworkError
 from speckflex.networks.copying import copy_network
 from speckflex.networks.fold_proof import check_no_bias, prove_folding
+from speckflex.networks.fold_report import FoldedLayer, FoldReport
 from speckflex.networks.layer_kinds import kind_of, name_of, own_forward
 from speckflex.networks.trace import trace
 
@@ -19,50 +20,10 @@ if TYPE_CHECKING:
     from speckflex.networks.graph import Graph, Node, Route
     from speckflex.program.records import Shape
 
-__all__ = ["FoldReport", "FoldedLayer", "fold_batchnorm", "fold_with_report", "prove_folding"]
+__all__ = ["fold_batchnorm", "fold_with_report", "prove_folding"]
 
 # Functions that keep each channel's values together.
 RESHAPING_FUNCTIONS = frozenset({"flatten", "unflatten"})
-
-
-@dataclass(frozen=True)
-class FoldedLayer:
-    """What folding did to one weight layer.
-
-    Args:
-        layer: the weight layer's name.
-        norms: the names of the batch norms that it took in; none where only a bias was dropped.
-        channels: output channels of the layer.
-        gain_min: the smallest factor that a channel's weights were multiplied by.
-        gain_max: the largest.
-        neuron: the name of the neuron layer that follows, "" where none does.
-        threshold: its smallest threshold; 1 where no neuron follows.
-        dropped_mean: mean over channels of `|beta - mean * gain + bias * gain|`, the constant
-            input that was dropped, in thresholds.
-        dropped_max: the same of the worst channel.
-    """
-
-    layer: str
-    norms: tuple[str, ...]
-    channels: int
-    gain_min: float
-    gain_max: float
-    neuron: str
-    threshold: float
-    dropped_mean: float
-    dropped_max: float
-
-
-@dataclass(frozen=True)
-class FoldReport:
-    """What folding did, by weight layer in the order of the forward pass."""
-
-    layers: tuple[FoldedLayer, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report in plain JSON types."""
-        layers = [asdict(layer) | {"norms": list(layer.norms)} for layer in self.layers]
-        return {"layers": layers}
 
 
 @dataclass
