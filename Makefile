@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw coverage docs docs-picture changelog hooks fuzz sinabs-suite clean
+.PHONY: demo test check unit hw coverage docs docs-picture schema changelog hooks fuzz sinabs-suite clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,11 @@ docs: $(STAMP)
 # The pictures and tables of docs/architecture.md, made anew from the source.
 docs-picture: $(STAMP)
 	$(BIN)/python tests/support/draw_rooms.py
+
+# The JSON Schema of report.json, made anew from the record of a report.
+schema: $(STAMP)
+	$(BIN)/python -c "from speckflex.report.schema import render_schema; print(render_schema(), end='')" \
+		> docs/report.schema.json
 
 # What the next version's part of CHANGELOG.md will say.
 changelog: $(STAMP)

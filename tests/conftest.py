@@ -1,7 +1,10 @@
 """Fixtures that every test may use."""
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,3 +36,25 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real recordings are not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_report_keeps_to_its_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hold every report that a test makes to the JSON Schema, and those of other processes."""
+    from report_schema import validator
+
+    from speckflex.report import Report, as_json
+
+    plain = as_json.plain
+
+    def checked(value: Any) -> Any:
+        facts = plain(value)
+        if isinstance(value, Report):
+            validator(type(value)).validate(facts)
+        return facts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(as_json, "plain", checked)
+        yield
+    for path in tmp_path_factory.getbasetemp().rglob("report.json"):
+        validator().validate(json.loads(path.read_text(encoding="utf-8")))

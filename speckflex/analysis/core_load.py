@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from speckflex.boards.twin import Twin
 from speckflex.twin.settings import TwinSettings
@@ -44,6 +44,7 @@ class LayerLoad:
         verdict: what the figures come to; "overloaded" where the core by itself drops events or
             lets them wait too long, "drops while held up" and "holds the input up" where it does
             so for the sake of a core further on.
+        passed: whether the verdict is "keeps up".
     """
 
     index: int
@@ -57,15 +58,7 @@ class LayerLoad:
     stalled: float
     input_wait: float
     verdict: Verdict
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing was dropped and nothing waited too long."""
-        return self.verdict == "keeps up"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, and whether the core passed, as plain JSON types."""
-        return {**asdict(self), "passed": self.passed}
+    passed: bool
 
 
 def measure_load(
@@ -150,6 +143,7 @@ def _worst(
         stalled=_most(tight, "stalled"),
         input_wait=input_wait,
         verdict=verdict,
+        passed=verdict == "keeps up",
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,22 +27,23 @@ __all__ = ["Candidate", "Ensemble", "LayerSpread", "fit_candidates", "play_ensem
 
 @dataclass(frozen=True)
 class LayerSpread:
-    """How far the plays of one layer are apart.
+    """How far the plays of one layer differ.
 
     Args:
-        index: the layer's position in the network.
-        name: the layer's name.
-        spikes: mean and standard deviation of the spikes of a play.
-        from_unperturbed: spike difference of each play to the unperturbed one, mean and most.
-        between_plays: spike difference of one play to the next, mean and most: the noise floor
-            that one should expect of a board against itself.
+        index: position of the layer in the network, from 0.
+        name: name of the layer.
+        spikes: mean and standard deviation of the number of spikes in a play.
+        from_unperturbed: spike difference of each play from the unchanged one, mean and
+            maximum; None where it has no finite value.
+        between_plays: spike difference of each play from the play before it, mean and maximum:
+            the noise floor to expect of a board; None where it has no finite value.
     """
 
     index: int
     name: str
     spikes: tuple[float, float]
-    from_unperturbed: tuple[float, float]
-    between_plays: tuple[float, float]
+    from_unperturbed: tuple[float | None, float | None]
+    between_plays: tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,24 +86,6 @@ class Ensemble:
         shares = [play.accuracy() for play in self.plays]
         known = [share for share in shares if share is not None]
         return np.array(known) if known and len(known) == len(shares) else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the spread of every layer, and of the accuracy, as plain JSON types."""
-        shares = self.accuracies()
-        layers = [self.spread(record.index) for record in self.unperturbed.layers]
-        return {
-            "plays": len(self.plays),
-            "seed": self.seed,
-            "perturbation": vars(self.perturbation),
-            "layers": [vars(layer) for layer in layers],
-            "accuracy": None
-            if shares is None
-            else {
-                "mean": float(shares.mean()),
-                "least": float(shares.min()),
-                "most": float(shares.max()),
-            },
-        }
 
 
 def play_ensemble(
@@ -215,5 +199,7 @@ def _distance(recorded: Recording, play: Recording) -> float:
     return apart / spikes if spikes else float(apart > 0)
 
 
-def _mean_and_most(values: Sequence[float]) -> tuple[float, float]:
-    return float(np.mean(values)), float(np.max(values))
+def _mean_and_most(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return mean and maximum; None where a play spikes and what it is compared with does not."""
+    mean, most = float(np.mean(values)), float(np.max(values))
+    return (mean, most) if isfinite(most) else (None, None)

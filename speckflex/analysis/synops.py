@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,8 +44,9 @@ class LayerSynops:
         peak_time: µs, the first event of that window.
         sustained_per_second: over the whole of the sample that is busiest on average.
         window: µs, the width of the sliding window.
-        limit_per_second: what a core is taken to do (`Chip.synops_per_second`); unverified.
         reason: why nothing was measured, "" where something was.
+        load: the peak as a share of what a core of the chip is taken to do
+            (`Chip.synops_per_second`, unverified); None if unmeasured.
     """
 
     index: int
@@ -58,19 +59,8 @@ class LayerSynops:
     peak_time: int | None = None
     sustained_per_second: float | None = None
     window: int = WINDOW
-    limit_per_second: float = 0.0
     reason: str = ""
-
-    @property
-    def load(self) -> float | None:
-        """The peak as a share of `limit_per_second`."""
-        return (
-            None if self.peak_per_second is None else self.peak_per_second / self.limit_per_second
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON types."""
-        return {**vars(self), "load": self.load}
+    load: float | None = None
 
 
 def measure_synops(
@@ -100,7 +90,7 @@ def measure_synops(
     )
     limit = program.chip_record.synops_per_second
     return tuple(
-        replace(_measure_core(core, index, streams, input_events, window), limit_per_second=limit)
+        _measure_core((index, core), streams, input_events, window, limit)
         for index, (core, streams) in enumerate(zip(program.cores, inputs, strict=True))
     )
 
@@ -132,12 +122,13 @@ def synops_per_window(
 
 
 def _measure_core(
-    core: Core,
-    index: int,
+    layer: tuple[int, Core],
     streams: list[np.ndarray] | None,
     input_events: Sequence[np.ndarray],
     window: int,
+    limit: float,
 ) -> LayerSynops:
+    index, core = layer
     if streams is None:
         reason = "the events of its sources were not recorded: monitor them, and keep events"
         return LayerSynops(index, core.name, window=window, reason=reason)
@@ -145,6 +136,7 @@ def _measure_core(
     peaks = [_peak(events["t"], taps, window) for events, taps in zip(streams, work, strict=True)]
     busiest = max(range(len(peaks)), key=lambda sample: peaks[sample][0])
     most, peak_time = peaks[busiest]
+    peak_per_second = most * MICROSECONDS_PER_SECOND / window
     seconds = [_seconds(events, window) for events in _spans(input_events, streams)]
     n_events = sum(map(len, streams))
     return LayerSynops(
@@ -153,11 +145,12 @@ def _measure_core(
         input_events=n_events,
         total=int(sum(taps.sum() for taps in work)),
         formula=n_events * _fan_out(core),
-        peak_per_second=most * MICROSECONDS_PER_SECOND / window,
+        peak_per_second=peak_per_second,
         peak_sample=busiest,
         peak_time=peak_time,
         sustained_per_second=max(float(w.sum()) / s for w, s in zip(work, seconds, strict=True)),
         window=window,
+        load=peak_per_second / limit,
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["MISSED_BAR", "missed_min_accuracy", "missed_spike_difference"]
 
 MISSED_BAR = 4
 
 
-def missed_spike_difference(report: dict[str, Any], bar: float | None) -> str:
-    """Return why the outputs' spikes miss `bar`; "" where they reach it or there is none."""
-    value = report["spike_difference"]
+def missed_spike_difference(value: float | None, bar: float | None) -> str:
+    """Return why the spike difference at the output misses `bar`; "" where it does not."""
     if bar is None or (value is not None and value <= bar):
         return ""
     if value is None:
@@ -22,10 +24,9 @@ def missed_spike_difference(report: dict[str, Any], bar: float | None) -> str:
     return f"spike difference {value} is above {bar}"
 
 
-def missed_min_accuracy(report: dict[str, Any], bar: float | None) -> str:
-    """Return why the board's accuracy misses `bar`; "" where it reaches it or there is none."""
-    accuracy = report["accuracy"]
-    value = accuracy["chip"] if accuracy.get("chip") is not None else accuracy["twin"]
+def missed_min_accuracy(accuracy: Mapping[str, float | None], bar: float | None) -> str:
+    """Return why the accuracy of the chip, else of the twin, misses `bar`; "" where it does not."""
+    value = accuracy["twin"] if accuracy["chip"] is None else accuracy["chip"]
     if bar is None or (value is not None and value >= bar):
         return ""
     if value is None:

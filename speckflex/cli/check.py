@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ def _draw(table: CheckTable, diagram: Path) -> None:
 def _show_as_json(table: CheckTable, loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
     facts = {
         **table.to_dict(),
-        "load": [load.to_dict() for load in loads],
+        "load": [asdict(load) for load in loads],
         "keeps_up": all(load.passed for load in loads) if loads else None,
         "data": {"warnings": list(warnings)},
     }

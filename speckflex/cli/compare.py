@@ -75,7 +75,7 @@ def command(
     form = "json" if as_json else form
     renderer = getattr(reports, {"md": "render_markdown"}.get(form, f"render_{form}"))
     _write(renderer(report), out)
-    missed = missed_spike_difference(report, max_spike_difference)
+    missed = missed_spike_difference(report.spike_difference, max_spike_difference)
     if missed:
         click.echo(f"missed: {missed}", err=True)
         sys.exit(MISSED_BAR)

@@ -114,7 +114,7 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     _show(deployment, chosen, options)
     if deployment.interrupted:
         raise Interruption(
-            f"interrupted: the figures cover the {deployment.report['samples']} samples played"
+            f"interrupted: the figures cover the {deployment.report.samples} samples played"
             " until then"
         )
     missed = _missed_bars(deployment, options)
@@ -211,7 +211,7 @@ def _missed_bars(deployment: Deployment, options: dict[str, Any]) -> list[str]:
     """Return a sentence for every stated bar that the deployment does not reach."""
     report = deployment.report
     missed = (
-        missed_spike_difference(report, options["max_spike_difference"]),
-        missed_min_accuracy(report, options["min_accuracy"]),
+        missed_spike_difference(report.spike_difference, options["max_spike_difference"]),
+        missed_min_accuracy(report.accuracies.accuracy, options["min_accuracy"]),
     )
     return [sentence for sentence in missed if sentence]

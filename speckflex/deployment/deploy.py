@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
 from speckflex.boards import open_board
 from speckflex.data.order import OrderWatch
-from speckflex.deployment.outlook import ensemble_facts, load_facts
 from speckflex.deployment.players import Players, play_dataset
 from speckflex.errors import BoardNotFoundError, EventsError
 from speckflex.events.perturbation import Perturbation
-from speckflex.report import build_report
+from speckflex.report.build import report_of
+from speckflex.report.evidence import gather_evidence
+from speckflex.report.record import DataFacts, RunFacts
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import numpy as np
-
+    from speckflex.analysis.core_load import LayerLoad
+    from speckflex.analysis.ensemble import Ensemble
     from speckflex.boards import Board
     from speckflex.conversion.model import Model
     from speckflex.data import EventDataset
     from speckflex.deployment.players import Play, Played
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
+    from speckflex.report.record import Report
 
 __all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deploy"]
 
@@ -88,14 +91,17 @@ class Deployment:
         model: what ran.
         recordings: by "torch", "twin", "chip" and "repeat" (the chip once more), those that
             there are.
-        report: the content of `report.json`.
-        interrupted: whether the user stopped it before the last sample.
+        report: what `report.json` holds.
     """
 
     model: Model
     recordings: dict[str, Recording]
-    report: dict[str, Any]
-    interrupted: bool = field(default=False)
+    report: Report
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped it before its end."""
+        return self.report.run is not None and self.report.run.interrupted
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write program, recordings and reports into `folder`; return the files."""
@@ -192,18 +198,42 @@ def deploy(
             progress=progress,
         )
     recordings = played.recordings(dataset.labels)
-    report = build_report(
+    outlook = _outlook(model.program, dataset, settings, played)
+    evidence = gather_evidence(
         model.program,
         {name: recordings[name] for name in recordings if name != "trained"},
         input_events=played.first_events,
         checks=model.checks,
+    )
+    data = DataFacts(dataset.name, tuple(dataset.classes), tuple(watch.warnings))
+    run = _run_facts(model, data, chosen, settings, recordings.get("trained"))
+    evidence = replace(
+        evidence,
         synthetic=dataset.synthetic,
         command=command,
+        run=replace(run, interrupted=outlook.interrupted),
+        loads=outlook.loads,
+        ensemble=outlook.ensemble,
     )
-    report |= _context(model, dataset, chosen, settings, recordings)
-    report["data"]["warnings"] = watch.warnings
-    report |= _outlook(model.program, dataset, settings, played)
-    return Deployment(model, recordings, report, report["interrupted"])
+    return Deployment(model, recordings, report_of(evidence))
+
+
+def _run_facts(
+    model: Model,
+    data: DataFacts,
+    chosen: ChosenBoard,
+    settings: DeploySettings,
+    trained: Recording | None,
+) -> RunFacts:
+    return RunFacts(
+        model=model.path.name,
+        data=data,
+        board_asked=chosen.asked,
+        board_note=chosen.note,
+        bins=settings.bins if model.network is not None else None,
+        folding=model.folding,
+        accuracy_before_folding=trained.accuracy() if trained else None,
+    )
 
 
 @contextmanager
@@ -241,36 +271,44 @@ def _references(model: Model, bins: int) -> dict[str, Play]:
     }
 
 
+@dataclass
+class _Outlook:
+    """What else to expect of a chip, as far as no interrupt came before it.
+
+    Args:
+        loads: whether each core keeps up with the first samples.
+        ensemble: plays of the first samples with changes, where they are wanted.
+        interrupted: whether the user stopped the deployment.
+    """
+
+    loads: tuple[LayerLoad, ...] = ()
+    ensemble: Ensemble | None = None
+    interrupted: bool = False
+
+
 def _outlook(
     program: Program, dataset: EventDataset, settings: DeploySettings, played: Played
-) -> dict[str, Any]:
-    """Return what else is to be expected of a chip, as far as no interrupt came before it."""
-    facts: dict[str, Any] = {}
-    interrupted = played.interrupted
+) -> _Outlook:
+    """Measure the load of the cores and play the ensemble, up to a keyboard interrupt."""
+    outlook = _Outlook(interrupted=played.interrupted)
+    if outlook.interrupted:
+        return outlook
+    events = played.first_events
     try:
-        if not interrupted:
-            facts |= load_facts(program, played.first_events, settings.of_twin)
-            facts |= _spread(program, dataset, settings, played.first_events)
+        outlook.loads = measure_load(program, events, settings=settings.of_twin)
+        if settings.ensemble:
+            ensemble = play_ensemble(
+                program,
+                events,
+                settings.ensemble,
+                perturbation=settings.perturbation,
+                seed=settings.seed,
+                settings=settings.of_twin,
+            )
+            outlook.ensemble = ensemble.with_labels(dataset.labels[: len(events)])
     except KeyboardInterrupt:
-        interrupted = True
-    return facts | {"interrupted": interrupted}
-
-
-def _spread(
-    program: Program, dataset: EventDataset, settings: DeploySettings, events: list[np.ndarray]
-) -> dict[str, Any]:
-    """Return how far plays of the twin lie apart that differ a little, where they are wanted."""
-    if not settings.ensemble:
-        return {}
-    ensemble = play_ensemble(
-        program,
-        events,
-        settings.ensemble,
-        perturbation=settings.perturbation,
-        seed=settings.seed,
-        settings=settings.of_twin,
-    )
-    return ensemble_facts(ensemble, dataset.labels)
+        outlook.interrupted = True
+    return outlook
 
 
 def _check_dataset(model: Model, dataset: EventDataset) -> None:
@@ -282,23 +320,3 @@ def _check_dataset(model: Model, dataset: EventDataset) -> None:
             f"{dataset.name}: its events have shape {tuple(dataset.shape)} (channel, y, x), the"
             f" network takes {tuple(expected)}: choose other data or convert with its shape"
         )
-
-
-def _context(
-    model: Model,
-    dataset: EventDataset,
-    chosen: ChosenBoard,
-    settings: DeploySettings,
-    recordings: dict[str, Recording],
-) -> dict[str, Any]:
-    """Return what a report says of the run beside the spikes."""
-    trained = recordings.get("trained")
-    return {
-        "model": model.path.name,
-        "data": {"name": dataset.name, "classes": list(dataset.classes)},
-        "board_asked": chosen.asked,
-        "board_note": chosen.note,
-        "bins": settings.bins if model.network is not None else None,
-        "folding": model.folding.to_dict() if model.folding else None,
-        "accuracy_before_folding": trained.accuracy() if trained else None,
-    }

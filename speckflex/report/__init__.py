@@ -4,12 +4,15 @@ from speckflex.report.as_csv import render_csv
 from speckflex.report.as_json import render_json
 from speckflex.report.as_markdown import render_markdown
 from speckflex.report.as_text import render_text
-from speckflex.report.facts import SCHEMA, build_report
-from speckflex.report.files import write_report
+from speckflex.report.build import build_report
+from speckflex.report.files import read_report, write_report
+from speckflex.report.record import SCHEMA, Report
 
 __all__ = [
     "SCHEMA",
+    "Report",
     "build_report",
+    "read_report",
     "render_csv",
     "render_html",
     "render_json",
@@ -19,7 +22,7 @@ __all__ = [
 ]
 
 
-def render_html(report: dict) -> str:
+def render_html(report: Report) -> str:
     """Return the report as one self-contained HTML page."""
     # jinja2 and Bokeh take a second to import, and only this rendering needs them.
     from speckflex.report.as_html import render_html as render

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from typing import TYPE_CHECKING
+
+from speckflex.report.as_json import plain
+
+if TYPE_CHECKING:
+    from speckflex.report.record import Report
 
 __all__ = ["render_csv"]
 
@@ -29,10 +34,10 @@ COLUMNS = (
 )
 
 
-def render_csv(report: dict[str, Any]) -> str:
+def render_csv(report: Report) -> str:
     """Return one line per layer; an empty field where a figure is not known."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(report["layers"])
+    writer.writerows(plain(layer) for layer in report.layers)
     return text.getvalue()

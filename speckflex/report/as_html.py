@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bokeh.resources import Resources
 from jinja2 import ChainableUndefined, Environment
@@ -27,6 +27,9 @@ from speckflex.report.tables import (
 )
 from speckflex.report.verdict import percent
 
+if TYPE_CHECKING:
+    from speckflex.report.record import Report
+
 __all__ = ["render_html"]
 
 FILTERS = {
@@ -37,18 +40,18 @@ FILTERS = {
 }
 
 
-def render_html(report: dict[str, Any]) -> str:
+def render_html(report: Report) -> str:
     """Return the page: no other file, no network.
 
     Args:
-        report: what `build_report` returned; without its "figures" the page has no plots.
+        report: one that was read from a file has no plots.
     """
     folder = files("speckflex.report")
     environment = Environment(autoescape=True, undefined=ChainableUndefined, trim_blocks=True)
     environment.filters.update(FILTERS, role=partial(role_name, report=report))
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
-    figures = report.get("figures") or {}
-    plots = _plots(figures, report["role_names"])
+    frames = report.one_sample.frames
+    plots = _plots(report)
     return template.render(
         report=report,
         facts=Markup(render_json(report).replace("<", "\\u003c")),  # noqa: S704 - JSON without "<"
@@ -56,12 +59,10 @@ def render_html(report: dict[str, Any]) -> str:
         script=_inline("page.js"),
         bokeh=Markup("\n").join(_bokeh()) if plots else "",
         plots=plots,
-        maps=[{**facts, "image": _image(facts["values"])} for facts in figures.get("maps", [])],
-        frames=[
-            {**facts, "images": [png_uri(image) for image in frame_images(facts["values"])]}
-            for facts in figures.get("frames", [])
-        ],
-        work=[row for row in figures.get("work", []) if len(row["rate"])],
+        maps=[(facts, _image(facts.values)) for facts in report.neurons.maps],
+        frames=frames,
+        frame_images=[] if frames is None else [*map(png_uri, frame_images(frames.values))],
+        work=[row for row in report.work.work if len(row.rate)],
         accuracy_chart=accuracy_chart(report),
         accuracy_table=accuracy_table(report),
         layer_table=layer_table(report),
@@ -69,22 +70,25 @@ def render_html(report: dict[str, Any]) -> str:
         weight_table=weight_table(report),
         load_table=load_table(report),
         ensemble_table=ensemble_table(report),
-        classes=(report.get("data") or {}).get("classes") or [],
+        classes=report.run.data.classes if report.run else (),
     )
 
 
-def _plots(figures: dict[str, Any], names: dict[str, str]) -> list[dict[str, Any]]:
+def _plots(report: Report) -> list[dict[str, Any]]:
     """Return kind, layer, element id and Bokeh's JSON of each plot."""
-    makers = {"scatter": scatter_plot, "rasters": raster_plot}
+    makers = {
+        "scatter": [(scatter_plot, facts) for facts in report.neurons.scatter],
+        "rasters": [(raster_plot, facts) for facts in report.one_sample.rasters],
+    }
     return [
         {
             "kind": kind,
             "facts": facts,
             "id": f"{kind}-{position}",
-            "item": Markup(plot_item(make({**facts, "names": names}), f"{kind}-{position}")),  # noqa: S704 - no "<"
+            "item": Markup(plot_item(make(facts, report.role_names), f"{kind}-{position}")),  # noqa: S704 - no "<"
         }
-        for kind, make in makers.items()
-        for position, facts in enumerate(figures.get(kind, []))
+        for kind, made in makers.items()
+        for position, (make, facts) in enumerate(made)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from speckflex.report.tables import (
     accuracy_table,
@@ -13,17 +13,20 @@ from speckflex.report.tables import (
 )
 from speckflex.report.verdict import report_warnings
 
+if TYPE_CHECKING:
+    from speckflex.report.record import Report
+
 __all__ = ["render_text"]
 
 
-def render_text(report: dict[str, Any]) -> str:
+def render_text(report: Report) -> str:
     """Return the verdict, warnings, the accuracies, the layers and the first divergence."""
-    blocks = [report["verdict"]]
+    blocks = [report.verdict]
     warnings = report_warnings(report)
     if warnings:
         blocks.append("\n".join(warnings))
     tables = [accuracy_table(report), layer_table(report)]
-    if len(report["comparisons"]) > 1:
+    if len(report.comparisons) > 1:
         tables.append(pair_table(report))
     blocks += [_aligned(headings, rows) for headings, rows in tables if rows]
     blocks += [
@@ -35,11 +38,11 @@ def render_text(report: dict[str, Any]) -> str:
         if rows
     ]
     blocks += [
-        f"first divergence: {comparison['first_divergence']}"
-        for comparison in report["comparisons"][:1]
-        if comparison["first_divergence"]
+        f"first divergence: {comparison.first_divergence}"
+        for comparison in report.comparisons[:1]
+        if comparison.first_divergence
     ]
-    if report["synthetic"]:
+    if report.synthetic:
         blocks.append("synthetic: the samples were made up, no camera recorded them")
     return "\n\n".join(blocks)
 

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from speckflex.analysis.core_load import LayerLoad
+    from speckflex.analysis.ensemble import Ensemble
     from speckflex.analysis.synops import LayerSynops
     from speckflex.fitting.finding import Check
     from speckflex.program.program import Program
     from speckflex.recordings.recording import LayerRecord, Recording
+    from speckflex.report.record import RunFacts
     from speckflex.report.roles import Comparison
 
 __all__ = ["Evidence", "gather_evidence"]
@@ -35,6 +38,11 @@ class Evidence:
         checks: what conversion found.
         comparisons: of every two recordings, the one that the report is about first.
         synops: one per core of the program, or none.
+        synthetic: whether the samples are simulated.
+        command: what the user typed.
+        run: how a deployment ran; None for a comparison of recordings.
+        loads: whether each core keeps up with `input_events`; none where it was not measured.
+        ensemble: changed plays of the first samples, with labels; None where there are none.
     """
 
     program: Program | None
@@ -43,6 +51,11 @@ class Evidence:
     checks: Sequence[Check]
     comparisons: Sequence[Comparison]
     synops: Sequence[LayerSynops]
+    synthetic: bool = False
+    command: str = ""
+    run: RunFacts | None = None
+    loads: Sequence[LayerLoad] = ()
+    ensemble: Ensemble | None = None
 
     @property
     def played(self) -> str:

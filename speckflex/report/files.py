@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speckflex._support.files import write_whole
 from speckflex.errors import FileFormatError
 from speckflex.report.as_csv import render_csv
-from speckflex.report.as_json import render_json
+from speckflex.report.as_json import from_plain, render_json
 from speckflex.report.as_markdown import render_markdown
+from speckflex.report.record import SCHEMA, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["write_report"]
+__all__ = ["read_report", "write_report"]
 
 
-def write_report(report: dict[str, Any], folder: str | Path) -> list[Path]:
+def write_report(report: Report, folder: str | Path) -> list[Path]:
     """Write report.json, report.html, report.md and layers.csv; return their paths.
 
     Raises:
@@ -25,7 +27,7 @@ def write_report(report: dict[str, Any], folder: str | Path) -> list[Path]:
     """
     from speckflex.report.as_html import render_html
 
-    renderers: dict[str, Callable[[dict[str, Any]], str]] = {
+    renderers: dict[str, Callable[[Report], str]] = {
         "report.json": render_json,
         "report.html": render_html,
         "report.md": render_markdown,
@@ -41,3 +43,26 @@ def write_report(report: dict[str, Any], folder: str | Path) -> list[Path]:
     for name, render in renderers.items():
         write_whole(folder / name, render(report), FileFormatError)
     return [folder / name for name in renderers]
+
+
+def read_report(path: str | Path) -> Report:
+    """Return the report in a `report.json`, without what its pictures are drawn from.
+
+    Raises:
+        FileFormatError: the file is no `report.json`.
+    """
+    path = Path(path)
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"{path}: can't be read as JSON ({error}): check the file") from error
+    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
+        raise FileFormatError(
+            f"{path}: is no report of schema {SCHEMA}: give a report.json of this version"
+        )
+    try:
+        return from_plain(Report, facts)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileFormatError(
+            f"{path}: is an incomplete report ({error!r}): give a report.json as it was written"
+        ) from error

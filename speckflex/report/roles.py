@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speckflex.recordings.compare import Difference, compare
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from speckflex.recordings.recording import Recording
+    from speckflex.report.record import Report
 
 __all__ = ["Comparison", "compare_roles", "played_role", "role_name", "role_names"]
 
@@ -49,9 +50,9 @@ def role_names(recordings: Mapping[str, Recording]) -> dict[str, str]:
     }
 
 
-def role_name(role: str, report: Mapping[str, Any]) -> str:
+def role_name(role: str, report: Report) -> str:
     """Return how the sentences of a report call a role."""
-    return report["role_names"].get(role, NAMES.get(role, role))
+    return report.role_names.get(role, NAMES.get(role, role))
 
 
 def played_role(recordings: Mapping[str, Recording]) -> str:

@@ -68,7 +68,7 @@ def test_a_network_with_batch_norm_is_folded_and_shown_beside_its_trained_self(
 ):
     deployment = run(model_file, recordings)
     assert set(deployment.recordings) == {"torch", "trained", "twin"}
-    assert deployment.report["folding"]["layers"][0]["norms"] == ["norm1"]
+    assert deployment.report.run.folding.layers[0].norms == ("norm1",)
     trained = deployment.recordings["trained"].counts(0)
     assert not np.array_equal(trained, deployment.recordings["torch"].counts(0))
 
@@ -96,9 +96,9 @@ def test_recordings_that_run_backwards_are_warned_of_and_played_as_they_are(
     samples["sample4"]["t"][7] = 0
     np.savez(tmp_path / "late.npz", **samples)
     deployment = run(model_file, tmp_path / "late.npz", batch=3)
-    (warning,) = deployment.report["data"]["warnings"]
+    (warning,) = deployment.report.run.data.warnings
     assert "late.npz (sample1): 2 of" in warning
-    assert "the first is event 5, and so in 1 more recording:" in warning
+    assert "the first is event 5, and 1 more recording have late events:" in warning
     assert f"warning: {warning}" in render_text(deployment.report)
     assert warning.partition(": ")[2] in html.unescape(render_html(deployment.report))
     with open_board("twin") as board:
@@ -108,7 +108,7 @@ def test_recordings_that_run_backwards_are_warned_of_and_played_as_they_are(
 
 
 def test_recordings_in_order_are_not_warned_of(model_file, recordings):
-    assert run(model_file, recordings).report["data"]["warnings"] == []
+    assert run(model_file, recordings).report.run.data.warnings == ()
 
 
 def test_a_program_alone_is_played_without_torch(model_file, recordings, tmp_path):
@@ -116,7 +116,7 @@ def test_a_program_alone_is_played_without_torch(model_file, recordings, tmp_pat
     read_model(model_file, input_shape=SHAPE).program.save(program)
     deployment = run(program, recordings)
     assert set(deployment.recordings) == {"twin"}
-    assert deployment.report["accuracy"]["torch"] is None
+    assert deployment.report.accuracies.accuracy["torch"] is None
 
 
 def test_an_interrupt_keeps_what_was_played_until_then(model_file, recordings):
@@ -129,8 +129,8 @@ def test_an_interrupt_keeps_what_was_played_until_then(model_file, recordings):
             progress=stopping_after(4),
         )
     assert deployment.interrupted
-    assert deployment.report["interrupted"]
-    assert deployment.report["samples"] == 4
+    assert deployment.report.run.interrupted
+    assert deployment.report.samples == 4
 
 
 def test_the_folder_holds_what_ran_what_came_out_and_the_report(model_file, recordings, tmp_path):
@@ -172,7 +172,7 @@ def test_an_interrupt_on_a_devkit_keeps_every_sample_that_progress_was_told_of(
         stop = stopping_after(n_played)
         stopped = deploy(model, dataset, chosen, settings=settings, progress=stop)
     assert stopped.interrupted
-    assert stopped.report["samples"] == n_played
+    assert stopped.report.samples == n_played
     assert stopped.recordings.keys() == whole.keys()
     for name, recording in stopped.recordings.items():
         expected = whole[name].part(0, n_played)
@@ -227,8 +227,8 @@ def test_a_virtual_devkit_is_compared_with_torch_with_its_twin_and_with_itself(
     for other in ("twin", "repeat"):
         for layer in range(2):
             np.testing.assert_array_equal(played["chip"].counts(layer), played[other].counts(layer))
-    assert deployment.report["board"] == "virtual:speck2e"
-    assert deployment.report["lost_events"] == 0
+    assert deployment.report.board == "virtual:speck2e"
+    assert deployment.report.lost_events == 0
     assert (tmp_path / "out" / "recording-repeat.h5") in deployment.save(tmp_path / "out")
 
 
@@ -252,7 +252,7 @@ def test_a_session_on_a_board_is_deployed_again_from_its_recording(
     first.save(tmp_path)
     with open_board(f"replay:{tmp_path / 'recording-chip.h5'}") as board:
         again = deploy(model, dataset, ChosenBoard(board, board.name))
-    assert again.report["spike_difference"] == first.report["spike_difference"]
+    assert again.report.spike_difference == first.report.spike_difference
     assert "repeat" not in again.recordings
 
 

@@ -5,13 +5,13 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up import played, random_stream, two_core_program
 
-from speckflex.report import build_report, write_report
+from speckflex.report import Report, build_report, write_report
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 
@@ -59,16 +59,22 @@ return text(document.getElementById(arguments[0])) + text(document.body);
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What was written, and where it lies."""
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """A report, and the folder of its files."""
     rng = np.random.default_rng(1)
     program = two_core_program()
     recordings = {role: played(program, rng, role) for role in ("torch", "twin", "repeat")}
     inputs = [random_stream(rng, program.input.shape, 40) for _ in range(4)]
-    facts = build_report(program, recordings, input_events=inputs, synthetic=True)
+    report = build_report(program, recordings, input_events=inputs, synthetic=True)
     folder = tmp_path_factory.mktemp("report")
-    write_report(facts, folder)
-    return {**facts, "folder": folder}
+    write_report(report, folder)
+    return report, folder
+
+
+@pytest.fixture(scope="module")
+def report(written: tuple[Report, Path]) -> Report:
+    """The report that the page shows."""
+    return written[0]
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +94,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 @pytest.fixture
-def page(browser: webdriver.Chrome, report: dict[str, Any]) -> webdriver.Chrome:
+def page(browser: webdriver.Chrome, written: tuple[Report, Path]) -> webdriver.Chrome:
     """The page, opened anew, its plots drawn."""
     browser.set_window_size(1200, 900)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
-    browser.get((report["folder"] / "report.html").as_uri())
+    browser.get((written[1] / "report.html").as_uri())
     WebDriverWait(browser, SECONDS).until(
         lambda chrome: chrome.execute_script("return document.documentElement.dataset.plots")
     )
     return browser
-
-
-def figures_of(report: dict[str, Any], kind: str):
-    """Return a plot's data by the id of its element."""
-    return {f"{kind}-{place}": facts for place, facts in enumerate(report["figures"][kind])}
 
 
 def cells(page: webdriver.Chrome, caption: str):
@@ -135,35 +136,35 @@ def test_nothing_is_loaded_beside_the_page(page: webdriver.Chrome):
     assert [name for name in names if not name.startswith(("data:", "blob:"))] == []
 
 
-def test_every_plot_is_drawn(page: webdriver.Chrome, report: dict[str, Any]):
-    figures = report["figures"]
-    assert figures["scatter"]
-    assert figures["rasters"]
+def test_every_plot_is_drawn(page: webdriver.Chrome, report: Report):
+    scatter, rasters = report.neurons.scatter, report.one_sample.rasters
+    assert scatter
+    assert rasters
     drawn = page.execute_script(
         "const views = [...new Set(Object.values(Bokeh.index))].filter((view) => view.frame);"
         "return views.filter((view) => view.frame.bbox.width > 100 && view.frame.bbox.height > 100)"
         ".length"
     )
-    assert drawn == len(figures["scatter"]) + len(figures["rasters"])
+    assert drawn == len(scatter) + len(rasters)
 
 
-def test_hovering_over_a_neuron_tells_its_counts(page: webdriver.Chrome, report: dict[str, Any]):
-    identity, facts = next(iter(figures_of(report, "scatter").items()))
-    alone = int(np.lexsort((-facts["y"], -facts["x"]))[0])
-    x, y = int(facts["x"][alone]), int(facts["y"][alone])
+def test_hovering_over_a_neuron_tells_its_counts(page: webdriver.Chrome, report: Report):
+    identity, facts = "scatter-0", report.neurons.scatter[0]
+    alone = int(np.lexsort((-facts.y, -facts.x))[0])
+    x, y = int(facts.x[alone]), int(facts.y[alone])
     point_at(page, page.execute_script(PLACE, identity, x, y))
     WebDriverWait(page, SECONDS).until(
-        lambda chrome: facts["address"][alone] in chrome.execute_script(DEEP_TEXT, identity)
+        lambda chrome: facts.address[alone] in chrome.execute_script(DEEP_TEXT, identity)
     )
     text = page.execute_script(DEEP_TEXT, identity)
     assert f"{x} spikes" in text
     assert f"{y} spikes" in text
 
 
-def test_dragging_over_a_raster_zooms_into_it(page: webdriver.Chrome, report: dict[str, Any]):
-    identity, facts = next(iter(figures_of(report, "rasters").items()))
+def test_dragging_over_a_raster_zooms_into_it(page: webdriver.Chrome, report: Report):
+    identity, facts = "rasters-0", report.one_sample.rasters[0]
     low, high = page.execute_script(RANGE, identity)
-    neurons = facts["streams"]["twin"]["neuron"]
+    neurons = facts.streams["twin"].neuron
     times = [low + share * (high - low) for share in (0.4, 0.6)]
     start = page.execute_script(PLACE, identity, times[0], int(neurons.min()))
     end = page.execute_script(PLACE, identity, times[1], int(neurons.max()))
@@ -179,8 +180,10 @@ def test_dragging_over_a_raster_zooms_into_it(page: webdriver.Chrome, report: di
     assert zoomed == pytest.approx(times, abs=3 * pixel)
 
 
-def test_the_tables_show_the_figures_of_report_json(page: webdriver.Chrome, report: dict[str, Any]):
-    facts = json.loads((report["folder"] / "report.json").read_text())
+def test_the_tables_show_the_figures_of_report_json(
+    page: webdriver.Chrome, written: tuple[Report, Path]
+):
+    facts = json.loads((written[1] / "report.json").read_text())
     rows = cells(page, "Layers in network order")
     assert [row[0] for row in rows] == [layer["name"] for layer in facts["layers"]]
     assert [row[2] for row in rows] == [str(layer["spikes"]) for layer in facts["layers"]]
@@ -197,12 +200,10 @@ def test_the_tables_show_the_figures_of_report_json(page: webdriver.Chrome, repo
     assert page.find_element(By.ID, "verdict").text == facts["verdict"]
 
 
-def test_the_confusion_matrix_is_the_one_of_report_json(
-    page: webdriver.Chrome, report: dict[str, Any]
-):
+def test_the_confusion_matrix_is_the_one_of_report_json(page: webdriver.Chrome, report: Report):
     rows = cells(page, "true class down, predicted class across")
     shown = [[int(cell or 0) for cell in row[1:]] for row in rows]
-    assert shown == report["confusion"]["torch"]
+    assert shown == [list(row) for row in report.accuracies.confusion["torch"] or ()]
 
 
 @pytest.mark.parametrize("width", [360, 800, 1600])

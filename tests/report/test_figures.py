@@ -12,11 +12,12 @@ from made_up import played, random_stream, two_core_program
 from speckflex import Recording
 from speckflex.chips.speck import SPECK2E
 from speckflex.program.program import Program
-from speckflex.report import build_report
+from speckflex.report import Report, build_report
 from speckflex.report.charts.charts import accuracy_chart, difference_chart
 from speckflex.report.charts.cores_chart import cores_chart
 from speckflex.report.charts.figures import MAX_SPIKES, N_FRAMES
 from speckflex.report.charts.work_chart import work_chart
+from speckflex.report.record import WorkOverTime
 
 
 @pytest.fixture
@@ -35,24 +36,24 @@ def inputs(program: Program, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 @pytest.fixture
-def figures(program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]):
-    return build_report(program, recordings, input_events=inputs)["figures"]
+def report(program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]):
+    return build_report(program, recordings, input_events=inputs)
 
 
-def test_the_scatter_holds_every_neuron_once(figures: dict, recordings: dict[str, Recording]):
-    for layer, facts in enumerate(figures["scatter"]):
+def test_the_scatter_holds_every_neuron_once(report: Report, recordings: dict[str, Recording]):
+    for layer, facts in enumerate(report.neurons.scatter):
         x, y = (recordings[role].counts(layer).sum(axis=0).ravel() for role in ("torch", "twin"))
         expected = Counter(zip(x.tolist(), y.tolist(), strict=True))
-        points = zip(facts["x"].tolist(), facts["y"].tolist(), strict=True)
-        assert dict(zip(points, facts["neurons"].tolist(), strict=True)) == expected
-        assert facts["total"] == len(x)
+        points = zip(facts.x.tolist(), facts.y.tolist(), strict=True)
+        assert dict(zip(points, facts.neurons.tolist(), strict=True)) == expected
+        assert facts.total == len(x)
 
 
 def test_a_scatter_point_names_a_neuron_that_has_its_counts(
-    figures: dict, recordings: dict[str, Recording]
+    report: Report, recordings: dict[str, Recording]
 ):
-    facts = figures["scatter"][0]
-    for x, address in zip(facts["x"], facts["address"], strict=True):
+    facts = report.neurons.scatter[0]
+    for x, address in zip(facts.x, facts.address, strict=True):
         place = tuple(int(part) for part in re.findall(r"\d+", address))
         assert recordings["torch"].counts(0).sum(axis=0)[place] == x
 
@@ -61,43 +62,43 @@ def test_torch_lies_on_the_x_axis_even_where_the_chip_is_the_reference(
     program: Program, recordings: dict[str, Recording], rng: np.random.Generator
 ):
     three = {**recordings, "chip": played(program, rng, "chip")}
-    facts = build_report(program, three)["figures"]["scatter"][0]
-    assert (facts["x_role"], facts["y_role"]) == ("torch", "chip")
+    facts = build_report(program, three).neurons.scatter[0]
+    assert (facts.x_role, facts.y_role) == ("torch", "chip")
 
 
 def test_a_difference_map_is_the_mean_difference_a_sample(
-    figures: dict, recordings: dict[str, Recording]
+    report: Report, recordings: dict[str, Recording]
 ):
     expected = recordings["twin"].counts(0).mean(axis=0) - recordings["torch"].counts(0).mean(
         axis=0
     )
-    np.testing.assert_allclose(figures["maps"][0]["values"], expected)
+    np.testing.assert_allclose(report.neurons.maps[0].values, expected)
 
 
-def test_single_neurons_become_one_map(figures: dict, recordings: dict[str, Recording]):
-    facts = figures["maps"][1]
+def test_single_neurons_become_one_map(report: Report, recordings: dict[str, Recording]):
+    facts = report.neurons.maps[1]
     expected = recordings["twin"].counts(1).mean(axis=0) - recordings["torch"].counts(1).mean(
         axis=0
     )
-    assert facts["row_of_neurons"]
-    np.testing.assert_allclose(facts["values"].ravel(), expected.ravel())
+    assert facts.row_of_neurons
+    np.testing.assert_allclose(facts.values.ravel(), expected.ravel())
 
 
 def test_the_chosen_sample_differs_most_at_the_output(
-    figures: dict, recordings: dict[str, Recording]
+    report: Report, recordings: dict[str, Recording]
 ):
     reference, other = recordings["torch"].counts(-1), recordings["twin"].counts(-1)
     distances = [np.abs(a - b).sum() / a.sum() for a, b in zip(reference, other, strict=True)]
-    assert {raster["sample"] for raster in figures["rasters"]} == {int(np.argmax(distances))}
+    assert {raster.sample for raster in report.one_sample.rasters} == {int(np.argmax(distances))}
 
 
-def test_a_raster_holds_every_spike_of_its_sample(figures: dict, recordings: dict[str, Recording]):
-    raster = figures["rasters"][0]
-    events = recordings["twin"].events(-1, raster["sample"])
-    stream = raster["streams"]["twin"]
-    assert stream["total"] == len(events) == len(stream["neuron"])
-    np.testing.assert_allclose(stream["time_ms"], events["t"] / 1000, rtol=1e-6)
-    np.testing.assert_array_equal(stream["neuron"], events["p"])  # one neuron a channel
+def test_a_raster_holds_every_spike_of_its_sample(report: Report, recordings: dict[str, Recording]):
+    raster = report.one_sample.rasters[0]
+    events = recordings["twin"].events(-1, raster.sample)
+    stream = raster.streams["twin"]
+    assert stream.total == len(events) == len(stream.neuron)
+    np.testing.assert_allclose(stream.time_ms, events["t"] / 1000, rtol=1e-6)
+    np.testing.assert_array_equal(stream.neuron, events["p"])  # one neuron a channel
 
 
 def test_a_dense_raster_is_thinned_from_first_to_last(rng: np.random.Generator, program: Program):
@@ -105,30 +106,31 @@ def test_a_dense_raster_is_thinned_from_first_to_last(rng: np.random.Generator, 
     dense = random_stream(rng, program.cores[0].output_shape, 10 * MAX_SPIKES)
     layer = type(recording.layers[0])(0, "conv1", recording.counts(0), (dense,))
     recording = Recording((layer,), 1, recording.samples, recording.provenance)
-    stream = build_report(None, {"twin": recording})["figures"]["rasters"][0]["streams"]["twin"]
-    assert len(stream["neuron"]) == MAX_SPIKES
-    assert stream["total"] == 10 * MAX_SPIKES
-    assert stream["time_ms"][[0, -1]] == pytest.approx(dense["t"][[0, -1]] / 1000)
+    stream = build_report(None, {"twin": recording}).one_sample.rasters[0].streams["twin"]
+    assert len(stream.neuron) == MAX_SPIKES
+    assert stream.total == 10 * MAX_SPIKES
+    assert stream.time_ms[[0, -1]] == pytest.approx(dense["t"][[0, -1]] / 1000)
 
 
-def test_the_frames_hold_every_input_event(figures: dict, inputs: list[np.ndarray]):
-    (facts,) = figures["frames"]
-    events = inputs[facts["sample"]]
-    assert facts["values"].shape[0] == N_FRAMES
-    assert facts["values"].sum() == len(events)
-    counts = np.zeros(facts["values"].shape[1:], int)
+def test_the_frames_hold_every_input_event(report: Report, inputs: list[np.ndarray]):
+    facts = report.one_sample.frames
+    assert facts is not None
+    events = inputs[facts.sample]
+    assert facts.values.shape[0] == N_FRAMES
+    assert facts.values.sum() == len(events)
+    counts = np.zeros(facts.values.shape[1:], int)
     np.add.at(counts, (events["p"], events["y"], events["x"]), 1)
-    np.testing.assert_array_equal(facts["values"].sum(axis=0), counts)
+    np.testing.assert_array_equal(facts.values.sum(axis=0), counts)
 
 
 def test_the_work_over_time_adds_up_to_the_busiest_sample(
     program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]
 ):
     report = build_report(program, recordings, input_events=inputs[:1])
-    for line, layer in zip(report["figures"]["work"], report["layers"], strict=True):
-        if layer["index"] == 0:  # one sample's input, so its whole work is one line
-            total = (np.asarray(line["rate"]) * line["window_ms"] / 1000).sum()
-            assert total == pytest.approx(layer["synops"]["total"])
+    for line, layer in zip(report.work.work, report.layers, strict=True):
+        if layer.index == 0:  # one sample's input, so its whole work is one line
+            total = (np.asarray(line.rate) * line.window_ms / 1000).sum()
+            assert total == pytest.approx(layer.synops.total)
 
 
 def elements(picture: Any, tag: str, kind: str = ""):
@@ -139,9 +141,9 @@ def elements(picture: Any, tag: str, kind: str = ""):
 
 
 def test_bars_are_as_long_as_the_differences(program: Program, recordings: dict[str, Recording]):
-    layers = build_report(program, recordings)["layers"]
+    layers = build_report(program, recordings).layers
     widths = [float(bar.get("width")) for bar in elements(difference_chart(layers), "rect", "bar")]
-    values = [layer["spike_difference"] for layer in layers]
+    values = [layer.spike_difference for layer in layers]
     np.testing.assert_allclose(
         np.array(widths) / max(widths), np.array(values) / max(values), atol=1e-3
     )
@@ -151,7 +153,7 @@ def test_the_noise_floor_stands_beside_every_bar(
     program: Program, recordings: dict[str, Recording], rng: np.random.Generator
 ):
     with_floor = {**recordings, "repeat": played(program, rng, "twin")}
-    layers = build_report(program, with_floor)["layers"]
+    layers = build_report(program, with_floor).layers
     assert len(elements(difference_chart(layers), "line", "floor")) == len(layers)
 
 
@@ -168,7 +170,7 @@ def test_accuracy_points_lie_inside_their_intervals(
 def test_all_nine_cores_are_drawn_and_two_are_used(
     program: Program, recordings: dict[str, Recording]
 ):
-    picture = cores_chart(build_report(program, recordings)["layers"], program.chip)
+    picture = cores_chart(build_report(program, recordings).layers, program.chip)
     assert len(elements(picture, "rect", "core")) == 9
     assert len(elements(picture, "rect", "core used")) == 2
     words = "".join(item.text or "" for item in elements(picture, "text"))
@@ -177,11 +179,11 @@ def test_all_nine_cores_are_drawn_and_two_are_used(
 
 
 def test_work_beyond_the_limit_is_marked():
+    starts = np.array([0.0, 10.0])
     lines = [
-        {"layer": "a", "start_ms": [0.0, 10.0], "rate": [20e6, 1e6], "window_ms": 10.0},
-        {"layer": "b", "start_ms": [0.0, 10.0], "rate": [1e5, 1e5], "window_ms": 10.0},
+        WorkOverTime("a", 0, starts, np.array([20e6, 1e6]), 10.0),
+        WorkOverTime("b", 0, starts, np.array([1e5, 1e5]), 10.0),
     ]
-    lines = [{**line, "start_ms": np.array(line["start_ms"])} for line in lines]
     picture = work_chart(lines, SPECK2E.synops_per_second)
     assert len(elements(picture, "rect", "bar over")) == 1
     assert len(elements(picture, "line", "limit")) == 1
@@ -189,7 +191,7 @@ def test_work_beyond_the_limit_is_marked():
 
 def test_names_in_pictures_are_escaped(rng: np.random.Generator):
     program = two_core_program('<script>"&')
-    layers = build_report(program, {"twin": played(program, rng, "twin")})["layers"]
+    layers = build_report(program, {"twin": played(program, rng, "twin")}).layers
     picture = cores_chart(layers, program.chip)
     assert "<script>" not in picture
     assert elements(picture, "svg")[0].get("aria-label", "").count('<script>"&') == 1

@@ -5,6 +5,7 @@ import json
 import re
 import struct
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -17,8 +18,10 @@ from speckflex import Recording
 from speckflex.fitting.finding import Check
 from speckflex.program.program import Program
 from speckflex.program.records import Core, InputStage
-from speckflex.report import build_report, render_html, render_json
+from speckflex.report import Report, build_report, render_html, render_json
+from speckflex.report.as_json import from_plain
 from speckflex.report.charts.pixels import difference_image, frame_images, png_uri
+from speckflex.report.record import DataFacts, RunFacts
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -58,7 +61,8 @@ class Page(HTMLParser):
         return [attributes for found, attributes in self.elements if found == tag]
 
 
-def full_report(rng: np.random.Generator, name: str = "conv1", **context: Any):
+def full_report(rng: np.random.Generator, name: str = "conv1", **run: Any):
+    """Return a report of every role; `run` is about how it ran, see `RunFacts`."""
     program = two_core_program(name)
     roles = ("torch", "twin", "chip", "repeat")
     recordings = {role: played(program, rng, role) for role in roles}
@@ -67,7 +71,10 @@ def full_report(rng: np.random.Generator, name: str = "conv1", **context: Any):
     report = build_report(
         program, recordings, input_events=inputs, checks=checks, synthetic=True, command=name
     )
-    return report | context
+    if not run:
+        return report
+    facts = {"model": "m", "data": DataFacts("n", ("a", "b", "c")), "board_asked": "twin", **run}
+    return replace(report, run=RunFacts(**facts))
 
 
 def test_every_element_is_closed_and_every_link_has_a_target(rng: np.random.Generator):
@@ -122,8 +129,8 @@ def test_hostile_names_stay_text(rng: np.random.Generator, context: dict):
 
 
 def test_a_hostile_data_set_stays_text(rng: np.random.Generator):
-    data = {"name": HOSTILE, "classes": [HOSTILE, "b", "c"]}
-    plain = {"name": "n", "classes": ["a", "b", "c"]}
+    data = DataFacts(HOSTILE, (HOSTILE, "b", "c"))
+    plain = DataFacts("n", ("a", "b", "c"))
     page = Page(render_html(full_report(rng, data=data)))
     expected = Page(render_html(full_report(rng, data=plain)))
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in expected.elements]
@@ -143,9 +150,9 @@ def test_synthetic_data_and_the_missing_chip_are_said_on_top(rng: np.random.Gene
 
 
 def test_a_report_read_back_from_json_still_makes_a_page(rng: np.random.Generator):
-    report = json.loads(render_json(full_report(rng)))
+    report = from_plain(Report, json.loads(render_json(full_report(rng))))
     text = render_html(report)
-    assert report["verdict"] in text
+    assert report.verdict in text
     assert len(text) < MEGABYTE
 
 

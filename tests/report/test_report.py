@@ -20,14 +20,17 @@ from speckflex.fitting.finding import Check
 from speckflex.program.program import Program
 from speckflex.recordings.recording import SampleLog
 from speckflex.report import (
+    Report,
     build_report,
+    read_report,
     render_csv,
     render_json,
     render_markdown,
     render_text,
     write_report,
 )
-from speckflex.report.strict import strict
+from speckflex.report.as_json import from_plain, plain
+from speckflex.report.record import CoreLoads, DataFacts, RunFacts
 from speckflex.report.tables import milliseconds
 
 HOSTILE = "<script>alert('x')</script> | `*_[a](javascript:1)"
@@ -52,47 +55,47 @@ def test_the_report_holds_what_scripts_rely_on(
     program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]
 ):
     report = build_report(program, recordings, input_events=inputs)
-    assert report["schema"] == 1
-    assert report["program"]["sha256"] == program.sha256
-    assert report["board"] == "twin:0"
-    assert report["synthetic"] is False
-    assert report["samples"] == 4
-    assert report["lost_events"] == 8
-    assert set(report["accuracy"]) == {"torch", "twin", "chip"}
-    assert report["accuracy"]["chip"] is None
+    assert report.schema == 1
+    assert report.program.sha256 == program.sha256
+    assert report.board == "twin:0"
+    assert report.synthetic is False
+    assert report.samples == 4
+    assert report.lost_events == 8
+    assert set(report.accuracies.accuracy) == {"torch", "twin", "chip"}
+    assert report.accuracies.accuracy["chip"] is None
     for name in ("core", "spikes", "spike_difference", "cosine", "synops_per_second_peak"):
-        assert all(layer[name] is not None for layer in report["layers"])
+        assert all(getattr(layer, name) is not None for layer in report.layers)
 
 
 def test_figures_are_those_of_compare(program: Program, recordings: dict[str, Recording]):
     report = build_report(program, recordings)
     difference = compare(recordings["torch"], recordings["twin"])
-    assert report["spike_difference"] == difference.spike_difference
-    for row, layer in zip(report["layers"], difference.layers, strict=True):
-        assert row["spike_difference"] == layer.spike_difference
-        assert row["cosine"] == layer.cosine
-        assert row["spikes"] == layer.spikes_b
-    assert report["accuracy"]["torch"] == recordings["torch"].accuracy()
+    assert report.spike_difference == difference.spike_difference
+    for row, layer in zip(report.layers, difference.layers, strict=True):
+        assert row.spike_difference == layer.spike_difference
+        assert row.cosine == layer.cosine
+        assert row.spikes == layer.spikes_b
+    assert report.accuracies.accuracy["torch"] == recordings["torch"].accuracy()
 
 
 def test_memory_is_held_against_the_core_it_lies_on(
     program: Program, recordings: dict[str, Recording]
 ):
-    first, last = build_report(program, recordings)["layers"]
+    first, last = build_report(program, recordings).layers
     # Datasheet 3.2.4.1: 1 * 2^(ceil(log2 9) + ceil(log2 2)) and 2 * 2^(3 + 3).
-    assert (first["kernel_memory"], first["neuron_memory"]) == (32, 128)
-    assert first["kernel_limit"] == SPECK2E.cores[2].kernel_words
-    assert last["weights_saturated"] == last["weights_above_threshold"] == 1
+    assert (first.kernel_memory, first.neuron_memory) == (32, 128)
+    assert first.cost.kernel_limit == SPECK2E.cores[2].kernel_words
+    assert last.cost.weights_saturated == last.cost.weights_above_threshold == 1
 
 
 def test_the_chip_is_the_reference_where_there_is_one(
     program: Program, recordings: dict[str, Recording], rng: np.random.Generator
 ):
     report = build_report(program, {**recordings, "chip": played(program, rng, "chip")})
-    pairs = [(c["reference"], c["other"]) for c in report["comparisons"]]
+    pairs = [(c.reference, c.other) for c in report.comparisons]
     assert pairs == [("chip", "torch"), ("chip", "twin"), ("torch", "twin")]
-    assert (report["reference"], report["compared"]) == ("chip", "torch")
-    assert report["board"] == "chip:0"
+    assert (report.reference, report.compared) == ("chip", "torch")
+    assert report.board == "chip:0"
 
 
 def test_a_repeated_run_gives_the_noise_floor(
@@ -101,25 +104,25 @@ def test_a_repeated_run_gives_the_noise_floor(
     repeat = played(program, rng, "twin")
     report = build_report(program, {**recordings, "repeat": repeat})
     floor = compare(recordings["twin"], repeat)
-    assert report["noise_floor"] == floor.spike_difference
-    assert [row["noise_floor"] for row in report["layers"]] == [
+    assert report.noise_floor == floor.spike_difference
+    assert [row.noise_floor for row in report.layers] == [
         layer.spike_difference for layer in floor.layers
     ]
-    assert len(report["comparisons"]) == 1
+    assert len(report.comparisons) == 1
 
 
 def test_one_recording_alone_makes_a_report(program: Program, recordings: dict[str, Recording]):
     report = build_report(program, {"twin": recordings["twin"]})
-    assert report["spike_difference"] is None
-    assert report["comparisons"] == []
-    assert "the twin is right in" in report["verdict"]
+    assert report.spike_difference is None
+    assert report.comparisons == ()
+    assert "the twin is right in" in report.verdict
 
 
 def test_recordings_without_a_program_make_a_report(recordings: dict[str, Recording]):
     report = build_report(None, {"a.h5": recordings["torch"], "b.h5": recordings["twin"]})
-    assert report["spike_difference"] is not None
-    assert report["layers"][0]["kernel_memory"] is None
-    assert "b.h5 against a.h5" in report["verdict"]
+    assert report.spike_difference is not None
+    assert report.layers[0].kernel_memory is None
+    assert "b.h5 against a.h5" in report.verdict
     for render in (render_json, render_text, render_markdown, render_csv):
         assert render(report)
 
@@ -149,15 +152,15 @@ def test_without_any_recording_there_is_no_report(program: Program):
 def test_equal_recordings_are_said_to_be_equal(program: Program, recordings: dict[str, Recording]):
     twin = recordings["twin"]
     report = build_report(program, {"torch": twin, "twin": twin})
-    assert "nothing of the twin against the torch network differs" in report["verdict"]
-    assert report["comparisons"][0]["first_divergence"] is None
+    assert "nothing of the twin against the torch network differs" in report.verdict
+    assert report.comparisons[0].first_divergence is None
 
 
 def test_the_verdict_carries_the_figures(program: Program, recordings: dict[str, Recording]):
     report = build_report(program, recordings, synthetic=True)
-    assert report["verdict"].startswith("On 4 synthetic samples, the torch network is right in")
-    assert f"{100 * report['spike_difference']:.2f} %" in report["verdict"]
-    assert "8 events were lost" in report["verdict"]
+    assert report.verdict.startswith("On 4 synthetic samples, the torch network is right in")
+    assert f"{100 * report.spike_difference:.2f} %" in report.verdict
+    assert "8 events were lost" in report.verdict
 
 
 def test_the_verdict_holds_the_chip_against_twin_and_itself(
@@ -167,8 +170,8 @@ def test_the_verdict_holds_the_chip_against_twin_and_itself(
     report = build_report(program, four)
     twin = compare(four["chip"], recordings["twin"]).spike_difference
     assert twin is not None
-    assert f"that of the twin {100 * twin:.2f} %" in report["verdict"]
-    assert f"the chip from itself {100 * report['noise_floor']:.2f} %" in report["verdict"]
+    assert f"that of the twin {100 * twin:.2f} %" in report.verdict
+    assert f"the chip from itself {100 * report.noise_floor:.2f} %" in report.verdict
     for render in (render_text, render_markdown):
         assert "noise floor" in render(report)
         assert "the twin against the chip" in render(report)
@@ -189,9 +192,9 @@ def test_samples_without_an_output_are_counted_in_the_verdict(
     both = {"torch": torch, "twin": silenced(recordings["twin"], 2)}
     report = build_report(program, both)
     by_hand = int((torch.counts(-1).sum(axis=(1, 2, 3)) == 0).sum())
-    assert report["silent_outputs"]["torch"] == by_hand
-    assert report["silent_outputs"]["twin"] >= 1
-    assert f"{report['silent_outputs']['twin']} of the twin" in report["verdict"]
+    assert report.accuracies.silent_outputs["torch"] == by_hand
+    assert report.accuracies.silent_outputs["twin"] >= 1
+    assert f"{report.accuracies.silent_outputs['twin']} of the twin" in report.verdict
 
 
 def test_a_difference_in_front_of_an_output_of_potentials_is_not_called_the_outputs(
@@ -203,7 +206,7 @@ def test_a_difference_in_front_of_an_output_of_potentials_is_not_called_the_outp
         potentials = np.ones(last.counts.shape, np.int64)
         last = replace(last, counts=0 * last.counts, events=None, potentials=potentials)
         read[role] = replace(recording, layers=(*front, last))
-    verdict = build_report(program, read)["verdict"]
+    verdict = build_report(program, read).verdict
     name = recordings["twin"].layers[-2].name
     assert f"in the last layer that spikes (layer {name})" in verdict
     assert "at the output" not in verdict
@@ -216,7 +219,8 @@ def test_warnings_of_the_conversion_and_the_accuracy_before_folding_are_in_every
     warning = Check("", "warning", "folding", "biases go", remedy="train on")
     note = Check("conv1", "note", "8-bit error", "hardly any")
     report = build_report(program, recordings, checks=[warning, note])
-    text = render({**report, "accuracy_before_folding": 0.875})
+    run = RunFacts("m.pt", DataFacts("d", ()), "twin", accuracy_before_folding=0.875)
+    text = render(replace(report, run=run))
     assert "warning: the network: biases go: train on" in text
     assert "before folding the torch network was right in 87.50 %" in text
     assert "hardly any" not in text
@@ -228,7 +232,7 @@ def test_other_inputs_are_in_the_verdict(program: Program, recordings: dict[str,
         for role, r in recordings.items()
     }
     report = build_report(program, hashed)
-    assert "4 samples were not played with the same events" in report["verdict"]
+    assert "4 samples were not played with the same events" in report.verdict
 
 
 def test_work_beyond_the_limit_is_in_the_verdict(
@@ -237,16 +241,16 @@ def test_work_beyond_the_limit_is_in_the_verdict(
     burst = make_events(np.zeros(20_000), np.full(20_000, 3), np.full(20_000, 3), np.zeros(20_000))
     report = build_report(program, recordings, input_events=[burst])
     # 20 000 events of 2 * 9 operations in one window of 10 ms.
-    assert report["layers"][0]["synops_per_second_peak"] == 20_000 * 18 / 0.010
-    assert "At the peak, layer conv1 needs more than the 10 million" in report["verdict"]
+    assert report.layers[0].synops_per_second_peak == 20_000 * 18 / 0.010
+    assert "At the peak, layer conv1 needs more than the 10 million" in report.verdict
 
 
 def test_the_load_of_the_cores_is_in_every_text(
     program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]
 ):
     loads = measure_load(program, inputs, synops_per_second=1e3)
-    extra = {"load": [load.to_dict() for load in loads], "load_samples": len(inputs)}
-    report = {**build_report(program, recordings, input_events=inputs), **extra}
+    report = build_report(program, recordings, input_events=inputs)
+    report = replace(report, loads=CoreLoads(loads, len(inputs)))
     assert loads[0].input_wait > 10_000
     for text in (render_text(report), render_markdown(report)):
         for word in ("stalled", "input held up", f"{loads[0].input_wait / 1000:.3g} ms"):
@@ -284,7 +288,7 @@ def test_json_is_strict_and_comes_back(program: Program, recordings: dict[str, R
     text = render_json(report)
     facts = json.loads(text, parse_constant=no_constants)
     assert facts["spike_difference"] is None
-    assert facts == {name: value for name, value in report.items() if name != "figures"}
+    assert from_plain(Report, facts) == report
 
 
 @pytest.mark.parametrize(
@@ -303,14 +307,14 @@ def test_json_is_strict_and_comes_back(program: Program, recordings: dict[str, R
     ],
 )
 def test_every_value_becomes_plain_json(value: Any, expected: Any):
-    assert strict(value) == expected
+    assert plain(value) == expected
 
 
 def test_the_csv_has_one_line_a_layer(program: Program, recordings: dict[str, Recording]):
     report = build_report(program, recordings)
     rows = list(csv.DictReader(io.StringIO(render_csv(report))))
     assert [row["name"] for row in rows] == ["conv1", "fc"]
-    assert float(rows[0]["spike_difference"]) == report["layers"][0]["spike_difference"]
+    assert float(rows[0]["spike_difference"]) == report.layers[0].spike_difference
 
 
 def test_names_can_not_break_out_of_markdown(rng: np.random.Generator):
@@ -338,7 +342,23 @@ def test_all_files_are_written(tmp_path: Path, program: Program, recordings: dic
     assert sorted(path.name for path in written) == sorted(
         path.name for path in (tmp_path / "out").iterdir()
     )
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["samples"] == 4
+    assert read_report(tmp_path / "out" / "report.json") == report
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "as JSON"),
+        ("[1]", "no report of schema 1"),
+        ('{"schema": 2}', "no report of schema 1"),
+        ('{"schema": 1}', "'speckflex'"),
+    ],
+)
+def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: str, problem: str):
+    path = tmp_path / "broken.json"
+    path.write_text(content)
+    with pytest.raises(FileFormatError, match=problem):
+        read_report(path)
 
 
 def test_a_folder_that_is_a_file_is_refused(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speckflex.chips import find_chip
 from speckflex.report.charts.svg import box, drawing, label, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from markupsafe import Markup
 
     from speckflex.chips.chip import Chip, CoreLimits
+    from speckflex.report.record import LayerFacts
 
 __all__ = ["cores_chart"]
 
@@ -21,7 +22,7 @@ COLUMNS = 3
 BAR = 80
 
 
-def cores_chart(layers: Sequence[Mapping[str, Any]], chip: str) -> Markup:
+def cores_chart(layers: Sequence[LayerFacts], chip: str) -> Markup:
     """Return the cores as tiles, each with meters of kernels, neurons and synaptic operations.
 
     Args:
@@ -29,16 +30,16 @@ def cores_chart(layers: Sequence[Mapping[str, Any]], chip: str) -> Markup:
         chip: the name of the chip.
     """
     record = find_chip(chip)
-    placed = {layer["core"]: layer for layer in layers if layer["core"] is not None}
+    placed = {layer.core: layer for layer in layers if layer.core is not None}
     marks = [mark for core in record.cores for mark in _tile(record, core, placed.get(core.index))]
-    words = [f"{layer['name']} on core {index}" for index, layer in sorted(placed.items())]
-    words += [f"{layer['name']} on no core" for layer in layers if layer["core"] is None]
+    words = [f"{layer.name} on core {index}" for index, layer in sorted(placed.items())]
+    words += [f"{layer.name} on no core" for layer in layers if layer.core is None]
     height = -(-len(record.cores) // COLUMNS) * TILE_Y - 6
     title = f"The {len(record.cores)} cores of {record.label}: {'; '.join(words)}"
     return drawing(height, title, marks)
 
 
-def _tile(chip: Chip, core: CoreLimits, layer: Mapping[str, Any] | None) -> list[Markup]:
+def _tile(chip: Chip, core: CoreLimits, layer: LayerFacts | None) -> list[Markup]:
     row, column = divmod(core.index, COLUMNS)
     x, y = column * TILE_X + 1, row * TILE_Y + 1
     marks = [box(x, y, TILE_X - 8, TILE_Y - 8, "core" if layer is None else "core used")]
@@ -48,17 +49,17 @@ def _tile(chip: Chip, core: CoreLimits, layer: Mapping[str, Any] | None) -> list
     if layer is None:
         return marks
     meters = (
-        ("kernels", layer["kernel_memory"], core.kernel_words),
-        ("neurons", layer["neuron_memory"], core.neuron_words),
-        ("SynOps/s", layer["synops_per_second_peak"], chip.synops_per_second),
+        ("kernels", layer.kernel_memory, core.kernel_words),
+        ("neurons", layer.neuron_memory, core.neuron_words),
+        ("SynOps/s", layer.synops_per_second_peak, chip.synops_per_second),
     )
     for position, (name, used, limit) in enumerate(meters):
         marks += _meter(x + 10, y + 48 + 24 * position, name, used, limit)
     return marks
 
 
-def _title(layer: Mapping[str, Any] | None) -> str:
-    return "free" if layer is None else shortened(f"layer {layer['name']}")
+def _title(layer: LayerFacts | None) -> str:
+    return "free" if layer is None else shortened(f"layer {layer.name}")
 
 
 def _percent(share: float) -> str:

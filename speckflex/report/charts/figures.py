@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.analysis.arrivals import core_inputs
 from speckflex.analysis.synops import synops_per_window
+from speckflex.report.record import (
+    DifferenceMap,
+    InputFrames,
+    Neurons,
+    OneSample,
+    Raster,
+    Scatter,
+    SpikeStream,
+    WorkOverTime,
+)
 
 if TYPE_CHECKING:
-    from speckflex.program.program import Program
     from speckflex.recordings.recording import LayerRecord, Recording
     from speckflex.report.evidence import Evidence
     from speckflex.report.roles import Comparison
 
-__all__ = ["collect_figures"]
+__all__ = ["find_neurons", "find_one_sample", "find_work"]
 
 MAX_POINTS = 12_000  # of all scatter plots
 MAX_PIXELS = 60_000  # of all difference maps
@@ -25,27 +34,42 @@ MAX_RASTERS = 4
 N_FRAMES = 6
 
 
-def collect_figures(evidence: Evidence) -> dict[str, Any]:
-    """Return what the pictures show, by picture."""
-    sample = _interesting_sample(evidence)
-    return {
-        **_pair_figures(evidence),
-        "rasters": [] if sample is None else _rasters(evidence, sample),
-        "frames": _frames(evidence, sample),
-        "work": _work(evidence),
-    }
-
-
-def _pair_figures(evidence: Evidence) -> dict[str, Any]:
+def find_neurons(evidence: Evidence) -> Neurons:
     """Return what shows layers of two recordings against each other, neuron by neuron."""
     if evidence.headline is None:
-        return {"scatter": [], "maps": []}
+        return Neurons()
     roles = _axes(evidence.headline)
     pairs = _common_layers(*(evidence.recordings[role] for role in roles))
-    return {
-        "scatter": [_scatter(x, y, roles, MAX_POINTS // len(pairs)) for x, y in pairs],
-        "maps": [_difference_map(x, y, roles, MAX_PIXELS // len(pairs)) for x, y in pairs],
-    }
+    return Neurons(
+        tuple(_scatter(x, y, roles, MAX_POINTS // len(pairs)) for x, y in pairs),
+        tuple(_difference_map(x, y, roles, MAX_PIXELS // len(pairs)) for x, y in pairs),
+    )
+
+
+def find_one_sample(evidence: Evidence) -> OneSample:
+    """Return the spikes and the input of the sample whose output differs most."""
+    sample = _interesting_sample(evidence)
+    rasters = () if sample is None else _rasters(evidence, sample)
+    return OneSample(rasters, _frames(evidence, sample))
+
+
+def find_work(evidence: Evidence) -> tuple[WorkOverTime, ...]:
+    """Return the operations per second over time, of each core's busiest sample."""
+    program = evidence.program
+    if program is None:
+        return ()
+    lines = []
+    for layer in evidence.synops:
+        streams = core_inputs(program, evidence.board, evidence.input_events, layer.index)
+        if streams is None or layer.peak_sample is None:
+            continue
+        events = streams[layer.peak_sample]
+        starts, rates = synops_per_window(program.cores[layer.index], events, window=layer.window)
+        milliseconds = layer.window / 1000
+        lines.append(
+            WorkOverTime(layer.name, layer.peak_sample, starts / 1000, rates, milliseconds)
+        )
+    return tuple(lines)
 
 
 def _axes(comparison: Comparison) -> tuple[str, str]:
@@ -59,45 +83,47 @@ def _common_layers(a: Recording, b: Recording) -> list[tuple[LayerRecord, LayerR
     return [(record, others[record.index]) for record in a.layers if record.index in others]
 
 
-def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int) -> dict[str, Any]:
+def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int) -> Scatter:
     """Return one point per pair of counts, with how many neurons have it and which is first."""
     counts = np.stack([x.counts.sum(axis=0).ravel(), y.counts.sum(axis=0).ravel()], axis=1)
     points, first, n_neurons = np.unique(counts, axis=0, return_index=True, return_counts=True)
     order = np.argsort(-np.abs(points[:, 0] - points[:, 1]), kind="stable")[:limit]
-    channel, row, column = np.unravel_index(first[order], x.shape)
-    return {
-        "layer": x.name,
-        "x_role": roles[0],
-        "y_role": roles[1],
-        "x": points[order, 0].astype(np.int32),
-        "y": points[order, 1].astype(np.int32),
-        "neurons": n_neurons[order].astype(np.int32),
-        "address": [f"({c}, {r}, {k})" for c, r, k in zip(channel, row, column, strict=True)],
-        "shown": len(order),
-        "pairs": len(points),
-        "total": len(counts),
-    }
+    address = np.unravel_index(first[order], x.shape)
+    return Scatter(
+        layer=x.name,
+        x_role=roles[0],
+        y_role=roles[1],
+        x=points[order, 0].astype(np.int32),
+        y=points[order, 1].astype(np.int32),
+        neurons=n_neurons[order].astype(np.int32),
+        address=_spelled(*address),
+        pairs=len(points),
+        total=len(counts),
+    )
+
+
+def _spelled(channel: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[str, ...]:
+    return tuple(f"({c}, {row}, {k})" for c, row, k in zip(channel, y, x, strict=True))
 
 
 def _difference_map(
     x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int
-) -> dict[str, Any]:
+) -> DifferenceMap:
     """Return (channel, y, x) spikes more (or fewer) than the x recording, a sample."""
     n_samples = max(1, len(x.counts))
     difference = (y.counts.sum(axis=0) - x.counts.sum(axis=0)) / n_samples
     if difference.shape[1:] == (1, 1):
         difference = _in_rows(difference.ravel())
     n_shown = max(1, limit // max(1, difference[0].size))
-    return {
-        "layer": x.name,
-        "x_role": roles[0],
-        "y_role": roles[1],
-        "values": difference[:n_shown],
-        "largest": float(np.abs(difference).max(initial=0)),
-        "channels": len(difference),
-        "hidden": max(0, len(difference) - n_shown),
-        "row_of_neurons": x.shape[1:] == (1, 1),
-    }
+    return DifferenceMap(
+        layer=x.name,
+        x_role=roles[0],
+        y_role=roles[1],
+        values=difference[:n_shown],
+        largest=float(np.abs(difference).max(initial=0)),
+        channels=len(difference),
+        row_of_neurons=x.shape[1:] == (1, 1),
+    )
 
 
 def _in_rows(values: np.ndarray) -> np.ndarray:
@@ -125,7 +151,7 @@ def _interesting_sample(evidence: Evidence) -> int | None:
     return int(np.nan_to_num(values, nan=-1.0, posinf=np.finfo(float).max).argmax())
 
 
-def _rasters(evidence: Evidence, sample: int) -> list[dict[str, Any]]:
+def _rasters(evidence: Evidence, sample: int) -> tuple[Raster, ...]:
     """Return the spikes of a sample, layer by layer, of every recording that keeps them."""
     rasters = []
     for index, name in reversed(evidence.layer_names.items()):
@@ -134,35 +160,30 @@ def _rasters(evidence: Evidence, sample: int) -> list[dict[str, Any]]:
             for role, record in evidence.records(index).items()
             if record.events is not None and sample < len(record.events)
         }
-        if any(stream["total"] for stream in streams.values()):
-            rasters.append({"layer": name, "sample": sample, "streams": streams})
-    return rasters[:MAX_RASTERS]
+        if any(stream.total for stream in streams.values()):
+            rasters.append(Raster(name, sample, streams))
+    return tuple(rasters[:MAX_RASTERS])
 
 
-def _stream(events: np.ndarray, record: LayerRecord) -> dict[str, Any]:
+def _stream(events: np.ndarray, record: LayerRecord) -> SpikeStream:
     chosen = np.unique(np.linspace(0, max(0, len(events) - 1), MAX_SPIKES).astype(int))
     shown = events[chosen] if len(events) > MAX_SPIKES else events
     neuron = np.ravel_multi_index((shown["p"], shown["y"], shown["x"]), record.shape)
-    address = zip(shown["p"], shown["y"], shown["x"], strict=True)
-    return {
-        "time_ms": (shown["t"] / 1000).astype(np.float32),
-        "neuron": neuron.astype(np.int32),
-        "address": [f"({c}, {y}, {x})" for c, y, x in address],
-        "total": len(events),
-    }
+    return SpikeStream(
+        (shown["t"] / 1000).astype(np.float32),
+        neuron.astype(np.int32),
+        _spelled(shown["p"], shown["y"], shown["x"]),
+        len(events),
+    )
 
 
-def _frames(evidence: Evidence, sample: int | None) -> list[dict[str, Any]]:
+def _frames(evidence: Evidence, sample: int | None) -> InputFrames | None:
     """Return the input of a sample, the first one where that sample's is not at hand."""
     inputs = evidence.input_events
     if not inputs:
-        return []
+        return None
     shown = sample if sample is not None and sample < len(inputs) else 0
-    return [{"sample": shown, **_cut_into_frames(inputs[shown], evidence.program)}]
-
-
-def _cut_into_frames(events: np.ndarray, program: Program | None) -> dict[str, Any]:
-    """Return (frame, channel, y, x) counts of the input, cut into frames of equal time."""
+    events, program = inputs[shown], evidence.program
     if program is not None:
         shape = program.input.shape
     else:
@@ -172,28 +193,4 @@ def _cut_into_frames(events: np.ndarray, program: Program | None) -> dict[str, A
     span = max(1, int(events["t"].max()) - start + 1) if len(events) else 1
     index = (events["t"] - start) * N_FRAMES // span
     np.add.at(frames, (index, events["p"], events["y"], events["x"]), 1)
-    return {"events": len(events), "span_ms": span / 1000, "values": frames}
-
-
-def _work(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the operations per second over time, of each core's busiest sample."""
-    program = evidence.program
-    if program is None:
-        return []
-    lines = []
-    for layer in evidence.synops:
-        streams = core_inputs(program, evidence.board, evidence.input_events, layer.index)
-        if streams is None or layer.peak_sample is None:
-            continue
-        events = streams[layer.peak_sample]
-        starts, rates = synops_per_window(program.cores[layer.index], events, window=layer.window)
-        lines.append(
-            {
-                "layer": layer.name,
-                "sample": layer.peak_sample,
-                "start_ms": starts / 1000,
-                "rate": rates,
-                "window_ms": layer.window / 1000,
-            }
-        )
-    return lines
+    return InputFrames(shown, len(events), span / 1000, frames)

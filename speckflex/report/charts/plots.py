@@ -14,6 +14,8 @@ from bokeh.plotting import figure
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from speckflex.report.record import Raster, Scatter
+
 __all__ = ["ROLE_COLORS", "plot_item", "raster_plot", "scatter_plot"]
 
 ROLE_COLORS = {"torch": "#2678c8", "twin": "#e66101", "chip": "#1b9e5a"}
@@ -31,30 +33,35 @@ def plot_item(plot: Any, identity: str) -> str:
     return json.dumps(json_item(plot, ID(identity))).replace("<", "\\u003c")
 
 
-def scatter_plot(facts: Mapping[str, Any]) -> Any:
+def scatter_plot(facts: Scatter, names: Mapping[str, str]) -> Any:
     """Return spikes per neuron, one recording against another, with the line of agreement."""
     plot = _figure(
-        x_axis_label=f"spikes, {facts['names'][facts['x_role']]}",
-        y_axis_label=f"spikes, {facts['names'][facts['y_role']]}",
+        x_axis_label=f"spikes, {names[facts.x_role]}",
+        y_axis_label=f"spikes, {names[facts.y_role]}",
     )
-    top = float(max(facts["x"].max(initial=0), facts["y"].max(initial=0), 1))
+    top = float(max(facts.x.max(initial=0), facts.y.max(initial=0), 1))
     plot.line([0, top], [0, top], color="#888888", line_dash="dashed")
-    columns = {name: facts[name] for name in ("x", "y", "neurons", "address")}
-    columns["size"] = (5 + 2.5 * np.log2(facts["neurons"])).astype(np.float32)
+    columns = {
+        "x": facts.x,
+        "y": facts.y,
+        "neurons": facts.neurons,
+        "address": facts.address,
+        "size": (5 + 2.5 * np.log2(facts.neurons)).astype(np.float32),
+    }
     points = plot.scatter(
         "x",
         "y",
         size="size",
         source=ColumnDataSource(columns),
-        color=_color(facts["y_role"], 1),
+        color=_color(facts.y_role, 1),
         alpha=0.6,
     )
     plot.add_tools(
         HoverTool(
             renderers=[points],
             tooltips=[
-                (facts["names"][facts["x_role"]], "@x spikes"),
-                (facts["names"][facts["y_role"]], "@y spikes"),
+                (names[facts.x_role], "@x spikes"),
+                (names[facts.y_role], "@y spikes"),
                 ("neurons", "@neurons"),
                 ("first (channel, y, x)", "@address"),
             ],
@@ -63,11 +70,15 @@ def scatter_plot(facts: Mapping[str, Any]) -> Any:
     return plot
 
 
-def raster_plot(facts: Mapping[str, Any]) -> Any:
+def raster_plot(facts: Raster, names: Mapping[str, str]) -> Any:
     """Return the spikes of one layer and sample over time, one colour a recording."""
     plot = _figure(x_axis_label="time (ms)", y_axis_label="neuron", active_drag="box_zoom")
-    for position, (role, stream) in enumerate(facts["streams"].items()):
-        columns = {name: stream[name] for name in ("time_ms", "neuron", "address")}
+    for position, (role, stream) in enumerate(facts.streams.items()):
+        columns = {
+            "time_ms": stream.time_ms,
+            "neuron": stream.neuron,
+            "address": stream.address,
+        }
         plot.scatter(
             "time_ms",
             "neuron",
@@ -76,8 +87,8 @@ def raster_plot(facts: Mapping[str, Any]) -> Any:
             size=6,
             alpha=0.7,
             color=_color(role, position),
-            name=facts["names"][role],
-            legend_label=facts["names"][role],
+            name=names[role],
+            legend_label=names[role],
         )
     plot.add_tools(
         HoverTool(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speckflex.report.charts.svg import LABEL, across, box, drawing, label, line, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from markupsafe import Markup
+
+    from speckflex.report.record import WorkOverTime
 
 __all__ = ["work_chart"]
 
@@ -18,14 +20,14 @@ STRIP = 64
 NEAR = 0.2
 
 
-def work_chart(lines: Sequence[Mapping[str, Any]], limit: float) -> Markup:
+def work_chart(lines: Sequence[WorkOverTime], limit: float) -> Markup:
     """Return one strip a layer, with the limit of a core where the work comes near it.
 
     Args:
         lines: per layer its name, window starts and width (ms), and operations a second.
         limit: of a core, operations a second.
     """
-    end = max(float(row["start_ms"][-1] + row["window_ms"]) for row in lines if len(row["rate"]))
+    end = max(float(row.start_ms[-1] + row.window_ms) for row in lines if len(row.rate))
     marks = [
         mark
         for position, row in enumerate(lines)
@@ -34,22 +36,22 @@ def work_chart(lines: Sequence[Mapping[str, Any]], limit: float) -> Markup:
     height = STRIP * len(lines) + 12
     marks.append(label(across(0), height - 2, "0 ms", kind="small"))
     marks.append(label(across(1), height - 2, f"{end:.0f} ms", anchor="end", kind="small"))
-    words = "; ".join(f"{row['layer']} at most {_millions(row)}" for row in lines)
+    words = "; ".join(f"{row.layer} at most {_millions(row)}" for row in lines)
     return drawing(height, f"Synaptic operations a second over time: {words}", marks)
 
 
-def _strip(row: Mapping[str, Any], top: float, end: float, limit: float) -> list[Markup]:
+def _strip(row: WorkOverTime, top: float, end: float, limit: float) -> list[Markup]:
     base, room = top + STRIP - 8, STRIP - 16
-    peak = float(max(row["rate"], default=0.0))
+    peak = float(max(row.rate, default=0.0))
     near = peak > NEAR * limit
     scale = room / max(peak, limit if near else 0.0, 1.0)
     marks = [
-        label(LABEL - 10, base - 22, shortened(f"layer {row['layer']}"), anchor="end"),
+        label(LABEL - 10, base - 22, shortened(f"layer {row.layer}"), anchor="end"),
         label(LABEL - 10, base - 5, _millions(row), anchor="end", kind="small"),
         line(across(0), base, across(1), base, "axis"),
     ]
-    width = across(row["window_ms"] / end) - across(0)
-    for start, rate in zip(row["start_ms"], row["rate"], strict=True):
+    width = across(row.window_ms / end) - across(0)
+    for start, rate in zip(row.start_ms, row.rate, strict=True):
         kind = "bar over" if rate > limit else "bar"
         height = float(rate) * scale
         marks.append(box(across(float(start) / end), base - height, width, height, kind))
@@ -59,5 +61,5 @@ def _strip(row: Mapping[str, Any], top: float, end: float, limit: float) -> list
     return marks
 
 
-def _millions(row: Mapping[str, Any]) -> str:
-    return f"{max(row['rate'], default=0.0) / 1e6:.3g} million/s"
+def _millions(row: WorkOverTime) -> str:
+    return f"{max(row.rate, default=0.0) / 1e6:.3g} million/s"
