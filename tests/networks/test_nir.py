@@ -270,3 +270,13 @@ def test_a_factory_for_a_graph_is_refused(tmp_path):
     path = _chain(tmp_path / "model.nir", {"weights": _affine(3, 4), "spike": _if(3)})
     with pytest.raises(NetworkError, match="leave it out"):
         load_network(path, factory="nmnist-3c1fc")
+
+
+def test_a_heap_of_texts_in_which_hdf5_would_search_forever_is_refused(tmp_path):
+    path = _chain(tmp_path / "model.nir", {"weights": _affine(3, 4), "spike": _if(3)})
+    content = bytearray(path.read_bytes())
+    # the first object of the first heap is given the index and the length of free space of 0 bytes
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    path.write_bytes(content)
+    assert "is damaged, its heap of texts" in _refusal(path, FileFormatError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,12 @@ ALWAYS_ALLOWED_BYTES = 2**20
 DEEPEST = 20
 MOST_NODES = 10_000
 NUMBERS = "biuf"
+# A global heap collection: signature, version 1 and three zeros; then 8 bytes of size, and objects
+# of index, references and reserved bytes in 8 bytes, and their length in 8.
+HEAP_START = b"GCOL\x01\x00\x00\x00"
+HEAP_HEADER = 16
+OBJECT_HEADER = 16
+ALIGNMENT = 8
 
 
 def is_nir(path: Path) -> bool:
@@ -50,6 +57,7 @@ def read_graph(path: Path) -> Graph:
     if not is_nir(path):
         raise FileFormatError(f"{path}: is no HDF5 file, as NIR files are: export it again")
     try:
+        _check_heaps(path)
         with h5py.File(path, "r") as file:
             _check_contents(path, file)
             return _Reader(path, _version(file)).whole(file)
@@ -59,6 +67,40 @@ def read_graph(path: Path) -> Graph:
         raise FileFormatError(
             f"{path}: is damaged, HDF5 can't read it ({first_line(error)}): export it again"
         ) from error
+
+
+def _check_heaps(path: Path) -> None:
+    """Check that the objects in each heap of texts fill it: HDF5 would look for the next forever.
+
+    Layout from the HDF5 File Format Specification, section III.E (global heap).
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(HEAP_START)
+        while start >= 0:
+            if start % ALIGNMENT == 0 and not _is_filled(content, start):
+                raise FileFormatError(
+                    f"{path}: is damaged, its heap of texts at byte {start} is not filled by what"
+                    " it lists: export it again"
+                )
+            start = content.find(HEAP_START, start + 1)
+
+
+def _is_filled(content: mmap.mmap, start: int) -> bool:
+    header = content[start + len(HEAP_START) : start + HEAP_HEADER]
+    size = int.from_bytes(header, "little")
+    if len(header) < HEAP_HEADER - len(HEAP_START) or start + size > len(content):
+        return False
+    position = start + HEAP_HEADER
+    while position + OBJECT_HEADER <= start + size:
+        index = int.from_bytes(content[position : position + 2], "little")
+        length = int.from_bytes(content[position + 8 : position + OBJECT_HEADER], "little")
+        if index:
+            length = OBJECT_HEADER + -(-length // ALIGNMENT) * ALIGNMENT
+        # The free space at the end has the index 0, and counts its own header.
+        if length < OBJECT_HEADER or position + length > start + size:
+            return False
+        position += length
+    return True
 
 
 def _check_contents(path: Path, file: h5py.File) -> None:
