@@ -9,7 +9,7 @@ from speckflex.networks.nir.records import Node, shown
 
 __all__ = ["check_fields", "numbers", "one_number", "pair", "sizes"]
 
-# Every field that a version of nir (1.0.0 to 1.0.8) writes for the nodes that are taken.
+# Every field that a version of nir (0.1 to 1.0.8) writes for the nodes that are taken.
 CONVOLUTION = {"weight", "bias", "stride", "padding", "dilation", "groups", "input_shape"}
 POOLING = {"kernel_size", "stride", "padding"}
 KNOWN = {
