@@ -255,6 +255,39 @@ def test_arrays_that_claim_more_than_the_limit_are_refused_before_they_are_read(
     assert f"more than {hdf5.MAX_UNPACKED_BYTES}" in _refusal(path, FileFormatError)
 
 
+def test_an_array_that_claims_more_than_the_file_stores_is_refused(tmp_path):
+    path = _chain(tmp_path / "model.nir", {"weights": _affine(3, 4), "spike": _if(3)})
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/weights/weight"]
+        file.create_dataset("node/nodes/weights/weight", (2048, 2048), "f4", chunks=(64, 64))
+    message = _refusal(path, FileFormatError)
+    assert "node/nodes/weights/weight claims 16777216 bytes, but the file stores 0" in message
+
+
+def test_data_in_another_file_are_not_read(tmp_path):
+    (tmp_path / "other.bin").write_bytes(bytes(48))
+    path = _chain(tmp_path / "model.nir", {"weights": _affine(3, 4), "spike": _if(3)})
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/weights/weight"]
+        outside = [(str(tmp_path / "other.bin"), 0, 48)]
+        file.create_dataset("node/nodes/weights/weight", (3, 4), "f4", external=outside)
+    assert "takes its data from another file" in _refusal(path, FileFormatError)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_file_with_wrong_bytes_is_refused_in_one_line_or_loads(seed, tmp_path):
+    path = _chain(tmp_path / "model.nir", {"weights": _affine(3, 4), "spike": _if(3)})
+    rng = np.random.default_rng(seed)
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    places = rng.choice(np.flatnonzero(content), rng.integers(1, 20))
+    content[places] = rng.integers(0, 256, len(places))
+    path.write_bytes(content.tobytes())
+    try:
+        load_network(path)
+    except SpeckflexError as error:
+        assert str(error).isprintable()  # noqa: PT017  most of them are refused, not all
+
+
 def test_a_file_with_the_suffix_of_a_graph_must_be_one(tmp_path):
     save_network(nn.Sequential(nn.Linear(2, 2)), tmp_path / "model.pt")
     (tmp_path / "model.pt").rename(tmp_path / "model.nir")

@@ -65,7 +65,7 @@ def read_graph(path: Path) -> Graph:
         raise
     except Exception as error:  # HDF5 raises anything on a damaged file
         raise FileFormatError(
-            f"{path}: is damaged, HDF5 can't read it ({first_line(error)}): export it again"
+            f"{path}: is damaged, HDF5 can't read it ({shown(first_line(error))}): export it again"
         ) from error
 
 
