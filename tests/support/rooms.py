@@ -51,7 +51,8 @@ def _imports_of(name: str, path: Path, modules: dict[str, Path]) -> Iterator[Imp
     tree = ast.parse(path.read_text(encoding="utf-8"))
     lazy = _inside(tree, lambda node: isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     typing = _inside(
-        tree, lambda node: isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        tree,
+        lambda node: isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING",
     )
     for node in ast.walk(tree):
         kind = "typing" if node in typing else "lazy" if node in lazy else "load"
@@ -72,8 +73,10 @@ def imported_names(node: ast.AST) -> set[str]:
     if isinstance(node, ast.ImportFrom):
         assert not node.level, f"line {node.lineno}: write imports in full"
         return {f"{node.module}.{alias.name}" for alias in node.names}
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-        return {a.value for a in node.args if isinstance(a, ast.Constant)}
+    if isinstance(node, ast.Call):
+        function = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+        if function == "import_module":
+            return {a.value for a in node.args if isinstance(a, ast.Constant)}
     return set()
 
 
