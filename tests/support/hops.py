@@ -2,9 +2,10 @@
 
     NUMBA_DISABLE_JIT=1 python tests/support/hops.py
 
-numba is off, so that a kernel is a Python function that can be seen. The stack of the first kernel
-is printed from the command's function down; it begins anew in a thread, so it is continued where
-the thread's work was handed over. To count an older version, put its checkout on PYTHONPATH.
+numba is off, so that a kernel is a Python function whose call can be seen. The script prints the
+stack of the first kernel that the twin calls, from the command's function down; routing, which has
+a kernel of its own, does not count. The stack of a thread is continued with the stack of the
+thread that submitted its work. To count another version, put its checkout on PYTHONPATH.
 """
 
 import sys
@@ -15,12 +16,15 @@ from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 
+import sinabs.layers
+import torch
 from click.testing import CliRunner
 
 import speckflex
 from speckflex.cli import main
 
 PACKAGE = Path(speckflex.__file__).parent
+LOADED = (sinabs.layers, torch)  # loading them while calls are watched takes minutes
 
 
 class KernelReachedError(BaseException):
@@ -51,12 +55,10 @@ def find_stack() -> list[tuple[str, str]]:
 
     def watch(frame: FrameType, event: str, _argument: object) -> None:
         if event == "call" and not stacks:
-            path = Path(frame.f_code.co_filename)
-            in_kernels = path.is_relative_to(PACKAGE / "kernels")
-            caller = frame.f_back
-            called_by_twin = caller and "/twin/" in Path(caller.f_code.co_filename).as_posix()
-            if in_kernels and called_by_twin and frame.f_code.co_name != "<module>":
-                above = frames_above(frame)
+            above = frames_above(frame) if "kernels" in frame.f_code.co_filename else []
+            caller, called = above[-2:] if len(above) > 1 else (("", ""), ("", ""))
+            by_twin = caller[0].startswith("twin/") and caller[0] != "twin/routing.py"
+            if called[0].startswith("kernels/") and by_twin and called[1] != "<module>":
                 stacks.append(above if "cli/" in above[0][0] else handed_over + above)
                 raise KernelReachedError
 
