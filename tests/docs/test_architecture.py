@@ -10,7 +10,7 @@ ROOT = PACKAGE.parent
 PATHS = sorted(
     set(
         re.findall(
-            r"`((?:speckflex|tests|docs|hw_tests)/[\w/.]+)`", PAGE.read_text(encoding="utf-8")
+            r"`((?:speckflex|tests|docs|hw_tests)/[a-z0-9_/.]+)`", PAGE.read_text(encoding="utf-8")
         )
     )
 )
