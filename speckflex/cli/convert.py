@@ -81,7 +81,7 @@ def command(
     .speck file then.
     """
     from speckflex.conversion.model import read_model
-    from speckflex.conversion.prepared import Options
+    from speckflex.conversion.options import ConversionOptions
     from speckflex.networks.nir.export import save_nir
     from speckflex.program.program import Program
 
@@ -91,7 +91,9 @@ def command(
     if model.suffix.lower() == ".speck" and event_filter is not None:
         raise click.UsageError(f"{model} is a program already: leave --event-filter out")
     nir = take_nir_options(options)
-    converted = read_model(model, nir=nir, options=Options(event_filter=event_filter), **options)
+    converted = read_model(
+        model, nir=nir, options=ConversionOptions(event_filter=event_filter), **options
+    )
     save = save_nir if to_nir else Program.save
     save(converted.program, out)
     checks = [check for check in converted.checks if check.severity != "note"]

@@ -13,9 +13,10 @@ import torch
 from sinabs.activation import MembraneReset, MembraneSubtract
 from torch import nn
 
+from speckflex._support.text import first_line
 from speckflex.chips.formats import NEURON_MAX, WEIGHT_MAX
 from speckflex.conversion.prepare import prepare
-from speckflex.conversion.prepared import INPUT, Options, PreparedLayer, PreparedNetwork
+from speckflex.conversion.prepared import INPUT, PreparedLayer, PreparedNetwork
 from speckflex.conversion.quantisation import quantisation_checks
 from speckflex.errors import ConversionError
 from speckflex.fitting.check import CheckTable, check_program, ordered
@@ -36,6 +37,7 @@ from sinabs.backend.dynapcnn.discretize import (  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from speckflex.conversion.options import ConversionOptions
     from speckflex.program.records import Shape
 
 __all__ = ["Conversion", "check_network", "convert", "convert_with_checks"]
@@ -64,7 +66,7 @@ def convert(
     input_shape: Shape,
     *,
     chip: str = "speck2e",
-    options: Options | None = None,
+    options: ConversionOptions | None = None,
     cores: Mapping[int | str, int] | None = None,
 ) -> Program:
     """Turn a spiking network into the integers that chip and twin run.
@@ -90,7 +92,7 @@ def convert_with_checks(
     input_shape: Shape,
     *,
     chip: str = "speck2e",
-    options: Options | None = None,
+    options: ConversionOptions | None = None,
     cores: Mapping[int | str, int] | None = None,
 ) -> Conversion:
     """Convert like `convert`, and return the findings with the program."""
@@ -108,7 +110,7 @@ def check_network(
     input_shape: Shape,
     *,
     chip: str = "speck2e",
-    options: Options | None = None,
+    options: ConversionOptions | None = None,
 ) -> CheckTable:
     """Return the table of costs and findings; what stops a conversion is listed, not raised.
 
@@ -148,7 +150,7 @@ def _program(
         destinations=tuple(
             Destination(index)
             for index, layer in enumerate(prepared.layers)
-            if any(source.layer == INPUT for source in layer.sources)
+            if any(sender.layer == INPUT for sender in layer.senders)
         ),
     )
     metadata = {
@@ -185,9 +187,8 @@ def _backend(prepared: PreparedNetwork) -> Any:
         with torch.random.fork_rng(devices=[]):
             return DynapcnnNetwork(_PlainNetwork(prepared), stage_shape, batch_size=1)
     except Exception as error:
-        reason = str(error).strip().split("\n")[0]
         raise ConversionError(
-            f"sinabs' backend refuses the network ({type(error).__name__}: {reason}):"
+            f"sinabs' backend refuses the network ({type(error).__name__}: {first_line(error)}):"
             " simplify its branches"
         ) from error
 
@@ -197,17 +198,17 @@ class _PlainNetwork(nn.Module):
 
     def __init__(self, prepared: PreparedNetwork) -> None:
         super().__init__()
-        self.sources = [layer.sources for layer in prepared.layers]
+        self.senders = [layer.senders for layer in prepared.layers]
         # torch types what a ModuleDict holds as bare modules, so the steps are kept aside too.
         self._steps: dict[int, nn.ModuleDict] = {}
         blocks: dict[str, nn.Module] = {}
         for index, layer in enumerate(prepared.layers):
             steps: OrderedDict[str, nn.Module] = OrderedDict()
-            for place, source in enumerate(layer.sources):
-                if source.layer != INPUT:
+            for place, sender in enumerate(layer.senders):
+                if sender.layer != INPUT:
                     # Also where it pools nothing: sinabs' backend (3.1.3) stumbles over neurons
                     # with both a pooled and a direct destination.
-                    steps[f"pool{place}"] = sl.SumPool2d(source.pooling)
+                    steps[f"pool{place}"] = sl.SumPool2d(sender.pooling)
                 if place:
                     steps[f"merge{place}"] = sl.Merge()
             conv = _plain_conv(layer)
@@ -221,16 +222,16 @@ class _PlainNetwork(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Run the layers in order; the last one's spikes are the output."""
         outputs = {INPUT: values}
-        for index, sources in enumerate(self.sources):
+        for index, senders in enumerate(self.senders):
             block = self._steps[index]
             inputs = None
-            for place, source in enumerate(sources):
-                arriving = outputs[source.layer]
-                if source.layer != INPUT:
+            for place, sender in enumerate(senders):
+                arriving = outputs[sender.layer]
+                if sender.layer != INPUT:
                     arriving = block[f"pool{place}"](arriving)
                 inputs = arriving if inputs is None else block[f"merge{place}"](inputs, arriving)
             outputs[index] = block["neurons"](block["weights"](inputs))
-        return outputs[len(self.sources) - 1]
+        return outputs[len(self.senders) - 1]
 
 
 def _plain_conv(layer: PreparedLayer) -> nn.Conv2d:

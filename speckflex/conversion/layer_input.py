@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from speckflex.conversion.input_path import input_stage, pool_of
-from speckflex.conversion.prepared import INPUT, Source
+from speckflex.conversion.input_stage import input_stage
+from speckflex.conversion.pooling import pool_of
+from speckflex.conversion.prepared import INPUT, Sender
 from speckflex.errors import ConversionError
 from speckflex.networks.layer_kinds import kind_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from speckflex.conversion.routes import Routes
     from speckflex.fitting.findings import Findings
-    from speckflex.networks.graph import Graph, Route
+    from speckflex.networks.forward_pass import ForwardPass, Route
     from speckflex.program.records import InputStage, Shape
 
     Steps = Sequence[tuple[str, nn.Module]]
@@ -31,12 +32,12 @@ class LayerInput:
 
     Args:
         shape: (channel, y, x) of the map.
-        sources: what sends to it; several are merged.
+        senders: what sends to it; several are merged.
         factor: of average pooling on the way, which the layer's weights are to be multiplied by.
     """
 
     shape: Shape
-    sources: tuple[Source, ...]
+    senders: tuple[Sender, ...]
     factor: float
 
 
@@ -45,7 +46,7 @@ class _Arrival:
     """What reaches a layer by one way."""
 
     shape: Shape
-    source: Source
+    sender: Sender
     factor: float
 
 
@@ -53,7 +54,7 @@ class LayerInputs:
     """Finds what reaches each layer, in the order of the layers; what can't be is refused.
 
     Args:
-        graph: the network's record.
+        forward: the network's forward pass.
         routes: the ways through it.
         input_shape: (channel, y, x) of the events.
         findings: takes in what is refused.
@@ -63,40 +64,40 @@ class LayerInputs:
     """
 
     def __init__(
-        self, graph: Graph, routes: Routes, input_shape: Shape, findings: Findings
+        self, forward: ForwardPass, routes: Routes, input_shape: Shape, findings: Findings
     ) -> None:
-        self._graph, self._routes = graph, routes
+        self._forward, self._routes = forward, routes
         self._input_shape, self._findings = input_shape, findings
-        self._senders: dict[int, tuple[int, Shape]] = {}
+        self._layers: dict[int, tuple[int, Shape]] = {}
         self.stage: InputStage | None = None
 
     def let_send(self, neurons: Sequence[int], layer: int, shape: Shape) -> None:
         """Make neurons known as those of a layer, with a map of (channel, y, x)."""
-        self._senders |= dict.fromkeys(neurons, (layer, shape))
+        self._layers |= dict.fromkeys(neurons, (layer, shape))
 
     def sends(self, neurons: int) -> bool:
         """Return whether neurons are known to belong to a layer."""
-        return neurons in self._senders
+        return neurons in self._layers
 
     def of(self, position: int) -> LayerInput | None:
         """Return what reaches a weight layer; None where that can't be."""
         routes = self._routes.into(position)
-        name = self._graph.nodes[position].name
+        name = self._forward.steps[position].name
         found = [self._by(route, name) for route in routes]
         arrivals = [arrival for arrival in found if arrival is not None]
         if len(arrivals) < len(routes) or not self._agree(name, arrivals):
             return None
-        sources = tuple(arrival.source for arrival in arrivals)
-        return LayerInput(arrivals[0].shape, sources, arrivals[0].factor)
+        senders = tuple(arrival.sender for arrival in arrivals)
+        return LayerInput(arrivals[0].shape, senders, arrivals[0].factor)
 
     def _by(self, route: Route, reader: str) -> _Arrival | None:
         """Return what reaches a layer by one way; None where that can't be."""
-        origin, steps = self._graph.nodes[route.origin], self._routes.pools(route)
+        origin, steps = self._forward.steps[route.origin], self._routes.pools(route)
         try:
             if origin.role == "input":
                 return self._from_input(steps)
-            if route.origin in self._senders:
-                return _from_layer(steps, *self._senders[route.origin])
+            if route.origin in self._layers:
+                return _from_layer(steps, *self._layers[route.origin])
         except ConversionError as error:
             self._findings.refuse_error(steps[0][0] if steps else reader, "pooling", error)
             return None
@@ -117,13 +118,13 @@ class LayerInputs:
                 " the chip has one input stage"
             )
         self.stage = stage
-        return _Arrival(stage.output_shape, Source(INPUT), factor)
+        return _Arrival(stage.output_shape, Sender(INPUT), factor)
 
     def _agree(self, name: str, arrivals: Sequence[_Arrival]) -> bool:
         """Refuse a merge of what the chip can't merge; return whether there was none."""
         shapes = {arrival.shape for arrival in arrivals}
         factors = {arrival.factor for arrival in arrivals}
-        sources = [arrival.source.layer for arrival in arrivals]
+        senders = [arrival.sender.layer for arrival in arrivals]
         if len(shapes) > 1:
             self._findings.refuse(
                 name,
@@ -138,7 +139,7 @@ class LayerInputs:
                 f"average pools with factors {sorted(factors)} are merged in front of it",
                 "use the same pooling on every branch, or SumPool2d",
             )
-        if len(set(sources)) < len(sources) or (INPUT in sources and len(sources) > 1):
+        if len(set(senders)) < len(senders) or (INPUT in senders and len(senders) > 1):
             self._findings.refuse(
                 name,
                 "merge",
@@ -161,4 +162,4 @@ def _from_layer(steps: Steps, layer: int, shape: Shape) -> _Arrival:
         y, x = y // window[0], x // window[1]
     if pooling[0] != pooling[1]:
         raise ConversionError(f"pools by {pooling}, the chip pools squares: use equal sides")
-    return _Arrival((channels, y, x), Source(layer, pooling), factor)
+    return _Arrival((channels, y, x), Sender(layer, pooling), factor)

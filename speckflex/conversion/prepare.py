@@ -11,8 +11,9 @@ from torch import nn
 
 from speckflex.conversion.convolution import convolution_of
 from speckflex.conversion.layer_input import LayerInputs
-from speckflex.conversion.neuron_settings import NeuronSettings, read_neuron
-from speckflex.conversion.prepared import Options, PreparedLayer, PreparedNetwork
+from speckflex.conversion.neuron import Neuron, neuron_of
+from speckflex.conversion.options import ConversionOptions
+from speckflex.conversion.prepared import PreparedLayer, PreparedNetwork
 from speckflex.conversion.routes import Routes
 from speckflex.errors import ConversionError, NetworkError
 from speckflex.fitting.finding import Check
@@ -23,21 +24,21 @@ from speckflex.program.records import InputStage
 
 if TYPE_CHECKING:
     from speckflex.conversion.convolution import Convolution
-    from speckflex.networks.graph import Graph, Node
+    from speckflex.networks.forward_pass import ForwardPass, Step
     from speckflex.program.records import Shape
 
 __all__ = ["prepare"]
 
 
 def prepare(
-    network: nn.Module, input_shape: Shape, options: Options | None = None
+    network: nn.Module, input_shape: Shape, options: ConversionOptions | None = None
 ) -> PreparedNetwork:
     """Bring a network into the form that sinabs' backend takes; the network stays as it is.
 
     Args:
         network: torch and sinabs layers.
         input_shape: (channel, y, x) of the events.
-        options: what to do where the chip differs; defaults of `Options`.
+        options: what to do where the chip differs; defaults of `ConversionOptions`.
 
     Raises:
         ConversionError: the network has no values, or does not run on that shape. What the chip
@@ -52,10 +53,10 @@ def prepare(
         raise ConversionError(problem)
     shape = _checked_shape(input_shape)
     try:
-        graph = trace(network, shape)
+        forward = trace(network, shape)
     except NetworkError as error:
         raise ConversionError(str(error)) from error
-    return _Preparation(graph, shape, options or Options()).run()
+    return _Preparation(forward, shape, options or ConversionOptions()).run()
 
 
 def _checked_shape(input_shape: Any) -> Shape:
@@ -71,18 +72,20 @@ def _checked_shape(input_shape: Any) -> Shape:
 
 
 class _Preparation:
-    """The work of `prepare`: walks the graph once, collecting layers and findings."""
+    """The work of `prepare`: walks the forward pass once, collecting layers and findings."""
 
-    def __init__(self, graph: Graph, input_shape: Shape, options: Options) -> None:
-        self.graph, self.input_shape, self.options = graph, input_shape, options
+    def __init__(
+        self, forward: ForwardPass, input_shape: Shape, options: ConversionOptions
+    ) -> None:
+        self.forward, self.input_shape, self.options = forward, input_shape, options
         self.findings = Findings()
-        self.routes = Routes(graph, self.findings)
-        self.inputs = LayerInputs(graph, self.routes, input_shape, self.findings)
+        self.routes = Routes(forward, self.findings)
+        self.inputs = LayerInputs(forward, self.routes, input_shape, self.findings)
         self.layers: list[PreparedLayer] = []
 
     def run(self) -> PreparedNetwork:
         self._refuse_reuse()
-        for position in self.graph.positions("weights"):
+        for position in self.forward.positions("weights"):
             self._take_layer(position)
         self._refuse_unread()
         self._note_dropped()
@@ -96,8 +99,8 @@ class _Preparation:
 
     def _refuse_reuse(self) -> None:
         """Refuse a weight or neuron layer that runs twice: a core has its own memory."""
-        positions = self.graph.positions("weights", "neurons")
-        calls = Counter(self.graph.nodes[position].name for position in positions)
+        positions = self.forward.positions("weights", "neurons")
+        calls = Counter(self.forward.steps[position].name for position in positions)
         for name, count in calls.items():
             if count > 1:
                 self.findings.refuse(
@@ -109,12 +112,12 @@ class _Preparation:
 
     def _take_layer(self, position: int) -> None:
         """Turn one weight layer into a prepared one; what is in the way goes to the findings."""
-        node = self.graph.nodes[position]
+        step = self.forward.steps[position]
         arriving = self.inputs.of(position)
         readers = self.routes.readers(position)
         if arriving is None:
             return
-        convolution = self._convolution(node, arriving.shape)
+        convolution = self._convolution(step, arriving.shape)
         if convolution is None:
             return
         output = convolution.output_shape(arriving.shape)
@@ -122,54 +125,49 @@ class _Preparation:
         self.inputs.let_send(readers, len(self.layers), output)
         self.layers.append(
             PreparedLayer(
-                name=node.name,
+                name=step.name,
                 neuron_name=neuron_name,
                 convolution=replace(convolution, weights=convolution.weights * arriving.factor),
-                bias=self._bias(node, neuron),
+                bias=self._bias(step, neuron),
                 neuron=neuron,
                 input_shape=arriving.shape,
-                sources=arriving.sources,
+                senders=arriving.senders,
             )
         )
 
-    def _convolution(self, node: Node, shape: Shape) -> Convolution | None:
+    def _convolution(self, step: Step, shape: Shape) -> Convolution | None:
         """Return a weight layer as a convolution of a map; None where it can't be one."""
-        weights: Any = node.copied
+        weights: Any = step.copied
         try:
             convolution = convolution_of(weights, shape)
         except ConversionError as error:
-            self.findings.refuse_error(node.name, "weights", error)
+            self.findings.refuse_error(step.name, "weights", error)
             return None
         for change in convolution.changes:
-            self.findings.checks.append(Check(node.name, "note", "weights", change))
+            self.findings.checks.append(Check(step.name, "note", "weights", change))
         if not bool(convolution.weights.isfinite().all()):
             message = "its weights hold infinities or what is no number"
             remedy = "train again with a smaller learning rate"
-            self.findings.refuse(node.name, "weights", message, remedy)
+            self.findings.refuse(step.name, "weights", message, remedy)
             return None
         return convolution
 
-    def _neuron(self, readers: list[int], shape: Shape) -> tuple[str, NeuronSettings | None]:
+    def _neuron(self, readers: list[int], shape: Shape) -> tuple[str, Neuron | None]:
         """Return name and numbers of the layer's neurons; no name and None where it has none."""
         if not readers:
             return "", None
-        place = self.graph.nodes[readers[0]]
-        layer: Any = place.layer
+        step = self.forward.steps[readers[0]]
+        layer: Any = step.layer
         try:
-            settings, checks = read_neuron(
-                layer,
-                shape,
-                mend_min_v_mem=self.options.mend_min_v_mem,
-                keep_state=self.options.keep_state,
-            )
+            neuron, checks = neuron_of(layer, shape, self.options)
         except ConversionError as error:
-            self.findings.refuse_error(place.name, "neuron", error)
-            return place.name, NeuronSettings(1.0, -1.0)
-        self.findings.checks.extend(replace(check, layer=place.name) for check in checks)
-        return place.name, settings
+            self.findings.refuse_error(step.name, "neuron", error)
+            return step.name, Neuron(1.0, -1.0)
+        self.findings.checks.extend(replace(check, layer=step.name) for check in checks)
+        return step.name, neuron
 
-    def _bias(self, node: Node, neuron: NeuronSettings | None) -> torch.Tensor | None:
-        bias = getattr(node.copied, "bias", None)
+    def _bias(self, step: Step, neuron: Neuron | None) -> torch.Tensor | None:
+        bias = getattr(step.copied, "bias", None)
         if bias is None or not bool(bias.any()):
             return None
         largest = float(bias.detach().abs().max())
@@ -177,7 +175,7 @@ class _Preparation:
         relative = f" ({largest / threshold:.3g} of the threshold)" if threshold else ""
         if not self.options.allow_bias:
             self.findings.refuse(
-                node.name,
+                step.name,
                 "bias",
                 f"its bias reaches {largest:g}{relative}, on the chip a bias is a leak per tick"
                 " of the slow clock",
@@ -188,25 +186,25 @@ class _Preparation:
     def _note_dropped(self) -> None:
         """Tell what comes after the last layer, where a program ends."""
         known = self.routes.met | {check.layer for check in self.findings.checks}
-        for position in self.graph.positions("pooling", "input stage", "norm", "relu", "other"):
-            node = self.graph.nodes[position]
-            if node.name not in known:
-                severity = "note" if node.role == "pooling" else "warning"
-                message = f"{type(node.layer).__name__} after the last layer is left out"
+        for position in self.forward.positions("pooling", "input stage", "norm", "relu", "other"):
+            step = self.forward.steps[position]
+            if step.name not in known:
+                severity = "note" if step.role == "pooling" else "warning"
+                message = f"{type(step.layer).__name__} after the last layer is left out"
                 remedy = "recordings have the neurons in front of it"
                 self.findings.checks.append(
-                    Check(node.name, severity, "end", message, remedy=remedy)
+                    Check(step.name, severity, "end", message, remedy=remedy)
                 )
 
     def _refuse_unread(self) -> None:
         """Refuse neurons that no weight layer feeds."""
-        for position in self.graph.positions("neurons"):
+        for position in self.forward.positions("neurons"):
             if self.inputs.sends(position):
                 continue
-            origins = [self.graph.nodes[route.origin] for route in self.routes.into(position)]
+            origins = [self.forward.steps[route.origin] for route in self.routes.into(position)]
             if not any(origin.role == "weights" for origin in origins):
                 self.findings.refuse(
-                    self.graph.nodes[position].name,
+                    self.forward.steps[position].name,
                     "neurons",
                     "no weight layer stands in front of it",
                     "put a Conv2d or Linear in front of each neuron layer",

@@ -9,38 +9,19 @@ if TYPE_CHECKING:
     import torch
 
     from speckflex.conversion.convolution import Convolution
-    from speckflex.conversion.neuron_settings import NeuronSettings
+    from speckflex.conversion.neuron import Neuron
     from speckflex.fitting.finding import Check
-    from speckflex.program.event_filter import EventFilter
     from speckflex.program.records import InputStage, Pair, Readout, Shape
 
-__all__ = ["INPUT", "Options", "PreparedLayer", "PreparedNetwork", "Source"]
+__all__ = ["INPUT", "PreparedLayer", "PreparedNetwork", "Sender"]
 
 # Stands for the network's input where a layer's position is asked for.
 INPUT = -1
 
 
 @dataclass(frozen=True)
-class Options:
-    """What to do where the chip differs from the network.
-
-    Args:
-        allow_bias: take a torch bias over as the core's bias, added per tick of the slow clock.
-        mend_min_v_mem: set a missing lower bound to minus the threshold.
-        keep_state: start from the potentials that the layers hold now.
-        event_filter: put the chip's noise filter before the first layer, which no torch layer
-            stands for; boards need a slow clock then.
-    """
-
-    allow_bias: bool = False
-    mend_min_v_mem: bool = True
-    keep_state: bool = False
-    event_filter: EventFilter | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a layer's input comes from: position of the layer (-1 the input) and pooling."""
+class Sender:
+    """What sends to a layer: the position of a layer (`INPUT` for the input), and the pooling."""
 
     layer: int
     pooling: Pair = (1, 1)
@@ -57,16 +38,16 @@ class PreparedLayer:
         bias: (out,) float32, or None.
         neuron: thresholds; None for a potential readout.
         input_shape: (channel, y, x).
-        sources: what sends to it; several are merged.
+        senders: what sends to it; several are merged.
     """
 
     name: str
     neuron_name: str
     convolution: Convolution
     bias: torch.Tensor | None
-    neuron: NeuronSettings | None
+    neuron: Neuron | None
     input_shape: Shape
-    sources: tuple[Source, ...]
+    senders: tuple[Sender, ...]
 
     @property
     def readout(self) -> Readout:
@@ -84,7 +65,7 @@ class PreparedNetwork:
     """Layers in the order in which the network calls them, and all that was found.
 
     Args:
-        layers: a source always lies before the layer that reads it.
+        layers: what sends to a layer always lies before it.
         input: the stage before the first layers; its destinations are not set yet.
         checks: mends, and errors where the network can't be converted.
     """

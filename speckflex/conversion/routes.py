@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from speckflex.fitting.findings import Findings
-    from speckflex.networks.graph import Graph, Node, Route
+    from speckflex.networks.forward_pass import ForwardPass, Route, Step
 
 __all__ = ["Routes"]
 
@@ -21,49 +21,49 @@ class Routes:
     """The ways through a network; each step on them that the chip lacks is refused.
 
     Args:
-        graph: the network's record.
+        forward: the network's forward pass.
         findings: takes in what is refused.
 
     Attributes:
         met: names of the layers that were met on the way.
     """
 
-    def __init__(self, graph: Graph, findings: Findings) -> None:
-        self._graph, self._findings = graph, findings
+    def __init__(self, forward: ForwardPass, findings: Findings) -> None:
+        self._forward, self._findings = forward, findings
         self.met: set[str] = set()
 
     def into(self, position: int) -> list[Route]:
         """Return the ways by which values reach a layer from weights, neurons or the input."""
-        reader = self._graph.nodes[position]
-        routes = self._graph.routes(position)
+        reader = self._forward.steps[position]
+        routes = self._forward.routes(position)
         for route in routes:
-            for step in reversed(route.steps):
-                self._check_step(self._graph.nodes[step], reader)
+            for place in reversed(route.between):
+                self._check_step(self._forward.steps[place], reader)
         return routes
 
     def pools(self, route: Route) -> list[tuple[str, nn.Module]]:
         """Return name and layer of the poolings and input stages on a way, in order."""
-        steps = [self._graph.nodes[step] for step in route.steps]
-        return [(node.name, node.layer) for node in steps if node.layer and node.role in POOLING]
+        steps = [self._forward.steps[place] for place in route.between]
+        return [(step.name, step.layer) for step in steps if step.layer and step.role in POOLING]
 
     def readers(self, position: int) -> list[int]:
         """Return the neurons that read a weight layer, refusing other readers."""
         readers = []
-        for neurons in self._graph.positions("neurons"):
+        for neurons in self._forward.positions("neurons"):
             routes = self.into(neurons)
             if any(route.origin == position for route in routes):
                 readers.append(neurons)
-                self._check_alone(self._graph.nodes[neurons], routes)
+                self._check_alone(self._forward.steps[neurons], routes)
         if len(readers) > 1:
             self._findings.refuse(
-                self._graph.nodes[position].name,
+                self._forward.steps[position].name,
                 "neurons",
                 f"{len(readers)} neuron layers read it, a core has one",
                 "give each its own weight layer",
             )
         return readers
 
-    def _check_alone(self, neurons: Node, routes: list[Route]) -> None:
+    def _check_alone(self, neurons: Step, routes: list[Route]) -> None:
         """Refuse whatever lies between neurons and the weight layer that they read."""
         if len(routes) > 1:
             self._findings.refuse(
@@ -81,7 +81,7 @@ class Routes:
                 "put the pooling after the neurons",
             )
 
-    def _check_step(self, step: Node, reader: Node) -> None:
+    def _check_step(self, step: Step, reader: Step) -> None:
         """Refuse a step that the chip can't do."""
         if step.layer is not None:
             self.met.add(step.name)

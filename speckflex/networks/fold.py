@@ -17,7 +17,7 @@ from speckflex.networks.layer_kinds import kind_of, name_of, own_forward
 from speckflex.networks.trace import trace
 
 if TYPE_CHECKING:
-    from speckflex.networks.graph import Graph, Node, Route
+    from speckflex.networks.forward_pass import ForwardPass, Route, Step
     from speckflex.program.records import Shape
 
 __all__ = ["fold_batchnorm", "fold_with_report", "prove_folding"]
@@ -61,16 +61,16 @@ def fold_with_report(
     folded = copy_network(network)
     if not _has_norm_or_bias(network):
         return folded, FoldReport()
-    graph = trace(folded, input_shape)
-    _check_foldable(graph, network)
+    forward = trace(folded, input_shape)
+    _check_foldable(forward, network)
     foldings: dict[str, _Folding] = {}
-    for position in graph.positions("weights"):
-        node = graph.nodes[position]
-        if node.layer is not None and kind_of(node.layer).foldable:
-            foldings[node.name] = _bias_only(position, node.layer)
-    for position in graph.positions("norm"):
-        _take_in(graph, foldings, position)
-    report = FoldReport(tuple(_reported(graph, name, item) for name, item in foldings.items()))
+    for position in forward.positions("weights"):
+        step = forward.steps[position]
+        if step.layer is not None and kind_of(step.layer).foldable:
+            foldings[step.name] = _bias_only(position, step.layer)
+    for position in forward.positions("norm"):
+        _take_in(forward, foldings, position)
+    report = FoldReport(tuple(_reported(forward, name, item) for name, item in foldings.items()))
     for name, item in foldings.items():
         _scale_weights(name, folded.get_submodule(name), item.gain)
     folded = _stripped(folded)
@@ -87,17 +87,17 @@ def _has_norm_or_bias(network: nn.Module) -> bool:
     )
 
 
-def _check_foldable(graph: Graph, network: nn.Module) -> None:
-    """Check that the graph says all that the weight layers and norms do."""
+def _check_foldable(forward: ForwardPass, network: nn.Module) -> None:
+    """Check that the forward pass shows all that the weight layers and norms do."""
     kind = type(network).__name__
-    if graph.value_uses:
+    if forward.value_uses:
         raise NetworkError(
             f"network {kind} can't be folded: its forward pass depends on values of its input"
-            f" ({graph.value_uses[0]}): let it depend on shapes alone"
+            f" ({forward.value_uses[0]}): let it depend on shapes alone"
         )
-    if graph.n_calls(""):
+    if forward.n_calls(""):
         raise NetworkError(f"{name_of('')} ({kind}) is a single layer: put it in an nn.Sequential")
-    for tensor in graph.loose_tensors:
+    for tensor in forward.loose_tensors:
         name = tensor.rpartition(".")[0]
         owner = network.get_submodule(name)
         if kind_of(owner).foldable or kind_of(owner).role == "norm":
@@ -105,11 +105,11 @@ def _check_foldable(graph: Graph, network: nn.Module) -> None:
                 f"layer {name_of(name)} ({type(owner).__name__}) has its tensor {tensor} used"
                 " outside the layer: call the layer itself, inside an nn.Sequential or a module"
             )
-    for position in graph.positions("weights"):
-        node = graph.nodes[position]
-        if node.layer is not None and own_forward(node.layer):
+    for position in forward.positions("weights"):
+        step = forward.steps[position]
+        if step.layer is not None and own_forward(step.layer):
             raise NetworkError(
-                f"layer {node.name} ({type(node.layer).__name__}) has a forward pass of its own,"
+                f"layer {step.name} ({type(step.layer).__name__}) has a forward pass of its own,"
                 " which folding does not know: use the plain torch layer"
             )
 
@@ -124,11 +124,11 @@ def _bias_only(position: int, layer: Any) -> _Folding:
     return _Folding(gain, shift, position)
 
 
-def _take_in(graph: Graph, foldings: dict[str, _Folding], position: int) -> None:
+def _take_in(forward: ForwardPass, foldings: dict[str, _Folding], position: int) -> None:
     """Add a norm to what its weight layer takes in."""
-    name, norm = graph.nodes[position].name, graph.nodes[position].layer
-    route = _route_from_weights(graph, position)
-    weights = graph.nodes[route.origin].name
+    name, norm = forward.steps[position].name, forward.steps[position].layer
+    route = _route_from_weights(forward, position)
+    weights = forward.steps[route.origin].name
     folding = foldings[weights]
     gain, shift = _gain_and_shift(name, norm)
     if gain.shape != folding.gain.shape:
@@ -136,24 +136,24 @@ def _take_in(graph: Graph, foldings: dict[str, _Folding], position: int) -> None
             f"norm {name} has {gain.numel()} features, its weight layer {weights} has"
             f" {folding.gain.numel()} channels: put the norm before flattening"
         )
-    since = [step for step in route.steps if step > folding.last]
-    constant = math.prod(_gain(graph.nodes[step]) or 1.0 for step in since)
+    since = [forward.steps[place] for place in route.between if place > folding.last]
+    constant = math.prod(_gain(step) or 1.0 for step in since)
     folding.shift = gain * folding.shift * constant + shift
     folding.gain = gain * folding.gain
     folding.last = position
     folding.norms = (*folding.norms, name)
 
 
-def _route_from_weights(graph: Graph, position: int) -> Route:
+def _route_from_weights(forward: ForwardPass, position: int) -> Route:
     """Return the one way to a norm, from a weight layer that feeds nothing else.
 
     Raises:
         NetworkError: something between them, or a second consumer, keeps them apart.
     """
-    norm = graph.nodes[position]
-    routes = graph.routes(position)
+    norm = forward.steps[position]
+    routes = forward.routes(position)
     for route in routes:
-        reason = _obstacle(graph, route)
+        reason = _obstacle(forward, route)
         if reason:
             raise NetworkError(
                 f"norm {norm.name} ({type(norm.layer).__name__}) can't be folded: {reason}: put it"
@@ -161,31 +161,31 @@ def _route_from_weights(graph: Graph, position: int) -> Route:
             )
     # A merge would have been an obstacle, so there is only one.
     route = routes[0]
-    for step in (route.origin, *route.steps):
-        users = [graph.nodes[user].name for user in graph.consumers(step)]
-        users += ["the network's output"] * graph.outputs.count(step)
+    for place in (route.origin, *route.between):
+        users = [forward.steps[user].name for user in forward.consumers(place)]
+        users += ["the network's output"] * forward.outputs.count(place)
         if len(users) != 1:
             raise NetworkError(
-                f"norm {norm.name} can't be folded: {graph.nodes[step].name} feeds"
+                f"norm {norm.name} can't be folded: {forward.steps[place].name} feeds"
                 f" {', '.join(users)}: give each its own convolution"
             )
-    weights = graph.nodes[route.origin].name
-    if graph.n_calls(weights) > 1:
+    weights = forward.steps[route.origin].name
+    if forward.n_calls(weights) > 1:
         raise NetworkError(
             f"norm {norm.name} can't be folded: its layer {weights} is used at"
-            f" {graph.n_calls(weights)} places: give each its own"
+            f" {forward.n_calls(weights)} places: give each its own"
         )
     return route
 
 
-def _obstacle(graph: Graph, route: Route) -> str:
+def _obstacle(forward: ForwardPass, route: Route) -> str:
     """Return why a norm at the end of a way can't go into its beginning; "" where it can."""
-    for step in reversed(route.steps):
-        node = graph.nodes[step]
-        if _gain(node) is None:
-            kind = "" if node.layer is None else f" ({type(node.layer).__name__})"
-            return f"{node.name}{kind} lies between it and its weight layer"
-    origin = graph.nodes[route.origin]
+    for position in reversed(route.between):
+        step = forward.steps[position]
+        if _gain(step) is None:
+            kind = "" if step.layer is None else f" ({type(step.layer).__name__})"
+            return f"{step.name}{kind} lies between it and its weight layer"
+    origin = forward.steps[route.origin]
     if origin.layer is None:
         return "no weight layer comes before it"
     if origin.role == "neurons":
@@ -195,21 +195,21 @@ def _obstacle(graph: Graph, route: Route) -> str:
     return ""
 
 
-def _gain(node: Node) -> float | None:
+def _gain(step: Step) -> float | None:
     """Return by what a step multiplies a constant; None where a norm can't be moved across it."""
-    if node.layer is None:
-        return 1.0 if node.name in RESHAPING_FUNCTIONS else None
-    return 1.0 if node.role == "norm" else kind_of(node.layer).gain(node.layer)
+    if step.layer is None:
+        return 1.0 if step.name in RESHAPING_FUNCTIONS else None
+    return 1.0 if step.role == "norm" else kind_of(step.layer).gain(step.layer)
 
 
-def _neurons_after(graph: Graph, position: int) -> Node | None:
-    """Return the first neuron layer that a node feeds, None where it feeds none."""
-    for user in graph.consumers(position):
-        node = graph.nodes[user]
-        if node.role == "neurons":
-            return node
-        if _gain(node) is not None:
-            found = _neurons_after(graph, user)
+def _neurons_after(forward: ForwardPass, position: int) -> Step | None:
+    """Return the first neuron layer that a step feeds, None where it feeds none."""
+    for user in forward.consumers(position):
+        step = forward.steps[user]
+        if step.role == "neurons":
+            return step
+        if _gain(step) is not None:
+            found = _neurons_after(forward, user)
             if found is not None:
                 return found
     return None
@@ -238,8 +238,8 @@ def _gain_and_shift(name: str, norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return gain, shift
 
 
-def _reported(graph: Graph, name: str, folding: _Folding) -> FoldedLayer:
-    neurons = _neurons_after(graph, folding.last)
+def _reported(forward: ForwardPass, name: str, folding: _Folding) -> FoldedLayer:
+    neurons = _neurons_after(forward, folding.last)
     threshold = getattr(neurons and neurons.layer, "spike_threshold", None)
     smallest = 1.0 if threshold is None else float(threshold.min())
     if not smallest > 0:

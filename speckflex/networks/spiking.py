@@ -68,14 +68,14 @@ def _check_not_shared(network: nn.Module, relus: list[str], input_shape: Shape |
                 " each place needs a ReLU of its own"
             )
     try:
-        graph = trace(network, input_shape)
+        forward = trace(network, input_shape)
     except NetworkError as error:
         log.info("whether a ReLU is used twice is not known: %s", error)
         return
     for name in relus:
-        if graph.n_calls(name) > 1:
+        if forward.n_calls(name) > 1:
             raise NetworkError(
-                f"ReLU {name_of(name)} is used at {graph.n_calls(name)} places of the forward"
+                f"ReLU {name_of(name)} is used at {forward.n_calls(name)} places of the forward"
                 " pass: neurons keep a state, so each place needs a ReLU of its own"
             )
 

@@ -1,4 +1,4 @@
-"""The one tracer: runs a network's forward pass once and records it as a graph."""
+"""The one tracer: runs a network's forward pass once and records its steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.fx.node import map_aggregate, map_arg
 
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError
-from speckflex.networks.graph import Graph, Node, NodeRole
+from speckflex.networks.forward_pass import ForwardPass, Step, StepRole
 from speckflex.networks.layer_kinds import kind_of, own_forward
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ RESHAPING = frozenset(
 )
 ADDING = frozenset({"add", "add_"})
 # Layers that are single steps even where a user's class computes something of its own.
-STEPS = frozenset({"weights", "neurons", "input stage"})
+SINGLE_STEPS = frozenset({"weights", "neurons", "input stage"})
 # What a tensor can be asked for without an answer that depends on its values.
 SHAPE_QUESTIONS = frozenset(
     {"device", "dim", "dtype", "ndim", "ndimension", "nelement", "numel", "shape", "size"}
@@ -48,7 +48,7 @@ LIBRARIES = tuple(str(Path(file).parent) for file in (torch.__file__, sinabs.__f
 MAP_AXES = 4  # of a batch of maps, without time
 
 
-def trace(network: nn.Module, input_shape: Shape | None = None) -> Graph:
+def trace(network: nn.Module, input_shape: Shape | None = None) -> ForwardPass:
     """Return the record of a network's forward pass.
 
     A copy of the network runs, in evaluation mode. With an input shape it runs on zeros, so the
@@ -235,19 +235,19 @@ class _Tracer(fx.Tracer):
         self.value_uses: list[str] = []
         self._computing = False
 
-    def record(self, working: nn.Module) -> Graph:
+    def record(self, working: nn.Module) -> ForwardPass:
         """Run a copy of the network and return its record; raises what the forward pass raises."""
         with warnings.catch_warnings(), torch.no_grad():
             # What torch has to say on a network's speed or style is not for this run.
             warnings.simplefilter("ignore")
-            steps = self.trace(_Root(working))
-        return self._graph(steps)
+            graph = self.trace(_Root(working))
+        return self._forward_pass(graph)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Return whether a module is a single step."""
         layer = self._layer(module_qualified_name)
         role = kind_of(layer).role
-        return role in STEPS or (role != "container" and not own_forward(layer))
+        return role in SINGLE_STEPS or (role != "container" and not own_forward(layer))
 
     def _layer(self, path: str) -> nn.Module:
         """Return the user's own layer for a path in the copy that runs."""
@@ -305,9 +305,10 @@ class _Tracer(fx.Tracer):
         made.node.meta |= {"value": value, "place": _place()}
         if self.example is not None:
             made.held = value
-        if kind != "placeholder" and self._works_in_place(kind, target, kwargs):
+        changed = _stand_ins((args, kwargs))[:1]
+        if changed and self._works_in_place(kind, target, kwargs):
             # From here on the old name stands for the new values.
-            args[0].node = made.node
+            changed[0].node = made.node
         return self._opened(made, value)
 
     def _opened(self, made: Any, value: Any) -> Any:
@@ -326,7 +327,7 @@ class _Tracer(fx.Tracer):
             return getattr(self._layer(target), "inplace", False)
         name = _name(target)
         ends_so = name.endswith("_") and not name.endswith("__")
-        return kind.startswith("call") and (ends_so or bool(kwargs.get("inplace")))
+        return ends_so or bool(kwargs.get("inplace"))
 
     def _value(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
         """Return the output of a step for the example."""
@@ -355,36 +356,37 @@ class _Tracer(fx.Tracer):
         self.stop = None
         return output
 
-    def _graph(self, steps: fx.Graph) -> Graph:
+    def _forward_pass(self, graph: fx.Graph) -> ForwardPass:
         """Return what the input flows through, without shapes and constants."""
-        nodes: list[Node] = []
+        steps: list[Step] = []
         positions: dict[fx.Node, int] = {}
         loose: list[str] = []
         outputs: tuple[int, ...] = ()
-        for step in steps.nodes:
-            sources = [read for read in _read(step) if read in positions]
-            inputs = tuple(positions[source] for source in sources)
-            if step.op == "output":
-                outputs = inputs
-            elif step.op == "get_attr" and not all(map(_asks_shape, step.users)):
-                loose.append(_inside(step.target))
-            elif step.op == "placeholder" or (sources and not _asks_shape(step)):
-                positions[step] = len(nodes)
-                nodes.append(replace(self._node(step, sources), inputs=inputs, shape=_shape(step)))
-        return Graph(tuple(nodes), outputs, tuple(filter(None, loose)), tuple(self.value_uses))
-
-    def _node(self, step: fx.Node, sources: list[fx.Node]) -> Node:
-        """Return the record of a step, without its inputs and its shape."""
-        if step.op == "placeholder":
-            return Node("", None, "input")
-        if step.op == "call_module":
-            path = str(step.target)
-            layer, copied = self._layer(path), self.root.get_submodule(path)
-            return Node(_inside(path), layer, kind_of(layer).role, copied=copied)
-        name = str(step.args[1]) if step.target is getattr else _name(step.target)
-        return Node(
-            name, None, _function_role(name, step, sources), place=step.meta.get("place", "")
+        for node in graph.nodes:
+            inputs = [read for read in _read(node) if read in positions]
+            places = tuple(positions[read] for read in inputs)
+            if node.op == "output":
+                outputs = places
+            elif node.op == "get_attr" and not all(map(_asks_shape, node.users)):
+                loose.append(_inside(node.target))
+            elif node.op == "placeholder" or (inputs and not _asks_shape(node)):
+                positions[node] = len(steps)
+                steps.append(replace(self._step(node, inputs), inputs=places, shape=_shape(node)))
+        return ForwardPass(
+            tuple(steps), outputs, tuple(filter(None, loose)), tuple(self.value_uses)
         )
+
+    def _step(self, node: fx.Node, inputs: list[fx.Node]) -> Step:
+        """Return the record of one node, without its inputs and its shape."""
+        if node.op == "placeholder":
+            return Step("", None, "input")
+        if node.op == "call_module":
+            path = str(node.target)
+            layer, copied = self._layer(path), self.root.get_submodule(path)
+            return Step(_inside(path), layer, kind_of(layer).role, copied=copied)
+        name = str(node.args[1]) if node.target is getattr else _name(node.target)
+        role, place = _function_role(name, node, inputs), node.meta.get("place", "")
+        return Step(name, None, role, place=place)
 
 
 def _held(argument: Any) -> Any:
@@ -433,34 +435,34 @@ def _place() -> str:
     return ""
 
 
-def _read(step: fx.Node) -> list[fx.Node]:
-    """Return the steps whose outputs a step reads, one that it reads twice two times."""
+def _read(node: fx.Node) -> list[fx.Node]:
+    """Return the nodes whose outputs a node reads, one that it reads twice two times."""
     found: list[fx.Node] = []
-    map_arg((step.args, step.kwargs), lambda node: found.append(node) or node)
+    map_arg((node.args, node.kwargs), lambda read: found.append(read) or read)
     return found
 
 
-def _asks_shape(step: fx.Node) -> bool:
-    if step.op == "call_function" and step.target is getattr:
-        return step.args[1] in SHAPE_QUESTIONS
-    return step.op == "call_method" and step.target in SHAPE_QUESTIONS
+def _asks_shape(node: fx.Node) -> bool:
+    if node.op == "call_function" and node.target is getattr:
+        return node.args[1] in SHAPE_QUESTIONS
+    return node.op == "call_method" and node.target in SHAPE_QUESTIONS
 
 
-def _function_role(name: str, step: fx.Node, sources: list[fx.Node]) -> NodeRole:
+def _function_role(name: str, node: fx.Node, inputs: list[fx.Node]) -> StepRole:
     """Return whether a function adds two tensors, keeps all values or does anything else."""
-    if name in ADDING and len(sources) == len(step.args) == 2 and not step.kwargs:
+    if name in ADDING and len(inputs) == len(node.args) == 2 and not node.kwargs:
         return "merge"
-    if name in RESHAPING and len(sources) == 1 and _size(step) == _size(sources[0]):
+    if name in RESHAPING and len(inputs) == 1 and _size(node) == _size(inputs[0]):
         return "shaping"
     return "function"
 
 
-def _shape(step: fx.Node) -> tuple[int, ...] | None:
-    """Return the shape of a step's output without the batch axis, None where it is not known."""
-    output = next(_tensors(step.meta.get("value")), None)
+def _shape(node: fx.Node) -> tuple[int, ...] | None:
+    """Return the shape of a node's output without the batch axis, None where it is not known."""
+    output = next(_tensors(node.meta.get("value")), None)
     return None if output is None else tuple(output.shape[1:])
 
 
-def _size(step: fx.Node) -> int | None:
-    output = next(_tensors(step.meta.get("value")), None)
+def _size(node: fx.Node) -> int | None:
+    output = next(_tensors(node.meta.get("value")), None)
     return None if output is None else output.numel()

@@ -18,7 +18,7 @@ from speckflex.boards.chip.configuration import choose_input_path, write_configu
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.chips.speck import SPECK2E
 from speckflex.conversion.convert import DynapcnnNetwork, convert
-from speckflex.conversion.prepared import Options
+from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import BoardError
 from speckflex.program.event_filter import EventFilter
 from speckflex.program.records import Destination, InputStage
@@ -112,7 +112,7 @@ def our_configuration(program, *, path=None, settings=None):
 @pytest.mark.filterwarnings("ignore:Layer .* has pooling and is being monitored:UserWarning")
 @pytest.mark.parametrize(("make", "shape"), NETWORKS.values(), ids=NETWORKS)
 def test_every_field_equals_what_sinabs_writes(make, shape):
-    program = convert(make(), shape, options=Options(allow_bias=True, keep_state=True))
+    program = convert(make(), shape, options=ConversionOptions(allow_bias=True, keep_state=True))
     expected = sinabs_configuration(make(), shape, [core.chip_core for core in program.cores])
     found = our_configuration(program)
     assert_equal_fields(found.to_plain(), expected.to_plain())

@@ -17,7 +17,7 @@ from speckflex.conversion.convert import (
     convert,
     convert_with_checks,
 )
-from speckflex.conversion.prepared import Options
+from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import ConversionError, PlacementError
 from speckflex.networks.paper import NETWORKS, build_network
 from speckflex.program.program import Program
@@ -42,7 +42,7 @@ def test_known_layers_get_the_integers_that_sinabs_gives(
     if biases:
         layer.bias.data = torch.tensor(biases)
     network = nn.Sequential(layer, sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0))
-    [core] = convert(network, (1, 2, 2), options=Options(allow_bias=True)).cores
+    [core] = convert(network, (1, 2, 2), options=ConversionOptions(allow_bias=True)).cores
     assert core.weights.ravel().tolist() == integers
     assert (core.threshold_high, core.threshold_low) == (high, low)
     assert (core.bias if leaks is None else core.bias.tolist()) == leaks

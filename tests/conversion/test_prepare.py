@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from speckflex.conversion.convert import convert
+from speckflex.conversion.options import ConversionOptions
 from speckflex.conversion.prepare import prepare
-from speckflex.conversion.prepared import Options
 from speckflex.errors import ConversionError
 from speckflex.samna_access import load_samna
 
@@ -344,7 +344,7 @@ def test_a_kept_state_becomes_the_initial_state():
     network(torch.ones(3, 1, 5, 5))
     state = network[1].v_mem[0].clone()
     assert state.any()
-    [core] = convert(network, (1, 5, 5), options=Options(keep_state=True)).cores
+    [core] = convert(network, (1, 5, 5), options=ConversionOptions(keep_state=True)).cores
     assert (torch.tensor(core.initial_state) == state).all()
     assert convert(network, (1, 5, 5)).cores[0].initial_state is None
     checks = prepare(network, (1, 5, 5)).checks
@@ -360,7 +360,7 @@ def test_a_missing_lower_bound_is_mended_and_named():
     [check] = prepare(network, (1, 5, 5)).checks
     assert (check.layer, check.severity, check.rule) == ("1", "warning", "min_v_mem")
     with pytest.raises(ConversionError, match=r"^1: min_v_mem is None"):
-        convert(network, (1, 5, 5), options=Options(mend_min_v_mem=False))
+        convert(network, (1, 5, 5), options=ConversionOptions(mend_min_v_mem=False))
 
 
 def test_a_bias_is_taken_over_when_allowed():
@@ -368,7 +368,7 @@ def test_a_bias_is_taken_over_when_allowed():
     network[0].bias.data = torch.tensor([5.0, 0.0, -7.0])
     with pytest.raises(ConversionError, match=r"^0: its bias reaches 7 \(0.035 of the threshold\)"):
         convert(network, (1, 5, 5))
-    [core] = convert(network, (1, 5, 5), options=Options(allow_bias=True)).cores
+    [core] = convert(network, (1, 5, 5), options=ConversionOptions(allow_bias=True)).cores
     assert core.bias.tolist() == [5, 0, -7]
 
 

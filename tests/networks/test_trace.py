@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from speckflex.errors import NetworkError
-from speckflex.networks.graph import Route
+from speckflex.networks.forward_pass import Route
 from speckflex.networks.trace import trace
 
 SHAPE = (2, 8, 8)
@@ -33,8 +33,8 @@ class Branching(nn.Module):
         return self.head(x.view(x.shape[0], -1))
 
 
-def steps(graph) -> list[tuple[str, str, tuple[int, ...]]]:
-    return [(node.name, node.role, node.inputs) for node in graph.nodes]
+def steps(forward) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(step.name, step.role, step.inputs) for step in forward.steps]
 
 
 EXPECTED = [
@@ -55,35 +55,35 @@ EXPECTED = [
 
 @pytest.mark.parametrize("shape", [None, SHAPE])
 def test_the_record_names_each_step_its_role_and_its_inputs(shape):
-    graph = trace(Branching(), shape)
-    assert steps(graph) == EXPECTED
-    assert graph.outputs == (11,)
-    assert (graph.loose_tensors, graph.value_uses) == ((), ())
+    forward = trace(Branching(), shape)
+    assert steps(forward) == EXPECTED
+    assert forward.outputs == (11,)
+    assert (forward.loose_tensors, forward.value_uses) == ((), ())
 
 
 def test_shapes_are_those_of_a_run():
     network = Branching()
-    shapes = [node.shape for node in trace(network, SHAPE).nodes]
+    shapes = [step.shape for step in trace(network, SHAPE).steps]
     assert shapes[:4] == [(2, 8, 8), (3, 8, 8), (3, 8, 8), (3, 4, 4)]
     assert shapes[-2:] == [(64,), (5,)]
-    assert {node.shape for node in trace(network).nodes} == {None}
+    assert {step.shape for step in trace(network).steps} == {None}
 
 
 def test_layers_are_the_networks_own_and_their_copies_are_plain():
     network = Branching().half()
-    node = trace(network, SHAPE).nodes[1]
-    assert node.layer is network.stem[0]
-    assert node.copied is not node.layer
-    assert (node.copied.weight.dtype, node.copied.training) == (torch.float32, False)
+    step = trace(network, SHAPE).steps[1]
+    assert step.layer is network.stem[0]
+    assert step.copied is not step.layer
+    assert (step.copied.weight.dtype, step.copied.training) == (torch.float32, False)
 
 
 def test_consumers_and_routes_follow_the_record():
-    graph = trace(Branching())
-    assert graph.consumers(2) == [3, 7]
-    assert graph.routes(5) == [Route(2, (3, 4))]
-    assert graph.routes(11) == [Route(6, (9, 10)), Route(8, (9, 10))]
-    assert graph.positions("norm", "weights") == [1, 5, 7, 11]
-    assert [graph.n_calls(name) for name in ("head", "view")] == [1, 0]
+    forward = trace(Branching())
+    assert forward.consumers(2) == [3, 7]
+    assert forward.routes(5) == [Route(2, (3, 4))]
+    assert forward.routes(11) == [Route(6, (9, 10)), Route(8, (9, 10))]
+    assert forward.positions("norm", "weights") == [1, 5, 7, 11]
+    assert [forward.n_calls(name) for name in ("head", "view")] == [1, 0]
 
 
 def test_tracing_leaves_the_network_as_it_was():
@@ -119,9 +119,9 @@ class FromShapes(nn.Module):
 
 
 def test_with_a_shape_a_forward_pass_may_ask_for_shapes():
-    graph = trace(FromShapes(), SHAPE)
-    assert [node.name for node in graph.nodes] == ["", "conv", "to", "flat"]
-    assert graph.value_uses == ()
+    forward = trace(FromShapes(), SHAPE)
+    assert [step.name for step in forward.steps] == ["", "conv", "to", "flat"]
+    assert forward.value_uses == ()
 
 
 def test_without_a_shape_a_forward_pass_that_asks_for_shapes_is_refused():
@@ -179,8 +179,8 @@ class InPlace(nn.Module):
 
 @pytest.mark.parametrize("shape", [None, SHAPE])
 def test_a_tensor_that_changes_in_place_is_the_new_one_from_there_on(shape):
-    graph = trace(InPlace(), shape)
-    assert steps(graph)[1:] == [
+    forward = trace(InPlace(), shape)
+    assert steps(forward)[1:] == [
         ("conv", "weights", (0,)),
         ("relu", "relu", (1,)),
         ("add_", "merge", (2, 2)),
@@ -201,10 +201,10 @@ class SettingItems(nn.Module):
 
 
 def test_items_that_are_set_are_a_step_of_their_own():
-    graph = trace(SettingItems(), SHAPE)
-    assert graph.nodes[-2].name == "setitem"
-    assert graph.nodes[-2].role == "function"
-    assert graph.nodes[-1].inputs == (len(graph.nodes) - 2,)
+    forward = trace(SettingItems(), SHAPE)
+    assert forward.steps[-2].name == "setitem"
+    assert forward.steps[-2].role == "function"
+    assert forward.steps[-1].inputs == (len(forward.steps) - 2,)
 
 
 class Functional(nn.Module):
@@ -220,13 +220,13 @@ class Functional(nn.Module):
 
 @pytest.mark.parametrize("shape", [None, SHAPE])
 def test_functions_have_a_place_and_tensors_that_they_take_are_named(shape):
-    graph = trace(Functional(), shape)
-    assert [(node.name, node.role) for node in graph.nodes[1:]] == [
+    forward = trace(Functional(), shape)
+    assert [(step.name, step.role) for step in forward.steps[1:]] == [
         ("conv2d", "function"),
         ("mul", "function"),
     ]
-    assert all(node.place.startswith("test_trace.py, line ") for node in graph.nodes[1:])
-    assert graph.loose_tensors == ("conv.weight", "scale")
+    assert all(step.place.startswith("test_trace.py, line ") for step in forward.steps[1:])
+    assert forward.loose_tensors == ("conv.weight", "scale")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_functions_have_a_place_and_tensors_that_they_take_are_named(shape):
 )
 def test_only_what_keeps_all_values_in_place_is_shaping_and_a_plain_sum_a_merge(function, role):
     network = nn.Sequential(nn.Conv2d(2, 2, 1), Calls(function))
-    assert trace(network, SHAPE).nodes[-1].role == role
+    assert trace(network, SHAPE).steps[-1].role == role
 
 
 class Calls(nn.Module):
@@ -260,8 +260,8 @@ def test_a_layer_with_several_outputs_gives_each_of_them():
         found = x.max(1)
         return found.values + found.indices
 
-    nodes = trace(Calls(largest), SHAPE).nodes[1:]
-    assert [node.name for node in nodes] == ["max", "getitem", "getitem", "add"]
+    made = trace(Calls(largest), SHAPE).steps[1:]
+    assert [step.name for step in made] == ["max", "getitem", "getitem", "add"]
 
 
 def test_parts_of_a_tensor_can_be_unpacked():
@@ -270,7 +270,7 @@ def test_parts_of_a_tensor_can_be_unpacked():
         return left + right
 
     for shape in (None, SHAPE):
-        names = [node.name for node in trace(Calls(halves), shape).nodes]
+        names = [step.name for step in trace(Calls(halves), shape).steps]
         assert names == ["", "chunk", "getitem", "getitem", "add"]
 
 
@@ -285,8 +285,8 @@ class OwnPool(nn.AvgPool2d):
 
 
 def test_a_users_weight_layer_is_one_step_and_any_other_module_is_followed():
-    graph = trace(nn.Sequential(OwnConv(2, 2, 1), OwnPool(2)), SHAPE)
-    assert [(node.name, node.role) for node in graph.nodes[1:]] == [
+    forward = trace(nn.Sequential(OwnConv(2, 2, 1), OwnPool(2)), SHAPE)
+    assert [(step.name, step.role) for step in forward.steps[1:]] == [
         ("0", "weights"),
         ("avg_pool2d", "function"),
         ("mul", "function"),
@@ -319,7 +319,7 @@ def test_layers_of_time_are_no_steps_or_keep_all_values(leading, shape):
         "repeated": nn.Sequential(sl.Repeat(conv), sl.IAF()),
         "flattened": nn.Sequential(sl.FlattenTime(), conv, sl.UnflattenTime(4), sl.IAF()),
     }[leading]
-    roles = [node.role for node in trace(network, shape).nodes]
+    roles = [step.role for step in trace(network, shape).steps]
     assert [role for role in roles if role != "time"] == ["input", "weights", "neurons"]
 
 

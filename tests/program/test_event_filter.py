@@ -13,7 +13,7 @@ from virtual_boards import single_core
 
 from speckflex.boards.twin import Twin
 from speckflex.conversion.convert import convert
-from speckflex.conversion.prepared import Options
+from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import ConversionError, FileFormatError
 from speckflex.events.streams import make_events
 from speckflex.fitting.check import check_program
@@ -49,7 +49,7 @@ def test_what_is_no_filter_is_refused_by_name(rule):
         filtering(rule)
     network = nn.Sequential(nn.Conv2d(2, 1, 1, bias=False), sl.IAFSqueeze(batch_size=1))
     with pytest.raises(ConversionError, match="is no EventFilter"):
-        convert(network, input_shape=(2, 4, 4), options=Options(event_filter=rule))
+        convert(network, input_shape=(2, 4, 4), options=ConversionOptions(event_filter=rule))
 
 
 @pytest.mark.parametrize("rule", FILTERS, ids=lambda rule: rule.mode)
@@ -165,7 +165,7 @@ def test_a_network_is_converted_with_a_filter_behind_its_input_stage(pooled):
         sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0),
     )
     plain = convert(network, (2, 16, 16))
-    program = convert(network, (2, 16, 16), options=Options(event_filter=FILTERS[1]))
+    program = convert(network, (2, 16, 16), options=ConversionOptions(event_filter=FILTERS[1]))
     assert program.input == replace(plain.input, event_filter=FILTERS[1])
     assert not program.input.is_identity
     assert np.array_equal(program.cores[0].weights, plain.cores[0].weights)

@@ -1,4 +1,4 @@
-"""What the chip needs to know of a neuron layer: four numbers, read from sinabs' layer."""
+"""Neuron layers of sinabs in the numbers that the chip needs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from speckflex.fitting.finding import Check
 from speckflex.networks.layer_kinds import problem_of
 
 if TYPE_CHECKING:
+    from speckflex.conversion.options import ConversionOptions
     from speckflex.program.records import Shape
 
-__all__ = ["NeuronSettings", "read_neuron"]
+__all__ = ["Neuron", "neuron_of"]
 
 
 @dataclass(frozen=True)
-class NeuronSettings:
-    """An integrate-and-fire layer in the units of the torch network.
+class Neuron:
+    """The integrate-and-fire neurons of one layer, in the units of the torch network.
 
     Args:
         threshold: a neuron fires at or above it.
@@ -36,13 +37,18 @@ class NeuronSettings:
     state: torch.Tensor | None = None
 
 
-def read_neuron(
-    layer: sl.StatefulLayer, shape: Shape, *, mend_min_v_mem: bool, keep_state: bool
-) -> tuple[NeuronSettings, list[Check]]:
-    """Read a neuron layer, with what had to be mended or left out.
+def neuron_of(
+    layer: sl.StatefulLayer, shape: Shape, options: ConversionOptions
+) -> tuple[Neuron, tuple[Check, ...]]:
+    """Return the neurons of a layer, with what had to be set or left out.
+
+    Args:
+        layer: as the network has it.
+        shape: (channel, y, x) of the neurons.
+        options: what to do where the chip differs.
 
     Raises:
-        ConversionError: the chip has no such neuron; the message lacks the layer's name.
+        ConversionError: the chip has no such neurons; the message lacks the layer's name.
     """
     _check_kind(layer)
     threshold = _one_value(layer.spike_threshold, "spike_threshold")
@@ -50,28 +56,25 @@ def read_neuron(
         raise ConversionError(
             f"spike_threshold {threshold:g} is not above 0: the chip needs a positive threshold"
         )
-    checks: list[Check] = []
-    min_v_mem = _lower_bound(layer, threshold, mend=mend_min_v_mem, checks=checks)
-    state = _state(layer, shape, keep=keep_state, checks=checks)
-    return (
-        NeuronSettings(threshold, min_v_mem, isinstance(layer.reset_fn, MembraneReset), state),
-        checks,
-    )
+    min_v_mem, set_bound = _lower_bound(layer, threshold, mend=options.mend_min_v_mem)
+    state, left_out = _state(layer, shape, keep=options.keep_state)
+    neuron = Neuron(threshold, min_v_mem, isinstance(layer.reset_fn, MembraneReset), state)
+    return neuron, (*set_bound, *left_out)
 
 
 def _check_kind(layer: Any) -> None:
-    kind = type(layer).__name__
+    kind, reset = type(layer).__name__, layer.reset_fn if isinstance(layer, sl.IAF) else None
     problem = problem_of(layer)
     if problem:
         raise ConversionError(f"{kind} {problem}")
     if not isinstance(layer, sl.IAF):
         raise ConversionError(f"{kind} is no integrate-and-fire layer of sinabs: use IAFSqueeze")
-    if not isinstance(layer.reset_fn, (MembraneReset, MembraneSubtract)):
+    if not isinstance(reset, (MembraneReset, MembraneSubtract)):
         raise ConversionError(
-            f"reset_fn {type(layer.reset_fn).__name__} is not on the chip:"
+            f"reset_fn {type(reset).__name__} is not on the chip:"
             " use MembraneSubtract or MembraneReset"
         )
-    subtracted = getattr(layer.reset_fn, "subtract_value", None)
+    subtracted = getattr(reset, "subtract_value", None)
     if subtracted is not None and float(subtracted) != float(
         torch.as_tensor(layer.spike_threshold).max()
     ):
@@ -82,65 +85,63 @@ def _check_kind(layer: Any) -> None:
 
 
 def _one_value(value: Any, name: str) -> float:
-    """Return the one number of a scalar or a tensor that says the same for every neuron."""
+    """Return the one number of a scalar, or of a tensor with the same number for every neuron."""
     tensor = torch.as_tensor(value).detach().to("cpu", torch.float64)
     low, high = float(tensor.min()), float(tensor.max())
     if low != high or low != low:  # noqa: PLR0124  not a number
         raise ConversionError(
-            f"{name} ranges from {low:g} to {high:g} over its neurons, a core has one for all:"
-            " rescale weights and thresholds to one value"
+            f"{name} ranges from {low:g} to {high:g} over its neurons, but all neurons of a core"
+            " have one: rescale weights and thresholds to one value"
         )
     return low
 
 
-def _lower_bound(layer: Any, threshold: float, *, mend: bool, checks: list[Check]) -> float:
+def _lower_bound(layer: Any, threshold: float, *, mend: bool) -> tuple[float, tuple[Check, ...]]:
     if layer.min_v_mem is not None:
         bound = _one_value(layer.min_v_mem, "min_v_mem")
         if bound > 0:
             raise ConversionError(
                 f"min_v_mem {bound:g} is above 0: the chip's lower bound is at most 0"
             )
-        return bound
+        return bound, ()
     if not mend:
         raise ConversionError(
             "min_v_mem is None, which would make every 8-bit weight 0: train with"
-            " min_v_mem=-spike_threshold, or let it be mended"
+            " min_v_mem=-spike_threshold, or convert with mend_min_v_mem"
         )
-    checks.append(
-        Check(
-            "",
-            "warning",
-            "min_v_mem",
-            f"min_v_mem is None, was set to {-threshold:g}, which changes the network",
-            value="None",
-            limit=-threshold,
-            remedy="train with min_v_mem=-spike_threshold",
-        )
+    check = Check(
+        "",
+        "warning",
+        "min_v_mem",
+        f"min_v_mem is None and was set to {-threshold:g}, which changes the network",
+        value="None",
+        limit=-threshold,
+        remedy="train with min_v_mem=-spike_threshold",
     )
-    return -threshold
+    return -threshold, (check,)
 
 
-def _state(layer: Any, shape: Shape, *, keep: bool, checks: list[Check]) -> torch.Tensor | None:
-    """Return the first batch item's potentials when they are to be kept and are not zero."""
+def _state(
+    layer: Any, shape: Shape, *, keep: bool
+) -> tuple[torch.Tensor | None, tuple[Check, ...]]:
+    """Return the first batch item's potentials if they are to be kept and are not zero."""
     if not layer.is_state_initialised() or not bool(layer.v_mem.any()):
-        return None
+        return None, ()
     if not keep:
         largest = float(layer.v_mem.detach().abs().max())
-        checks.append(
-            Check(
-                "",
-                "note",
-                "initial state",
-                f"the potentials left in the layer (up to {largest:g}) are not taken over",
-                value=largest,
-                remedy="convert with keep_state to start from them",
-            )
+        check = Check(
+            "",
+            "note",
+            "initial state",
+            f"the potentials left in the layer (up to {largest:g}) are not converted",
+            value=largest,
+            remedy="convert with keep_state to start from them",
         )
-        return None
+        return None, (check,)
     first = layer.v_mem.detach().to("cpu", torch.float32)[0]
     if first.numel() != shape[0] * shape[1] * shape[2]:
         raise ConversionError(
             f"its potentials have shape {tuple(first.shape)}, its neurons {shape}:"
             " reset the states, or run it at the shape it is converted for"
         )
-    return first.reshape(shape).clone()
+    return first.reshape(shape).clone(), ()

@@ -11,16 +11,16 @@ from speckflex.networks.layer_kinds import Role
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Graph", "Node", "NodeRole", "Route"]
+__all__ = ["ForwardPass", "Route", "Step", "StepRole"]
 
-NodeRole = Role | Literal["input", "function"]
+StepRole = Role | Literal["input", "function"]
 
 # What a route begins at: values are made there, and only passed on elsewhere.
 ORIGINS = ("input", "weights", "neurons")
 
 
 @dataclass(frozen=True)
-class Node:
+class Step:
     """One step of a forward pass.
 
     Args:
@@ -28,7 +28,7 @@ class Node:
         layer: the layer that is called; None for the input and for functions.
         role: the layer's, by the table of layer kinds; a function that keeps all values is
             "shaping", one that adds two tensors "merge", any other "function".
-        inputs: positions of the nodes whose values it reads.
+        inputs: positions of the steps whose values it reads.
         shape: of its output without the batch axis; None where the input's shape is not known.
         place: file and line of a function's call; "" where they are not known.
         copied: the layer's copy that ran: in float32, on the CPU, in evaluation mode.
@@ -36,7 +36,7 @@ class Node:
 
     name: str
     layer: nn.Module | None
-    role: NodeRole
+    role: StepRole
     inputs: tuple[int, ...] = ()
     shape: tuple[int, ...] | None = None
     place: str = ""
@@ -45,65 +45,65 @@ class Node:
 
 @dataclass(frozen=True)
 class Route:
-    """One way by which values reach a node.
+    """One way by which values reach a step.
 
     Args:
         origin: position of the input, the weight layer or the neurons that it begins at.
-        steps: positions of the nodes in between, in order.
+        between: positions of the steps after it, in order.
     """
 
     origin: int
-    steps: tuple[int, ...] = ()
+    between: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class Graph:
+class ForwardPass:
     """The steps of a forward pass, in the order in which they run.
 
     Args:
-        nodes: the first is the network's input; each reads only nodes before it.
-        outputs: positions of the nodes whose values the network returns.
+        steps: the first is the network's input; each reads only steps before it.
+        outputs: positions of the steps whose values the network returns.
         loose_tensors: names of parameters and buffers that the forward pass uses directly,
             without calling the layer that they belong to.
         value_uses: file and line where the forward pass asks for values, to decide by them.
     """
 
-    nodes: tuple[Node, ...]
+    steps: tuple[Step, ...]
     outputs: tuple[int, ...] = ()
     loose_tensors: tuple[str, ...] = ()
     value_uses: tuple[str, ...] = ()
 
-    def positions(self, *roles: NodeRole) -> list[int]:
-        """Return the positions of the nodes with one of these roles."""
-        return [position for position, node in enumerate(self.nodes) if node.role in roles]
+    def positions(self, *roles: StepRole) -> list[int]:
+        """Return the positions of the steps with one of these roles."""
+        return [position for position, step in enumerate(self.steps) if step.role in roles]
 
     def n_calls(self, name: str) -> int:
         """Return how often the forward pass calls the layer of that name."""
-        return sum(node.layer is not None and node.name == name for node in self.nodes)
+        return sum(step.layer is not None and step.name == name for step in self.steps)
 
     def consumers(self, position: int) -> list[int]:
-        """Return the positions of the nodes that read a node's values."""
+        """Return the positions of the steps that read a step's values."""
         return self._consumers[position]
 
     @cached_property
     def _consumers(self) -> list[list[int]]:
-        consumers: list[list[int]] = [[] for _ in self.nodes]
-        for position, node in enumerate(self.nodes):
-            for source in dict.fromkeys(node.inputs):
-                consumers[source].append(position)
+        consumers: list[list[int]] = [[] for _ in self.steps]
+        for position, step in enumerate(self.steps):
+            for read in dict.fromkeys(step.inputs):
+                consumers[read].append(position)
         return consumers
 
     def routes(self, position: int) -> list[Route]:
-        """Return the ways by which values reach a node from the input, weights or neurons.
+        """Return the ways by which values reach a step from the input, weights or neurons.
 
-        Of the tensors that a node reads, only a merge's are all followed; else the first.
+        Of the tensors that a step reads, only a merge's are all followed; else the first.
         """
-        node = self.nodes[position]
-        sources = node.inputs if node.role == "merge" else node.inputs[:1]
-        return [route for source in sources for route in self._through(source)]
+        step = self.steps[position]
+        inputs = step.inputs if step.role == "merge" else step.inputs[:1]
+        return [route for read in inputs for route in self._through(read)]
 
     def _through(self, position: int) -> list[Route]:
-        if self.nodes[position].role in ORIGINS:
+        if self.steps[position].role in ORIGINS:
             return [Route(position)]
         routes = self.routes(position)
-        return [Route(route.origin, (*route.steps, position)) for route in routes]
+        return [Route(route.origin, (*route.between, position)) for route in routes]
