@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from speckflex.networks.nir.options import NirOptions
     from speckflex.program.records import Shape
 
-__all__ = ["Model", "check_model", "read_model", "stated_shape"]
+__all__ = ["ConvertedModel", "check_model", "read_model", "stated_shape"]
 
 # The rule of the finding that folding left something out, and the entry of a program's metadata
 # that keeps it.
@@ -27,7 +27,7 @@ FOLDING = "folding"
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class ConvertedModel:
     """A program and, where the file held one, the torch network it was made of.
 
     Args:
@@ -55,7 +55,7 @@ def read_model(
     factory: str | None = None,
     nir: NirOptions | None = None,
     **options: Any,
-) -> Model:
+) -> ConvertedModel:
     """Read a `.pt`, `.nir` or `.speck` file, fold it without bias and convert it.
 
     Args:
@@ -74,7 +74,7 @@ def read_model(
     if _is_program(path):
         _refuse_nir_options(path, nir)
         program = _load_program(path, input_shape, factory)
-        return Model(path, program, checks=_kept_checks(program))
+        return ConvertedModel(path, program, checks=_kept_checks(program))
     from speckflex.conversion.convert import convert_with_checks
 
     input_shape = _known_shape(path, input_shape)
@@ -83,7 +83,7 @@ def read_model(
     found = _folding_checks(folding)
     kept = {check.rule: check.message for check in found}
     metadata = {**conversion.program.metadata, **kept}
-    return Model(
+    return ConvertedModel(
         path=path,
         program=replace(conversion.program, metadata=metadata),
         network=network,

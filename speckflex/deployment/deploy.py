@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from speckflex.analysis.core_load import LayerLoad
     from speckflex.analysis.ensemble import Ensemble
     from speckflex.boards import Board
-    from speckflex.conversion.model import Model
+    from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
     from speckflex.deployment.players import Play, Played
     from speckflex.program.program import Program
@@ -94,7 +94,7 @@ class Deployment:
         report: what `report.json` holds.
     """
 
-    model: Model
+    model: ConvertedModel
     recordings: dict[str, Recording]
     report: Report
 
@@ -162,7 +162,7 @@ def _board_settings(name: str, slow_clock: float | None, settings: dict[str, Any
 
 
 def deploy(
-    model: Model,
+    model: ConvertedModel,
     dataset: EventDataset,
     chosen: ChosenBoard,
     *,
@@ -219,7 +219,7 @@ def deploy(
 
 
 def _run_facts(
-    model: Model,
+    model: ConvertedModel,
     data: DataFacts,
     chosen: ChosenBoard,
     settings: DeploySettings,
@@ -237,7 +237,7 @@ def _run_facts(
 
 
 @contextmanager
-def _players(model: Model, board: Board, settings: DeploySettings) -> Iterator[Players]:
+def _players(model: ConvertedModel, board: Board, settings: DeploySettings) -> Iterator[Players]:
     """Give the networks in torch, the twin, and the chip if it is one, with the program loaded."""
     players = Players(_references(model, settings.bins))
     with ExitStack() as stack:
@@ -257,7 +257,7 @@ def _players(model: Model, board: Board, settings: DeploySettings) -> Iterator[P
         yield players
 
 
-def _references(model: Model, bins: int) -> dict[str, Play]:
+def _references(model: ConvertedModel, bins: int) -> dict[str, Play]:
     """Return what plays the networks that there are in torch, by name."""
     if model.network is None:
         return {}
@@ -311,7 +311,7 @@ def _outlook(
     return outlook
 
 
-def _check_dataset(model: Model, dataset: EventDataset) -> None:
+def _check_dataset(model: ConvertedModel, dataset: EventDataset) -> None:
     if not len(dataset):
         raise EventsError(f"{dataset.name}: holds no recording: choose another folder or split")
     expected = model.program.input.shape
