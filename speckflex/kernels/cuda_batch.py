@@ -8,7 +8,17 @@ from numba import cuda
 
 from speckflex.chips.formats import NEURON_MAX
 
-__all__ = ["begin_batch", "gather_batch", "leak_batch"]
+__all__ = ["GATHERING", "begin_batch", "gather_batch", "leak_batch"]
+
+# The spikes of one sample that are gathered.
+GATHERING = np.dtype(
+    [
+        ("first", np.int64),  # among the spikes of all samples
+        ("n_spikes", np.int64),
+        ("target", np.int64),  # where the first one goes
+    ],
+    align=True,
+)
 
 
 @cuda.jit
@@ -69,13 +79,12 @@ def gather_batch(
         spikes: int32, of all samples.
         spike_times: int64, µs, as long.
         stride: the step from one spike to the next.
-        parts: `(samples, 3) int64`: where the sample's spikes begin, how many, and where they
-            go.
+        parts: `(samples,) GATHERING`.
         gathered: int32, written.
         gathered_times: int64, µs, written.
     """
     sample = cuda.blockIdx.x
-    first, target = parts[sample, 0], parts[sample, 2]
-    for index in range(cuda.threadIdx.x, parts[sample, 1], cuda.blockDim.x):
+    first, target = parts[sample]["first"], parts[sample]["target"]
+    for index in range(cuda.threadIdx.x, parts[sample]["n_spikes"], cuda.blockDim.x):
         gathered[target + index] = spikes[first + index * stride]
         gathered_times[target + index] = spike_times[first + index * stride]

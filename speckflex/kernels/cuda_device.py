@@ -37,7 +37,7 @@ def upload(array: np.ndarray) -> Any:
     return cuda.to_device(np.ascontiguousarray(array))
 
 
-def allocate(shape: int | tuple[int, ...], dtype: type[np.generic]) -> Any:
+def allocate(shape: int | tuple[int, ...], dtype: type[np.generic] | np.dtype) -> Any:
     """Return an array on the GPU whose values are anything."""
     return cuda.device_array(shape, dtype)
 

@@ -8,15 +8,96 @@ import numpy as np
 from numba import cuda
 
 from speckflex.chips.formats import NEURON_MAX
+from speckflex.kernels.records import PASSING
 
-__all__ = ["FLAGS", "MOST_FRAMES", "MOST_THREADS", "integrate_batch", "integrate_depth_first"]
+__all__ = [
+    "DEVICE_CORE",
+    "FIELD",
+    "FLAGS",
+    "FRAME",
+    "MOST_FRAMES",
+    "MOST_THREADS",
+    "PART",
+    "PROGRESS",
+    "TALLY",
+    "integrate_batch",
+    "integrate_depth_first",
+]
 
 FLAGS = 32  # threads whose flags share a word
 MOST_THREADS = 256  # a block; unverified for speed, no GPU was at hand
 MOST_WORDS = 3 * (MOST_THREADS // FLAGS)
 MOST_FRAMES = 33  # the input and 32 cores
-SENDER, SPIKE, N_SPIKES, EDGE = range(4)  # a frame's columns
-FIRED, KEPT = range(2)  # a tally's
+
+# What never changes of a core: a LAYOUT for any order of output, a RULE, the decimator.
+DEVICE_CORE = np.dtype(
+    [
+        ("outer_neurons", np.int64),  # this and the next five: the step of neuron and weight
+        ("outer_weights", np.int64),  # along the outer, the middle and the inner axis
+        ("middle_neurons", np.int64),
+        ("middle_weights", np.int64),
+        ("inner_neurons", np.int64),
+        ("inner_weights", np.int64),
+        ("most_spikes", np.int64),  # that one event can cause
+        ("high", np.int64),
+        ("low", np.int64),
+        ("to_zero", np.bool_),
+        ("wraps", np.bool_),
+        ("ratio", np.int64),
+        ("passing", np.int64),
+        ("monitors", np.int64),
+        ("first_neuron", np.int64),  # how many are in the cores before
+        ("n_neurons", np.int64),
+        ("pending", np.int64),  # how many spikes one event can cause in the cores before
+    ],
+    align=True,
+)
+
+# The neurons whose kernel covers an address.
+FIELD = np.dtype(
+    [
+        ("neuron", np.int32),  # the first
+        ("weight", np.int32),  # which the first neuron meets
+        ("n_outer", np.int32),  # neurons along the outer axis
+        ("n_middle", np.int32),
+        ("n_inner", np.int32),
+    ],
+    align=True,
+)
+
+# The events of one sample.
+PART = np.dtype(
+    [
+        ("first", np.int64),  # among the codes of all samples
+        ("n_events", np.int64),
+        ("n_done", np.int64),
+        ("n_fired", np.int64),  # spikes of the core before
+    ],
+    align=True,
+)
+
+# What one start of a kernel did with a sample.
+PROGRESS = np.dtype([("n_done", np.int64), ("n_spikes", np.int64)], align=True)
+
+# A sender whose spikes wait to be delivered.
+FRAME = np.dtype(
+    [
+        ("sender", np.int64),  # 0 for the input, then the cores
+        ("spike", np.int64),  # the next
+        ("n_spikes", np.int64),
+        ("edge", np.int64),  # which the spike takes next
+    ],
+    align=True,
+)
+
+# The spikes of one core in one sample.
+TALLY = np.dtype(
+    [
+        ("n_fired", np.int64),  # since the sample began
+        ("n_kept", np.int64),  # in this start of the kernel
+    ],
+    align=True,
+)
 
 
 @cuda.jit
@@ -28,8 +109,7 @@ def integrate_batch(
     parts: np.ndarray,
     fields: np.ndarray,
     weights: np.ndarray,
-    layout: np.ndarray,
-    rule: np.ndarray,
+    cores: np.ndarray,
     state: np.ndarray,
     counts: np.ndarray,
     spikes: np.ndarray,
@@ -51,46 +131,41 @@ def integrate_batch(
         times: int64, µs, one per event, read where spikes are `timed`.
         timed: 1 where spikes get the times of their events, else 0.
         stride: the step in `codes` from one event to the next.
-        parts: `(samples, 4) int64`: where in `codes` the sample begins, how many events it
-            has, the first event to run, and how many spikes the core fired before.
-        fields: `(m, 5) int32`: the first neuron and the first weight that an event meets, and
-            the extents of its field along the outer, the middle and the inner axis.
+        parts: `(samples,) PART`.
+        fields: `(m,) FIELD`.
         weights: int8, rows of taps by (channel, kernel row).
-        layout: `(7,) int64`: the steps of neuron and weight along the outer, the middle and
-            the inner axis, and the most spikes that one event can cause.
-        rule: `(7,) int64`: threshold high, threshold low, 1 to return to zero, 1 to wrap
-            around beyond 32767, the decimator's ratio, which spike of so many it passes, and 1
-            to count only what it passes.
+        cores: `(1,) DEVICE_CORE`.
         state: `(samples, neurons) int16`, potentials; changed in place.
         counts: `(samples, neurons) int64`, spikes are added.
         spikes: `(samples, room) int32`, written: addresses of the neurons that fired.
         spike_times: `(samples, room) int64`, µs, written where spikes are `timed`.
-        progress: `(samples, 2) int64`, written: next event, spikes written.
+        progress: `(samples,) PROGRESS`, written.
     """
     sample, thread, n_threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
     n_words = (n_threads + FLAGS - 1) // FLAGS
     words = cuda.shared.array(MOST_WORDS, np.uint32)
     _clear(words)
     cuda.syncthreads()
-    n_seen, last_spikes = parts[sample, 3], spikes.shape[1] - layout[6]
-    event, end, n_spikes, turn = parts[sample, 2], parts[sample, 1], 0, 0
+    core, part = cores[0], parts[sample]
+    n_seen, last_spikes = part["n_fired"], spikes.shape[1] - core["most_spikes"]
+    event, end, n_spikes, turn = part["n_done"], part["n_events"], 0, 0
     while event < end and n_spikes <= last_spikes:
-        place = parts[sample, 0] + event * stride
-        code = codes[place]
-        for begin in range(0, _n_field(fields, code), n_threads):
-            neuron = _update(begin + thread, code, fields, weights, layout, rule, state[sample])
+        place = part["first"] + event * stride
+        field = fields[codes[place]]
+        for begin in range(0, _size(field), n_threads):
+            neuron = _update(begin + thread, field, weights, core, state[sample])
             before, n_fired = _rank(neuron >= 0, thread, words, turn, n_words)
             turn = (turn + 1) % 3
             if neuron >= 0:
                 spikes[sample, n_spikes + before] = neuron
                 if timed:
                     spike_times[sample, n_spikes + before] = times[place]
-                counts[sample, neuron] += _counts(n_seen + n_spikes + before, rule)
+                counts[sample, neuron] += _counts(n_seen + n_spikes + before, core)
             n_spikes += n_fired
         event += 1
     if thread == 0:
-        progress[sample, 0] = event
-        progress[sample, 1] = n_spikes
+        progress[sample]["n_done"] = event
+        progress[sample]["n_spikes"] = n_spikes
 
 
 @cuda.jit
@@ -98,7 +173,7 @@ def integrate_depth_first(
     codes: np.ndarray,
     times: np.ndarray,
     timed: int,
-    parts: np.ndarray,
+    first: np.ndarray,
     edges: np.ndarray,
     edge_ends: np.ndarray,
     cores: np.ndarray,
@@ -109,6 +184,7 @@ def integrate_depth_first(
     pending: np.ndarray,
     spikes: np.ndarray,
     spike_times: np.ndarray,
+    depths: np.ndarray,
     frames: np.ndarray,
     tallies: np.ndarray,
 ) -> None:
@@ -125,33 +201,29 @@ def integrate_depth_first(
         codes: int32, addresses in the input's map, one per event, of all samples.
         times: int64, µs, one per event, read where spikes are `timed`.
         timed: 1 where spikes are kept, with the times of their events, else 0.
-        parts: `(samples, 1) int64`: where in `codes` the sample begins.
-        edges: `(e, 2) int64`, by sender, the input first: the core it leads to, and where in
-            `fields` the sender's addresses begin.
+        first: `(samples,) int64`: where in `codes` the sample begins.
+        edges: `(e,) EDGE`, by sender, the input first; the routes are `fields`.
         edge_ends: `(1 + cores + 1,) int64`: where the edges of each sender begin, and the end.
-        cores: `(cores, 17) int64`: layout and rule as in `integrate_batch`, how many neurons
-            are in the cores before, in this core, and how many spikes of one event the cores
-            before can cause.
-        fields: `(m, 5) int32`, as in `integrate_batch`, of all cores.
+        cores: `(cores,) DEVICE_CORE`.
+        fields: `(m,) FIELD`, of all cores.
         weights: int8, of all cores.
         state: int16, by core, sample, neuron; changed in place.
         counts: int64, by core, sample, neuron; spikes are added.
         pending: `(samples, n) int32`, scratch, what the frames' spikes are.
         spikes: `(cores, samples, room) int32`, written where they are kept: what monitors see.
         spike_times: `(cores, samples, room) int64`, µs, written where spikes are kept.
-        frames: `(samples, 1 + frames, 4) int64`, changed in place: first how many frames there
-            are, then each frame's sender, next spike, number of spikes and next edge.
-        tallies: `(samples, cores, 2) int64`, changed in place: spikes the core fired before,
-            and spikes kept in this start, which must be 0 before it.
+        depths: `(samples,) int64`, changed in place: how many frames there are.
+        frames: `(samples, MOST_FRAMES) FRAME`, changed in place.
+        tallies: `(samples, cores) TALLY`, changed in place; nothing is kept before the start.
     """
     sample, thread = cuda.blockIdx.x, cuda.threadIdx.x
     words = cuda.shared.array(MOST_WORDS, np.uint32)
     _clear(words)
-    stack = cuda.local.array((MOST_FRAMES, 4), np.int64)
-    tally = cuda.local.array((MOST_FRAMES, 2), np.int64)
-    depth, turn = frames[sample, 0, 0] - 1, 0
-    _copy_rows(frames[sample, 1:], stack, depth + 1)
-    _copy_rows(tallies[sample], tally, len(cores))
+    stack = cuda.local.array(MOST_FRAMES, FRAME)
+    tally = cuda.local.array(MOST_FRAMES, TALLY)
+    depth, turn = depths[sample] - 1, 0
+    _copy_frames(frames[sample], stack, depth + 1)
+    _copy_tallies(tallies[sample], tally, len(cores))
     # nobody changes what another has yet to read
     cuda.syncthreads()
     # not as the loop's condition, which the compiler writes twice: it takes a third more registers
@@ -159,25 +231,27 @@ def integrate_depth_first(
         depth = _next_delivery(stack, depth, edge_ends)
         if depth < 0:
             break
-        core, offset = edges[stack[depth, EDGE], 0], edges[stack[depth, EDGE], 1]
-        if timed and tally[core, KEPT] + cores[core, 6] > spikes.shape[2]:
+        edge = edges[stack[depth]["edge"]]
+        target = edge["target"]
+        core = cores[target]
+        if timed and tally[target]["n_kept"] + core["most_spikes"] > spikes.shape[2]:
             break
-        stack[depth, EDGE] += 1
-        place = parts[sample, 0] + stack[0, SPIKE]
+        stack[depth]["edge"] += 1
+        place = first[sample] + stack[0]["spike"]
         address = _waiting_spike(stack, depth, codes[place], pending[sample], cores)
-        base = cores[core, 14] * len(parts) + sample * cores[core, 15]
+        base = core["first_neuron"] * len(first) + sample * core["n_neurons"]
         n_passed, turn = _visit(
-            offset + address, times[place] if timed else 0, timed, fields, weights, cores[core],
-            tally[core], state[base:], counts[base:], pending[sample], spikes[core, sample],
-            spike_times[core, sample], words, turn,
+            fields[edge["first_route"] + address], times[place] if timed else 0, timed, weights,
+            core, tally[target], state[base:], counts[base:], pending[sample],
+            spikes[target, sample], spike_times[target, sample], words, turn,
         )  # fmt: skip
         if n_passed:
             depth += 1
-            _open_frame(stack[depth], core + 1, n_passed, edge_ends)
+            _open_frame(stack[depth], target + 1, n_passed, edge_ends)
     if thread == 0:
-        frames[sample, 0, 0] = depth + 1
-        _copy_rows(stack, frames[sample, 1:], depth + 1)
-        _copy_rows(tally, tallies[sample], len(cores))
+        depths[sample] = depth + 1
+        _copy_frames(stack, frames[sample], depth + 1)
+        _copy_tallies(tally, tallies[sample], len(cores))
 
 
 @cuda.jit(device=True)
@@ -188,17 +262,17 @@ def _next_delivery(stack: np.ndarray, depth: int, edge_ends: np.ndarray) -> int:
     below it.
 
     Args:
-        stack: `(frames, 4) int64`, changed in place.
+        stack: `(frames,) FRAME`, changed in place.
         depth: of the top.
         edge_ends: where the edges of each sender begin, and the end.
     """
     while depth >= 0:
-        sender = stack[depth, SENDER]
-        if stack[depth, SPIKE] == stack[depth, N_SPIKES]:
+        frame = stack[depth]
+        if frame["spike"] == frame["n_spikes"]:
             depth -= 1
-        elif stack[depth, EDGE] == edge_ends[sender + 1]:
-            stack[depth, SPIKE] += 1
-            stack[depth, EDGE] = edge_ends[sender]
+        elif frame["edge"] == edge_ends[frame["sender"] + 1]:
+            frame["spike"] += 1
+            frame["edge"] = edge_ends[frame["sender"]]
         else:
             break
     return depth
@@ -211,7 +285,7 @@ def _waiting_spike(
     """Return the address of a frame's next spike: at the bottom the input's, else a core's.
 
     Args:
-        stack: `(frames, 4) int64`.
+        stack: `(frames,) FRAME`.
         depth: of the frame.
         code: of the input's event.
         pending: the sample's spikes of all cores.
@@ -219,25 +293,25 @@ def _waiting_spike(
     """
     if depth == 0:
         return code
-    return pending[cores[stack[depth, SENDER] - 1, 16] + stack[depth, SPIKE]]
+    frame = stack[depth]
+    return pending[cores[frame["sender"] - 1]["pending"] + frame["spike"]]
 
 
 @cuda.jit(device=True)
-def _open_frame(frame: np.ndarray, sender: int, n_spikes: int, edge_ends: np.ndarray) -> None:
+def _open_frame(frame: np.void, sender: int, n_spikes: int, edge_ends: np.ndarray) -> None:
     """Let the spikes of a sender wait, the first of them for the first of its edges."""
-    frame[SENDER], frame[SPIKE] = sender, 0
-    frame[N_SPIKES], frame[EDGE] = n_spikes, edge_ends[sender]
+    frame["sender"], frame["spike"] = sender, 0
+    frame["n_spikes"], frame["edge"] = n_spikes, edge_ends[sender]
 
 
 @cuda.jit(device=True)
 def _visit(
-    code: int,
+    field: np.void,
     time: int,
     timed: int,
-    fields: np.ndarray,
     weights: np.ndarray,
-    core: np.ndarray,
-    tally: np.ndarray,
+    core: np.void,
+    tally: np.void,
     state: np.ndarray,
     counts: np.ndarray,
     pending: np.ndarray,
@@ -252,27 +326,28 @@ def _visit(
     """
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
     n_words, n_fired = (n_threads + FLAGS - 1) // FLAGS, 0
-    layout, rule, first_pending = core[0:7], core[7:14], core[16]
-    seen, kept = tally[FIRED], tally[KEPT]
-    for begin in range(0, _n_field(fields, code), n_threads):
-        neuron = _update(begin + thread, code, fields, weights, layout, rule, state)
+    only_passing = core["monitors"] == PASSING
+    seen, kept = tally["n_fired"], tally["n_kept"]
+    for begin in range(0, _size(field), n_threads):
+        neuron = _update(begin + thread, field, weights, core, state)
         before, n_more = _rank(neuron >= 0, thread, words, turn, n_words)
         turn = (turn + 1) % 3
         if neuron >= 0:
             number = seen + n_fired + before
-            slot = _n_passed(number, rule) - _n_passed(seen, rule)
-            if number % rule[4] == rule[5]:
-                pending[first_pending + slot] = neuron
-            if _counts(number, rule):
+            slot = _n_passed(number, core) - _n_passed(seen, core)
+            if number % core["ratio"] == core["passing"]:
+                pending[core["pending"] + slot] = neuron
+            if _counts(number, core):
                 counts[neuron] += 1
                 if timed:
-                    slot = kept + (slot if rule[6] else n_fired + before)
+                    slot = kept + (slot if only_passing else n_fired + before)
                     spikes[slot], spike_times[slot] = neuron, time
         n_fired += n_more
     # what is pending is read by all
     cuda.syncthreads()
-    n_passed = _n_passed(seen + n_fired, rule) - _n_passed(seen, rule)
-    tally[FIRED], tally[KEPT] = seen + n_fired, kept + (n_passed if rule[6] else n_fired)
+    n_passed = _n_passed(seen + n_fired, core) - _n_passed(seen, core)
+    tally["n_fired"] = seen + n_fired
+    tally["n_kept"] = kept + (n_passed if only_passing else n_fired)
     return n_passed, turn
 
 
@@ -284,46 +359,51 @@ def _clear(words: np.ndarray) -> None:
 
 
 @cuda.jit(device=True)
-def _copy_rows(source: np.ndarray, target: np.ndarray, n_rows: int) -> None:
-    """Copy the first rows of a table."""
-    for row in range(n_rows):
-        for column in range(source.shape[1]):
-            target[row, column] = source[row, column]
+def _copy_frames(source: np.ndarray, target: np.ndarray, n_frames: int) -> None:
+    """Copy the lowest frames, field by field: numba's simulator copies no record whole."""
+    for depth in range(n_frames):
+        frame, copy = source[depth], target[depth]
+        copy["sender"], copy["spike"] = frame["sender"], frame["spike"]
+        copy["n_spikes"], copy["edge"] = frame["n_spikes"], frame["edge"]
 
 
 @cuda.jit(device=True)
-def _n_field(fields: np.ndarray, code: int) -> int:
-    """Return how many neurons have an event in their field."""
-    return fields[code, 2] * fields[code, 3] * fields[code, 4]
+def _copy_tallies(source: np.ndarray, target: np.ndarray, n_cores: int) -> None:
+    """Copy the tallies of all cores, field by field."""
+    for core in range(n_cores):
+        target[core]["n_fired"] = source[core]["n_fired"]
+        target[core]["n_kept"] = source[core]["n_kept"]
+
+
+@cuda.jit(device=True)
+def _size(field: np.void) -> int:
+    """Return how many neurons a field has."""
+    return field["n_outer"] * field["n_middle"] * field["n_inner"]
 
 
 @cuda.jit(device=True)
 def _update(
-    index: int,
-    code: int,
-    fields: np.ndarray,
-    weights: np.ndarray,
-    layout: np.ndarray,
-    rule: np.ndarray,
-    state: np.ndarray,
+    index: int, field: np.void, weights: np.ndarray, core: np.void, state: np.ndarray
 ) -> int:
     """Add the weight to one neuron of the field; return its address if it fires, else -1."""
-    if index >= _n_field(fields, code):
+    if index >= _size(field):
         return -1
-    n_middle, n_inner = fields[code, 3], fields[code, 4]
+    n_middle, n_inner = field["n_middle"], field["n_inner"]
     row = np.uint32(index) // np.uint32(n_inner)
     inner = index - row * n_inner
     outer = np.uint32(row) // np.uint32(n_middle)
     middle = row - outer * n_middle
-    neuron = fields[code, 0] + outer * layout[0] + middle * layout[2] + inner * layout[4]
-    tap = fields[code, 1] + outer * layout[1] + middle * layout[3] + inner * layout[5]
-    v = np.int64(state[neuron]) + np.int64(weights[tap])
+    neuron = field["neuron"] + outer * core["outer_neurons"]
+    neuron += middle * core["middle_neurons"] + inner * core["inner_neurons"]
+    tap = field["weight"] + outer * core["outer_weights"]
+    tap += middle * core["middle_weights"] + inner * core["inner_weights"]
+    v, low = np.int64(state[neuron]) + np.int64(weights[tap]), core["low"]
     if v > NEURON_MAX:
-        v = v - 2 * (NEURON_MAX + 1) if rule[3] else NEURON_MAX
-    v = rule[1] if v < rule[1] else v  # noqa: FURB136 - numba 0.68 can't compile max for GPUs
-    fires = v >= rule[0]
+        v = v - 2 * (NEURON_MAX + 1) if core["wraps"] else NEURON_MAX
+    v = low if v < low else v  # noqa: FURB136 - numba 0.68 can't compile max for GPUs
+    fires = v >= core["high"]
     if fires:
-        v = 0 if rule[2] else v - rule[0]
+        v = 0 if core["to_zero"] else v - core["high"]
     state[neuron] = v
     return neuron if fires else -1
 
@@ -356,12 +436,14 @@ def _rank(fires: int, thread: int, words: np.ndarray, turn: int, n_words: int) -
 
 
 @cuda.jit(device=True)
-def _n_passed(number: int, rule: np.ndarray) -> int:
+def _n_passed(number: int, core: np.void) -> int:
     """Return how many of a core's first spikes pass its decimator."""
-    return number if rule[4] == 1 else (number - rule[5] + rule[4] - 1) // rule[4]
+    ratio = core["ratio"]
+    return number if ratio == 1 else (number - core["passing"] + ratio - 1) // ratio
 
 
 @cuda.jit(device=True)
-def _counts(number: int, rule: np.ndarray) -> int:
+def _counts(number: int, core: np.void) -> int:
     """Return 1 if a monitor sees the core's spike of that number, else 0."""
-    return 1 if rule[6] == 0 or number % rule[4] == rule[5] else 0
+    seen = core["monitors"] != PASSING or number % core["ratio"] == core["passing"]
+    return 1 if seen else 0

@@ -3,7 +3,18 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["filter_events"]
+__all__ = ["FILTER", "filter_events"]
+
+FILTER = np.dtype(
+    [
+        ("reach_y", np.int64),  # pixels
+        ("reach_x", np.int64),
+        ("window", np.int64),  # ticks
+        ("counts_own", np.bool_),  # its own pixel is company too
+        ("low_pass", np.bool_),  # drops events with company, instead of those without
+    ],
+    align=True,
+)
 
 
 @njit(cache=True, nogil=True)
@@ -12,7 +23,7 @@ def filter_events(
     columns: np.ndarray,
     ticks: np.ndarray,
     latest: np.ndarray,
-    rule: np.ndarray,
+    rule: np.void,
     kept: np.ndarray,
 ) -> None:
     """Decide which events have company in space and time, or come too soon.
@@ -23,11 +34,10 @@ def filter_events(
         ticks: `(n,) int64`, the slow clock at each event.
         latest: `(y, x) int64`, tick of each pixel's latest event, very negative for none;
             changed in place.
-        rule: `(5,) int64`, reach y, reach x, window in ticks, 1 to count the own pixel,
-            1 to drop events with company instead of those without.
+        rule: a FILTER.
         kept: `(n,) bool`, written.
     """
-    reach_y, reach_x, window, with_own, inverted = rule
+    reach_y, reach_x, window = rule["reach_y"], rule["reach_x"], rule["window"]
     height, width = latest.shape
     for index in range(rows.size):
         row, column, now = rows[index], columns[index], ticks[index]
@@ -35,7 +45,7 @@ def filter_events(
         for y in range(max(0, row - reach_y), min(height, row + reach_y + 1)):
             for x in range(max(0, column - reach_x), min(width, column + reach_x + 1)):
                 own = y == row and x == column
-                if (with_own or not own) and now - latest[y, x] <= window:
+                if (rule["counts_own"] or not own) and now - latest[y, x] <= window:
                     company = True
-        kept[index] = company != bool(inverted)
+        kept[index] = company != rule["low_pass"]
         latest[row, column] = now

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import ALL, EVENTS_PER_CALL, PASSING, Network
+from speckflex.kernels.network import EVENTS_PER_CALL, Network
+from speckflex.kernels.records import ALL, PASSING
 
 __all__ = ["Source", "Stream", "flow"]
 
@@ -79,7 +80,7 @@ def flow(source: Source, last: int, watched: np.ndarray, network: Network, strea
         if core != source.row and network.cores[core]["monitors"] == ALL:
             _decimate(core, network, stream)
         for edge in range(network.cores[core]["first_edge"], network.cores[core]["end_edge"]):
-            stream.done[network.edges[edge, 0]] = 0
+            stream.done[network.edges[edge]["target"]] = 0
         core = _next(network, stream)
         if core < 0:
             return -1

@@ -25,17 +25,13 @@ class CoreArrays(NamedTuple):
     """What the kernels need of a core.
 
     Args:
-        routes: `(m, 3) int32`, input channel, y, x; y and x index the spans.
-        row_spans: `(.., 3) int32`, for each y the first neuron row, the number of rows, and
-            the kernel row that the first one meets.
-        column_spans: `(.., 3) int32`, for each x the first neuron's place in its row, how many
-            neurons lie side by side, and the first weight's place in its row.
+        routes: `(m,) ROUTE`.
+        row_spans: `(h,) ROW_SPAN`, for each y of the routes.
+        column_spans: `(w,) COLUMN_SPAN`, for each x of the routes.
         weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
         state: int16, potentials [y][x][channel], `LANES` beyond the last; changed in place.
-        layout: `(6,) int64`, kernel rows, weights in a row of taps, stride y, neurons in a row
-            of the map, the most spikes and the most masks that one event can cause.
-        rule: `(5,) int64`, threshold high, threshold low, 1 to return to zero, 1 to wrap
-            around beyond 32767 instead of saturating, 1 to use vector instructions.
+        layout: a LAYOUT.
+        rule: a RULE.
         pending: `(k,) uint64`, scratch, for more than the most masks of one event.
     """
 
@@ -44,8 +40,8 @@ class CoreArrays(NamedTuple):
     column_spans: np.ndarray
     weights: np.ndarray
     state: np.ndarray
-    layout: np.ndarray
-    rule: np.ndarray
+    layout: np.void
+    rule: np.void
     pending: np.ndarray
 
 
@@ -99,30 +95,31 @@ def integrate(
     """
     routes, row_spans, column_spans = core.routes, core.row_spans, core.column_spans
     layout, rule = core.layout, core.rule
-    n_kernel_rows, row_weights, row_neurons = layout[0], layout[1], layout[3]
-    tap_step = layout[2] * row_weights
-    last_spikes = spikes.size - layout[4] - LANES
-    last_pending = len(core.pending) - layout[5] - 1
+    row_weights, row_neurons = layout["row_weights"], layout["row_neurons"]
+    tap_step = layout["stride_y"] * row_weights
+    last_spikes = spikes.size - layout["most_spikes"] - LANES
+    last_pending = len(core.pending) - layout["most_masks"] - 1
     memory = Memory(
         pointer_to(core.weights),
         pointer_to(core.state),
         pointer_to(core.pending),
         pointer_to(spikes),
     )
-    keep = np.int16(0) if rule[2] else np.int16(-1)
-    bounds, with_lanes = Rule(np.int16(rule[0]), np.int16(rule[1]), keep, rule[3] != 0), rule[4]
+    keep = np.int16(0) if rule["to_zero"] else np.int16(-1)
+    bounds = Rule(np.int16(rule["high"]), np.int16(rule["low"]), keep, rule["wraps"])
+    kernel_rows, by_lanes = layout["kernel_rows"], layout["by_lanes"]
     n_spikes = written = n_pending = 0
     event = start
     while event < codes.size and n_spikes <= last_spikes:
         # unsigned: numba tests each signed index for one that counts from the end
-        code = np.uint64(codes[np.uint64(event)])
-        channel, y, x = routes[code, 0], np.uint64(routes[code, 1]), np.uint64(routes[code, 2])
-        neuron = row_spans[y, 0] * row_neurons + column_spans[x, 0]
-        kernel_row = channel * n_kernel_rows + row_spans[y, 2]
-        tap = kernel_row * row_weights + column_spans[x, 2]
-        n_neurons = column_spans[x, 1]
-        for _ in range(row_spans[y, 1]):
-            if with_lanes:
+        route = routes[np.uint64(codes[np.uint64(event)])]
+        rows, columns = row_spans[np.uint64(route["y"])], column_spans[np.uint64(route["x"])]
+        neuron = rows["first"] * row_neurons + columns["first"]
+        kernel_row = route["channel"] * kernel_rows + rows["kernel_row"]
+        tap = kernel_row * row_weights + columns["weight"]
+        n_neurons = columns["n_neurons"]
+        for _ in range(rows["n_rows"]):
+            if by_lanes:
                 n_pending, n_spikes = _run_lanes(
                     memory, bounds, neuron, n_neurons, tap, n_pending, n_spikes
                 )

@@ -5,19 +5,27 @@ from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
 
-__all__ = ["N_ENGINES", "integrate_parallel"]
+__all__ = ["ENGINE", "N_ENGINES", "integrate_parallel"]
 
 N_ENGINES = 2
+# What an engine is at.
+ENGINE = np.dtype(
+    [
+        ("next", np.int64),  # event
+        ("free", np.float64),  # µs, when it is done with the event before
+    ],
+    align=True,
+)
 
 
 @njit(cache=True, nogil=True)
 def integrate_parallel(
     codes: np.ndarray,
+    start: int,
     arrivals: np.ndarray,
     durations: np.ndarray,
     spike_duration: float,
-    finishes: np.ndarray,
-    turns: np.ndarray,
+    engines: np.ndarray,
     order: np.ndarray,
     core: CoreArrays,
     spikes: np.ndarray,
@@ -30,24 +38,24 @@ def integrate_parallel(
 
     Args:
         codes: `(n,) int32`, rows of the routes, one per event.
+        start: how many events are done.
         arrivals: `(n,) float64`, µs, ascending.
         durations: `(m,) float64`, µs that an event takes on each route, without its spikes.
         spike_duration: µs that each of its spikes adds.
-        finishes: `(N_ENGINES,) float64`, µs, when each engine is done; changed in place.
-        turns: `(N_ENGINES + 1,) int64`, changed in place: the next event of each engine, and
-            how many events are done.
+        engines: `(N_ENGINES,) ENGINE`, changed in place.
         order: `(n,) int64`, written: the events in the order they were begun.
         core: its arrays.
         spikes: see `integrate`.
         ends: see `integrate`, in the order of beginning.
 
     Returns:
-        how many events are done since the first call for these events, and spikes written.
+        how many events are done now, and spikes written.
     """
-    n_spikes = 0
-    while turns[N_ENGINES] < codes.size:
-        engine, begin = _next_engine(arrivals, finishes, turns)
-        event, place = turns[engine], turns[N_ENGINES]
+    n_spikes, place = 0, start
+    while place < codes.size:
+        number, begin = _next_engine(arrivals, engines)
+        engine = engines[number]
+        event = engine["next"]
         taken, n_new = integrate(
             codes[event : event + 1],
             0,
@@ -60,21 +68,20 @@ def integrate_parallel(
         n_spikes += n_new
         ends[place] = n_spikes
         order[place] = event
-        finishes[engine] = begin + durations[codes[event]] + spike_duration * n_new
-        turns[engine] += N_ENGINES
-        turns[N_ENGINES] += 1
-    return turns[N_ENGINES], n_spikes
+        engine["free"] = begin + durations[codes[event]] + spike_duration * n_new
+        engine["next"] += N_ENGINES
+        place += 1
+    return place, n_spikes
 
 
 @njit(cache=True, nogil=True)
-def _next_engine(
-    arrivals: np.ndarray, finishes: np.ndarray, turns: np.ndarray
-) -> tuple[int, float]:
+def _next_engine(arrivals: np.ndarray, engines: np.ndarray) -> tuple[int, float]:
     """Return which engine begins its next event first, and when (µs)."""
-    engine, begin = -1, np.inf
-    for candidate in range(N_ENGINES):
-        if turns[candidate] < arrivals.size:
-            free = max(arrivals[turns[candidate]], finishes[candidate])
-            if free < begin:
-                engine, begin = candidate, free
-    return engine, float(begin)
+    first, begin = -1, np.inf
+    for number in range(N_ENGINES):
+        engine = engines[number]
+        if engine["next"] < arrivals.size:
+            ready = max(arrivals[engine["next"]], engine["free"])
+            if ready < begin:
+                first, begin = number, ready
+    return first, float(begin)

@@ -6,10 +6,12 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import ALL, EVENTS_PER_CALL, PASSING, Network
+from speckflex.kernels.network import EVENTS_PER_CALL, Network
+from speckflex.kernels.records import ALL, PASSING
 
 __all__ = [
     "DROPS",
+    "LOGGED",
     "SERVER",
     "STALLS",
     "STATE",
@@ -31,7 +33,8 @@ SERVER = np.dtype(
         ("capacity", np.int64),  # events that have room, with the one in work
         ("when_full", np.int64),
         ("reorders", np.int64),  # its spikes leave in the order of their ranks
-    ]
+    ],
+    align=True,
 )
 
 # What a core, or the input, is at; times in µs.
@@ -55,7 +58,18 @@ STATE = np.dtype(
         ("input_wait", np.float64),
         ("first", np.float64),
         ("last", np.float64),
-    ]
+    ],
+    align=True,
+)
+
+# A spike that is kept.
+LOGGED = np.dtype(
+    [
+        ("core", np.int32),
+        ("address", np.int32),
+        ("cause", np.int32),  # the place among the source's of what caused it
+    ],
+    align=True,
 )
 
 
@@ -85,8 +99,7 @@ class Work(NamedTuple):
         seen: `(c + 1,) int64`, how many spikes each decimator has counted.
         pending: scratch, see `CoreArrays`; one for all cores.
         spikes: int32, scratch, the spikes of each core's event in work.
-        log: `(k, 3) int32`, written: core and address of kept spikes, and the place among the
-            source's of what caused them.
+        log: `(k,) LOGGED`, written.
     """
 
     state: Any
@@ -142,7 +155,8 @@ def serve(
     while n_events < EVENTS_PER_CALL:
         core, row = cores[sender], state[sender]
         if row["edge"] < core["end_edge"]:
-            target, code[0] = edges[row["edge"], 0], row["address"] + edges[row["edge"], 1]
+            edge = edges[row["edge"]]
+            target, code[0] = edge["target"], row["address"] + edge["first_route"]
             row["edge"] += 1
             duration = float(durations[code[0]])
             if _arrives(rows[target], state[target], row, ring, duration, sender == entrance):
@@ -170,8 +184,8 @@ def serve(
             row["spike"] += 1
             seen[sender] += 1
             if _leaves(core, row, seen[sender], counts):
-                log[n_logged, 0], log[n_logged, 1] = sender, row["address"]
-                log[n_logged, 2] = state[origin]["spike"] - 1
+                log[n_logged]["core"], log[n_logged]["address"] = sender, row["address"]
+                log[n_logged]["cause"] = state[origin]["spike"] - 1
                 n_logged += 1
         elif sender == origin:
             return -1, n_logged

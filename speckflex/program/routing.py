@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.addresses import address_events
+from speckflex.kernels.records import COLUMN_SPAN, ROW_SPAN
 
 if TYPE_CHECKING:
     from speckflex.program.records import Destination, EdgeSpikes, InputStage, MirrorFrame, Shape
@@ -132,14 +133,15 @@ def row_spans(n_inputs: int, n_neurons: int, kernel: int, stride: int, padding: 
     A neuron at `row` has y in its field where `0 <= y + padding - row * stride < kernel`.
 
     Returns:
-        `(n_inputs + 1, 3) int32`: first row, number of rows, kernel row met by the first. The
-        last entry holds no row, for spikes that go nowhere.
+        `(n_inputs + 1,) ROW_SPAN`; the last holds no row, for spikes that go nowhere.
     """
     y = np.arange(n_inputs) + padding
     first = np.maximum(0, -((kernel - 1 - y) // stride))
     last = np.minimum(n_neurons - 1, y // stride)
-    spans = np.column_stack((first, np.maximum(0, last - first + 1), y - first * stride))
-    return np.vstack((spans, np.zeros(3))).astype(np.int32)
+    spans = np.zeros(n_inputs + 1, ROW_SPAN)
+    spans["first"][:-1], spans["n_rows"][:-1] = first, np.maximum(0, last - first + 1)
+    spans["kernel_row"][:-1] = y - first * stride
+    return spans
 
 
 def column_spans(spans: np.ndarray, kernel: int, stride: int, channels: int) -> np.ndarray:
@@ -155,11 +157,11 @@ def column_spans(spans: np.ndarray, kernel: int, stride: int, channels: int) -> 
         channels: of the neurons.
 
     Returns:
-        `(n, 3) int32`: the first neuron's place in its row, how many neurons, and the first
-        weight's place among the taps of one kernel row.
+        `(n,) COLUMN_SPAN`.
     """
-    per_phase = -(-kernel // stride)
-    first, n_columns, tap = spans.T
+    per_phase, tap = -(-kernel // stride), spans["kernel_row"]
     weight = (tap % stride) * per_phase + per_phase - 1 - tap // stride
-    table = np.column_stack((first, n_columns, np.where(n_columns > 0, weight, 0)))
-    return np.ascontiguousarray(table * channels, np.int32)
+    table = np.zeros(len(spans), COLUMN_SPAN)
+    table["first"], table["n_neurons"] = spans["first"] * channels, spans["n_rows"] * channels
+    table["weight"] = np.where(spans["n_rows"] > 0, weight, 0) * channels
+    return table

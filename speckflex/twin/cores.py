@@ -9,6 +9,7 @@ import numpy as np
 
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE
+from speckflex.kernels.records import LAYOUT, ROUTE, RULE
 from speckflex.program.routing import Places, column_spans, places_of, row_spans
 from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.decimator import Decimator
@@ -68,17 +69,10 @@ class CoreModel:
         self.weights = _arrange_weights(core.weights, core.stride[1])
         self._set_routes(arrivals)
         self._set_layout()
-        wraps = settings.overflow == "wrap"
-        self.rule = np.array(
-            (
-                core.threshold_high,
-                core.threshold_low,
-                core.return_to_zero,
-                wraps,
-                LANES_AVAILABLE and not wraps,
-            ),
-            np.int64,
-        )
+        self.rule = np.zeros(1, RULE)[0]
+        self.rule["high"], self.rule["low"] = core.threshold_high, core.threshold_low
+        self.rule["to_zero"] = core.return_to_zero
+        self.rule["wraps"] = settings.overflow == "wrap"
         channels, height, width = self.shape
         self.initial = np.zeros((height, width, channels), np.int16)
         if core.initial_state is not None:
@@ -96,28 +90,23 @@ class CoreModel:
         most_rows, side_by_side = min(most_rows, height), min(most_columns, width) * channels
         self.most_spikes = most_rows * side_by_side
         self.most_masks = most_rows * -(-side_by_side // LANES)
-        self.layout = np.array(
-            (
-                kernel_y,
-                most_columns * stride_x * channels,
-                stride_y,
-                width * channels,
-                self.most_spikes,
-                self.most_masks,
-            ),
-            np.int64,
-        )
+        self.layout = layout = np.zeros(1, LAYOUT)[0]
+        layout["kernel_rows"], layout["stride_y"] = kernel_y, stride_y
+        layout["row_weights"] = -(-kernel_x // stride_x) * stride_x * channels
+        layout["row_neurons"] = width * channels
+        layout["most_spikes"], layout["most_masks"] = self.most_spikes, self.most_masks
+        layout["by_lanes"] = LANES_AVAILABLE and self.settings.overflow != "wrap"
 
     @property
     def reaches(self) -> np.ndarray:
         """`(m,) bool`, whether an event on each route arrives, be it beside all neurons."""
         # the last row of the spans is for spikes that go nowhere
-        return self.routes[:, 1] < len(self.row_spans) - 1
+        return self.routes["y"] < len(self.row_spans) - 1
 
     def updates_per_route(self) -> np.ndarray:
         """Return `(m,) int64`, how many neurons an event on each route updates."""
-        rows, columns = self.row_spans[:, 1], self.column_spans[:, 1]
-        return rows[self.routes[:, 1]].astype(np.int64) * columns[self.routes[:, 2]]
+        rows, columns = self.row_spans["n_rows"], self.column_spans["n_neurons"]
+        return rows[self.routes["y"]].astype(np.int64) * columns[self.routes["x"]]
 
     def _set_routes(self, arrivals: Sequence[Places]) -> None:
         core = self.core
@@ -128,18 +117,15 @@ class CoreModel:
         self.row_spans = row_spans(height, n_rows, kernel_y, core.stride[0], core.padding[0])
         spans = row_spans(width, n_columns, kernel_x, core.stride[1], core.padding[1])
         self.column_spans = column_spans(spans, kernel_x, core.stride[1], self.shape[0])
-        # a spike that goes nowhere goes to the row without neurons
-        routes = [
-            np.column_stack(
-                (
-                    np.where(places.kept, places.channels, 0),
-                    np.where(places.kept, places.rows, height),
-                    np.where(places.kept, places.columns, width),
-                )
-            )
-            for places in arrivals
-        ]
-        self.routes = np.concatenate([np.empty((0, 3), np.int32), *routes], dtype=np.int32)
+        self.routes = np.zeros(sum(len(places.kept) for places in arrivals), ROUTE)
+        end = 0
+        for places in arrivals:
+            own = self.routes[end : end + len(places.kept)]
+            end += len(own)
+            own["channel"] = np.where(places.kept, places.channels, 0)
+            # a spike that goes nowhere goes to the row without neurons
+            own["y"] = np.where(places.kept, places.rows, height)
+            own["x"] = np.where(places.kept, places.columns, width)
 
 
 class RunningCore:

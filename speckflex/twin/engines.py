@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.kernels.integrate_parallel import N_ENGINES, integrate_parallel
+from speckflex.kernels.integrate_parallel import ENGINE, N_ENGINES, integrate_parallel
 
 if TYPE_CHECKING:
     from speckflex.twin.settings import EngineTimes
@@ -29,8 +29,7 @@ class Engines:
 
     def reset(self) -> None:
         """Begin a sample: both engines are free, and the first takes the first event."""
-        self._finishes = np.zeros(N_ENGINES)
-        self._turns = np.zeros(N_ENGINES + 1, np.int64)
+        self._engines = np.zeros(N_ENGINES, ENGINE)
         self._n_taken = 0
 
     def take(self, codes: np.ndarray, arrivals: np.ndarray) -> None:
@@ -42,19 +41,18 @@ class Engines:
         """
         self._arrivals = np.maximum.accumulate(arrivals)
         first = self._n_taken % N_ENGINES
-        self._turns[:N_ENGINES] = (np.arange(N_ENGINES) - first) % N_ENGINES
-        self._turns[N_ENGINES] = 0
+        self._engines["next"] = (np.arange(N_ENGINES) - first) % N_ENGINES
         self._n_taken += len(codes)
 
-    def run(self, codes: np.ndarray, begun: np.ndarray, *core: Any) -> tuple[int, int]:
+    def run(self, codes: np.ndarray, start: int, begun: np.ndarray, *core: Any) -> tuple[int, int]:
         """Run the kernel; return how many events are done, and the spikes of this call."""
         return integrate_parallel(
             codes,
+            start,
             self._arrivals,
             self._durations,
             self._spike_duration,
-            self._finishes,
-            self._turns,
+            self._engines,
             begun,
             *core,
         )

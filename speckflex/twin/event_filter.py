@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.kernels.filter_events import filter_events
+from speckflex.kernels.filter_events import FILTER, filter_events
 
 if TYPE_CHECKING:
     from speckflex.program.event_filter import EventFilter
@@ -23,8 +23,8 @@ class RunningFilter:
     def __init__(self, rule: EventFilter, places: Places) -> None:
         self._places = places
         low_pass = rule.mode == "low pass"
-        with_own = rule.mode != "noise and hot pixels"
-        self._rule = np.array((*rule.size, rule.window, with_own, low_pass), np.int64)
+        counts_own = rule.mode != "noise and hot pixels"
+        self._rule = np.array([(*rule.size, rule.window, counts_own, low_pass)], FILTER)[0]
         kept = places.kept
         height, width = places.rows[kept].max(initial=0), places.columns[kept].max(initial=0)
         self._latest = np.full((height + 1, width + 1), NEVER, np.int64)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.integrate import LANES
-from speckflex.kernels.network import ALL, CORE, NONE, PASSING, Network
+from speckflex.kernels.network import Network
+from speckflex.kernels.records import (
+    ALL,
+    COLUMN_SPAN,
+    CORE,
+    EDGE,
+    LAYOUT,
+    NONE,
+    PASSING,
+    ROUTE,
+    ROW_SPAN,
+    RULE,
+)
 from speckflex.twin.cache_lines import zeros_apart
 from speckflex.twin.cores import MASKS_PER_FLUSH
 from speckflex.twin.decimator import Decimator
@@ -46,14 +58,14 @@ class NetworkModel:
                     for group in sorted_edges
                     for edge in group
                 ],
-                np.int64,
-            ).reshape(-1, 2),
+                EDGE,
+            ),
             routes=self._routes(),
-            row_spans=np.concatenate([core.row_spans for core in cores]),
-            column_spans=np.concatenate([core.column_spans for core in cores]),
+            row_spans=np.concatenate([core.row_spans for core in cores], dtype=ROW_SPAN),
+            column_spans=np.concatenate([core.column_spans for core in cores], dtype=COLUMN_SPAN),
             weights=np.concatenate([core.weights for core in cores]),
-            layout=np.stack([core.layout for core in cores]),
-            rule=np.stack([core.rule for core in cores]),
+            layout=np.array([core.layout for core in cores], LAYOUT),
+            rule=np.array([core.rule for core in cores], RULE),
         )
 
     def _table(
@@ -79,14 +91,12 @@ class NetworkModel:
         return table
 
     def _routes(self) -> np.ndarray:
-        rows = starts_of([len(core.row_spans) for core in self.cores])
-        columns = starts_of([len(core.column_spans) for core in self.cores])
-        return np.concatenate(
-            [
-                core.routes + np.array((0, row, column), np.int32)
-                for core, row, column in zip(self.cores, rows[:-1], columns[:-1], strict=True)
-            ]
-        )
+        routes = np.concatenate([core.routes for core in self.cores], dtype=ROUTE)
+        n_routes = [len(core.routes) for core in self.cores]
+        for name, spans in (("y", "row_spans"), ("x", "column_spans")):
+            starts = starts_of([len(getattr(core, spans)) for core in self.cores])
+            routes[name] += np.repeat(starts[:-1], n_routes).astype(np.int32)
+        return routes
 
 
 class RunningNetwork:

@@ -89,7 +89,7 @@ class QueueRunner:
             ends: `(n,) int32`, written: for each of them, where its spikes end.
         """
         if self._engines is not None and begun is not None:
-            return self._engines.run(codes, begun, self.arrays, self._spikes, ends)
+            return self._engines.run(codes, start, begun, self.arrays, self._spikes, ends)
         return integrate(codes, start, self.arrays, self._spikes, ends)
 
     def _emit(

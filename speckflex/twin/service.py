@@ -10,6 +10,7 @@ import numpy as np
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
 from speckflex.kernels.serve import (
     DROPS,
+    LOGGED,
     SERVER,
     STALLS,
     STATE,
@@ -138,7 +139,7 @@ class Service(Passage):
             seen=running.seen,
             pending=running.pending,
             spikes=running.spikes,
-            log=np.empty((SPIKES_PER_CALL, 3), np.int32),
+            log=np.empty(SPIKES_PER_CALL, LOGGED),
         )
 
     def begin_sample(self, sample: int, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
@@ -173,9 +174,9 @@ class Service(Passage):
         """Hand over what was logged, core by core."""
         if queue.times is None:
             return
-        for index in np.unique(log[:, 0]):
-            _, addresses, causes = log[log[:, 0] == index].T
-            self._kept.add(int(index), Queue(addresses, queue.times[causes]))
+        for index in np.unique(log["core"]):
+            own = log[log["core"] == index]
+            self._kept.add(int(index), Queue(own["address"], queue.times[own["cause"]]))
 
 
 def _room(core: Core, settings: TwinSettings) -> tuple[int, int]:

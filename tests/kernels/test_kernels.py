@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from numba import njit
 from numba.core.errors import TypingError
 
+from speckflex.kernels import records
 from speckflex.kernels.count import count_into
+from speckflex.kernels.cuda_integrate import DEVICE_CORE
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
 from speckflex.kernels.lanes import BIT_POSITIONS, append_fired, pointer_to
+from speckflex.kernels.records import CORE, RULE
 from speckflex.program.records import Core
 from speckflex.program.routing import places_of, row_spans
 from speckflex.twin.cores import CoreModel, RunningCore
@@ -39,7 +42,7 @@ def test_spans_hold_the_neurons_whose_field_holds_the_input(n_inputs, kernel, st
         expected = [(row, tap) for row, tap in taps if 0 <= tap < kernel]
         first, n_rows, tap = spans[y]
         assert [(first + i, tap - i * stride) for i in range(n_rows)] == expected
-    assert spans[n_inputs, 1] == 0
+    assert spans[n_inputs]["n_rows"] == 0
 
 
 @settings(max_examples=60)
@@ -67,7 +70,7 @@ def test_vector_instructions_equal_single_steps(seed, n_out, to_zero, high):
     codes = rng.integers(0, 60, 200).astype(np.int32)
     results = []
     for with_lanes in (1, 0):
-        model.rule[4] = with_lanes
+        model.layout["by_lanes"] = with_lanes
         running = RunningCore(model)
         spikes = [emission.sent.codes.copy() for emission in QueueRunner(running).run(Queue(codes))]
         results.append((np.concatenate([np.empty(0, np.int32), *spikes]), running.state.copy()))
@@ -132,6 +135,14 @@ def test_bit_positions_name_the_set_bits():
     for byte in range(256):
         bits = [bit for bit in range(8) if byte & (1 << bit)]
         assert BIT_POSITIONS[8 * byte : 8 * byte + len(bits)].tolist() == bits
+
+
+def test_the_rows_of_tables_have_the_same_names_on_cpu_and_gpu():
+    dtypes = [value for value in vars(records).values() if isinstance(value, np.dtype)]
+    assert len(dtypes) == 7
+    assert all(dtype.isalignedstruct for dtype in dtypes)
+    assert set(RULE.names) | {"ratio", "passing", "monitors"} <= set(DEVICE_CORE.names)
+    assert {"ratio", "passing", "monitors"} <= set(CORE.names)
 
 
 def test_counts_add_up():

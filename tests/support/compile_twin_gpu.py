@@ -16,24 +16,37 @@ from types import SimpleNamespace
 from numba import cuda, int8, int16, int32, int64
 from numba.cuda import dispatcher
 from numba.cuda.cudadrv import nvvm
+from numba.np.numpy_support import from_dtype
 
-from speckflex.kernels.cuda_batch import begin_batch, gather_batch, leak_batch
-from speckflex.kernels.cuda_integrate import integrate_batch, integrate_depth_first
+from speckflex.kernels.cuda_batch import GATHERING, begin_batch, gather_batch, leak_batch
+from speckflex.kernels.cuda_integrate import (
+    DEVICE_CORE,
+    FIELD,
+    FRAME,
+    PART,
+    PROGRESS,
+    TALLY,
+    integrate_batch,
+    integrate_depth_first,
+)
+from speckflex.kernels.records import EDGE
 
 CODES, TIMES, TABLE = int32[::1], int64[::1], int64[:, ::1]
+RECORDS = (DEVICE_CORE, EDGE, FIELD, GATHERING, PART, PROGRESS)
+ROWS = {dtype: from_dtype(dtype)[::1] for dtype in RECORDS}
 SIGNATURES = {
     integrate_batch: (
-        *(CODES, TIMES, int64, int64, TABLE, int32[:, ::1], int8[::1], int64[::1], int64[::1]),
-        *(int16[:, ::1], TABLE, int32[:, ::1], TABLE, TABLE),
+        *(CODES, TIMES, int64, int64, ROWS[PART], ROWS[FIELD], int8[::1], ROWS[DEVICE_CORE]),
+        *(int16[:, ::1], TABLE, int32[:, ::1], TABLE, ROWS[PROGRESS]),
     ),
     integrate_depth_first: (
-        *(CODES, TIMES, int64, TABLE, TABLE, TIMES, TABLE, int32[:, ::1], int8[::1]),
-        *(int16[::1], TIMES, int32[:, ::1], int32[:, :, ::1]),
-        *(int64[:, :, ::1], int64[:, :, ::1], int64[:, :, ::1]),
+        *(CODES, TIMES, int64, TIMES, ROWS[EDGE], TIMES, ROWS[DEVICE_CORE], ROWS[FIELD]),
+        *(int8[::1], int16[::1], TIMES, int32[:, ::1], int32[:, :, ::1], int64[:, :, ::1]),
+        *(TIMES, from_dtype(FRAME)[:, ::1], from_dtype(TALLY)[:, ::1]),
     ),
     begin_batch: (int16[::1], int16[:, ::1], TABLE),
     leak_batch: (int16[::1], int64, int64[::1], int16[:, ::1]),
-    gather_batch: (CODES, TIMES, int64, TABLE, CODES, TIMES),
+    gather_batch: (CODES, TIMES, int64, ROWS[GATHERING], CODES, TIMES),
 }
 
 

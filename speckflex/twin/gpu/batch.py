@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.kernels.cuda_batch import gather_batch
+from speckflex.kernels.cuda_batch import GATHERING, gather_batch
 from speckflex.kernels.cuda_device import allocate, launch, upload
 from speckflex.twin.entrance import Entrance
 from speckflex.twin.gpu.core import DeviceCore, DeviceNeurons, DeviceQueue, DeviceRunningCore
@@ -119,11 +119,13 @@ class DeviceBatch(ABC):
         if not (self._with_times and index in self._monitor and n_spikes):
             return
         ends = np.cumsum(spikes.lengths)
-        parts = upload(np.column_stack((spikes.first, spikes.lengths, ends - spikes.lengths)))
+        parts = np.zeros(len(ends), GATHERING)
+        parts["first"], parts["n_spikes"] = spikes.first, spikes.lengths
+        parts["target"] = ends - spikes.lengths
         codes, times = allocate(n_spikes, np.int32), allocate(n_spikes, np.int64)
         launch(
             gather_batch, len(ends), GATHERING_THREADS, spikes.codes, spikes.times, spikes.stride,
-            parts, codes, times,
+            upload(parts), codes, times,
         )  # fmt: skip
         columns = (np.split(array.copy_to_host(), ends[:-1]) for array in (codes, times))
         for kept, codes_of_one, times_of_one in zip(self._kept, *columns, strict=True):

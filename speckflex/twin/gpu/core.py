@@ -9,7 +9,16 @@ import numpy as np
 
 from speckflex.kernels.cuda_batch import begin_batch, leak_batch
 from speckflex.kernels.cuda_device import allocate, launch, upload
-from speckflex.kernels.cuda_integrate import FLAGS, MOST_THREADS, integrate_batch
+from speckflex.kernels.cuda_integrate import (
+    DEVICE_CORE,
+    FIELD,
+    FLAGS,
+    MOST_THREADS,
+    PART,
+    PROGRESS,
+    integrate_batch,
+)
+from speckflex.kernels.records import ALL, PASSING, RULE
 from speckflex.twin.decimator import Decimator
 
 if TYPE_CHECKING:
@@ -69,9 +78,8 @@ class DeviceCore:
         self.n_threads = min(MOST_THREADS, -(-model.most_spikes // FLAGS) * FLAGS)
         self.initial = upload(model.initial.reshape(-1))
         self.decimator = Decimator(model.core, model.settings)
-        self.fields, self.layout = _fields(model), np.append(_steps(model), model.most_spikes)
-        self.rule = _rule(model, self.decimator)
-        self.tables = tuple(map(upload, (self.fields, model.weights, self.layout, self.rule)))
+        self.fields, self.constants = _fields(model), _constants(model, self.decimator)
+        self.tables = tuple(map(upload, (self.fields, model.weights, self.constants)))
         bias = model.core.bias
         self.bias = None if bias is None else upload(bias)
 
@@ -145,21 +153,24 @@ class DeviceRunningCore(DeviceNeurons):
         self._spikes = allocate((n_samples, core.room), np.int32)
         # no array is empty: that drivers are asked for none is one thing less to go wrong
         self._times = allocate((n_samples, core.room if with_times else 1), np.int64)
-        self._progress = allocate((n_samples, 2), np.int64)
+        self._progress = allocate(n_samples, PROGRESS)
 
     def run(self, queue: DeviceQueue) -> Iterator[DeviceEmission]:
         """Run events through the core and yield its spikes, block by block."""
         arguments = (queue.codes, queue.times, int(self._with_times), queue.stride)
         done = np.zeros_like(queue.lengths)
         while (done < queue.lengths).any():
-            parts = upload(np.column_stack((queue.first, queue.lengths, done, self.seen)))
+            parts = np.zeros(len(done), PART)
+            parts["first"], parts["n_events"] = queue.first, queue.lengths
+            parts["n_done"], parts["n_fired"] = done, self.seen
             self._launch(
-                integrate_batch, *arguments, parts, *self.core.tables, self.state, self.counts,
-                self._spikes, self._times, self._progress,
+                integrate_batch, *arguments, upload(parts), *self.core.tables, self.state,
+                self.counts, self._spikes, self._times, self._progress,
             )  # fmt: skip
-            done, n_spikes = self._progress.copy_to_host().T
-            if n_spikes.any():
-                yield self._emit(n_spikes)
+            progress = self._progress.copy_to_host()
+            done = progress["n_done"]
+            if progress["n_spikes"].any():
+                yield self._emit(progress["n_spikes"])
 
     def _emit(self, n_spikes: np.ndarray) -> DeviceEmission:
         """Return the spikes of one start of the kernel, of which each sample has `n_spikes`."""
@@ -177,39 +188,40 @@ class DeviceRunningCore(DeviceNeurons):
 
 
 def _fields(model: CoreModel) -> np.ndarray:
-    """Return `(m + 1, 5) int32`: first neuron, first weight and extents of each route's field."""
-    channel, y, x = model.routes.astype(np.int64).T
-    row, n_rows, kernel_row = model.row_spans[y].astype(np.int64).T
-    first, n_neurons, first_weight = model.column_spans[x].astype(np.int64).T
-    n_kernel_rows, row_weights, _, row_neurons = model.layout[:4]
-    neuron = row * row_neurons + first
-    tap = (channel * n_kernel_rows + kernel_row) * row_weights + first_weight
-    n_channels = model.shape[0]
-    extents = {"y": n_rows, "x": n_neurons // n_channels, "c": np.full_like(row, n_channels)}
+    """Return `(m + 1,) FIELD`, the field of each route, and one behind them without neurons."""
+    routes, layout, n_channels = model.routes, model.layout, model.shape[0]
+    rows, columns = model.row_spans[routes["y"]], model.column_spans[routes["x"]]
+    kernel_row = routes["channel"] * layout["kernel_rows"] + rows["kernel_row"]
+    extents = {"y": rows["n_rows"], "x": columns["n_neurons"] // n_channels, "c": n_channels}
     order = model.settings.output_order
-    columns = [extents[axis] for axis in order]
-    if order == "yxc":
-        # x and channel are one run
-        columns = [np.ones_like(row), n_rows, n_neurons]
-    table = np.column_stack((neuron, tap, *columns)).astype(np.int32)
-    # never empty, be there senders or not
-    return np.vstack((table, np.zeros(5, np.int32)))
+    # in the chip's order x and channel are one run
+    runs = (1, rows["n_rows"], columns["n_neurons"])
+    sizes = runs if order == "yxc" else [extents[axis] for axis in order]
+    # so the table is never empty, with senders or without
+    table = np.zeros(len(routes) + 1, FIELD)
+    table["neuron"][:-1] = rows["first"] * layout["row_neurons"] + columns["first"]
+    table["weight"][:-1] = kernel_row * layout["row_weights"] + columns["weight"]
+    for name, size in zip(("n_outer", "n_middle", "n_inner"), sizes, strict=True):
+        table[name][:-1] = size
+    return table
 
 
-def _steps(model: CoreModel) -> np.ndarray:
-    """Return `(6,) int64`: steps of neuron and weight along outer, middle and inner axis."""
-    _, row_weights, stride_y, row_neurons = model.layout[:4]
-    n_channels, order = model.shape[0], model.settings.output_order
+def _constants(model: CoreModel, decimator: Decimator) -> np.ndarray:
+    """Return `(1,) DEVICE_CORE`, of a core that stands by itself."""
+    core = np.zeros(1, DEVICE_CORE)
+    layout, n_channels = model.layout, model.shape[0]
     steps = {
-        "y": (row_neurons, -stride_y * row_weights),
+        "y": (layout["row_neurons"], -layout["stride_y"] * layout["row_weights"]),
         "x": (n_channels, n_channels),
         "c": (1, 1),
     }
-    axes = "cyc" if order == "yxc" else order
-    return np.array([steps[axis] for axis in axes], np.int64).reshape(-1)
-
-
-def _rule(model: CoreModel, decimator: Decimator) -> np.ndarray:
-    """Return `(7,) int64`: thresholds, resets and what is counted."""
-    after = model.settings.decimator_monitor == "after"
-    return np.array((*model.rule[:4], decimator.ratio, decimator.phase, after), np.int64)
+    # in the chip's order x and channel are one run, and there is no outer axis
+    order = "cyc" if model.settings.output_order == "yxc" else model.settings.output_order
+    for place, axis in zip(("outer", "middle", "inner"), order, strict=True):
+        core[f"{place}_neurons"], core[f"{place}_weights"] = steps[axis]
+    core["most_spikes"], core["n_neurons"] = model.most_spikes, model.initial.size
+    for name in RULE.names or ():
+        core[name] = model.rule[name]
+    core["ratio"], core["passing"] = decimator.ratio, decimator.phase
+    core["monitors"] = PASSING if model.settings.decimator_monitor == "after" else ALL
+    return core

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex.kernels.cuda_device import allocate, launch, upload
-from speckflex.kernels.cuda_integrate import MOST_FRAMES, integrate_depth_first
+from speckflex.kernels.cuda_integrate import (
+    DEVICE_CORE,
+    FIELD,
+    FRAME,
+    MOST_FRAMES,
+    TALLY,
+    integrate_depth_first,
+)
+from speckflex.kernels.records import EDGE
 from speckflex.twin.gpu.batch import DeviceBatch
 from speckflex.twin.gpu.core import DeviceCore, DeviceNeurons, DeviceQueue
 
@@ -34,23 +42,15 @@ class DeviceGraph:
         self.n_threads = max(core.n_threads for core in cores)
         most_spikes = np.array([core.model.most_spikes for core in cores])
         self.n_pending = int(most_spikes.sum())
-        constants = [np.append(core.layout, core.rule) for core in cores]
-        places = (_starts(self.sizes), self.sizes, _starts(most_spikes))
+        constants = np.concatenate([core.constants for core in cores], dtype=DEVICE_CORE)
+        constants["first_neuron"], constants["pending"] = _starts(self.sizes), _starts(most_spikes)
         weights = [core.model.weights for core in cores]
-        fields = [core.fields.copy() for core in cores]
-        for table, first_weight in zip(fields, _starts([len(w) for w in weights]), strict=True):
-            table[:, 1] += first_weight
-        edges, edge_ends = _edges(model, _starts([len(table) for table in fields]))
-        self.tables = tuple(
-            upload(table)
-            for table in (
-                edges,
-                edge_ends,
-                np.column_stack((constants, *places)),
-                np.concatenate(fields),
-                np.concatenate(weights),
-            )
-        )
+        n_fields = [len(core.fields) for core in cores]
+        fields = np.concatenate([core.fields for core in cores], dtype=FIELD)
+        fields["weight"] += np.repeat(_starts([len(w) for w in weights]), n_fields)
+        edges, edge_ends = _edges(model, _starts(n_fields))
+        tables = (edges, edge_ends, constants, fields, np.concatenate(weights))
+        self.tables = tuple(map(upload, tables))
 
     def bytes_per_sample(self, *, with_times: bool) -> int:
         """Return how much of the GPU's memory the neurons and spikes of one sample take."""
@@ -60,7 +60,7 @@ class DeviceGraph:
             int(self.sizes.sum()) * state_and_count
             + self.n_pending * address
             + len(self.cores) * room * address_and_time
-            + (1 + MOST_FRAMES) * 4 * 8
+            + MOST_FRAMES * FRAME.itemsize
         )
 
 
@@ -106,22 +106,24 @@ class GraphBatch(DeviceBatch):
 
     def _run(self, queue: DeviceQueue) -> None:
         n_samples, n_cores = len(queue.first), len(self._cores)
-        frames = np.zeros((n_samples, 1 + MOST_FRAMES, 4), np.int64)
-        frames[:, 0, 0], frames[:, 1, 2] = queue.lengths > 0, queue.lengths
-        events = (queue.codes, queue.times, int(self._with_times), upload(queue.first[:, None]))
-        while frames[:, 0, 0].any():
-            seen = np.column_stack([core.seen for core in self._cores])
-            on_device = upload(frames), upload(np.stack((seen, np.zeros_like(seen)), axis=2))
+        depths = (queue.lengths > 0).astype(np.int64)
+        frames = np.zeros((n_samples, MOST_FRAMES), FRAME)
+        frames["n_spikes"][:, 0] = queue.lengths
+        events = (queue.codes, queue.times, int(self._with_times), upload(queue.first))
+        while depths.any():
+            tallies = np.zeros((n_samples, n_cores), TALLY)
+            tallies["n_fired"] = np.column_stack([core.seen for core in self._cores])
+            on_device = upload(depths), upload(frames), upload(tallies)
             launch(
                 integrate_depth_first, n_samples, self._graph.n_threads, *events,
                 *self._graph.tables, self._state, self._counts, self._pending, self._spikes,
                 self._times, *on_device,
             )  # fmt: skip
-            frames, tallies = (array.copy_to_host() for array in on_device)
+            depths, frames, tallies = (array.copy_to_host() for array in on_device)
             for index in range(n_cores):
-                self._cores[index].seen[:] = tallies[:, index, 0]
+                self._cores[index].seen[:] = tallies["n_fired"][:, index]
                 if self._with_times:
-                    self._keep(index, self._kept_spikes(index, tallies[:, index, 1]))
+                    self._keep(index, self._kept_spikes(index, tallies["n_kept"][:, index]))
 
     def _kept_spikes(self, index: int, n_spikes: np.ndarray) -> DeviceQueue:
         n_samples, room = len(n_spikes), self._graph.room
@@ -141,5 +143,4 @@ def _edges(model: MachineModel, first_rows: np.ndarray) -> tuple[np.ndarray, np.
     ]
     table = [(edge.target, first_rows[edge.target] + edge.offset) for e in senders for edge in e]
     # never empty
-    table = np.array([*table, (0, 0)], np.int64)
-    return table, np.cumsum([0, *map(len, senders)])
+    return np.array([*table, (0, 0)], EDGE), np.cumsum([0, *map(len, senders)])
