@@ -29,9 +29,9 @@ from speckflex.training import (
     finetune_network,
     train_network,
 )
+from speckflex.training.data import split_by_class
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
-from speckflex.training.split import split_by_class
 
 # A few seconds; its figures mean nothing.
 TINY = {"epochs": 1, "finetune_epochs": 1, "finetune_t": 3, "every": 50}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from speckflex.data import open_dataset
 from speckflex.training import TrainingData, cache_frames
-from speckflex.training.split import split_by_class
+from speckflex.training.data import split_by_class
 
 if TYPE_CHECKING:
     from pipeline import Step  # pyright: ignore[reportMissingImports]

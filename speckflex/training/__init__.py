@@ -6,10 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from speckflex.training.data import TrainingData, split_frames
+    from speckflex.training.data import FrameSet, TrainingData, cache_frames, split_frames
     from speckflex.training.devices import open_fabric
     from speckflex.training.evaluation import Evaluation, evaluate
-    from speckflex.training.frame_set import FrameSet, cache_frames
     from speckflex.training.loop import TrainingFiles, TrainingResult, fit
     from speckflex.training.pipeline import finetune_network, merge_network, train_network
     from speckflex.training.settings import TrainingSettings
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
 # Loaded at first use: the command line reads the settings' choices without torch.
 _PUBLIC = {
     "Evaluation": "evaluation",
-    "FrameSet": "frame_set",
+    "FrameSet": "data",
     "TrainingData": "data",
     "TrainingFiles": "loop",
     "TrainingResult": "loop",
     "TrainingSettings": "settings",
-    "cache_frames": "frame_set",
+    "cache_frames": "data",
     "evaluate": "evaluation",
     "finetune_network": "pipeline",
     "fit": "loop",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,20 +11,20 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from speckflex.training.frame_set import FrameSet
+    from speckflex.training.data import FrameSet
 
-__all__ = ["Batch", "EpochOrder", "draw_order", "iterate_batches", "n_batches"]
+__all__ = ["EpochOrder", "FrameBatch", "draw_order", "iterate_batches", "n_batches"]
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class FrameBatch:
     """One process's part of a batch.
 
     Args:
         frames: (recording, time, channel, y, x), the recordings' own integers.
         labels: (recording,) int64.
         weights: (recording,) float32, 1; 0 for the stand-in of a process without a recording.
-        total: recordings of the batch in all processes together.
+        total: number of recordings of the batch in all processes together.
     """
 
     frames: torch.Tensor
@@ -32,10 +32,19 @@ class Batch:
     weights: torch.Tensor
     total: int
 
+    def to(self, device: torch.device) -> FrameBatch:
+        """Return the same batch on a device."""
+        return replace(
+            self,
+            frames=self.frames.to(device),
+            labels=self.labels.to(device),
+            weights=self.weights.to(device),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class EpochOrder:
-    """What is drawn once an epoch, in the same way in every process.
+    """The random numbers of an epoch's batches, the same in every process.
 
     Args:
         positions: (n,) int64, the order of the recordings.
@@ -54,13 +63,13 @@ def draw_order(n_recordings: int, shift: int, generator: np.random.Generator) ->
 
 
 def n_batches(n_recordings: int, batch_size: int, n_processes: int) -> int:
-    """Return the batches of an epoch; the last one may be smaller."""
+    """Return the number of batches in an epoch; the last one may be smaller."""
     return -(-n_recordings // (batch_size * n_processes))
 
 
 def iterate_batches(
     recordings: FrameSet, order: EpochOrder, batch_size: int, *, rank: int = 0, n_processes: int = 1
-) -> Iterator[Batch]:
+) -> Iterator[FrameBatch]:
     """Yield this process's part of every batch of an epoch.
 
     A batch holds `batch_size * n_processes` recordings, each in exactly one process. Where the
@@ -73,7 +82,7 @@ def iterate_batches(
         stand_in = not len(part)
         chosen = whole[:1] if stand_in else part
         frames = recordings.frames[torch.from_numpy(chosen)]
-        yield Batch(
+        yield FrameBatch(
             frames=_shifted(frames, order.shifts[chosen]),
             labels=recordings.labels[torch.from_numpy(chosen)],
             weights=torch.full((len(chosen),), 0.0 if stand_in else 1.0),
@@ -82,7 +91,7 @@ def iterate_batches(
 
 
 def _shifted(frames: torch.Tensor, shifts: np.ndarray) -> torch.Tensor:
-    """Return each recording moved by its (y, x) shift; what leaves the image is lost."""
+    """Return each recording moved by its (y, x) shift; pixels that leave the image are lost."""
     if not shifts.any():
         return frames
     margin = int(np.abs(shifts).max())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,17 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-__all__ = ["CALIBRATION_BATCHES", "batch_norms", "lock_batch_norm", "recalibrate_batch_norm"]
+__all__ = [
+    "CALIBRATION_BATCHES",
+    "BatchNorm",
+    "batch_norms",
+    "lock_batch_norm",
+    "recalibrate_batch_norm",
+]
 
-CALIBRATION_BATCHES = 10  # as few as the paper found to suffice (section 4.3)
+CALIBRATION_BATCHES = 10  # the paper found that so few suffice (section 4.3)
 
 BatchNorm = nn.modules.batchnorm._BatchNorm  # noqa: SLF001
 
@@ -25,7 +30,7 @@ def batch_norms(network: nn.Module) -> list[BatchNorm]:
 
 
 def lock_batch_norm(network: nn.Module) -> None:
-    """Change the batch norms to constant gains: statistics and biases stand still.
+    """Change the batch norms to constant gains: statistics and biases no longer change.
 
     The gains (weights) may still train. Call it after each `network.train()`.
     """
@@ -43,29 +48,21 @@ def recalibrate_batch_norm(network: nn.Module, batches: Iterable[torch.Tensor]) 
     serve every other T as well (A.6).
 
     Args:
-        network: takes a batch of frames as it is, at T_max.
+        network: takes a batch of frames, at T_max.
         batches: (recording, time, channel, y, x); the first 10 are used.
     """
     norms = batch_norms(network)
     if not norms:
         return
-    with _averaging(network, norms):
-        for frames in islice(batches, CALIBRATION_BATCHES):
-            network(frames)
-
-
-@contextmanager
-def _averaging(network: nn.Module, norms: list[BatchNorm]) -> Iterator[None]:
-    """Let the running statistics be the plain mean over all batches seen from here on."""
-    training = network.training
-    momenta = [norm.momentum for norm in norms]
+    training, momenta = network.training, [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None
+        norm.momentum = None  # torch then keeps the plain mean over all batches
         norm.train()
     try:
-        yield
+        for frames in islice(batches, CALIBRATION_BATCHES):
+            network(frames)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -1,4 +1,4 @@
-"""The file that a training continues from, written whole or not at all."""
+"""The file that a training continues from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from speckflex._support.files import write_whole
+from speckflex._support.text import first_line
 from speckflex.errors import TrainingError
 from speckflex.networks.copying import copy_network
 from speckflex.training.metrics import EpochMetrics
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from speckflex.training.data import TrainingData
     from speckflex.training.run import TrainingRun
     from speckflex.training.settings import TrainingSettings
 
@@ -32,7 +32,7 @@ FORMAT = 1
 
 
 def save_run(run: TrainingRun, path: Path) -> None:
-    """Write all that the next epoch depends on: weights, optimiser, schedule, generators.
+    """Write everything that the next epoch depends on: weights, optimiser, schedule, generators.
 
     Raises:
         TrainingError: the file can't be written.
@@ -41,7 +41,7 @@ def save_run(run: TrainingRun, path: Path) -> None:
         "format": FORMAT,
         "settings": asdict(run.settings),
         "data": run.data.sha256,
-        "network": run.network.state_dict(),
+        "network": run.mixed.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         "schedule": run.schedule.state_dict(),
         # The generator's integers have 128 bits, more than torch's files keep.
@@ -58,13 +58,13 @@ def save_run(run: TrainingRun, path: Path) -> None:
 
 
 def check_checkpoint(path: Path, network: nn.Module, settings: TrainingSettings) -> None:
-    """Check, before any recording is read, that a training can go on from a file.
+    """Check, before any recording is read, that a training can continue from a file.
 
-    Only what it was trained on is left for `restore_run` to compare.
+    Only the recordings that it was trained on are left for `restore_run` to compare.
 
     Args:
         path: the file.
-        network: what is to be trained; stays as it is.
+        network: the network to be trained; stays as it is.
         settings: of the training.
 
     Raises:
@@ -81,7 +81,7 @@ def check_checkpoint(path: Path, network: nn.Module, settings: TrainingSettings)
 
 
 def restore_run(run: TrainingRun, path: Path) -> None:
-    """Change a fresh run into the one that was saved.
+    """Change a new run into the one that was saved.
 
     Raises:
         TrainingError: the file is missing or damaged, or belongs to another network, other data
@@ -89,10 +89,22 @@ def restore_run(run: TrainingRun, path: Path) -> None:
     """
     state = _read(path)
     with _refusing_other_contents(path):
-        _check_network(run.network, state, path)
-        _check_data(run.data, state, path)
+        _check_network(run.mixed, state, path)
+        if state["data"] != run.data.sha256:
+            raise TrainingError(
+                f"{path}: was trained on other recordings or another split:"
+                " resume with the same data, seed and validation share"
+            )
         _check_settings(run.settings, state, path)
-        _load(run, state)
+        run.mixed.load_state_dict(state["network"])
+        run.optimiser.load_state_dict(state["optimiser"])
+        run.schedule.load_state_dict(state["schedule"])
+        run.order_generator.bit_generator.state = json.loads(state["order_generator"])
+        run.step_generator.set_state(state["step_generator"])
+        torch.set_rng_state(state["torch_generator"])
+        run.history = [EpochMetrics(**metrics) for metrics in state["history"]]
+        run.best = next((m for m in run.history if m.epoch == state["best_epoch"]), None)
+        run.best_weights = state["best_network"]
 
 
 @contextmanager
@@ -102,21 +114,8 @@ def _refusing_other_contents(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(
-            f"{path}: its contents make no checkpoint ({str(error).splitlines()[0]}):"
-            " start the training anew"
+            f"{path}: is not a complete checkpoint ({first_line(error)}): start the training again"
         ) from error
-
-
-def _load(run: TrainingRun, state: dict[str, Any]) -> None:
-    run.network.load_state_dict(state["network"])
-    run.optimiser.load_state_dict(state["optimiser"])
-    run.schedule.load_state_dict(state["schedule"])
-    run.order_generator.bit_generator.state = json.loads(state["order_generator"])
-    run.step_generator.set_state(state["step_generator"])
-    torch.set_rng_state(state["torch_generator"])
-    run.history = [EpochMetrics(**metrics) for metrics in state["history"]]
-    run.best = next((m for m in run.history if m.epoch == state["best_epoch"]), None)
-    run.best_weights = state["best_network"]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -128,11 +127,10 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch reports damage by whatever its reader stumbles over
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except Exception as error:  # damage raises many kinds of errors in torch's reader
         raise TrainingError(
-            f"{path}: no checkpoint of a training, or cut short ({reason[:80]}):"
-            " start the training anew"
+            f"{path}: no checkpoint of a training, or cut short ({first_line(error)[:80]}):"
+            " start the training again"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise TrainingError(
@@ -143,19 +141,18 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_network(network: nn.Module, state: dict[str, Any], path: Path) -> None:
-    difference = _first_difference(network.state_dict(), state["network"])
-    if difference is not None:
+    here, there = network.state_dict(), state["network"]
+    for name in sorted({*here, *there}):
+        if name not in here or name not in there:
+            difference = f"only the {'file' if name in there else 'network'} has {name}"
+        elif here[name].shape != there[name].shape:
+            shapes = tuple(there[name].shape), tuple(here[name].shape)
+            difference = f"{name} has shape {shapes[0]} in the file and {shapes[1]} in the network"
+        else:
+            continue
         raise TrainingError(
             f"{path}: is the checkpoint of another network ({difference}):"
-            " resume with the network it was made with"
-        )
-
-
-def _check_data(data: TrainingData, state: dict[str, Any], path: Path) -> None:
-    if state["data"] != data.sha256:
-        raise TrainingError(
-            f"{path}: was trained on other recordings or another split:"
-            " resume with the same data, seed and validation share"
+            " resume with the network that it was made with"
         )
 
 
@@ -167,12 +164,3 @@ def _check_settings(settings: TrainingSettings, state: dict[str, Any], path: Pat
                 f"{path}: was made with {name.replace('_', ' ')} {value}, now it is"
                 f" {now.get(name)}: resume with the same settings"
             )
-
-
-def _first_difference(here: dict[str, torch.Tensor], there: dict[str, torch.Tensor]) -> str | None:
-    for name in sorted({*here, *there}):
-        if name not in here or name not in there:
-            return f"{name} is in {'the file' if name in there else 'the network'} alone"
-        if here[name].shape != there[name].shape:
-            return f"{name} has shape {tuple(there[name].shape)}, not {tuple(here[name].shape)}"
-    return None

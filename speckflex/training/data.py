@@ -1,19 +1,93 @@
-"""The recordings of a training: those that train and those that choose."""
+"""The recordings of a training as frames, and which of them train and which choose."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from speckflex.training.split import split_by_class
+import numpy as np
+import torch
+
+from speckflex.errors import TrainingError
+from speckflex.events.frames import to_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from speckflex.data.dataset import EventDataset
     from speckflex.program.records import Shape
-    from speckflex.training.frame_set import FrameSet
     from speckflex.training.settings import TrainingSettings
 
-__all__ = ["TrainingData", "split_frames"]
+__all__ = ["FrameSet", "Split", "TrainingData", "cache_frames", "split_by_class", "split_frames"]
+
+DTYPES = (torch.uint8, torch.int16, torch.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSet:
+    """Labelled recordings, cut into frames of equal time.
+
+    Args:
+        frames: (recording, time, channel, y, x) uint8, or wider where a count needs it.
+        labels: (recording,) int64, classes.
+        events: the recordings themselves, in the same order; None where only frames are known.
+    """
+
+    frames: torch.Tensor
+    labels: torch.Tensor
+    events: EventDataset | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, positions: np.ndarray) -> FrameSet:
+        """Return the recordings at `positions`, (n,) int64."""
+        chosen = torch.from_numpy(np.ascontiguousarray(positions, dtype=np.int64))
+        events = None if self.events is None else self.events.subset(positions)
+        return FrameSet(self.frames[chosen], self.labels[chosen], events)
+
+
+def cache_frames(
+    recordings: EventDataset, n_bins: int, *, advance: Callable[[int], None] | None = None
+) -> FrameSet:
+    """Return all recordings as frames of event counts, in the smallest integers that hold them.
+
+    Args:
+        recordings: each has a known class.
+        n_bins: number of frames in a recording, of equal time.
+        advance: called with 1 after each recording.
+
+    Raises:
+        TrainingError: there is no recording, one has no class, or `n_bins` is below 1.
+        EventsError: a recording can't be read or does not fit its shape.
+    """
+    _check_recordings(recordings, n_bins)
+    frames = torch.empty((len(recordings), n_bins, *recordings.shape), dtype=torch.uint8)
+    for index in range(len(recordings)):
+        events, _ = recordings[index]
+        counts = to_frames(events, recordings.shape, n_bins)
+        largest = int(counts.max(initial=0))
+        if largest > torch.iinfo(frames.dtype).max:
+            wider = next(dtype for dtype in DTYPES if largest <= torch.iinfo(dtype).max)
+            frames = frames.to(wider)
+        frames[index] = torch.from_numpy(counts)
+        if advance is not None:
+            advance(1)
+    return FrameSet(frames, torch.from_numpy(recordings.labels.astype(np.int64)), recordings)
+
+
+def _check_recordings(recordings: EventDataset, n_bins: int) -> None:
+    if n_bins < 1:
+        raise TrainingError(f"T is {n_bins}: cut a recording into at least 1 frame")
+    if not len(recordings):
+        raise TrainingError(f"{recordings.name} holds no recording: check the folder")
+    if recordings.labels.min() < 0:
+        index = int(recordings.labels.argmin())
+        raise TrainingError(
+            f"{recordings.name}: recording {recordings.items[index]} has no class:"
+            " put the recordings into a folder for each class"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +110,7 @@ class TrainingData:
 
     @property
     def n_classes(self) -> int:
-        """How many outputs it takes to score every class that occurs."""
+        """The number of outputs that score every class that occurs."""
         return 1 + max(int(part.labels.max()) for part in (self.training, self.validation))
 
     @property
@@ -51,10 +125,58 @@ class TrainingData:
 
 
 def split_frames(recordings: FrameSet, settings: TrainingSettings) -> TrainingData:
-    """Return the recordings split by class, as share and seed of the settings say.
+    """Return the recordings split by class, with the share and the seed of the settings.
 
     Raises:
         TrainingError: there are fewer than two classes, or a class has one recording.
     """
     split = split_by_class(recordings.labels.numpy(), settings.validation_share, seed=settings.seed)
     return TrainingData(recordings.select(split.training), recordings.select(split.validation))
+
+
+class Split(NamedTuple):
+    """Positions of the recordings that train and of those that choose the best epoch.
+
+    Args:
+        training: (n,) int64, ascending.
+        validation: (m,) int64, ascending; shares nothing with `training`.
+    """
+
+    training: np.ndarray
+    validation: np.ndarray
+
+
+def split_by_class(labels: np.ndarray, share: float, *, seed: int) -> Split:
+    """Return a split that takes the rounded share of each class, at least one, for validation.
+
+    Args:
+        labels: (n,) int64, the class of each recording.
+        share: 0 < share < 1.
+        seed: of the draw.
+
+    Raises:
+        TrainingError: there are no recordings, a single class, or a class with one recording.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    if not len(classes):
+        raise TrainingError(
+            "the data holds no recording: training needs recordings of at least two classes:"
+            " check the folder"
+        )
+    if len(classes) == 1:
+        raise TrainingError(
+            f"all {sizes[0]} recordings are of class {classes[0]}: training needs at least two"
+            " classes: check the folder"
+        )
+    if sizes.min() == 1:
+        raise TrainingError(
+            f"class {classes[sizes.argmin()]} has one recording: one has to train and one to"
+            " choose: add a second one"
+        )
+    rng = np.random.default_rng(seed)
+    chosen = [
+        rng.permutation(np.flatnonzero(labels == label))[: min(max(round(n * share), 1), n - 1)]
+        for label, n in zip(classes, sizes.tolist(), strict=True)
+    ]
+    validation = np.sort(np.concatenate(chosen))
+    return Split(np.setdiff1d(np.arange(len(labels)), validation), validation)

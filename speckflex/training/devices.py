@@ -1,42 +1,39 @@
-"""Where a training runs: one process, or several started by torchrun."""
+"""The devices and processes of a training: one process, or several started by torchrun."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
 
+from speckflex._support.text import first_line
 from speckflex.errors import TrainingError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["ACCELERATORS", "open_fabric"]
-
-ACCELERATORS = ("cpu", "cuda", "mps", "auto")
+__all__ = ["open_fabric"]
 
 
 def open_fabric(accelerator: str = "cpu", *, precision: str = "32-true") -> Fabric:
-    """Return Lightning's Fabric for this process, joined with those torchrun started beside it.
+    """Return Lightning's Fabric for this process, joined with the others that torchrun started.
 
     Args:
         accelerator: "cpu", "cuda", "mps" or "auto".
         precision: as Fabric names it, such as "32-true" or "bf16-mixed".
 
     Raises:
-        TrainingError: there is no such accelerator here.
+        TrainingError: there is no such accelerator on this machine.
     """
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
     n_local = int(os.environ.get("LOCAL_WORLD_SIZE", str(n_processes)))
     strategy = "auto"
     if n_processes > 1:
-        # Neuron states are buffers too, and differ from process to process.
+        # The states of neurons are buffers too, and differ from process to process.
         strategy = DDPStrategy(broadcast_buffers=False)
-    with _quiet():
+    with warnings.catch_warnings():
+        # Advice that a user of the command line can't act on.
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")
         try:
             fabric = Fabric(
                 accelerator=accelerator,
@@ -48,16 +45,7 @@ def open_fabric(accelerator: str = "cpu", *, precision: str = "32-true") -> Fabr
         except (RuntimeError, ValueError) as error:
             raise TrainingError(
                 f"accelerator {accelerator!r} with {n_local} devices and precision {precision!r}"
-                f" is not to be had here ({str(error).splitlines()[0]}): choose another"
+                f" is not available here ({first_line(error)}): choose another"
             ) from error
         fabric.launch()
     return fabric
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence advice that a user of the command line can't act on."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")
-        yield

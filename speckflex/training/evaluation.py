@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,9 @@ from torch.nn import functional
 from speckflex.networks.neurons import fused_neurons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from torch import nn
-
-    from speckflex.training.frame_set import FrameSet
+    from speckflex.training.data import FrameSet
     from speckflex.training.mixed.stages import MixedTimestepNetwork
 
 __all__ = ["Evaluation", "evaluate", "mean_output"]
@@ -30,13 +27,11 @@ class Evaluation:
 
     Args:
         loss: mean cross entropy of the output averaged over time.
-        accuracy: share of recordings classified right.
-        n_recordings: how many there were.
+        accuracy: share of recordings that are classified right.
     """
 
     loss: float
     accuracy: float
-    n_recordings: int
 
 
 @torch.no_grad()
@@ -50,34 +45,28 @@ def evaluate(
     """Return loss and accuracy in evaluation mode, states at rest before each recording.
 
     Args:
-        network: is left in the mode it was in.
+        network: stays in its mode.
         recordings: at least one.
-        timesteps: of each stage; None for the recordings' own number of frames throughout.
+        timesteps: of each stage; None for the recordings' own number of frames in every stage.
         device: where the network is.
     """
     loss = correct = 0.0
-    with _evaluation_mode(network), fused_neurons(network):
-        for start in range(0, len(recordings), EVALUATION_BATCH):
-            frames = recordings.frames[start : start + EVALUATION_BATCH].to(device)
-            labels = recordings.labels[start : start + EVALUATION_BATCH].to(device)
-            scores = mean_output(network(frames, timesteps))
-            loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
-            correct += float((scores.argmax(dim=1) == labels).sum())
-    n_recordings = len(recordings)
-    return Evaluation(loss / n_recordings, correct / n_recordings, n_recordings)
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with fused_neurons(network):
+            for start in range(0, len(recordings), EVALUATION_BATCH):
+                frames = recordings.frames[start : start + EVALUATION_BATCH].to(device)
+                labels = recordings.labels[start : start + EVALUATION_BATCH].to(device)
+                scores = mean_output(network(frames, timesteps))
+                loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
+                correct += float((scores.argmax(dim=1) == labels).sum())
+    finally:
+        for module, training in modes:
+            module.training = training
+    return Evaluation(loss / len(recordings), correct / len(recordings))
 
 
 def mean_output(output: torch.Tensor) -> torch.Tensor:
     """Return (batch, class) scores: the output (batch, time, class) averaged over time."""
     return output.flatten(2).mean(dim=1)
-
-
-@contextmanager
-def _evaluation_mode(network: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

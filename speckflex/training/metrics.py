@@ -1,4 +1,4 @@
-"""What an epoch measured, and the file that keeps it."""
+"""The measurements of each epoch, and their file."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ class EpochMetrics:
 
     Args:
         epoch: from 1.
-        loss: mean over the training recordings and the step's time steps.
-        accuracy: share of training recordings right, likewise.
+        loss: mean over the training recordings and the time steps of each step.
+        accuracy: share of training recordings that were classified right, in the same mean.
         validation_loss: at T_max.
         validation_accuracy: at T_max; it chooses the best epoch unless the twin does.
         learning_rate: of the epoch's last step.
-        seconds: the epoch took.
-        twin_accuracy: on the same recordings, event by event in 8 bits; None where not measured.
+        seconds: duration of the epoch.
+        twin_accuracy: on the validation recordings, event by event in 8 bits; None where it was
+            not measured.
     """
 
     epoch: int
@@ -54,15 +55,15 @@ class EpochMetrics:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands after a step.
+    """How far a training has come after a step.
 
     Args:
         epoch: from 1.
-        step: steps done in all epochs.
-        n_steps: steps of the whole training.
+        step: number of steps that are done, in all epochs.
+        n_steps: number of steps of the whole training.
         loss: mean over this epoch so far.
-        accuracy: share right in this epoch so far.
-        validation_accuracy: after the last whole epoch, what chooses; None before.
+        accuracy: share of recordings classified right in this epoch so far.
+        validation_accuracy: the accuracy that chooses, after the last whole epoch; None before.
     """
 
     epoch: int
@@ -74,7 +75,7 @@ class Progress:
 
 
 def write_metrics(path: Path, history: Sequence[EpochMetrics]) -> None:
-    """Write one JSON object per line and epoch, in place of what the file held.
+    """Replace the file by one line of JSON for each epoch.
 
     Raises:
         TrainingError: the file can't be written.

@@ -1,4 +1,4 @@
-"""The way to a network for the chip, a function a step: train, (fold,) fine-tune, merge."""
+"""The steps to a network for the chip, each a function: new network, train, fine-tune, merge."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ __all__ = [
     "train_network",
 ]
 
-# Without batch norm torch's own initial weights leave deep neurons silent; measured on N-MNIST.
+# Without batch norm, deep neurons are silent with torch's own initial weights; seen on N-MNIST.
 INITIAL_GAIN = 2.0
 
-# Deep enough that a class that inhibition came to first can still win.
+# So deep that a class can still win if its inhibition arrives first.
 VOTING_BOUND = -100.0  # thresholds
 VOTING_THRESHOLD = 0.25
 
 
 def bounded_neuron(kind: str, lower_bound: float) -> Callable[[], IAFSqueeze]:
-    """Return what makes neurons of a kind with another lower bound.
+    """Return a function that makes neurons of a kind with another lower bound.
 
     Args:
         kind: a key of `NEURONS`.
-        lower_bound: of the potential, in units of the threshold 1; below 0. The paper has -1. Far
-            lower, the order of excitation and inhibition matters less, and so does the
-            difference between time steps and single events.
+        lower_bound: of the potential, in units of the threshold 1; below 0. The paper has -1. With
+            a much lower bound, the order of excitation and inhibition matters less, and time steps
+            and single events give more similar results.
 
     Raises:
         TrainingError: the bound is not below 0 (the chip must not have 0, datasheet 3.2.4.6.3).
     """
     if not -math.inf < lower_bound < 0:
         raise TrainingError(
-            f"lower bound {lower_bound}: must be a number below 0, such as -1: change it"
+            f"lower bound {lower_bound}: must be a number below 0: give one such as -1"
         )
 
     def make() -> IAFSqueeze:
@@ -73,12 +73,13 @@ def bounded_neuron(kind: str, lower_bound: float) -> Callable[[], IAFSqueeze]:
 def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:
     """Return a network of `speckflex.networks.paper` with weights drawn from `seed`.
 
-    Without batch norm all weights but the last layer's are doubled, so that spikes get through.
+    Without batch norm the weights of all layers but the last are doubled, so that deep layers
+    spike.
 
     Args:
         name: a key of `NETWORKS`.
-        seed: of the weights; the global random numbers stay as they were.
-        options: of the network's factory.
+        seed: for the weights; global random numbers stay as they were.
+        options: for the network's factory.
 
     Raises:
         NetworkError: the name or an option is not known.
@@ -93,15 +94,16 @@ def new_network(name: str, *, seed: int, **options: Any) -> nn.Module:
 
 
 def add_voting_neuron(network: nn.Module, *, threshold: float = VOTING_THRESHOLD) -> nn.Sequential:
-    """Return a network read by potential with a neuron at its end, so that spikes vote.
+    """Return a network that is read by potential with a neuron at its end, so that spikes vote.
 
-    Potentials give the better gradient; on the chip they would have to stay within 16 bits and be
-    read out neuron by neuron, while spikes come by themselves. With a deep lower bound each class
-    spikes once for each threshold that its potential reached. Fine-tune it in this form.
+    Potentials give the better gradient. On the chip they would have to stay within 16 bits and be
+    read neuron by neuron, while spikes are sent without reading. With a deep lower bound each
+    class spikes once for each threshold that its potential reaches. Fine-tune the network in this
+    form.
 
     Args:
         network: an `nn.Sequential` whose last layer has weights; stays as it is.
-        threshold: of the new neurons; lower makes more spikes and fewer ties.
+        threshold: of the new neurons; a lower one gives more spikes and fewer ties.
 
     Raises:
         TrainingError: the network's last layer has no weights.
@@ -110,13 +112,13 @@ def add_voting_neuron(network: nn.Module, *, threshold: float = VOTING_THRESHOLD
     layers = weight_layers(copied)
     if not isinstance(copied, nn.Sequential) or not layers or layers[-1].neuron is not None:
         raise TrainingError(
-            f"{type(network).__name__} is not read by potential: a voting neuron belongs behind"
-            " a last layer with weights"
+            f"{type(network).__name__} is not read by potential: give an nn.Sequential whose last"
+            " layer has weights"
         )
     name = f"vote_{layers[-1].name.replace('.', '_')}"
     neuron: Any = bounded_neuron("multi-spike", VOTING_BOUND * threshold)()
     neuron.spike_threshold.data.fill_(threshold)
-    # Linear from potential 0 on: a class that spikes often must not lose its gradient.
+    # Its gradient is 1 from potential 0 up, so a class that spikes often keeps its gradient.
     neuron.surrogate_grad_fn = Heaviside(window=threshold)
     copied.add_module(name, neuron)
     return copied
@@ -125,13 +127,13 @@ def add_voting_neuron(network: nn.Module, *, threshold: float = VOTING_THRESHOLD
 def train_network(
     network: nn.Module, data: TrainingData, settings: TrainingSettings, **options: Any
 ) -> TrainingResult:
-    """Train a network from scratch, its batch norms as usual; step 1 of MTT A.3.
+    """Train a network from scratch, with batch norm in its usual form; step 1 of MTT A.3.
 
     Args:
         network: stays as it is.
         data: recordings that train and that choose.
         settings: the choices of the training.
-        options: of `fit`: files, fabric, watch.
+        options: for `fit`: files, fabric, watch.
 
     Raises:
         TrainingError: see `fit`.
@@ -142,15 +144,15 @@ def train_network(
 def finetune_network(
     network: nn.Module, data: TrainingData, settings: TrainingSettings, **options: Any
 ) -> TrainingResult:
-    """Train a bias-free network on, batch norms locked to constant gains; steps 3 and 4 of A.3.
+    """Train a bias-free network further, with batch norms as constant gains; A.3, steps 3 and 4.
 
-    What is left of the batch norms is merged at the end.
+    At the end the remaining batch norms are merged into the weights.
 
     Args:
-        network: without biases and running means, as folding leaves it; stays as it is.
+        network: without biases and running means, as after folding; stays as it is.
         data: recordings that train and that choose.
         settings: the choices of the training.
-        options: of `fit`: files, fabric, watch.
+        options: for `fit`: files, fabric, watch.
 
     Raises:
         TrainingError: the network has a bias or a running mean; or see `fit`.
@@ -161,10 +163,10 @@ def finetune_network(
 
 
 def merge_network(network: nn.Module) -> nn.Module:
-    """Return the network with the last of its batch norms merged, proved to be bias-free.
+    """Return the network with its remaining batch norms merged, proved to be bias-free.
 
     Raises:
-        NetworkError: something in it still adds a constant.
+        NetworkError: a layer still adds a constant.
     """
     merged = fold_batchnorm(network)
     check_no_bias(merged)

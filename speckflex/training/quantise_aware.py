@@ -1,4 +1,4 @@
-"""Training through the converter's 8-bit weights, and weights kept below the threshold."""
+"""Training on the converter's 8-bit weights, and weights that stay below the threshold."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ LARGEST_WEIGHT = 0.99
 
 
 def discretisation_scale(weights: torch.Tensor, reach: float | None) -> float:
-    """Return the integers per unit that sinabs' converter gives a bias-free layer.
+    """Return the scale from weights to integers that sinabs' converter gives a bias-free layer.
 
     `s = min(127 / max w, 128 / |min w|, 32767 / reach)` (sinabs 3.1.3,
     `backend/dynapcnn/discretize.py`).
 
     Args:
-        weights: as they go to the chip: divided by the values pooled before them.
-        reach: the larger of the neuron's threshold and its lower bound's size; None without a
-            neuron.
+        weights: divided by the number of values that are pooled in front of them, as on the chip.
+        reach: the larger of the neuron's threshold and the size of its lower bound; None
+            without a neuron.
     """
     low, high = float(weights.min()), float(weights.max())
     scales = [WEIGHT_MIN / low] if low < 0 else []
@@ -41,10 +41,10 @@ def discretisation_scale(weights: torch.Tensor, reach: float | None) -> float:
 
 @contextmanager
 def eight_bit_weights(network: nn.Module) -> Iterator[None]:
-    """Run a network on what the chip makes of its weights; afterwards they are as before.
+    """Run a network on the weights that the chip gets; afterwards they are as before.
 
-    `w -> round(s w) * theta / round(s theta)`: rounding of the threshold is put on the weights.
-    Gradients taken inside belong to the rounded weights and are left on the parameters: the
+    `w -> round(s w) * theta / round(s theta)`: the weights also take the rounding error of the
+    threshold. Gradients of the rounded weights are stored on the parameters as they are: the
     straight-through estimator.
     """
     layers = weight_layers(network)
@@ -60,9 +60,10 @@ def eight_bit_weights(network: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def clip_weights(network: nn.Module) -> None:
-    """Change each weight in front of a neuron to lie below the neuron's threshold.
+    """Limit each weight in front of a neuron to less than the neuron's threshold.
 
-    A core fires at most once an event, so what a weight has beyond the threshold stays behind.
+    A core fires at most once per event: the part of a weight above the threshold would remain in
+    the potential and fire later, or never.
     """
     for layer in weight_layers(network):
         threshold = layer.threshold

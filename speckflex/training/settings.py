@@ -1,8 +1,9 @@
-"""How a network is trained: every choice in one frozen record, checked once."""
+"""The choices of a training in one frozen record, checked once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from speckflex.errors import TrainingError
 
@@ -14,16 +15,20 @@ __all__ = [
     "OUTPUTS",
     "UPSAMPLINGS",
     "TrainingSettings",
+    "Upsampling",
 ]
+
+Upsampling = Literal["copy", "spread"]
 
 METHODS = ("sdt", "nmt", "mtt")
 OPTIMISERS = ("adamw", "sgd")
 BATCH_NORM_MODES = ("train", "locked")
 MIXED_SAMPLERS = ("fixed-first", "uniform", "non-increasing")
-UPSAMPLINGS = ("copy", "spread")
 OUTPUTS = ("mean", "total")
 CHOOSERS = ("torch", "twin")
 KEPT_EPOCHS = ("best", "last")
+UPSAMPLINGS = get_args(Upsampling)
+MAX_VALIDATION_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,36 +36,40 @@ class TrainingSettings:
     """The choices of one training.
 
     Args:
-        method: "sdt" trains at `t_max` alone, "nmt" at uniform time steps drawn anew in each
-            iteration, "mtt" at time steps drawn for each stage (Du et al. 2025, section 4).
-        t_max: frames that a recording is cut into, and the largest number of time steps.
-        samples_per_step: drawn configurations whose gradients make one step (nmt, mtt).
-        epochs: passes over the training part; the cosine schedule is exactly as long.
-        batch_size: recordings a step and process.
+        method: "sdt" trains only at `t_max`, "nmt" at one number of time steps drawn in each
+            iteration, "mtt" at numbers drawn for each stage (Du et al. 2025, section 4).
+        t_max: number of frames of a recording, and the largest number of time steps.
+        samples_per_step: drawn configurations whose gradients are added up in one optimiser step
+            (nmt, mtt).
+        epochs: passes over the training part; also the length of the cosine schedule.
+        batch_size: recordings per step and process.
         optimiser: "adamw" or "sgd" (momentum 0.9).
         learning_rate: at the start; it ends at 0.
         weight_decay: of the optimiser.
-        validation_share: part of the recordings that chooses the best epoch, 0 < share <= 0.5.
-        keep: the epoch whose network comes out: "best" by validation at `t_max`, or "last", which
-            mixed time steps may need: what they gain lies at other T.
-        chosen_by: whose accuracy on the validation part is the better one: "torch" at `t_max`, or
-            "twin", which plays the recordings event by event on the converted 8-bit program.
-        patience: epochs without a better validation before training stops; None for all.
-        seed: of split, order, augmentation and drawn time steps.
-        shift: recordings are moved by up to so many pixels in y and x, drawn anew each epoch.
+        validation_share: the part of the recordings that chooses the best epoch, 0 < share <= 0.5.
+        keep: the epoch whose network is returned: "best" by validation at `t_max`, or "last",
+            which training at mixed time steps may need: validation at `t_max` does not see what
+            it gains at other T.
+        chosen_by: the accuracy on the validation part that decides which epoch is better: "torch"
+            at `t_max`, or "twin", which plays the recordings event by event on the converted
+            8-bit program.
+        patience: training stops after so many epochs without a better validation; None to run
+            all epochs.
+        seed: for split, order, augmentation and drawn time steps.
+        shift: recordings are moved by up to so many pixels in y and x, drawn for each epoch.
         batch_norm_mode: "train" as usual (recalibrated for nmt and mtt), or "locked".
-        eight_bit: train through the converter's 8-bit weights, gradients straight through.
-        clip_weights: keep each weight below the neuron's threshold, as a chip's core fires once
-            an event.
+        eight_bit: train on the converter's 8-bit weights, gradients straight through.
+        clip_weights: keep each weight below the neuron's threshold, because a core of the chip
+            fires at most once per event.
         synops_weight: loss added per million synaptic operations of a recording.
         sampler: how "mtt" draws: "fixed-first" keeps the first stage at `t_max`, "uniform" draws
-            all stages, "non-increasing" never grows (time encoders).
-        granularity: blocks in a stage of "mtt".
-        output: what the loss sees: "mean" over the time steps (the paper), or "total": their sum
-            divided by `t_max`, the same at T_max and of the same size at any other T.
-        upsampling: what a longer stage gets of a shorter one, "copy" (the paper) or "spread". With
-            "total" and "spread" charge means the same at every T; for multi-spike neurons that
-            measures far better (examples/nmnist), so it is the default.
+            all stages, "non-increasing" never grows from stage to stage (time encoders).
+        granularity: number of blocks in a stage of "mtt".
+        output: the score in the loss: the "mean" over the time steps (the paper), or "total",
+            their sum divided by `t_max`: the same at T_max, and of the same size at any other T.
+        upsampling: the frames that a longer stage gets from a shorter one: "copy" (the paper) or
+            "spread". With "total" and "spread" charge means the same at every T; for multi-spike
+            neurons this gives much better accuracy (examples/nmnist), so it is the default.
     """
 
     method: str = "sdt"
@@ -83,7 +92,7 @@ class TrainingSettings:
     synops_weight: float = 0.0
     sampler: str = "fixed-first"
     granularity: int = 1
-    upsampling: str = "spread"
+    upsampling: Upsampling = "spread"
     output: str = "total"
 
     def __post_init__(self) -> None:
@@ -93,25 +102,29 @@ class TrainingSettings:
             _check_at_least("patience", self.patience, 1)
             if self.keep == "last":
                 raise TrainingError(
-                    f"patience {self.patience} with keep 'last': waiting for a better epoch makes"
-                    " sense where the best is kept: leave one of them out"
+                    f"patience {self.patience} with keep 'last': patience waits for a better epoch,"
+                    " which is not kept: leave one of them out"
                 )
         for name in ("weight_decay", "seed", "shift", "synops_weight"):
             _check_at_least(name, getattr(self, name), 0)
         for name, choices in _CHOICES.items():
-            _check_choice(name, getattr(self, name), choices)
+            value = getattr(self, name)
+            if value not in choices:
+                raise TrainingError(
+                    f"{name.replace('_', ' ')} {value!r} is not known: choose one of"
+                    f" {', '.join(choices)}"
+                )
         if not 0 < self.learning_rate < float("inf"):
             raise TrainingError(
-                f"learning rate {self.learning_rate}: must be a positive number, such as 0.003"
+                f"learning rate {self.learning_rate}: must be a positive number: give one such as"
+                " 0.003"
             )
         if not 0 < self.validation_share <= MAX_VALIDATION_SHARE:
             raise TrainingError(
                 f"validation share {self.validation_share}: must be above 0 and at most"
-                f" {MAX_VALIDATION_SHARE}: recordings held out choose the best epoch"
+                f" {MAX_VALIDATION_SHARE}: give one such as 0.1"
             )
 
-
-MAX_VALIDATION_SHARE = 0.5
 
 _CHOICES = {
     "method": METHODS,
@@ -128,12 +141,5 @@ _CHOICES = {
 def _check_at_least(name: str, value: float, least: int) -> None:
     if not least <= value < float("inf"):
         raise TrainingError(
-            f"{name.replace('_', ' ')} is {value}: must be a number of at least {least}: change it"
-        )
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise TrainingError(
-            f"{name.replace('_', ' ')} {value!r} is not known: choose one of {', '.join(choices)}"
+            f"{name.replace('_', ' ')} is {value}: must be a number of at least {least}"
         )

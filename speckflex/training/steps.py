@@ -1,22 +1,30 @@
-"""SDT, NMT and MTT: three ways to gather the gradient of one optimiser step."""
+"""The passes of one optimiser step: at which time steps each runs, and what they add up to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["STEPS", "Outcome", "Pass", "StepPlan", "Timesteps", "mtt_step", "nmt_step", "sdt_step"]
+from speckflex.training.mixed.samplers import SAMPLERS
 
-Timesteps = tuple[int, ...]  # one number of time steps per stage
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from speckflex.training.settings import TrainingSettings
+
+__all__ = ["Outcome", "Pass", "Timesteps", "draw_timesteps", "run_passes"]
+
+Timesteps = tuple[int, ...]  # one number of time steps for each stage
 
 
 class Outcome(NamedTuple):
-    """What one pass measured.
+    """The measurements of one pass.
 
     Args:
         loss: summed over the recordings of the batch.
-        correct: recordings whose class scored highest.
+        correct: number of recordings whose class scored highest.
     """
 
     loss: float
@@ -28,50 +36,28 @@ class Outcome(NamedTuple):
 Pass = Callable[[Timesteps, bool], Outcome]
 
 
-@dataclass(frozen=True)
-class StepPlan:
-    """Which time steps the passes of an optimiser step run at.
+def draw_timesteps(
+    settings: TrainingSettings, n_stages: int, generator: torch.Generator
+) -> list[Timesteps]:
+    """Return the time steps of each pass of one optimiser step.
+
+    SDT has one pass, at T_max; NMT draws one number for all stages of a pass, MTT one for each.
 
     Args:
-        n_stages: stages of the network.
-        t_max: the largest number of time steps.
-        samples: drawn configurations per optimiser step.
-        draw_uniform: returns one number of time steps for all stages.
-        draw_mixed: returns a number of time steps for each stage.
+        settings: the choices of the training.
+        n_stages: number of stages of the network.
+        generator: draws the time steps.
     """
-
-    n_stages: int
-    t_max: int
-    samples: int
-    draw_uniform: Callable[[], Timesteps]
-    draw_mixed: Callable[[], Timesteps]
-
-
-def sdt_step(run: Pass, plan: StepPlan) -> Outcome:
-    """Gather the gradient at T_max: standard direct training."""
-    return _accumulate(run, [(plan.t_max,) * plan.n_stages])
+    if settings.method == "sdt":
+        return [(settings.t_max,) * n_stages]
+    kind = "same" if settings.method == "nmt" else settings.sampler
+    sampler = SAMPLERS[kind](n_stages, settings.t_max)
+    return [sampler(generator) for _ in range(settings.samples_per_step)]
 
 
-def nmt_step(run: Pass, plan: StepPlan) -> Outcome:
-    """Add up the gradients at drawn time steps, the same for all stages of a pass."""
-    return _accumulate(run, [plan.draw_uniform() for _ in range(plan.samples)])
-
-
-def mtt_step(run: Pass, plan: StepPlan) -> Outcome:
-    """Add up the gradients at time steps that are drawn for each stage."""
-    return _accumulate(run, [plan.draw_mixed() for _ in range(plan.samples)])
-
-
-STEPS: dict[str, Callable[[Pass, StepPlan], Outcome]] = {
-    "sdt": sdt_step,
-    "nmt": nmt_step,
-    "mtt": mtt_step,
-}
-
-
-def _accumulate(run: Pass, configurations: Sequence[Timesteps]) -> Outcome:
-    """Run each configuration to its gradient and return the mean outcome."""
-    last = len(configurations) - 1
-    outcomes = [run(timesteps, index == last) for index, timesteps in enumerate(configurations)]
+def run_passes(run: Pass, timesteps: Sequence[Timesteps]) -> Outcome:
+    """Add up the gradients of one pass for each entry of `timesteps`; return the mean outcome."""
+    last = len(timesteps) - 1
+    outcomes = [run(each, index == last) for index, each in enumerate(timesteps)]
     losses, correct = zip(*outcomes, strict=True)
     return Outcome(sum(losses) / len(outcomes), sum(correct) / len(outcomes))

@@ -1,9 +1,10 @@
-"""Accuracy event by event, on the program that a network in training would become."""
+"""Accuracy on the twin, event by event, of the program that a network in training converts to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+# This is the only module of the training that needs a board and the conversion.
 from speckflex.boards import open_board
 from speckflex.conversion.convert import convert
 from speckflex.errors import ConversionError, NetworkError, TrainingError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from speckflex.data.dataset import EventDataset
     from speckflex.program.program import Program
-    from speckflex.training.frame_set import FrameSet
+    from speckflex.training.data import FrameSet
 
 __all__ = ["program_of", "twin_accuracy"]
 
@@ -22,11 +23,11 @@ RECORDINGS_AT_ONCE = 64
 
 
 def twin_accuracy(network: nn.Module, recordings: FrameSet) -> float:
-    """Return the share of recordings that the twin classifies right.
+    """Return the share of recordings that are classified right on the twin.
 
     Args:
         network: stays as it is.
-        recordings: cut from events that are still at hand.
+        recordings: frames with their events.
 
     Raises:
         TrainingError: only the frames are known, or the network can't be converted.
@@ -43,7 +44,7 @@ def twin_accuracy(network: nn.Module, recordings: FrameSet) -> float:
 
 
 def program_of(network: nn.Module, recordings: FrameSet) -> Program:
-    """Return the integers that a network stands for, of any size, freed of batch norm and bias.
+    """Return the program of a network, of any size, with batch norm folded without bias.
 
     Raises:
         TrainingError: only the frames are known, or the network can't be converted.
@@ -53,15 +54,15 @@ def program_of(network: nn.Module, recordings: FrameSet) -> Program:
         return convert(fold_batchnorm(network), shape, chip="unbounded")
     except (ConversionError, NetworkError) as error:
         raise TrainingError(
-            f"the twin can't choose the epoch, since the network does not convert ({error}):"
-            " choose by torch, or mend that first"
+            f"the twin can't choose the epoch because the network does not convert ({error}):"
+            " choose by torch, or change the network"
         ) from error
 
 
 def _events_of(recordings: FrameSet) -> EventDataset:
     if recordings.events is None:
         raise TrainingError(
-            f"the twin can't choose the epoch by {len(recordings)} recordings of which only frames"
-            " are known: make them by cache_frames, or choose by torch"
+            "the twin can't choose the epoch: of the recordings only frames are known: make them by"
+            " cache_frames, or choose by torch"
         )
     return recordings.events

@@ -1,4 +1,4 @@
-"""The weight layers of a network, each with the pooling before and the neuron behind it."""
+"""The weight layers of a network, each with the pooling before and the neuron after it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from typing import Any, NamedTuple
 from sinabs.layers import StatefulLayer
 from torch import nn
 
-__all__ = ["WeightLayer", "first_bias", "weight_layers"]
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+__all__ = ["WeightLayer", "weight_layers"]
 
 
 class WeightLayer(NamedTuple):
     """One convolution or linear layer of a chain.
 
     Args:
-        name: in the network.
+        name: its name in the network.
         module: the layer itself.
-        pooled: values that the average pooling since the layer before makes one of; the chip
-            adds them up instead, and the converter divides this layer's weights by it.
-        neuron: the neuron behind it; None for a readout by potential.
+        pooled: the number of values that average pooling in front of the layer combines in
+            one; the chip adds them up, and the converter divides this layer's weights by it.
+        neuron: the neuron after it; None for a readout by potential.
     """
 
     name: str
@@ -38,7 +36,7 @@ class WeightLayer(NamedTuple):
 
     @property
     def reach(self) -> float | None:
-        """How far the neuron's potential goes from 0, up or down."""
+        """The largest size that the neuron's potential can have, above or below 0."""
         if self.threshold is None:
             return None
         lowest: Any = getattr(self.neuron, "min_v_mem", None)
@@ -51,31 +49,12 @@ def weight_layers(network: nn.Module) -> list[WeightLayer]:
     pooled = 1
     for name, module in network.named_modules():
         if isinstance(module, nn.AvgPool2d):
-            pooled *= _window(module)
+            size = module.kernel_size
+            height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
+            pooled *= height * width
         elif isinstance(module, (nn.Conv2d, nn.Linear)):
             layers.append(WeightLayer(name, module, pooled, None))
             pooled = 1
         elif isinstance(module, StatefulLayer) and layers:
             layers[-1] = layers[-1]._replace(neuron=module)
     return layers
-
-
-def first_bias(network: nn.Module) -> str | None:
-    """Return the name of the first weight layer or batch norm that adds a constant, or None."""
-    for name, module in network.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
-            return name
-        if isinstance(module, BATCH_NORMS) and _shifts(module):
-            return name
-    return None
-
-
-def _shifts(norm: nn.modules.batchnorm._BatchNorm) -> bool:
-    parts = (norm.running_mean, norm.bias)
-    return any(part is not None and bool(part.detach().any()) for part in parts)
-
-
-def _window(pool: nn.AvgPool2d) -> int:
-    size = pool.kernel_size
-    height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
-    return height * width

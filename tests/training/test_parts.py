@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from speckflex.data import EventDataset
 from speckflex.errors import TrainingError
@@ -12,8 +13,8 @@ from speckflex.events.frames import to_frames
 from speckflex.events.streams import make_events
 from speckflex.training import FrameSet, TrainingSettings, cache_frames, split_frames
 from speckflex.training.batches import draw_order, iterate_batches, n_batches
-from speckflex.training.split import split_by_class
-from speckflex.training.steps import STEPS, Outcome, StepPlan
+from speckflex.training.data import split_by_class
+from speckflex.training.steps import Outcome, draw_timesteps, run_passes
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,20 @@ def test_a_split_depends_on_its_seed_alone():
     first, again, other = (split_by_class(labels, 0.2, seed=seed) for seed in (3, 3, 4))
     assert np.array_equal(first.validation, again.validation)
     assert not np.array_equal(first.validation, other.validation)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.35, 0.5])
+def test_a_split_holds_out_as_many_of_each_class_as_scikit_learn(share, rng):
+    """Both round the share of a class; scikit-learn may move one to keep the total."""
+    sizes = [40, 20, 60, 13, 27]
+    labels = rng.permutation(np.repeat(np.arange(5), sizes))
+    ours = np.bincount(labels[split_by_class(labels, share, seed=0).validation])
+    _, chosen = train_test_split(labels, test_size=share, stratify=labels, random_state=0)
+    assert np.abs(ours - np.bincount(chosen)).max() <= 1
+    whole = np.repeat([0, 1, 2], [20, 40, 60])  # the shares are whole numbers: nothing to round
+    ours = np.bincount(whole[split_by_class(whole, share, seed=0).validation])
+    _, chosen = train_test_split(whole, test_size=share, stratify=whole, random_state=0)
+    assert ours.tolist() == np.bincount(chosen).tolist()
 
 
 @pytest.mark.parametrize(
@@ -175,24 +190,32 @@ def test_shifted_frames_move_and_lose_what_leaves_the_image(rng):
 
 
 @pytest.mark.parametrize(
-    ("method", "expected"),
+    ("choice", "n_passes", "allowed"),
     [
-        ("sdt", [((8, 8), True)]),
-        ("nmt", [((1, 1), False), ((2, 2), False), ((3, 3), True)]),
-        ("mtt", [((8, 4), False), ((8, 5), False), ((8, 6), True)]),
+        ({"method": "sdt"}, 1, lambda t: t == (8, 8, 8)),
+        ({"method": "nmt"}, 3, lambda t: len(set(t)) == 1),
+        ({"method": "mtt"}, 3, lambda t: t[0] == 8),
+        ({"method": "mtt", "sampler": "uniform"}, 3, lambda t: len(t) == 3),
+        ({"method": "mtt", "sampler": "non-increasing"}, 3, lambda t: 8 == t[0] >= t[1] >= t[2]),
     ],
 )
-def test_a_step_runs_its_passes_and_exchanges_gradients_in_the_last(method, expected):
-    uniform = iter([(1, 1), (2, 2), (3, 3)])
-    mixed = iter([(8, 4), (8, 5), (8, 6)])
-    plan = StepPlan(2, 8, 3, lambda: next(uniform), lambda: next(mixed))
+def test_the_method_says_at_which_time_steps_the_passes_of_a_step_run(choice, n_passes, allowed):
+    settings = TrainingSettings(t_max=8, samples_per_step=3, **choice)
+    generator = torch.Generator().manual_seed(1)
+    steps = [draw_timesteps(settings, 3, generator) for _ in range(50)]
+    assert {len(step) for step in steps} == {n_passes}
+    drawn = {timesteps for step in steps for timesteps in step}
+    assert all(allowed(timesteps) and max(timesteps) <= 8 for timesteps in drawn)
+    assert (len(drawn) == 1) == (settings.method == "sdt")
+
+
+def test_a_step_adds_up_its_passes_and_exchanges_gradients_in_the_last():
     ran = []
 
     def run(timesteps, is_last):
         ran.append((timesteps, is_last))
         return Outcome(float(sum(timesteps)), 1.0)
 
-    outcome = STEPS[method](run, plan)
-    assert ran == expected
-    assert outcome.loss == sum(sum(timesteps) for timesteps, _ in expected) / len(expected)
-    assert outcome.correct == 1.0
+    outcome = run_passes(run, [(8, 4), (8, 5), (8, 6)])
+    assert ran == [((8, 4), False), ((8, 5), False), ((8, 6), True)]
+    assert outcome == Outcome((12 + 13 + 14) / 3, 1.0)

@@ -10,7 +10,8 @@ from torch import nn
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.networks.paper import build_network
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states, split_stages
-from speckflex.training.mixed.timesteps import TemporalTransform, group_boundaries
+from speckflex.training.mixed.temporal import TemporalTransform
+from speckflex.training.mixed.timesteps import group_boundaries
 
 
 def neuron() -> IAFSqueeze:
@@ -22,7 +23,11 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def small_network() -> nn.Sequential:
-    """Four weight layers: two nested, one with pooling and dropout behind it, a readout."""
+    """Four weight layers: two nested, one with pooling and dropout behind it, a readout.
+
+    The weights are quarters, and so all sums are exact in binary: they do not depend on the order
+    in which a processor's library adds them up.
+    """
     network = nn.Sequential(
         nn.AvgPool2d(2),
         nn.Sequential(block(2, 4), nn.Dropout(0.0), nn.Sequential(block(4, 4), nn.AvgPool2d(2))),
@@ -31,9 +36,11 @@ def small_network() -> nn.Sequential:
         neuron(),
         nn.Linear(6, 3, bias=False),
     )
+    generator = torch.Generator().manual_seed(5)
     for parameter in network.parameters():
         if parameter.ndim > 1:
-            nn.init.normal_(parameter, 0.1, 0.5, generator=torch.Generator().manual_seed(5))
+            quarters = torch.randint(-4, 6, parameter.shape, generator=generator) / 4
+            parameter.data.copy_(quarters)
     return network
 
 
@@ -65,12 +72,6 @@ def test_granularity_joins_blocks_from_the_front():
     assert len(split_stages(network, granularity=99)) == 1
 
 
-def test_stages_begin_at_named_layers_and_containers():
-    network = small_network()
-    named = names_of(network, split_stages(network, names=["1.2", "4"]))
-    assert [stage[0] for stage in named] == ["0", "1.2.0.0", "4"]
-
-
 def test_a_block_that_is_no_chain_is_kept_whole():
     class Residual(nn.Module):
         def __init__(self) -> None:
@@ -92,7 +93,6 @@ def test_a_module_around_one_chain_is_split_too():
 
     wrapper = Wrapper()
     assert names_of(wrapper, split_stages(wrapper))[2] == ["sequence.3", "sequence.4", "sequence.5"]
-    assert len(split_stages(wrapper, names=["sequence.3"])) == 2
 
 
 def test_a_layer_used_twice_runs_twice():
@@ -113,8 +113,6 @@ def test_networks_that_cannot_be_split_are_refused():
         split_stages(nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
     with pytest.raises(NetworkError, match="Bilinear is no chain of layers"):
         split_stages(nn.Bilinear(2, 2, 2))
-    with pytest.raises(NetworkError, match=r"no layer 'conv9' to begin a stage at: choose among 0"):
-        split_stages(small_network(), names=["conv9"])
     with pytest.raises(TrainingError, match="granularity: 0 is below 1"):
         split_stages(small_network(), granularity=0)
 

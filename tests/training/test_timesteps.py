@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import speckflex as sf
 from speckflex.errors import SpeckflexError, TrainingError
 from speckflex.kernels import by_sample
-from speckflex.training.mixed.temporal import count_frames
-from speckflex.training.mixed.timesteps import TemporalTransform, group_boundaries
+from speckflex.training.mixed.temporal import TemporalTransform, count_frames
+from speckflex.training.mixed.timesteps import group_boundaries
 
 lengths = st.tuples(st.integers(1, 60), st.integers(1, 60)).map(sorted)
 
@@ -80,13 +80,6 @@ def test_boundaries_come_without_torch():
         "import speckflex, sys; speckflex.group_boundaries(2, 3); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
-
-
-def test_unknown_names_of_the_module_are_attribute_errors():
-    import speckflex.training.mixed.timesteps
-
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        _ = speckflex.training.mixed.timesteps.nothing
 
 
 def counts(draw_seed: int, time: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Temporal configurations at random: how many time steps each stage gets (MTT, Algorithm 1)."""
+"""Random temporal configurations: the number of time steps of each stage (MTT, Algorithm 1)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TimestepSampler(ABC):
-    """Draw `(t_1, .., t_G)`, each in `t_min .. t_max`, from a generator that is handed in.
+    """Draw `(t_1, .., t_G)`, each in `t_min .. t_max`, from the generator in the call.
 
     Args:
         n_stages: G, the number of stages.
-        t_max: most time steps of a stage.
-        t_min: fewest time steps of a stage; 1 in all of the paper.
+        t_max: the largest number of time steps of a stage.
+        t_min: the smallest number of time steps of a stage; 1 everywhere in the paper.
 
     Raises:
         TrainingError: a count is below 1, or `t_max` is below `t_min`.
@@ -42,7 +42,8 @@ class TimestepSampler(ABC):
         check_count(self.t_min, "t_min")
         if check_count(self.t_max, "t_max") < self.t_min:
             raise TrainingError(
-                f"t_max {self.t_max} is below t_min {self.t_min}: give a range that is not empty"
+                f"t_max {self.t_max} is below t_min {self.t_min}: give a t_max of at least"
+                f" {self.t_min}"
             )
 
     @abstractmethod
@@ -55,7 +56,7 @@ class TimestepSampler(ABC):
 
 
 class UniformSampler(TimestepSampler):
-    """Draw every stage's time steps independently: MTT as in Algorithm 1."""
+    """Draw the time steps of every stage independently: MTT as in Algorithm 1."""
 
     def __call__(self, generator: torch.Generator) -> tuple[int, ...]:
         """Return one temporal configuration, `n_stages` counts."""
@@ -63,7 +64,7 @@ class UniformSampler(TimestepSampler):
 
 
 class FixedFirstSampler(TimestepSampler):
-    """Keep the first stage at `t_max`, the data's own frames, and draw the others."""
+    """Keep the first stage at `t_max`, the number of frames of the data, and draw the others."""
 
     def __call__(self, generator: torch.Generator) -> tuple[int, ...]:
         """Return one temporal configuration, `n_stages` counts."""
@@ -79,7 +80,7 @@ class SameSampler(TimestepSampler):
 
 
 class NonIncreasingSampler(TimestepSampler):
-    """Draw a configuration that never grows from `t_max` at the first stage: time encoders (A.12).
+    """Start at `t_max` in the first stage and never grow: time encoders (A.12).
 
     Every such configuration is equally likely.
     """

@@ -1,9 +1,8 @@
-"""The temporal transformation module that joins stages of different lengths (MTT, 4.3.2)."""
+"""The temporal transformation module between stages of different lengths (MTT, 4.3.2)."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,26 +12,25 @@ from speckflex.errors import TrainingError
 from speckflex.kernels.by_sample import run_by_sample
 from speckflex.kernels.sum_frames import sum_frames
 from speckflex.training.mixed.timesteps import check_count, group_boundaries
+from speckflex.training.settings import UPSAMPLINGS, Upsampling
 
-__all__ = ["TemporalTransform", "Upsampling", "count_frames"]
-
-Upsampling = Literal["copy", "spread"]
+__all__ = ["TemporalTransform", "count_frames"]
 
 
 class TemporalTransform(nn.Module):
-    """Bring frames to another number of time steps; without parameters or state.
+    """Change the number of time steps of frames; without parameters or state.
 
     Fewer frames: the sum of each group of `group_boundaries`, which conserves charge. More frames:
-    by "copy", the paper's rule, each frame of the group is the whole frame, so charge grows with
-    the length; by "spread" the frame's spikes are dealt out over its group, each frame getting
-    the whole number that keeps the running sum nearest to even, and charge is conserved (a
+    with "copy", the paper's rule, each frame of a group is a copy of the frame, so charge grows
+    with the length; with "spread" the spikes of the frame are spread over its group in whole
+    numbers, so that the running sum is always nearest to the even one, and charge is conserved (a
     fraction of a spike goes to the group's last frame). Equal length: the same tensor.
     Sums of whole numbers are exact as long as the dtype holds them.
 
     The gradient of "spread" is that of the even split, `1 / group size` (straight through).
 
     Args:
-        n_frames: number of frames that come out, at least 1.
+        n_frames: number of frames of the output, at least 1.
         upsampling: "copy" or "spread".
 
     Raises:
@@ -41,10 +39,9 @@ class TemporalTransform(nn.Module):
 
     def __init__(self, n_frames: int, *, upsampling: Upsampling = "copy") -> None:
         super().__init__()
-        if upsampling not in get_args(Upsampling):
+        if upsampling not in UPSAMPLINGS:
             raise TrainingError(
-                f"upsampling {upsampling!r} is not known: choose one of"
-                f" {', '.join(get_args(Upsampling))}"
+                f"upsampling {upsampling!r} is not known: choose one of {', '.join(UPSAMPLINGS)}"
             )
         self.n_frames = check_count(n_frames, "frames of a temporal transform")
         self.upsampling: Upsampling = upsampling
@@ -56,23 +53,24 @@ class TemporalTransform(nn.Module):
             return frames
         if n_input > self.n_frames:
             return _sum_groups(frames, self.n_frames)
-        copied = _copy_to_groups(frames, self.n_frames)
+        groups, _, _ = _positions(n_input, self.n_frames)
+        copied = frames.index_select(1, groups.to(frames.device))
         return copied if self.upsampling == "copy" else _spread(copied, n_input)
 
     def extra_repr(self) -> str:
-        """Return what the module's repr says between its brackets."""
+        """Return the text between the brackets of the module's repr."""
         return f"n_frames={self.n_frames}, upsampling={self.upsampling!r}"
 
 
 def count_frames(frames: torch.Tensor, n_frames: int, dtype: torch.dtype) -> torch.Tensor:
     """Return integer frames as floats, at most `n_frames` of them: the first step of a pass.
 
-    What `TemporalTransform` does to the same frames as floats, without making them floats at full
-    length first: they are the largest tensor of many a pass, and reading them takes its time.
+    The result is that of `TemporalTransform` for the same frames as floats, but full-length
+    floats, which are often the largest tensor of a pass, are never made.
 
     Args:
         frames: `(batch, time, ...)`, counts.
-        n_frames: as for `TemporalTransform`; with fewer frames they stay as many as they are.
+        n_frames: as for `TemporalTransform`; fewer frames than that keep their number.
         dtype: of the result.
     """
     n_input = frames.shape[1]
@@ -91,17 +89,12 @@ def count_frames(frames: torch.Tensor, n_frames: int, dtype: torch.dtype) -> tor
 def _sum_groups(frames: torch.Tensor, n_groups: int) -> torch.Tensor:
     groups, _, _ = _positions(n_groups, frames.shape[1])
     summed = frames.new_zeros((frames.shape[0], n_groups, *frames.shape[2:]))
-    # In place: the other form copies the zeros first, which costs more than the sum.
+    # In place, because the other form copies the zeros first, which takes longer than the sum.
     return summed.index_add_(1, groups.to(frames.device), frames)
 
 
-def _copy_to_groups(frames: torch.Tensor, n_frames: int) -> torch.Tensor:
-    groups, _, _ = _positions(frames.shape[1], n_frames)
-    return frames.index_select(1, groups.to(frames.device))
-
-
 def _spread(copied: torch.Tensor, n_groups: int) -> torch.Tensor:
-    """Deal out what `copied` repeats: frame j of g gets `c[j + 1] - c[j]` of n spikes.
+    """Spread n spikes, which `copied` repeats, over g frames: frame j gets `c[j + 1] - c[j]`.
 
     `c[j] = ceil(n * j / g - 1/2)`, the rule of the boundaries, and `c[g] = n`.
     """

@@ -1,25 +1,22 @@
-"""How frames are grouped where stages of different lengths meet (MTT, Eq. 13 and A.4)."""
+"""Groups of frames between stages of different lengths (MTT, Eq. 13 and A.4)."""
 
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speckflex.errors import TrainingError
 
-if TYPE_CHECKING:
-    from speckflex.training.mixed.temporal import TemporalTransform
-
-__all__ = ["TemporalTransform", "check_count", "group_boundaries"]
+__all__ = ["check_count", "group_boundaries"]
 
 
 def group_boundaries(n_few: int, n_many: int) -> np.ndarray:
     """Return the first frame of each of `n_few` groups of `n_many` frames, and `n_many`.
 
     Group k holds the frames `b[k] .. b[k + 1] - 1` with `b[k] = ceil(k * n_many / n_few - 1/2)`:
-    the ideal boundary moved to the nearest integer, a tie going down (MTT, Eq. 13 and 17).
+    the ideal boundary moved to the nearest integer, and down where two are equally near (MTT,
+    Eq. 13 and 17).
     No group is empty. The arithmetic is exact.
 
     Args:
@@ -35,8 +32,8 @@ def group_boundaries(n_few: int, n_many: int) -> np.ndarray:
     few, many = check_count(n_few, "the number of groups"), check_count(n_many, "frames")
     if many < few:
         raise TrainingError(
-            f"{many} frames can't fill {few} groups: a group needs at least one frame,"
-            " so give the smaller count first"
+            f"{many} frames can't fill {few} groups, which need at least one frame each: give the"
+            " smaller count first"
         )
     return np.array([-((few - 2 * k * many) // (2 * few)) for k in range(few + 1)], dtype=np.int64)
 
@@ -46,7 +43,7 @@ def check_count(value: int, meaning: str) -> int:
 
     Args:
         value: a count, of time steps for instance.
-        meaning: what to call it in the error message.
+        meaning: its name in the error message.
 
     Raises:
         TrainingError: it is no integer or below 1.
@@ -60,12 +57,3 @@ def check_count(value: int, meaning: str) -> int:
     if count < 1:
         raise TrainingError(f"{meaning}: {count} is below 1: give a whole number of at least 1")
     return count
-
-
-def __getattr__(name: str) -> Any:
-    """Load the module that needs torch at first use: boundaries alone are numpy."""
-    if name != "TemporalTransform":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from speckflex.training.mixed.temporal import TemporalTransform
-
-    return TemporalTransform
