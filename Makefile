@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw coverage docs docs-picture schema changelog hooks fuzz sinabs-suite clean
+.PHONY: demo test check unit hw coverage docs docs-picture schema changelog hooks fuzz other-processors sinabs-suite clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,18 @@ hooks: $(STAMP)
 PROGRAMS ?= 10000
 fuzz: $(STAMP)
 	$(BIN)/python tests/support/fuzz_twin.py --programs $(PROGRAMS)
+
+# The tests of floats with the sums of other processors: every sum in another order for each size of
+# a batch, then the other paths of MKL, oneDNN and torch, then one thread. On a build of torch without
+# MKL its settings have no effect; the first run does not depend on the library.
+FLOAT_TESTS ?= tests/training tests/networks tests/conversion tests/deployment tests/twin/test_sinabs.py
+PATHS := MKL_CBWR=COMPATIBLE MKL_CBWR=AVX2 ONEDNN_MAX_CPU_ISA=SSE41 \
+	ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1
+other-processors: $(STAMP)
+	PYTHONPATH=tests/support $(BIN)/python -m pytest -q -p reordered_sums $(FLOAT_TESTS)
+	for path in $(PATHS); do \
+		echo "$$path" && env $$path $(BIN)/python -m pytest -q $(FLOAT_TESTS) || exit 1; \
+	done
 
 # sinabs' own tests of its backend, unchanged, on the virtual devkit (fetches sinabs' source).
 sinabs-suite: $(STAMP)

@@ -1,6 +1,6 @@
-"""What the steps of the data sets' examples share: the command line, and the steps themselves.
+"""The steps of the examples with data sets, and their command line.
 
-Each folder says in its `sizes.py` what is its own; the scripts beside it are one step each.
+The `sizes.py` of a folder has what is special to it; each other script there is one step.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ STEPS = ("prepare", "train", "fold", "finetune", "convert", "deploy")
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What every example says of a size that it is run in.
+    """A size of an example: how much is trained and deployed.
 
     Args:
-        width: the most channels of a convolution, W in the paper's names.
-        t_max: frames of a recording, and the most time steps drawn.
-        epochs: of the training with batch norm, and of the bias-free one behind it.
-        settings: other `TrainingSettings` of both.
-        tuning: those of the second alone.
-        samples: recordings that are deployed; None for all.
+        width: the largest number of channels of a convolution, W in the paper's names.
+        t_max: frames of a recording, and the largest number of time steps that is drawn.
+        epochs: of the training with batch norm, and of the bias-free one after it.
+        settings: other `TrainingSettings` of both trainings.
+        tuning: `TrainingSettings` of the second training only.
+        samples: number of recordings that are deployed; None for all.
     """
 
     width: int
@@ -60,7 +60,7 @@ SizeT = TypeVar("SizeT", bound=Size)
 
 @dataclass(frozen=True)
 class Step(Generic[SizeT]):
-    """What a step is told: the size, the seed, the recordings, and the folder of all files."""
+    """The command line of a step: size, seed, recordings, the folder of all files, board."""
 
     size: SizeT
     seed: int
@@ -74,12 +74,12 @@ class Pipeline(Generic[SizeT]):
     """An example, from recordings to report.
 
     Args:
-        name: of the data set in `open_dataset`.
-        folder: of the example's scripts.
+        name: the name of the data set in `open_dataset`.
+        folder: the folder of the example's scripts.
         input_shape: (channel, y, x) of the recordings.
         sizes: the choices of `--size`.
-        synthetic: the folder's name of a size's synthetic recordings with a seed.
-        write_synthetic: writes those recordings into the folder it is given.
+        synthetic: returns the name of the folder of synthetic recordings for a size and a seed.
+        write_synthetic: writes those recordings into a folder.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Pipeline(Generic[SizeT]):
         parser.add_argument("--size", choices=list(self.sizes), default="small")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--out", type=Path, default=Path("out") / self.folder.name)
-        parser.add_argument("--data", type=Path, help="recordings; synthetic where not given")
+        parser.add_argument("--data", type=Path, help="recordings; synthetic by default")
         parser.add_argument("--board", default="speck2e")
         options = parser.parse_args(words)
         size = self.sizes[options.size]
@@ -106,7 +106,7 @@ class Pipeline(Generic[SizeT]):
         return Step(size, options.seed, options.data or synthetic, options.out, options.board)
 
     def prepare(self, description: str | None) -> None:
-        """Write or find the recordings, and say what there is; `--download` lets tonic get them."""
+        """Write or find the recordings, and list them; with `--download` tonic downloads them."""
         words = [word for word in sys.argv[1:] if word != "--download"]
         step = self.read_step(description, words)
         if "--download" in sys.argv:
@@ -119,7 +119,7 @@ class Pipeline(Generic[SizeT]):
             print(f"{split}: {len(dataset)} {kind} recordings of {len(dataset.classes)} classes")
 
     def fold(self, description: str | None) -> None:
-        """Read base.pt, write folded.pt: batch norm becomes weights, its constants are dropped."""
+        """Read base.pt, write folded.pt: batch norm goes into the weights, without a bias."""
         from speckflex.networks.files import load_network, save_network
         from speckflex.networks.fold import fold_with_report
 
@@ -130,8 +130,8 @@ class Pipeline(Generic[SizeT]):
         save_network(network, step.out / "folded.pt")
         for layer in report.layers:
             print(
-                f"{layer.layer}: took in {', '.join(layer.norms)}; dropped up to"
-                f" {layer.dropped_max:.3f} thresholds a time step"
+                f"{layer.layer}: now contains {', '.join(layer.norms)}; dropped constants of up to"
+                f" {layer.dropped_max:.3f} thresholds per time step"
             )
 
     def convert(self, description: str | None) -> None:
@@ -146,7 +146,7 @@ class Pipeline(Generic[SizeT]):
             print(f"{core.name}: core {core.chip_core}, {core.weights.size} weights")
 
     def deploy(self, description: str | None) -> None:
-        """Play tuned.pt; the folder `report` gets report.html and all that is behind it."""
+        """Play tuned.pt; write report.html and its data into the folder `report`."""
         step = self.read_step(description)
         samples = ["--samples", str(step.size.samples)] if step.size.samples else []
         data = ["--data", str(step.data), "--bins", str(step.size.t_max), *samples]
@@ -154,9 +154,9 @@ class Pipeline(Generic[SizeT]):
         speckflex(["deploy", str(step.out / "tuned.pt"), *data, *target])
 
     def run(self) -> None:
-        """Run the scripts in this process, which loads torch once; stop at the first that fails."""
+        """Run the scripts in this process, to load torch only once; stop at the first failure."""
         options = sys.argv[1:]
-        self.read_step("All steps, one after the other; each has these options.", options)
+        self.read_step("All steps, one after the other, with these options.", options)
         for name in STEPS:
             script = self.folder / f"{name}.py"
             print("$ python", script, *options, flush=True)

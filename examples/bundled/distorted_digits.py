@@ -1,4 +1,4 @@
-"""More handwriting out of little: digits turned, stretched and sheared before the sensor."""
+"""More handwriting from few images: digits rotated, stretched and sheared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from speckflex.data import open_dataset, write_saccade_recordings
 from speckflex.training import FrameSet, cache_frames
 
 PIXELS = 20  # a side of the digit on the sensor, as in synthetic-digits
-STRENGTH = 0.2  # standard deviation of the distorting matrix, about 10 degrees of turning
+STRENGTH = 0.2  # standard deviation of the distorting matrix, about 10 degrees of rotation
 
 
 def distorted_recordings(positions: np.ndarray, n_bins: int, *, seed: int) -> FrameSet:

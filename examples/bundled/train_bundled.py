@@ -1,11 +1,11 @@
 """Train the network that `speckflex demo` plays: synthetic digits, a few minutes on one core.
 
     python examples/bundled/train_bundled.py --out speckflex/models/synthetic-digits.pt
-    python examples/bundled/train_bundled.py --tiny --out tiny.pt      # to see that it runs
+    python examples/bundled/train_bundled.py --tiny --out tiny.pt      # only shows that it runs
 
-The 1500 training images of scikit-learn's digits, moved before a simulated sensor, train and
-choose; each trains a second time, turned, stretched and sheared, since the 297 others, played at
-the end in torch and on the twin and seen by nothing before, are of other people's handwriting.
+The 1500 training images of scikit-learn's digits move in front of a simulated sensor; they train
+and choose. Each trains a second time, rotated, stretched and sheared, because the other 297 images
+show other handwriting; those are only played at the end, in torch and on the twin.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from speckflex.training.data import split_by_class
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 
-# A few seconds; its figures mean nothing.
+# A few seconds; the figures mean nothing.
 TINY = {"epochs": 1, "finetune_epochs": 1, "finetune_t": 3, "every": 50}
 
 
 def main() -> None:
-    """Train, fine-tune, save, and say how well it went on unseen images."""
+    """Train, fine-tune, save, and print the accuracy on unseen images."""
     options = _options()
     torch.set_num_threads(1)
     base = TrainingSettings(epochs=options.epochs, shift=2, clip_weights=True, seed=options.seed)
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _data(settings: TrainingSettings, every: int) -> TrainingData:
-    """Return the training images' recordings, those that train once more as distorted ones."""
+    """Return the recordings of the training images; those that train also in a distorted form."""
     recordings = open_dataset("synthetic-digits", split="train")
     split = split_by_class(recordings.labels, settings.validation_share, seed=settings.seed)
     chosen, held_out = split.training[::every], split.validation[::every]
@@ -106,8 +106,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--finetune-t", type=int, default=40)
     parser.add_argument("--lower-bound", type=float, default=-8.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=1, help="use every n-th recording alone")
-    parser.add_argument("--tiny", action="store_true", help="a few seconds, to see that it runs")
+    parser.add_argument("--every", type=int, default=1, help="use only every n-th recording")
+    parser.add_argument("--tiny", action="store_true", help="a few seconds, shows that it runs")
     options = parser.parse_args()
     vars(options).update(TINY if options.tiny else {})
     return options

@@ -1,4 +1,4 @@
-"""Step 4: train on without biases, with time steps drawn for each stage (MTT)."""
+"""Step 4: train without biases at time steps drawn for each stage (MTT)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 3: fold batch norm into the weights, without a bias, and say what that dropped."""
+"""Step 3: fold batch norm into the weights without a bias, and print what was dropped."""
 
 from __future__ import annotations
 

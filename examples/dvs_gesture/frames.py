@@ -1,9 +1,9 @@
-"""The recordings as frames: those that train, and those that choose the best epoch."""
+"""The recordings that train and those that choose the best epoch, as frames."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_frames(step: Step[Size]) -> TrainingData:
-    """Return the training split, a tenth of it held out; the test split is not touched."""
+    """Return the training split, a tenth of it held out; the test split is not used."""
     dataset = open_dataset(step.data, split="train")
     order = np.random.default_rng(step.seed).permutation(len(dataset))
     n_chosen = max(11, len(dataset) // 10)
@@ -31,16 +31,17 @@ def read_frames(step: Step[Size]) -> TrainingData:
 
 
 def with_mirrors(dataset: EventDataset) -> EventDataset:
-    """Return the recordings and their mirror images; a right hand's wave becomes a left one's."""
+    """Return the recordings and their mirror images; the right hand's wave becomes the left's."""
     mirrored = np.array(MIRRORED)[dataset.labels]
+
+    def read(item: tuple[Any, bool]) -> np.ndarray:
+        original, is_mirrored = item
+        events = dataset.read(original)
+        return mirror(events, dataset.shape) if is_mirrored else events
+
     return replace(
         dataset,
         items=tuple((item, flip) for flip in (False, True) for item in dataset.items),
         labels=np.concatenate([dataset.labels, mirrored]),
-        read=lambda item: _read(dataset, *item),
+        read=read,
     )
-
-
-def _read(dataset: EventDataset, item: object, flip: bool) -> np.ndarray:  # noqa: FBT001
-    events = dataset.read(item)
-    return mirror(events, dataset.shape) if flip else events

@@ -1,6 +1,6 @@
-"""Step 1: the recordings. Synthetic ones, in DVS-Gesture's layout, unless --data names real ones.
+"""Step 1: synthetic recordings in DVS-Gesture's layout, or real ones from the folder of --data.
 
-The real data set, where there is a network, through tonic:
+With a network connection, tonic downloads the real data set:
 
     python examples/dvs_gesture/prepare.py --data data/DVSGesture --download
 """

@@ -1,10 +1,10 @@
 """All steps, one after the other.
 
     python examples/dvs_gesture/run.py                                  # a few minutes
-    python examples/dvs_gesture/run.py --size tiny                      # to see that it runs
+    python examples/dvs_gesture/run.py --size tiny                      # only shows that it runs
     python examples/dvs_gesture/run.py --size full --data data/DVSGesture
 
-Every option is that of the steps.
+All steps have the same options.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How large the example is run, and what of it is DVS-Gesture's own."""
+"""The sizes of the example, and what is special to DVS-Gesture in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Size(AnySize):
     """A size of this example.
 
     Args:
-        users: simulated people in each split, 22 recordings each; None for all.
+        users: number of simulated people in each split, with 22 recordings each; None for all.
         flip: train on the mirror image of each recording too.
     """
 
@@ -29,7 +29,7 @@ class Size(AnySize):
 
 
 def trainings(learning_rate: float, **settings: Any) -> dict[str, Any]:
-    """Return the settings of both trainings; the second starts at a third of the rate."""
+    """Return the settings of both trainings; the second starts at a third of the learning rate."""
     return {
         "settings": {"batch_size": 16, "learning_rate": learning_rate, **settings},
         "tuning": {"learning_rate": learning_rate / 3},
@@ -37,10 +37,10 @@ def trainings(learning_rate: float, **settings: Any) -> dict[str, Any]:
 
 
 SIZES = {
-    # To see that every step runs; its figures mean nothing.
+    # Only shows that every step runs; its figures mean nothing.
     "tiny": Size(users=1, width=8, t_max=3, epochs=(1, 1), samples=11, **trainings(3e-3)),
     "small": Size(users=8, width=16, t_max=10, epochs=(25, 10), samples=66, **trainings(1e-2)),
-    # T, mixing, augmentation, optimiser and its figures are the paper's; it states no epochs.
+    # As in the paper: T, mixing, augmentation, optimiser and its settings. It states no epochs.
     "full": Size(
         users=None,
         width=32,

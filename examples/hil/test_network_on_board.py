@@ -1,7 +1,7 @@
 """A user's hardware-in-the-loop tests of one network, on any board.
 
     pytest examples/hil                                  # software twin
-    pytest examples/hil --board virtual:speck2e          # the chip's path, no chip needed
+    pytest examples/hil --board virtual:speck2e          # the chip's path, without a chip
     pytest examples/hil --board speck2e:0 --junitxml=hil.xml --board-metrics=hil.jsonl
 
 The fixtures `board`, `play` and `board_metrics` and the markers come from speckflex's plugin.
@@ -17,7 +17,7 @@ import speckflex as sf
 from speckflex.events.streams import make_events
 
 SHAPE = (2, 16, 16)
-# How far two runs may be apart before this project calls it a defect.
+# The largest spike difference of two runs that this project accepts.
 MAX_SPIKE_DIFFERENCE = 0.05
 
 
@@ -42,7 +42,7 @@ def program() -> sf.Program:
     with torch.no_grad():
         for layer in (network[0], network[3], network[6]):
             layer.weight *= 2
-    # cores 0 and 1 compute in parallel and do not repeat themselves
+    # cores 0 and 1 compute in parallel, and their results differ from play to play
     return sf.convert(network, input_shape=SHAPE, cores={0: 2, 1: 3, 2: 4})
 
 

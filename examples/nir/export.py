@@ -1,4 +1,4 @@
-"""Write trained weights as a NIR graph, node by node, with the nir package alone.
+"""Write trained weights as a NIR graph, node by node, with only the nir package.
 
 python examples/nir/export.py weights.npz --out net.nir
 """

@@ -2,7 +2,7 @@
 
     python examples/nir/run.py --out out/nir
 
---tiny shrinks everything to a few seconds, to see that it runs; its figures mean nothing.
+--tiny takes a few seconds and only shows that it runs; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A network not made with sinabs, on Speck.")
     parser.add_argument("--out", type=Path, default=Path("out/nir"))
     parser.add_argument("--board", default="speck2e")
-    parser.add_argument("--tiny", action="store_true", help="a few seconds, to see that it runs")
+    parser.add_argument("--tiny", action="store_true", help="a few seconds, shows that it runs")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     weights, graph = options.out / "weights.npz", options.out / "net.nir"

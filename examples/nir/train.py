@@ -2,8 +2,8 @@
 
     python examples/nir/train.py --out weights.npz
 
-Integrate-and-fire neurons of threshold 1, no bias, as every framework has them. The last layer has
-no neurons: its potentials vote.
+Integrate-and-fire neurons of threshold 1 without bias, as in every framework. The last layer has no
+neurons: its potentials vote.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from torch.nn import functional
 from speckflex.data import EventDataset, open_dataset
 from speckflex.events.frames import to_frames
 
-LOWER_BOUND = -1.0  # speckflex gives the neurons of a NIR graph, which knows no bound, this one
+LOWER_BOUND = -1.0  # speckflex gives this one to neurons of a NIR graph, which have none there
 
 
 class Spike(torch.autograd.Function):
-    """Whole thresholds of a potential as spikes; a triangle around the threshold as gradient."""
+    """One spike for each whole threshold of a potential; a triangle as its gradient."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, potential: torch.Tensor) -> torch.Tensor:
-        """Return how many spikes each neuron fires."""
+        """Return the number of spikes of each neuron."""
         ctx.save_for_backward(potential)
         return potential.clamp(min=0).floor()
 
@@ -54,7 +54,7 @@ class SpikingNetwork(nn.Module):
         """Return the mean input of ten output neurons for frames (sample, time, channel, y, x)."""
         spikes = integrate_and_fire(self.conv1(frames.flatten(0, 1)), len(frames))
         spikes = integrate_and_fire(self.conv2(spikes), len(frames))
-        # A sum, as the chip pools: every spike arrives.
+        # A sum, as on the chip, where every spike arrives.
         pooled = functional.avg_pool2d(spikes, 2, divisor_override=1)
         return self.linear(pooled.flatten(1)).unflatten(0, (len(frames), -1)).mean(1)
 

@@ -1,4 +1,4 @@
-"""Deep lower bound, base with synthetic recordings besides, fine-tuned by SDT at T 40."""
+"""Low lower bound, base with synthetic recordings too, fine-tuned by SDT at T 40."""
 
 from experiment import Row, run
 

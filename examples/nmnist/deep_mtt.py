@@ -1,4 +1,4 @@
-"""Multi-spike neurons with a deep lower bound, fine-tuned by MTT."""
+"""Multi-spike neurons with a low lower bound, fine-tuned by MTT."""
 
 from experiment import Row, run
 

@@ -1,4 +1,4 @@
-"""Multi-spike neurons with a deep lower bound, fine-tuned by NMT."""
+"""Multi-spike neurons with a low lower bound, fine-tuned by NMT."""
 
 from experiment import Row, run
 

@@ -1,4 +1,4 @@
-"""Multi-spike neurons with a deep lower bound, fine-tuned by SDT."""
+"""Multi-spike neurons with a low lower bound, fine-tuned by SDT."""
 
 from experiment import Row, run
 

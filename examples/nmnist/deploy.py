@@ -1,4 +1,4 @@
-"""Step 6: play test recordings on the attached Speck, else on its twin, and report."""
+"""Step 6: play test recordings on the attached Speck, or without one on its twin, and report."""
 
 from __future__ import annotations
 

@@ -34,27 +34,28 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Row:
-    """What a row of the table is trained with.
+    """The training of a row of the table.
 
     Args:
-        name: of the row and its result files.
-        method: "sdt", "nmt" or "mtt", of the fine-tuning (its base is trained by SDT), or of all.
+        name: the name of the row and of its result files.
+        method: "sdt", "nmt" or "mtt", for the fine-tuning of a base that is trained by SDT, or for
+            the whole training.
         neuron: a key of `speckflex.networks.paper.NEURONS`.
         sampler: how MTT draws: "fixed-first" (the published code's) or "uniform".
         upsampling: "copy" (the paper's) or "spread".
         output: "mean" (the paper's) or "total".
-        eight_bit: fine-tune through the chip's weights.
+        eight_bit: fine-tune on the chip's 8-bit weights.
         lower_bound: of the neurons, in thresholds.
         clip_weights: keep weights below the threshold.
         batch_norm: train the base with batch norm, folded before the fine-tuning.
-        width: the most channels.
+        width: the largest number of channels.
         epochs: of the base.
         finetune_epochs: of the fine-tuning.
         finetune_rate: learning rate of the fine-tuning.
-        finetune_t: T (sdt) or T_max (nmt, mtt) of the fine-tuning, on real recordings alone; or
-            of the training where there is no fine-tuning.
-        synthetic: train the base on the real training recordings twice, and on those simulated
-            from other handwriting.
+        finetune_t: T (sdt) or T_max (nmt, mtt) of the fine-tuning, which uses only real
+            recordings; or of the training if there is no fine-tuning.
+        synthetic: train the base on the real training recordings twice, and on recordings
+            simulated from other handwriting.
         from_scratch: train by `method` from the first weights, without fine-tuning.
     """
 
@@ -78,14 +79,14 @@ class Row:
 
     @property
     def base_name(self) -> str:
-        """What rows with the same base training share."""
+        """A name that rows with the same base training have in common."""
         parts = (self.neuron, self.lower_bound, self.clip_weights, self.batch_norm)
         return "-".join(str(part) for part in (*parts, self.width, self.epochs, self.synthetic))
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The recordings: 70 % train, 10 % choose the epoch, 20 % are played at the end alone."""
+    """The recordings: 70 % train, 10 % choose the epoch, 20 % are played only at the end."""
 
     training: EventDataset
     validation: EventDataset
@@ -113,7 +114,7 @@ def read_parts(options: argparse.Namespace) -> Parts:
 
 
 def base_data(row: Row, parts: Parts, options: argparse.Namespace) -> TrainingData:
-    """Return what the base of the row is trained on."""
+    """Return the recordings that train the base of the row, and those that choose its epoch."""
     real = parts.frames(T_MAX)
     if not row.synthetic:
         return real
@@ -134,7 +135,7 @@ def run(row: Row) -> None:
     for seed in options.seeds:
         path = options.out / f"{row.name}-seed{seed}.json"
         if path.exists():
-            print(f"{path} is there already")
+            print(f"{path} already exists")
             continue
         started = time.monotonic()
         network, validation = train_row(row, parts, seed, options)
@@ -202,7 +203,7 @@ def _new(row: Row, seed: int) -> torch.nn.Module:
 
 
 def measure(network: torch.nn.Module, test: EventDataset) -> dict[str, object]:
-    """Return accuracies and spike differences on recordings that nothing has seen before."""
+    """Return accuracies and spike differences on recordings that the training has not used."""
     mixed = MixedTimestepNetwork(network)
     in_steps = {str(bins): evaluate(mixed, cache_frames(test, bins)).accuracy for bins in TEST_BINS}
     program = sf.convert(network, input_shape=test.shape)
@@ -228,7 +229,7 @@ def measure(network: torch.nn.Module, test: EventDataset) -> dict[str, object]:
 
 
 def read_options() -> argparse.Namespace:
-    """Return where data is and results go."""
+    """Return the command line: data, seeds and folders of the results."""
     parser = argparse.ArgumentParser(description="Train and measure one row of the N-MNIST table.")
     parser.add_argument("--data", required=True, help="N-MNIST: Train inside, or label folders")
     parser.add_argument("--synthetic", help="recordings of make_synthetic.py, for rows with them")

@@ -1,4 +1,4 @@
-"""Step 4: let spikes vote, and train on without biases, with time steps drawn for each stage."""
+"""Step 4: let spikes vote, and train without biases at time steps drawn for each stage (MTT)."""
 
 from __future__ import annotations
 

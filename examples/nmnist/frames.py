@@ -1,4 +1,4 @@
-"""The recordings as frames: those that train, and those that choose the best epoch."""
+"""The recordings that train and those that choose the best epoch, as frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_frames(step: Step[Size]) -> TrainingData:
-    """Return the training split, a tenth of each class held out; the test split is not touched."""
+    """Return the training split, a tenth of each class held out; the test split is not used."""
     dataset = open_dataset(step.data, split="train", seed=step.seed, limit=step.size.recordings)
     split = split_by_class(dataset.labels, 0.1, seed=step.seed)
     return TrainingData(

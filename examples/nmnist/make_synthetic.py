@@ -3,7 +3,7 @@
     python examples/nmnist/make_synthetic.py --images t10k-images-idx3-ubyte.gz \
         --labels t10k-labels-idx1-ubyte.gz --skip 100 --count 3000 --out DIR
 
-Skip the images that are behind recordings you test on: N-MNIST was recorded from MNIST.
+Skip the images whose recordings you test on: N-MNIST was recorded from MNIST.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Step 1: the recordings. Synthetic ones, in N-MNIST's layout, unless --data names real ones.
+"""Step 1: synthetic recordings in N-MNIST's layout, or real ones from the folder of --data.
 
-The real data set, where there is a network, through tonic:
+With a network connection, tonic downloads the real data set:
 
     python examples/nmnist/prepare.py --data data/NMNIST --download
 """

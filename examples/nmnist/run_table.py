@@ -51,13 +51,11 @@ def _line(row: str, results: list[dict[str, Any]]) -> str:
     twin = [result["twin"] for result in results]
     loss = [result["twin"] - result["torch"]["10"] for result in results]
     difference = [result["spike_difference"] for result in results]
-    cells = [_cell(values) for values in (*columns, twin, loss, difference)]
+    cells = []
+    for values in (*columns, twin, loss, difference):
+        spread = f" ± {stdev(values) * 100:.1f}" if len(values) > 1 else ""
+        cells.append(f"{mean(values) * 100:.1f}{spread}")
     return f"| {row} | {len(results)} | " + " | ".join(cells) + " |"
-
-
-def _cell(values: list[float]) -> str:
-    spread = f" ± {stdev(values) * 100:.1f}" if len(values) > 1 else ""
-    return f"{mean(values) * 100:.1f}{spread}"
 
 
 def _result_path(folder: Path, row: str, seed: int) -> Path:

@@ -1,4 +1,4 @@
-"""How large the pipeline is run, and what of it is N-MNIST's own."""
+"""The sizes of the example, and what is special to N-MNIST in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Size(AnySize):
     """A size of this example.
 
     Args:
-        recordings: at most so many train, and a fifth as many synthetic ones test; None for all.
+        recordings: the largest number that train; a fifth as many synthetic ones test; None for
+            all.
         lower_bound: of the neurons, in thresholds.
     """
 
@@ -30,16 +31,16 @@ class Size(AnySize):
     lower_bound: float = -8.0
 
 
-# Beyond the paper's: what brings time steps and events closer together.
+# Not in the paper: with these, time steps and events give more similar results.
 OURS: dict[str, Any] = {
     "settings": {"shift": 2, "clip_weights": True},
     "tuning": {"learning_rate": 1e-3},
 }
 SIZES = {
-    # To see that every step runs; its figures mean nothing.
+    # Only shows that every step runs; its figures mean nothing.
     "tiny": Size(recordings=50, width=4, t_max=3, epochs=(1, 1), samples=10, **OURS),
     "small": Size(recordings=1500, width=16, t_max=10, epochs=(12, 4), samples=200, **OURS),
-    # Width, T, neuron, mixing and no augmentation are the paper's; it does not state its epochs.
+    # As in the paper: width, T, neuron, mixing, no augmentation. The paper states no epochs.
     "full": Size(
         recordings=None,
         width=16,

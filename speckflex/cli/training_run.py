@@ -1,4 +1,4 @@
-"""What `speckflex train` and `speckflex finetune` do with their options, and what they print."""
+"""The work of `speckflex train` and `speckflex finetune`, and their output."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lightning.fabric import Fabric
     from torch import nn
 
     from speckflex.data import EventDataset
-    from speckflex.training import TrainingData, TrainingFiles, TrainingResult
+    from speckflex.training import TrainingData, TrainingResult
     from speckflex.training.metrics import Progress
 
 __all__ = ["run_training"]
@@ -31,26 +30,34 @@ def run_training(
     build: Callable[[EventDataset], nn.Module],
     trainer: Callable[..., TrainingResult],
 ) -> None:
-    """Build a network for the data, read the data, train, save the best network, and say so.
+    """Build a network for the data, read the data, train, and save and show the best network.
 
     Args:
         options: of the command line.
-        build: returns the network to train on a data set, of which it reads nothing.
+        build: returns the network to train on a data set, without reading its recordings.
         trainer: `train_network` or `finetune_network`.
     """
+    import torch
+
     from speckflex.data import open_dataset
     from speckflex.data.order import OrderWatch
     from speckflex.networks.files import save_network
+    from speckflex.training import TrainingFiles, open_fabric
 
-    settings, files = _settings(options), _files(options)
-    fabric = _open_fabric(options)
+    names = {item.name for item in fields(TrainingSettings)}
+    settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
+    out: Path = options["out"]
+    checkpoint = options["checkpoint"] or out.with_name(out.name + ".checkpoint")
+    files = TrainingFiles(checkpoint, options["metrics"], options["resume"])
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    fabric = open_fabric(options["accelerator"], precision=options["precision"])
     order = OrderWatch()
     dataset = order.over(
         open_dataset(options["data"], split="train", limit=options["samples"], seed=settings.seed)
     )
     network = build(dataset)
-    _check_before_reading(network, dataset, settings, files.resume)
-    data = _read(dataset, settings)
+    data = _read(dataset, network, settings, files.resume)
     if fabric.is_global_zero:
         for sentence in order.warnings:
             click.echo(f"warning: {sentence}", err=True)
@@ -58,66 +65,33 @@ def run_training(
         result = trainer(network, data, settings, files=files, fabric=fabric, watch=watch)
     if not fabric.is_global_zero:
         return
-    save_network(result.network, options["out"])
-    _clean_up(result, options, files)
+    save_network(result.network, out)
+    if result.interrupted:
+        remedy = f", continue with --resume {checkpoint}" if checkpoint.is_file() else ""
+        raise Interruption(
+            f"interrupted after epoch {len(result.history)}: the best network so far is in"
+            f" {out}{remedy}"
+        )
+    if options["checkpoint"] is None:
+        checkpoint.unlink(missing_ok=True)
     _show(result, dataset, data, options)
 
 
-def _settings(options: dict[str, Any]) -> TrainingSettings:
-    names = {item.name for item in fields(TrainingSettings)}
-    return TrainingSettings(**{k: v for k, v in options.items() if k in names})
-
-
-def _open_fabric(options: dict[str, Any]) -> Fabric:
-    import torch
-
-    from speckflex.training import open_fabric
-
-    if options["threads"]:
-        torch.set_num_threads(options["threads"])
-    return open_fabric(options["accelerator"], precision=options["precision"])
-
-
-def _check_before_reading(
-    network: nn.Module, dataset: EventDataset, settings: TrainingSettings, resume: Path | None
-) -> None:
-    """Refuse what can't be trained, or gone on with, before reading takes its time."""
+def _read(
+    dataset: EventDataset, network: nn.Module, settings: TrainingSettings, resume: Path | None
+) -> TrainingData:
+    """Return the recordings, after checks that would otherwise fail after the long reading."""
+    from speckflex.cli.progress import progress_bar
+    from speckflex.training import cache_frames, split_frames
     from speckflex.training.checkpoint import check_checkpoint
     from speckflex.training.suitability import check_trainable
 
     check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
     if resume is not None:
         check_checkpoint(resume, network, settings)
-
-
-def _read(dataset: EventDataset, settings: TrainingSettings) -> TrainingData:
-    from speckflex.cli.progress import progress_bar
-    from speckflex.training import cache_frames, split_frames
-
     with progress_bar("reading recordings", len(dataset)) as advance:
         frames = cache_frames(dataset, settings.t_max, advance=advance)
     return split_frames(frames, settings)
-
-
-def _files(options: dict[str, Any]) -> TrainingFiles:
-    from speckflex.training import TrainingFiles
-
-    out: Path = options["out"]
-    checkpoint = options["checkpoint"] or out.with_name(out.name + ".checkpoint")
-    return TrainingFiles(checkpoint, options["metrics"], options["resume"])
-
-
-def _clean_up(result: TrainingResult, options: dict[str, Any], files: TrainingFiles) -> None:
-    """Remove the checkpoint that nobody named; after an interruption keep it and say where."""
-    if result.interrupted:
-        kept = files.checkpoint is not None and files.checkpoint.is_file()
-        remedy = f", continue with --resume {files.checkpoint}" if kept else ""
-        raise Interruption(
-            f"interrupted after epoch {len(result.history)}: the best network so far is in"
-            f" {options['out']}{remedy}"
-        )
-    if options["checkpoint"] is None and files.checkpoint is not None:
-        files.checkpoint.unlink(missing_ok=True)
 
 
 def _show(
@@ -154,7 +128,7 @@ def _show(
 
 @contextmanager
 def _training_bar() -> Iterator[Callable[[Progress], None] | None]:
-    """Yield what draws loss, accuracy and time left in a terminal; None where it is piped."""
+    """Yield a function that shows loss, accuracy and time left in a terminal; None if piped."""
     import sys
 
     if not sys.stderr.isatty():
@@ -172,17 +146,17 @@ def _training_bar() -> Iterator[Callable[[Progress], None] | None]:
     )
     with ProgressBar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("training", total=None, epoch=1, figures="")
-        yield lambda state: bar.update(
-            task,
-            completed=state.step,
-            total=state.n_steps,
-            epoch=state.epoch,
-            figures=_figures(state),
-        )
 
+        def show(state: Progress) -> None:
+            figures = f"loss {state.loss:.3f}  accuracy {state.accuracy:.1%}"
+            if state.validation_accuracy is not None:
+                figures += f"  validation {state.validation_accuracy:.1%}"
+            bar.update(
+                task,
+                completed=state.step,
+                total=state.n_steps,
+                epoch=state.epoch,
+                figures=figures,
+            )
 
-def _figures(state: Progress) -> str:
-    text = f"loss {state.loss:.3f}  accuracy {state.accuracy:.1%}"
-    if state.validation_accuracy is None:
-        return text
-    return f"{text}  validation {state.validation_accuracy:.1%}"
+        yield show

@@ -51,14 +51,19 @@ class EventDataset(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | EventDataset:
         """Return one recording as `(events, label)`, or a slice of the data set.
 
+        A recording with a time below 0 is shifted to begin at 0.
+
         Raises:
             EventsError: the recording can't be read or does not fit `shape`.
         """
         if isinstance(index, slice):
             return self.subset(np.arange(len(self))[index])
         item, label = self.items[index], int(self.labels[index])
-        events = check_events(_started(self.read(item)), self.shape, source=str(item))
-        return events, label
+        events = self.read(item)
+        if events.size and events["t"].min() < 0:
+            events = events.copy()
+            events["t"] -= events["t"].min()
+        return check_events(events, self.shape, source=str(item)), label
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> EventDataset:
         """Return a data set of the recordings at `indices`, in that order."""
@@ -102,12 +107,3 @@ class EventDataset(Sequence[Sample]):
         decks = [rng.permutation(np.flatnonzero(self.labels == c)) for c in np.unique(self.labels)]
         turns = [i for turn in zip_longest(*decks) for i in turn if i is not None]
         return self.subset(turns[:limit])
-
-
-def _started(events: np.ndarray) -> np.ndarray:
-    """Return the events, shifted in time if one has a time below 0."""
-    if not events.size or events["t"].min() >= 0:
-        return events
-    shifted = events.copy()
-    shifted["t"] -= events["t"].min()
-    return shifted

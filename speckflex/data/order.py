@@ -48,11 +48,7 @@ class OrderWatch:
             return []
         item, late = next(iter(self._found.items()))
         n_others = len(self._found) - 1
-        others = (
-            f", and {n_others} more recording{'s'[: n_others > 1]} have late events"
-            if n_others
-            else ""
-        )
+        others = f"; the same in {n_others} more recording{'s'[: n_others > 1]}" if n_others else ""
         sentence = (
             f"{item}: {late.n_late} of {late.n_events} events have an earlier time than an event"
             f" before them, the first is event {late.first}{others}: boards play events in the"

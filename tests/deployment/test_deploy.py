@@ -98,7 +98,7 @@ def test_recordings_that_run_backwards_are_warned_of_and_played_as_they_are(
     deployment = run(model_file, tmp_path / "late.npz", batch=3)
     (warning,) = deployment.report.run.data.warnings
     assert "late.npz (sample1): 2 of" in warning
-    assert "the first is event 5, and 1 more recording have late events:" in warning
+    assert "the first is event 5; the same in 1 more recording:" in warning
     assert f"warning: {warning}" in render_text(deployment.report)
     assert warning.partition(": ")[2] in html.unescape(render_html(deployment.report))
     with open_board("twin") as board:

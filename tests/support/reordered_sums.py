@@ -1,4 +1,4 @@
-"""A pytest plugin: convolutions and linear layers round otherwise for each batch size.
+"""A pytest plugin: convolutions and linear layers round differently for each batch size.
 
 Libraries add up in an order that depends on the processor, the number of threads and the size of
 the batch. Under this plugin every sum is made of two parts that depend on the size of the batch, so

@@ -27,10 +27,6 @@ def _read(path: Path) -> np.ndarray:
     return events_from_zero(path, np.concatenate(packets) if packets else np.empty(0), "on")
 
 
-def _sensor_size(path: Path) -> tuple[int, int]:
-    return _open(path)[2]
-
-
 def _open(path: Path) -> tuple[Any, int, tuple[int, int]]:
     """Return a decoder, its first stream of events, and the (y, x) pixels of that stream."""
     try:
@@ -53,4 +49,4 @@ def _open(path: Path) -> tuple[Any, int, tuple[int, int]]:
     return decoder, stream, (int(found["height"]), int(found["width"]))
 
 
-AEDAT4 = FileFormat(suffixes=(".aedat4",), read=_read, sensor_size=_sensor_size)
+AEDAT4 = FileFormat(suffixes=(".aedat4",), read=_read, sensor_size=lambda path: _open(path)[2])
