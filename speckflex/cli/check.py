@@ -127,7 +127,7 @@ def _show_as_json(table: CheckTable, loads: Sequence[LayerLoad], warnings: Seque
 
 
 def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
-    from speckflex.report.tables import milliseconds
+    from speckflex.report.spelling import milliseconds
 
     for sentence in warnings:
         click.echo(f"warning: {sentence}")
@@ -146,7 +146,7 @@ def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
 
 def _held_up(load: LayerLoad) -> str:
     """Return a clause about what waits for room, where anything does."""
-    from speckflex.report.tables import milliseconds
+    from speckflex.report.spelling import milliseconds
 
     clause = ""
     if load.stalled:

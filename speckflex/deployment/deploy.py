@@ -14,9 +14,6 @@ from speckflex.data.order import OrderWatch
 from speckflex.deployment.players import Players, play_dataset
 from speckflex.errors import BoardNotFoundError, EventsError
 from speckflex.events.perturbation import Perturbation
-from speckflex.report.build import report_of
-from speckflex.report.evidence import gather_evidence
-from speckflex.report.record import DataFacts, RunFacts
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from speckflex.deployment.players import Play, Played
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
+    from speckflex.report.facts import RunFacts
     from speckflex.report.record import Report
 
 __all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deploy"]
@@ -186,6 +184,10 @@ def deploy(
     Raises:
         EventsError: the data set is empty or does not have the program's input shape.
     """
+    # only now, since the command has said by then which board it plays on
+    from speckflex.report.build import report_of
+    from speckflex.report.evidence import gather_evidence
+
     settings = settings or DeploySettings()
     _check_dataset(model, dataset)
     watch = OrderWatch()
@@ -205,13 +207,13 @@ def deploy(
         input_events=played.first_events,
         checks=model.checks,
     )
-    data = DataFacts(dataset.name, tuple(dataset.classes), tuple(watch.warnings))
-    run = _run_facts(model, data, chosen, settings, recordings.get("trained"))
+    run = _run_facts(model, dataset, chosen, settings, recordings.get("trained"))
+    data = replace(run.data, warnings=tuple(watch.warnings))
     evidence = replace(
         evidence,
         synthetic=dataset.synthetic,
         command=command,
-        run=replace(run, interrupted=outlook.interrupted),
+        run=replace(run, data=data, interrupted=outlook.interrupted),
         loads=outlook.loads,
         ensemble=outlook.ensemble,
     )
@@ -220,14 +222,17 @@ def deploy(
 
 def _run_facts(
     model: ConvertedModel,
-    data: DataFacts,
+    dataset: EventDataset,
     chosen: ChosenBoard,
     settings: DeploySettings,
     trained: Recording | None,
 ) -> RunFacts:
+    """Return how a deployment ran, as far as it is known before its end."""
+    from speckflex.report.facts import DataFacts, RunFacts
+
     return RunFacts(
         model=model.path.name,
-        data=data,
+        data=DataFacts(dataset.name, tuple(dataset.classes)),
         board_asked=chosen.asked,
         board_note=chosen.note,
         bins=settings.bins if model.network is not None else None,

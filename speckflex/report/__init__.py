@@ -5,8 +5,9 @@ from speckflex.report.as_json import render_json
 from speckflex.report.as_markdown import render_markdown
 from speckflex.report.as_text import render_text
 from speckflex.report.build import build_report
+from speckflex.report.facts import SCHEMA
 from speckflex.report.files import read_report, write_report
-from speckflex.report.record import SCHEMA, Report
+from speckflex.report.record import Report
 
 __all__ = [
     "SCHEMA",

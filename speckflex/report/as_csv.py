@@ -13,31 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["render_csv"]
 
-COLUMNS = (
-    "index",
-    "name",
-    "core",
-    "spikes",
-    "spike_difference",
-    "noise_floor",
-    "cosine",
-    "potential_difference",
-    "synops_per_second_peak",
-    "kernel_memory",
-    "kernel_limit",
-    "neuron_memory",
-    "neuron_limit",
-    "weights",
-    "weights_saturated",
-    "weights_above_threshold",
-    "silent_neurons",
-)
-
 
 def render_csv(report: Report) -> str:
     """Return one line per layer; an empty field where a figure is not known."""
+    columns = [column for section in report.sections for column in section.columns]
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(plain(layer) for layer in report.layers)
     return text.getvalue()

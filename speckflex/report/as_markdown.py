@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from speckflex.report.tables import (
-    accuracy_table,
-    ensemble_table,
-    layer_table,
-    load_table,
-    pair_table,
-)
-from speckflex.report.verdict import report_warnings
+from speckflex.report.blocks import Table, Text
+from speckflex.report.verdict import warnings_of
 
 if TYPE_CHECKING:
+    from speckflex.report.blocks import Block
     from speckflex.report.record import Report
 
 __all__ = ["render_markdown"]
@@ -24,44 +19,30 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!&])")
 
 
 def render_markdown(report: Report) -> str:
-    """Return heading, verdict, tables and provenance; user's words are escaped."""
-    title = "speckflex: " + _escape(report.run.model if report.run else report.program.sha256[:12])
-    blocks = [f"### {title}{' (synthetic data)' if report.synthetic else ''}"]
-    blocks.append(_escape(report.verdict))
-    blocks += [_escape(sentence) for sentence in report_warnings(report)]
-    blocks += [
-        _table(headings, rows)
-        for headings, rows in (
-            accuracy_table(report),
-            layer_table(report),
-            load_table(report),
-            ensemble_table(report),
-        )
-        if rows
-    ]
-    if len(report.comparisons) > 1:
-        blocks.append(_table(*pair_table(report)))
-    blocks += [
-        f"First divergence: {_escape(comparison.first_divergence)}"
-        for comparison in report.comparisons[:1]
-        if comparison.first_divergence
-    ]
-    blocks.append(_provenance(report))
-    return "\n\n".join(blocks) + "\n"
+    """Return heading, verdict, warnings, sections and provenance; user's words are escaped."""
+    title = _escape(report.run.model if report.run else report.program.sha256[:12])
+    synthetic = " (synthetic data)" if report.synthetic else ""
+    parts = [f"### speckflex: {title}{synthetic}"]
+    parts += [_escape(words) for words in (report.verdict, *warnings_of(report))]
+    parts += [_shown(block) for section in report.sections for block in section.blocks(report)]
+    parts.append(
+        f"program `{report.program.sha256[:12]}` · board {_escape(report.board)} ·"
+        f" {report.samples} samples, {report.lost_events} events lost"
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(headings: list[str], rows: list[list[str]]) -> str:
-    alignment = ["---", *["--:"] * (len(headings) - 1)]
-    escaped = [[_escape(cell) for cell in line] for line in (headings, *rows)]
+def _shown(block: Block) -> str:
+    """Return a block; one that only the page can show is left out."""
+    if isinstance(block, Text):
+        return _escape(block.words)
+    if not isinstance(block, Table):
+        return ""
+    alignment = ["---", *["--:"] * (len(block.headings) - 1)]
+    escaped = [[_escape(cell) for cell in line] for line in (block.headings, *block.rows)]
     lines = [escaped[0], alignment, *escaped[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _provenance(report: Report) -> str:
-    facts = [f"program `{report.program.sha256[:12]}`", f"board {_escape(report.board)}"]
-    facts.append(f"{report.samples} samples, {report.lost_events} events lost")
-    return " · ".join(facts)
-
-
 def _escape(text: str) -> str:
-    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+    return SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -4,57 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from speckflex.report.tables import (
-    accuracy_table,
-    ensemble_table,
-    layer_table,
-    load_table,
-    pair_table,
-)
-from speckflex.report.verdict import report_warnings
+from speckflex.report.blocks import Table, Text
+from speckflex.report.verdict import warnings_of
 
 if TYPE_CHECKING:
+    from speckflex.report.blocks import Block
     from speckflex.report.record import Report
 
 __all__ = ["render_text"]
 
 
 def render_text(report: Report) -> str:
-    """Return the verdict, warnings, the accuracies, the layers and the first divergence."""
-    blocks = [report.verdict]
-    warnings = report_warnings(report)
-    if warnings:
-        blocks.append("\n".join(warnings))
-    tables = [accuracy_table(report), layer_table(report)]
-    if len(report.comparisons) > 1:
-        tables.append(pair_table(report))
-    blocks += [_aligned(headings, rows) for headings, rows in tables if rows]
-    blocks += [
-        f"{title}\n{_aligned(headings, rows)}"
-        for title, (headings, rows) in (
-            ("load of the cores", load_table(report)),
-            ("changed plays of the same samples", ensemble_table(report)),
-        )
-        if rows
-    ]
-    blocks += [
-        f"first divergence: {comparison.first_divergence}"
-        for comparison in report.comparisons[:1]
-        if comparison.first_divergence
-    ]
+    """Return the verdict, the warnings and what each section shows in texts."""
+    parts = [report.verdict, "\n".join(warnings_of(report))]
+    parts += [_shown(block) for section in report.sections for block in section.blocks(report)]
     if report.synthetic:
-        blocks.append("synthetic: the samples were made up, no camera recorded them")
-    return "\n\n".join(blocks)
+        parts.append("synthetic: the samples are simulated, no camera recorded them")
+    return "\n\n".join(part for part in parts if part)
 
 
-def _aligned(headings: list[str], rows: list[list[str]]) -> str:
+def _shown(block: Block) -> str:
+    """Return a block; one that only the page can show is left out."""
+    if isinstance(block, Text):
+        return block.words
+    if isinstance(block, Table):
+        return f"{block.title}\n{_aligned(block)}".lstrip("\n")
+    return ""
+
+
+def _aligned(table: Table) -> str:
     """Return columns padded to the same width; the first to the left, figures to the right."""
-    table = [headings, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
+    rows = [table.headings, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.headings))]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if column == 0 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in table
+        for row in rows
     )

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from speckflex.analysis.synops import WINDOW
-from speckflex.chips import DEFAULT_CHIP, find_chip
-from speckflex.recordings.compare import measure_accuracy
-from speckflex.report.charts.figures import find_neurons, find_one_sample, find_work
 from speckflex.report.evidence import gather_evidence
-from speckflex.report.layers import layer_facts
-from speckflex.report.parts import finite
-from speckflex.report.record import (
+from speckflex.report.facts import (
     SCHEMA,
-    Accuracies,
     AccuracyFacts,
-    AccuracySpread,
     ComparisonFacts,
-    CoreLoads,
-    CoreWork,
-    EnsembleFacts,
-    EnsembleSpread,
+    Facts,
     LayerComparison,
-    Origins,
     PairAccuracies,
-    PlayedSamples,
     ProgramFacts,
     ProgramSize,
-    Report,
-    SynopsLimit,
 )
+from speckflex.report.layers import layer_facts
+from speckflex.report.parts import entries, finite
+from speckflex.report.record import Report
 from speckflex.report.roles import role_names
+from speckflex.report.section import Section
 from speckflex.report.verdict import verdict
 from speckflex.version import __version__
 
@@ -41,17 +29,16 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.analysis.ensemble import Ensemble
     from speckflex.fitting.finding import Check
     from speckflex.program.program import Program
-    from speckflex.recordings.compare import Accuracy, LayerDifference
+    from speckflex.recordings.compare import LayerDifference
     from speckflex.recordings.recording import Recording
     from speckflex.report.evidence import Evidence
     from speckflex.report.roles import Comparison
 
-__all__ = ["build_report", "report_of"]
+__all__ = ["assemble", "build_report", "report_of"]
 
-ROLES = ("torch", "twin", "chip")
+SomeReport = TypeVar("SomeReport", bound=Report)
 
 
 def build_report(
@@ -83,10 +70,25 @@ def build_report(
 
 def report_of(evidence: Evidence) -> Report:
     """Return the report on the evidence."""
+    return assemble(evidence, Report)
+
+
+def assemble(evidence: Evidence, kind: type[SomeReport]) -> SomeReport:
+    """Return the report of a kind: the facts that sections share, and each of its sections."""
+    sections: Any = {
+        entry.name: entry.spread.collect(evidence)
+        for entry in entries(kind)
+        if entry.spread is not None and issubclass(entry.spread, Section)
+    }
+    report = kind(**vars(_facts(evidence)), **sections, verdict="")
+    return replace(report, verdict=verdict(report))
+
+
+def _facts(evidence: Evidence) -> Facts:
     first = evidence.headline
     difference = first and first.difference
     floor = difference and difference.noise_floor
-    report = Report(
+    return Facts(
         schema=SCHEMA,
         speckflex=__version__,
         program=_program_facts(evidence),
@@ -97,7 +99,6 @@ def report_of(evidence: Evidence) -> Report:
         synthetic=evidence.synthetic,
         samples=evidence.board.n_samples,
         lost_events=sum(recording.lost_events for recording in evidence.recordings.values()),
-        accuracies=_accuracies(evidence),
         reference=first and first.reference,
         compared=first and first.other,
         spike_difference=difference and finite(difference.spike_difference),
@@ -105,19 +106,11 @@ def report_of(evidence: Evidence) -> Report:
         agreement=difference and difference.agreement,
         noise_floor=floor and finite(floor.spike_difference),
         layers=layer_facts(evidence),
-        work=CoreWork(_synops_limit(evidence), find_work(evidence)),
         comparisons=tuple(_comparison_facts(pair) for pair in evidence.comparisons),
         checks=tuple(evidence.checks),
-        origins=_origins(evidence),
         command=evidence.command,
-        verdict="",
         run=evidence.run,
-        loads=_loads(evidence),
-        spread=_spread(evidence.ensemble),
-        neurons=find_neurons(evidence),
-        one_sample=find_one_sample(evidence),
     )
-    return replace(report, verdict=verdict(report))
 
 
 def _program_facts(evidence: Evidence) -> ProgramFacts:
@@ -126,40 +119,6 @@ def _program_facts(evidence: Evidence) -> ProgramFacts:
         return ProgramFacts(evidence.board.provenance.program_sha256, None, None, {})
     size = ProgramSize(program.input.shape, len(program.cores))
     return ProgramFacts(program.sha256, program.chip, size, dict(program.metadata))
-
-
-def _accuracies(evidence: Evidence) -> Accuracies:
-    """Return how often each role is right, and how often it is silent; the known roles always."""
-    recordings = evidence.recordings
-    labels = next((r.labels for r in recordings.values() if r.labels is not None), None)
-    found: dict[str, AccuracyFacts | None] = dict.fromkeys(ROLES)
-    found |= {
-        role: _accuracy_facts(measure_accuracy(recording, labels))
-        for role, recording in recordings.items()
-    }
-    return Accuracies(
-        accuracy={role: value and value.share for role, value in found.items()},
-        accuracy_interval={role: value and value.interval for role, value in found.items()},
-        accuracy_per_class={role: value and value.per_class for role, value in found.items()},
-        confusion={role: value and value.confusion for role, value in found.items()},
-        silent_outputs={role: _silent_outputs(r) for role, r in recordings.items()},
-    )
-
-
-def _accuracy_facts(accuracy: Accuracy | None) -> AccuracyFacts | None:
-    if accuracy is None:
-        return None
-    return AccuracyFacts(
-        accuracy.share,
-        accuracy.interval,
-        tuple(finite(float(share)) for share in accuracy.per_class),
-        tuple(tuple(row) for row in accuracy.confusion.tolist()),
-    )
-
-
-def _silent_outputs(recording: Recording) -> int:
-    """Return in how many samples the last layer scores no class, so that the lowest is taken."""
-    return int((~recording.layer(-1).scores.any(axis=1)).sum())
 
 
 def _comparison_facts(comparison: Comparison) -> ComparisonFacts:
@@ -176,7 +135,7 @@ def _comparison_facts(comparison: Comparison) -> ComparisonFacts:
         agreement=difference.agreement,
         unlike_inputs=difference.unlike_inputs,
         accuracy=PairAccuracies(
-            _accuracy_facts(difference.accuracy_a), _accuracy_facts(difference.accuracy_b)
+            AccuracyFacts.of(difference.accuracy_a), AccuracyFacts.of(difference.accuracy_b)
         ),
         layers=tuple(_layer_comparison(layer) for layer in difference.layers),
         first_divergence=f"layer {first.name}, {where.describe(*comparison.names)}"
@@ -198,52 +157,3 @@ def _layer_comparison(layer: LayerDifference) -> LayerComparison:
         first_divergence=layer.first_divergence,
         reordered_samples=layer.reordered_samples,
     )
-
-
-def _origins(evidence: Evidence) -> Origins:
-    """Return where each recording comes from, and what became of its samples."""
-    recordings = evidence.recordings
-    return Origins(
-        provenance={role: r.provenance for role, r in recordings.items()},
-        played_samples={role: _played_samples(r) for role, r in recordings.items()},
-    )
-
-
-def _played_samples(recording: Recording) -> PlayedSamples:
-    logs = recording.samples
-    return PlayedSamples(
-        samples=recording.n_samples,
-        written=sum(log.written for log in logs),
-        accepted=sum(log.accepted for log in logs),
-        read=sum(log.read for log in logs),
-        lost=recording.lost_events,
-        stopped=dict(Counter(log.stopped for log in logs)),
-    )
-
-
-def _synops_limit(evidence: Evidence) -> SynopsLimit:
-    chip = find_chip(DEFAULT_CHIP if evidence.program is None else evidence.program.chip)
-    return SynopsLimit(WINDOW, chip.synops_per_second, "unverified: one thesis on a Speck2f")
-
-
-def _loads(evidence: Evidence) -> CoreLoads | None:
-    if not evidence.loads:
-        return None
-    return CoreLoads(tuple(evidence.loads), len(evidence.input_events))
-
-
-def _spread(ensemble: Ensemble | None) -> EnsembleSpread | None:
-    if ensemble is None:
-        return None
-    shares = ensemble.accuracies()
-    facts = EnsembleFacts(
-        plays=len(ensemble.plays),
-        seed=ensemble.seed,
-        perturbation=ensemble.perturbation,
-        layers=tuple(ensemble.spread(record.index) for record in ensemble.unperturbed.layers),
-        accuracy=None
-        if shares is None
-        else AccuracySpread(float(shares.mean()), float(shares.min()), float(shares.max())),
-        samples=ensemble.unperturbed.n_samples,
-    )
-    return EnsembleSpread(facts)

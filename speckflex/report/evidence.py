@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from speckflex.fitting.finding import Check
     from speckflex.program.program import Program
     from speckflex.recordings.recording import LayerRecord, Recording
-    from speckflex.report.record import RunFacts
+    from speckflex.report.facts import RunFacts
     from speckflex.report.roles import Comparison
 
 __all__ = ["Evidence", "gather_evidence"]

@@ -11,7 +11,8 @@ from speckflex.errors import FileFormatError
 from speckflex.report.as_csv import render_csv
 from speckflex.report.as_json import from_plain, render_json
 from speckflex.report.as_markdown import render_markdown
-from speckflex.report.record import SCHEMA, Report
+from speckflex.report.facts import SCHEMA
+from speckflex.report.record import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable

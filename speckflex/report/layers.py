@@ -8,8 +8,8 @@ import numpy as np
 
 from speckflex.chips.formats import WEIGHT_MAX, WEIGHT_MIN
 from speckflex.fitting.memory import layer_memory
+from speckflex.report.facts import LayerCost, LayerFacts
 from speckflex.report.parts import finite
-from speckflex.report.record import LayerCost, LayerFacts
 
 if TYPE_CHECKING:
     from speckflex.chips.chip import CoreLimits

@@ -11,27 +11,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from speckflex.recordings.recording import Recording
-    from speckflex.report.record import Report
 
-__all__ = ["Comparison", "compare_roles", "played_role", "role_name", "role_names"]
+__all__ = ["NAMES", "Comparison", "compare_roles", "played_role", "role_names"]
 
 # The reference of a comparison is the real chip where there is one (MTT paper, Eq. 16).
 REFERENCE_ORDER = ("chip", "torch", "twin")
 PLAYED_ORDER = ("chip", "twin")
 NAMES = {"torch": "the torch network", "twin": "the twin", "chip": "the chip"}
-# What stands in for the chip is never called one.
+# What plays in place of the chip is not called the chip.
 STAND_INS = {"virtual": "the virtual devkit", "replay": "the replayed session"}
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One recording held against another.
+    """Two recordings and their difference.
 
     Args:
-        reference: the role of the recording that is held against.
-        other: the role of the recording that is judged.
-        difference: how far they are apart.
-        names: how sentences call reference and other.
+        reference: role of the recording that the other is compared with.
+        other: role of the other recording.
+        difference: how far they differ.
+        names: how sentences call the two.
     """
 
     reference: str
@@ -41,18 +40,13 @@ class Comparison:
 
 
 def role_names(recordings: Mapping[str, Recording]) -> dict[str, str]:
-    """Return how sentences call each role: a virtual devkit in the chip's place is no chip."""
+    """Return how sentences call each role; a virtual devkit or a replay is not called a chip."""
     return {
         role: STAND_INS.get(recording.provenance.kind, NAMES["chip"])
         if role == "chip"
         else NAMES.get(role, role)
         for role, recording in recordings.items()
     }
-
-
-def role_name(role: str, report: Report) -> str:
-    """Return how the sentences of a report call a role."""
-    return report.role_names.get(role, NAMES.get(role, role))
 
 
 def played_role(recordings: Mapping[str, Recording]) -> str:
@@ -66,9 +60,9 @@ def compare_roles(
     noise_floor: Difference | None = None,
     same_program: bool = True,
 ) -> list[Comparison]:
-    """Return every pair's comparison, the one that the report is about first.
+    """Return the comparison of every pair, the main comparison first.
 
-    That is the chip against torch; without a chip, torch against the twin.
+    The main comparison is that of torch with the chip; without a chip, of the twin with torch.
     """
     ranked = [role for role in REFERENCE_ORDER if role in recordings]
     ordered = ranked + [role for role in recordings if role not in ranked]

@@ -99,7 +99,10 @@ def _array(kinds: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _documentation(kind: type) -> tuple[str, dict[str, str]]:
-    """Return what a dataclass' docstring says of it, and of each of its arguments."""
-    said, _, arguments = inspect.cleandoc(kind.__doc__ or "").partition("\n\nArgs:\n")
-    described = {name: " ".join(words.split()) for name, words in ARGUMENT.findall(arguments)}
+    """Return what the docstring of a dataclass says of it, and of each of its fields."""
+    said, described = "", {}
+    for base in reversed(kind.__mro__):
+        said, _, arguments = inspect.cleandoc(base.__doc__ or "").partition("\n\nArgs:\n")
+        found = ARGUMENT.findall(arguments)
+        described |= {name: " ".join(words.split()) for name, words in found}
     return " ".join(said.split()), described

@@ -13,11 +13,10 @@ from speckflex import Recording
 from speckflex.chips.speck import SPECK2E
 from speckflex.program.program import Program
 from speckflex.report import Report, build_report
-from speckflex.report.charts.charts import accuracy_chart, difference_chart
-from speckflex.report.charts.cores_chart import cores_chart
-from speckflex.report.charts.figures import MAX_SPIKES, N_FRAMES
-from speckflex.report.charts.work_chart import work_chart
-from speckflex.report.record import WorkOverTime
+from speckflex.report.sections.accuracy import accuracy_chart
+from speckflex.report.sections.cores import WorkOverTime, cores_chart, work_chart
+from speckflex.report.sections.difference import difference_chart
+from speckflex.report.sections.sample import MAX_SPIKES, N_FRAMES
 
 
 @pytest.fixture
@@ -127,7 +126,7 @@ def test_the_work_over_time_adds_up_to_the_busiest_sample(
     program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]
 ):
     report = build_report(program, recordings, input_events=inputs[:1])
-    for line, layer in zip(report.work.work, report.layers, strict=True):
+    for line, layer in zip(report.cores.work, report.layers, strict=True):
         if layer.index == 0:  # one sample's input, so its whole work is one line
             total = (np.asarray(line.rate) * line.window_ms / 1000).sum()
             assert total == pytest.approx(layer.synops.total)
@@ -160,7 +159,8 @@ def test_the_noise_floor_stands_beside_every_bar(
 def test_accuracy_points_lie_inside_their_intervals(
     program: Program, recordings: dict[str, Recording]
 ):
-    picture = accuracy_chart(build_report(program, recordings))
+    report = build_report(program, recordings)
+    picture = accuracy_chart(report.accuracies, report)
     points, intervals = elements(picture, "circle"), elements(picture, "line", "interval")
     assert len(points) == len(intervals) == 2
     for point, interval in zip(points, intervals, strict=True):

@@ -21,7 +21,7 @@ from speckflex.program.records import Core, InputStage
 from speckflex.report import Report, build_report, render_html, render_json
 from speckflex.report.as_json import from_plain
 from speckflex.report.charts.pixels import difference_image, frame_images, png_uri
-from speckflex.report.record import DataFacts, RunFacts
+from speckflex.report.facts import DataFacts, RunFacts
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -170,7 +170,7 @@ def test_recordings_without_program_labels_or_events_make_a_page(rng: np.random.
 def test_one_recording_alone_makes_a_page(rng: np.random.Generator):
     program = two_core_program()
     text = render_html(build_report(program, {"twin": played(program, rng, "twin")}))
-    assert "nothing to diverge from" in text
+    assert "there is nothing to compare" in text
     Page(text)
 
 
@@ -201,20 +201,38 @@ def busy_recording(program: Program, rng: np.random.Generator, kind: str):
 
 
 def decoded(uri: str):
-    """Return the pixels of a PNG whose rows are unfiltered."""
+    """Return the pixels of a PNG of red, green, blue and opacity (PNG 1.2, sections 3 to 6)."""
     content = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    chunks, at = {}, 8
+    data, at, size = b"", 8, (0, 0)
     while at < len(content):
         (length,) = struct.unpack(">I", content[at : at + 4])
         kind, body = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
         (check,) = struct.unpack(">I", content[at + 8 + length : at + 12 + length])
         assert check == zlib.crc32(kind + body)
-        chunks[kind] = body
+        if kind == b"IHDR":
+            width, height, *rest = struct.unpack(">IIBBBBB", body)
+            assert rest == [8, 6, 0, 0, 0]  # 8 bits, RGBA, not interlaced
+            size = (height, width)
+        data += body if kind == b"IDAT" else b""
         at += 12 + length
-    width, height = struct.unpack(">II", chunks[b"IHDR"][:8])
-    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
-    return rows[:, 1:].reshape(height, width, 4)
+    rows = np.frombuffer(zlib.decompress(data), np.uint8).reshape(size[0], -1)
+    return unfiltered(rows[:, 0], rows[:, 1:]).reshape(*size, 4)
+
+
+def unfiltered(filters: np.ndarray, rows: np.ndarray):
+    """Return the bytes of each row from their differences to neighbours (PNG 1.2, section 6)."""
+    above = [0] * (4 + rows.shape[1])
+    found = []
+    for kind, row in zip(filters, rows.tolist(), strict=True):
+        line = [0] * 4
+        for place, byte in enumerate(row, start=4):
+            left, up, corner = line[place - 4], above[place], above[place - 4]
+            nearest = min((left, up, corner), key=lambda one: abs(left + up - corner - one))
+            line.append((byte + (0, left, up, (left + up) // 2, nearest)[kind]) % 256)
+        above = line
+        found.append(line[4:])
+    return np.array(found, np.uint8)
 
 
 def test_a_png_holds_its_pixels(rng: np.random.Generator):

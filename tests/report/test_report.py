@@ -30,8 +30,9 @@ from speckflex.report import (
     write_report,
 )
 from speckflex.report.as_json import from_plain, plain
-from speckflex.report.record import CoreLoads, DataFacts, RunFacts
-from speckflex.report.tables import milliseconds
+from speckflex.report.facts import DataFacts, RunFacts
+from speckflex.report.sections.load import CoreLoads
+from speckflex.report.spelling import milliseconds, percent
 
 HOSTILE = "<script>alert('x')</script> | `*_[a](javascript:1)"
 
@@ -115,14 +116,14 @@ def test_one_recording_alone_makes_a_report(program: Program, recordings: dict[s
     report = build_report(program, {"twin": recordings["twin"]})
     assert report.spike_difference is None
     assert report.comparisons == ()
-    assert "the twin is right in" in report.verdict
+    assert "the twin classifies" in report.verdict
 
 
 def test_recordings_without_a_program_make_a_report(recordings: dict[str, Recording]):
     report = build_report(None, {"a.h5": recordings["torch"], "b.h5": recordings["twin"]})
     assert report.spike_difference is not None
     assert report.layers[0].kernel_memory is None
-    assert "b.h5 against a.h5" in report.verdict
+    assert "the spike difference of b.h5 from a.h5 is" in report.verdict
     for render in (render_json, render_text, render_markdown, render_csv):
         assert render(report)
 
@@ -140,8 +141,8 @@ def test_the_text_lines_up_its_columns(program: Program, recordings: dict[str, R
     ends = {len(line) for line in (*layers.splitlines()[:1], *layers.splitlines()[1:])}
     assert len(ends) == 1
     assert accuracy.splitlines()[1].startswith("torch")
-    assert divergence.startswith("first divergence: layer conv1, sample")
-    assert synthetic.startswith("synthetic: the samples were made up")
+    assert divergence.startswith("First divergence: layer conv1, sample")
+    assert synthetic.startswith("synthetic: the samples are simulated")
 
 
 def test_without_any_recording_there_is_no_report(program: Program):
@@ -152,13 +153,13 @@ def test_without_any_recording_there_is_no_report(program: Program):
 def test_equal_recordings_are_said_to_be_equal(program: Program, recordings: dict[str, Recording]):
     twin = recordings["twin"]
     report = build_report(program, {"torch": twin, "twin": twin})
-    assert "nothing of the twin against the torch network differs" in report.verdict
+    assert "The twin and the torch network are equal in every layer." in report.verdict
     assert report.comparisons[0].first_divergence is None
 
 
 def test_the_verdict_carries_the_figures(program: Program, recordings: dict[str, Recording]):
     report = build_report(program, recordings, synthetic=True)
-    assert report.verdict.startswith("On 4 synthetic samples, the torch network is right in")
+    assert report.verdict.startswith("On 4 synthetic samples, the torch network classifies")
     assert f"{100 * report.spike_difference:.2f} %" in report.verdict
     assert "8 events were lost" in report.verdict
 
@@ -208,8 +209,8 @@ def test_a_difference_in_front_of_an_output_of_potentials_is_not_called_the_outp
         read[role] = replace(recording, layers=(*front, last))
     verdict = build_report(program, read).verdict
     name = recordings["twin"].layers[-2].name
-    assert f"in the last layer that spikes (layer {name})" in verdict
-    assert "at the output" not in verdict
+    assert f"In the last layer that spikes (layer {name})" in verdict
+    assert "the output" not in verdict
 
 
 @pytest.mark.parametrize("render", [render_text, render_markdown])
@@ -222,7 +223,7 @@ def test_warnings_of_the_conversion_and_the_accuracy_before_folding_are_in_every
     run = RunFacts("m.pt", DataFacts("d", ()), "twin", accuracy_before_folding=0.875)
     text = render(replace(report, run=run))
     assert "warning: the network: biases go: train on" in text
-    assert "before folding the torch network was right in 87.50 %" in text
+    assert "before folding the torch network classified 87.50 % correctly" in text
     assert "hardly any" not in text
 
 
@@ -250,7 +251,7 @@ def test_the_load_of_the_cores_is_in_every_text(
 ):
     loads = measure_load(program, inputs, synops_per_second=1e3)
     report = build_report(program, recordings, input_events=inputs)
-    report = replace(report, loads=CoreLoads(loads, len(inputs)))
+    report = replace(report, core_loads=CoreLoads(loads, len(inputs)))
     assert loads[0].input_wait > 10_000
     for text in (render_text(report), render_markdown(report)):
         for word in ("stalled", "input held up", f"{loads[0].input_wait / 1000:.3g} ms"):
@@ -277,6 +278,22 @@ def no_constants(name: str):
 )
 def test_durations_have_three_digits_and_no_exponent(microseconds: float | None, text: str):
     assert milliseconds(microseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [
+        (None, 2, "-"),
+        (0.0, 2, "0.00 %"),
+        (0.00004, 2, "< 0.01 %"),
+        (0.0001, 2, "0.01 %"),
+        (0.12345, 2, "12.35 %"),
+        (0.004, 0, "< 1 %"),
+        (1.0, 0, "100 %"),
+    ],
+)
+def test_a_share_that_is_not_0_is_not_shown_as_0(share: float | None, digits: int, text: str):
+    assert percent(share, digits) == text
 
 
 def test_json_is_strict_and_comes_back(program: Program, recordings: dict[str, Recording]):

@@ -11,6 +11,7 @@ from speckflex._support.files import write_whole
 from speckflex.errors import FileFormatError
 from speckflex.fitting.memory import layer_memory
 from speckflex.report.charts.svg import box, label, shortened
+from speckflex.report.spelling import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -201,8 +202,7 @@ def _meter(x: float, y: float, name: str, need: int, most: int | None) -> Iterat
     share = need / most
     yield box(x + 58, y, METER, 11, "room")
     yield box(x + 58, y, METER * min(1.0, share), 11, "bar over" if share > 1 else "bar")
-    words = "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
-    yield label(x + 64 + METER, y + 10, words, kind="small")
+    yield label(x + 64 + METER, y + 10, percent(share, 1), kind="small")
 
 
 def _detours(program: Program) -> dict[tuple[int, int], int]:

@@ -1,112 +1,27 @@
-"""The plots that one can hover over and zoom into, made with Bokeh."""
+"""Plots that one can hover over and zoom into, made with Bokeh."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from bokeh.core.types import ID
 from bokeh.embed import json_item
 from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from speckflex.report.record import Raster, Scatter
-
-__all__ = ["ROLE_COLORS", "plot_item", "raster_plot", "scatter_plot"]
+__all__ = ["add_points", "add_tips", "new_plot", "plot_item"]
 
 ROLE_COLORS = {"torch": "#2678c8", "twin": "#e66101", "chip": "#1b9e5a"}
 OTHER_COLORS = ("#2678c8", "#e66101", "#1b9e5a", "#a14ec2")
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 
 
-def plot_item(plot: Any, identity: str) -> str:
-    """Return a plot as JSON that is safe inside a script element.
-
-    Args:
-        plot: the Bokeh figure.
-        identity: the id of the page's element that takes it.
-    """
-    return json.dumps(json_item(plot, ID(identity))).replace("<", "\\u003c")
-
-
-def scatter_plot(facts: Scatter, names: Mapping[str, str]) -> Any:
-    """Return spikes per neuron, one recording against another, with the line of agreement."""
-    plot = _figure(
-        x_axis_label=f"spikes, {names[facts.x_role]}",
-        y_axis_label=f"spikes, {names[facts.y_role]}",
-    )
-    top = float(max(facts.x.max(initial=0), facts.y.max(initial=0), 1))
-    plot.line([0, top], [0, top], color="#888888", line_dash="dashed")
-    columns = {
-        "x": facts.x,
-        "y": facts.y,
-        "neurons": facts.neurons,
-        "address": facts.address,
-        "size": (5 + 2.5 * np.log2(facts.neurons)).astype(np.float32),
-    }
-    points = plot.scatter(
-        "x",
-        "y",
-        size="size",
-        source=ColumnDataSource(columns),
-        color=_color(facts.y_role, 1),
-        alpha=0.6,
-    )
-    plot.add_tools(
-        HoverTool(
-            renderers=[points],
-            tooltips=[
-                (names[facts.x_role], "@x spikes"),
-                (names[facts.y_role], "@y spikes"),
-                ("neurons", "@neurons"),
-                ("first (channel, y, x)", "@address"),
-            ],
-        )
-    )
-    return plot
-
-
-def raster_plot(facts: Raster, names: Mapping[str, str]) -> Any:
-    """Return the spikes of one layer and sample over time, one colour a recording."""
-    plot = _figure(x_axis_label="time (ms)", y_axis_label="neuron", active_drag="box_zoom")
-    for position, (role, stream) in enumerate(facts.streams.items()):
-        columns = {
-            "time_ms": stream.time_ms,
-            "neuron": stream.neuron,
-            "address": stream.address,
-        }
-        plot.scatter(
-            "time_ms",
-            "neuron",
-            source=ColumnDataSource(columns),
-            marker=("circle", "cross", "x", "square")[position % 4],
-            size=6,
-            alpha=0.7,
-            color=_color(role, position),
-            name=names[role],
-            legend_label=names[role],
-        )
-    plot.add_tools(
-        HoverTool(
-            tooltips=[
-                ("recording", "$name"),
-                ("time", "@time_ms{0.000} ms"),
-                ("(channel, y, x)", "@address"),
-            ]
-        )
-    )
-    plot.legend.click_policy = "hide"
-    plot.legend.background_fill_alpha = 0.0
-    plot.add_layout(plot.legend[0], "above")
-    plot.legend.orientation = "horizontal"
-    return plot
-
-
-def _figure(**settings: Any) -> Any:
+def new_plot(**settings: Any) -> Any:
+    """Return an empty figure in the look of the page; `settings` are Bokeh's."""
     plot = figure(
         height=340,
         sizing_mode="stretch_width",
@@ -121,5 +36,32 @@ def _figure(**settings: Any) -> Any:
     return plot
 
 
-def _color(role: str, position: int) -> str:
-    return ROLE_COLORS.get(role, OTHER_COLORS[position % len(OTHER_COLORS)])
+def add_points(
+    plot: Any, columns: Mapping[str, Any], role: str, position: int, **settings: Any
+) -> Any:
+    """Add the points of one recording and return them.
+
+    Args:
+        plot: the figure.
+        columns: "x", "y", and what the tips name.
+        role: of the recording; it has one colour in all plots.
+        position: of the recording among those of the plot, for the colour of other roles.
+        settings: of Bokeh's `scatter`.
+    """
+    color = ROLE_COLORS.get(role, OTHER_COLORS[position % len(OTHER_COLORS)])
+    return plot.scatter("x", "y", source=ColumnDataSource(dict(columns)), color=color, **settings)
+
+
+def add_tips(plot: Any, points: Sequence[Any], tips: Sequence[tuple[str, str]]) -> None:
+    """Say what stands beside a point that the mouse is over: names and Bokeh's formats."""
+    plot.add_tools(HoverTool(renderers=list(points), tooltips=list(tips)))
+
+
+def plot_item(plot: Any, identity: str) -> str:
+    """Return a plot as JSON that is safe inside a script element.
+
+    Args:
+        plot: the figure.
+        identity: the id of the page's element that takes it.
+    """
+    return json.dumps(json_item(plot, ID(identity))).replace("<", "\\u003c")

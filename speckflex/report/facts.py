@@ -1,0 +1,366 @@
+"""The facts that several sections of a report are about."""
+
+# Annotations are evaluated here: JSON is written and read, and its schema made, from them.
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from speckflex.analysis.synops import LayerSynops
+from speckflex.fitting.finding import Check
+from speckflex.networks.fold_report import FoldReport
+from speckflex.program.records import Shape
+from speckflex.recordings.compare import Accuracy
+from speckflex.recordings.divergence import Divergence
+from speckflex.report.parts import Spread, finite
+from speckflex.report.roles import NAMES
+
+__all__ = [
+    "SCHEMA",
+    "AccuracyFacts",
+    "ComparisonFacts",
+    "DataFacts",
+    "Facts",
+    "LayerComparison",
+    "LayerCost",
+    "LayerFacts",
+    "PairAccuracies",
+    "ProgramFacts",
+    "ProgramSize",
+    "RunFacts",
+]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ProgramSize(Spread):
+    """What is known of a program that is at hand.
+
+    Args:
+        input_shape: (channel, y, x) of the input events.
+        cores: number of cores that it uses.
+    """
+
+    input_shape: Shape
+    cores: int
+
+
+@dataclass(frozen=True)
+class ProgramFacts:
+    """The program that ran.
+
+    Args:
+        sha256: hash of its content; "" where the recordings do not name it.
+        chip: chip that it was converted for: "speck2e", "speck2f" or "unbounded"; null where
+            only recordings are at hand.
+        size: input shape and number of cores, where the program is at hand.
+        metadata: what its conversion wrote about itself, by name.
+    """
+
+    sha256: str
+    chip: str | None
+    size: ProgramSize | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The data set that was played.
+
+    Args:
+        name: its folder, file or name.
+        classes: names of its classes, in the order of their numbers.
+        warnings: sentences about its recordings, such as that their times run backwards.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFacts(Spread):
+    """How a deployment ran.
+
+    Args:
+        model: name of the model file.
+        data: the data set that was played.
+        board_asked: name of the board that the user asked for.
+        board_note: why another board ran, "" where it was the one.
+        bins: time steps of the torch reference; null without a torch network.
+        folding: what folding batch norms and biases dropped; null where nothing was folded.
+        accuracy_before_folding: share of samples that the trained torch network classified
+            right before it was folded, 0 to 1; null where nothing was folded or no sample has a
+            label.
+        interrupted: whether the user stopped the run before its end.
+    """
+
+    model: str
+    data: DataFacts
+    board_asked: str
+    board_note: str = ""
+    bins: int | None = None
+    folding: FoldReport | None = None
+    accuracy_before_folding: float | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class LayerCost(Spread):
+    """What one layer takes on the chip, and its integers.
+
+    Args:
+        kernel_limit: words of kernel memory that its core holds; null where it is on no core.
+        neuron_limit: words of neuron memory that its core holds; null where it is on no core.
+        repeatable: whether its core handles events in a repeatable order; null where it is on
+            no core.
+        input_shape: (channel, y, x) of its input.
+        output_shape: (channel, y, x) of its neurons.
+        weights: number of its weights.
+        threshold_high: firing threshold of its neurons, in the program's integers.
+        threshold_low: lowest potential of its neurons, in the program's integers.
+        readout: "spikes" or "potential": what is read from it.
+        weights_saturated: share of its weights at the smallest or largest 8-bit value, 0 to 1.
+        weights_zero: share of its weights that are 0, 0 to 1.
+        weights_above_threshold: share of its weights that reach the firing threshold, 0 to 1.
+        channels_without_weights: number of its output channels whose weights are all 0.
+    """
+
+    kernel_limit: int | None
+    neuron_limit: int | None
+    repeatable: bool | None
+    input_shape: Shape
+    output_shape: Shape
+    weights: int
+    threshold_high: int
+    threshold_low: int
+    readout: str
+    weights_saturated: float
+    weights_zero: float
+    weights_above_threshold: float
+    channels_without_weights: int
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One layer of the network.
+
+    Args:
+        index: position in the network, from 0.
+        name: name in the torch network.
+        spikes: spikes that the board recorded, over all samples; null where it was not
+            monitored.
+        spikes_by_role: the same of every recording that holds the layer.
+        silent_neurons: share of its neurons without any spike on the board, 0 to 1; null where
+            it was not monitored.
+        spike_difference: `sum |S - S'| / sum S` over samples and neurons, against the reference
+            of the report, a fraction; null where it has no finite value.
+        spike_difference_reason: why it has none, "" where it has one.
+        cosine: cosine similarity of the two arrays of spike counts (of potentials, for a layer
+            that is read by them), -1 to 1; null with one recording.
+        potential_difference: `sum |V - V'| / sum |V|` of the potentials at the ends of the
+            samples, a fraction; null where either recording has none.
+        noise_floor: spike difference of two runs of the board, a fraction; null where it ran
+            once.
+        core: index of its core on the chip; null where it is on no core or there is no program.
+        kernel_memory: words of kernel memory that it takes; null without a program.
+        neuron_memory: words of neuron memory that it takes; null without a program.
+        cost: its integers and its core, where there is a program.
+        synops_per_second_peak: most synaptic operations per second in any window of
+            `synops.window_us`; null where they were not measured.
+        synops: its synaptic operations in full; null without a program.
+        weight_error: what rounding to 8 bits changed in its weights, relative to their size;
+            null where it is not known.
+    """
+
+    index: int
+    name: str
+    spikes: int | None
+    spikes_by_role: Mapping[str, int]
+    silent_neurons: float | None
+    spike_difference: float | None
+    spike_difference_reason: str
+    cosine: float | None
+    potential_difference: float | None
+    noise_floor: float | None
+    core: int | None
+    kernel_memory: int | None
+    neuron_memory: int | None
+    cost: LayerCost | None
+    synops_per_second_peak: float | None
+    synops: LayerSynops | None
+    weight_error: float | None
+
+
+@dataclass(frozen=True)
+class AccuracyFacts:
+    """How often one recording names the right class.
+
+    Args:
+        share: share of samples classified right, 0 to 1.
+        interval: lower and upper end of its 95 % Wilson interval.
+        per_class: share of each class's samples that were classified right; null for a class
+            without samples.
+        confusion: number of samples by true class (outer list) and predicted class (inner list).
+    """
+
+    share: float
+    interval: tuple[float, float]
+    per_class: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    @staticmethod
+    def of(accuracy: Accuracy | None) -> "AccuracyFacts | None":
+        """Return the facts of a measured accuracy; None where none was measured."""
+        if accuracy is None:
+            return None
+        return AccuracyFacts(
+            accuracy.share,
+            accuracy.interval,
+            tuple(finite(float(share)) for share in accuracy.per_class),
+            tuple(tuple(row) for row in accuracy.confusion.tolist()),
+        )
+
+
+@dataclass(frozen=True)
+class PairAccuracies:
+    """The accuracies of two recordings that are compared.
+
+    Args:
+        reference: of the reference; null without labels.
+        other: of the other recording; null without labels.
+    """
+
+    reference: AccuracyFacts | None
+    other: AccuracyFacts | None
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """How far one layer of two recordings differs.
+
+    Args:
+        index: position in the network, from 0.
+        name: name in the torch network.
+        spikes_reference: spikes of the reference, over all samples.
+        spikes_other: spikes of the other recording, over all samples.
+        spike_difference: `sum |S - S'| / sum S` over samples and neurons, a fraction; null where
+            it has no finite value.
+        reason: why it has none, "" where it has one.
+        cosine: cosine similarity of the two arrays of spike counts (of potentials, for a layer
+            that is read by them), -1 to 1.
+        potential_difference: `sum |V - V'| / sum |V|` of the potentials at the ends of the
+            samples, a fraction; null where either recording has none.
+        first_divergence: first place where the layer differs; null where it is equal.
+        reordered_samples: number of samples with the same events in another order.
+    """
+
+    index: int
+    name: str
+    spikes_reference: int
+    spikes_other: int
+    spike_difference: float | None
+    reason: str
+    cosine: float
+    potential_difference: float | None
+    first_divergence: Divergence | None
+    reordered_samples: int
+
+
+@dataclass(frozen=True)
+class ComparisonFacts:
+    """How far two recordings differ.
+
+    Args:
+        reference: role of the reference.
+        other: role of the recording that is compared with it.
+        samples: number of samples.
+        spike_difference: spike difference of the last layer that spikes, a fraction; null where
+            it has no finite value.
+        spike_difference_layer: name of that layer.
+        first_divergent_layer: name of the first layer, in network order, that differs; null
+            where all are equal.
+        agreement: share of samples that both classify alike, 0 to 1; null where the last layer
+            was not monitored.
+        unlike_inputs: number of samples that were played with other events on the two boards.
+        accuracy: accuracies of the two.
+        layers: the layers that both recordings hold, in network order.
+        first_divergence: sentence about the first difference; null where all layers are equal.
+    """
+
+    reference: str
+    other: str
+    samples: int
+    spike_difference: float | None
+    spike_difference_layer: str
+    first_divergent_layer: str | None
+    agreement: float | None
+    unlike_inputs: int
+    accuracy: PairAccuracies
+    layers: tuple[LayerComparison, ...]
+    first_divergence: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What several sections of a report are about.
+
+    Recordings are named by their roles: "torch", "twin", "chip" or a name of the caller's own.
+
+    Args:
+        schema: version of this format; it grows when a field changes its meaning.
+        speckflex: version of the package that wrote the report.
+        program: the program that ran.
+        board: name of the board that ran.
+        board_kind: kind of that board: "torch", "twin", "chip", "virtual" or "replay".
+        played: role of the recording of that board.
+        role_names: how sentences call each role.
+        synthetic: whether the samples are simulated, not recorded by a camera.
+        samples: number of samples that were played.
+        lost_events: number of events known to be lost, over all recordings.
+        reference: role of the reference of the main comparison; null with one recording.
+        compared: role of the recording that is compared with it; null with one recording.
+        spike_difference: spike difference of the main comparison in the last layer that spikes,
+            a fraction; null with one recording or where it has no finite value.
+        spike_difference_layer: name of that layer; null with one recording.
+        agreement: share of samples that both classify alike, 0 to 1; null with one recording or
+            where the last layer was not monitored.
+        noise_floor: spike difference of two runs of the board in the last layer that spikes, a
+            fraction; null where the board ran once.
+        layers: the layers, in network order.
+        comparisons: all pairs of recordings, the main comparison first.
+        checks: findings of the conversion.
+        command: what the user typed, "" where the report was made from Python.
+        run: how a deployment ran; None for a comparison of recordings.
+    """
+
+    schema: int
+    speckflex: str
+    program: ProgramFacts
+    board: str
+    board_kind: str
+    played: str
+    role_names: Mapping[str, str]
+    synthetic: bool
+    samples: int
+    lost_events: int
+    reference: str | None
+    compared: str | None
+    spike_difference: float | None
+    spike_difference_layer: str | None
+    agreement: float | None
+    noise_floor: float | None
+    layers: tuple[LayerFacts, ...]
+    comparisons: tuple[ComparisonFacts, ...]
+    checks: tuple[Check, ...]
+    command: str
+    run: RunFacts | None = None
+
+    def name_of(self, role: str) -> str:
+        """Return how sentences call a role."""
+        return self.role_names.get(role, NAMES.get(role, role))
+
+    def opening(self, role: str) -> str:
+        """Return how a role is called at the start of a sentence; a file keeps its name."""
+        name = self.name_of(role)
+        return f"The {name[4:]}" if name.startswith("the ") else name
