@@ -166,7 +166,7 @@ def _taps_along(core: Core, axis: int, positions: np.ndarray) -> np.ndarray:
     n_inputs = max(core.input_shape[1 + axis], int(positions.max(initial=0)) + 1)
     n_neurons, kernel = core.output_shape[1 + axis], core.weights.shape[2 + axis]
     spans = row_spans(n_inputs, n_neurons, kernel, core.stride[axis], core.padding[axis])
-    return spans[:, 1].astype(np.int64)
+    return spans["n_rows"].astype(np.int64)
 
 
 def _peak(times: np.ndarray, taps: np.ndarray, window: int) -> tuple[int, int | None]:
