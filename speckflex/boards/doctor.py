@@ -89,32 +89,19 @@ def _python() -> Finding:
 
 
 def _package(name: str) -> Finding:
-    """Return whether a package is there in a version that speckflex states in its own metadata."""
-    wanted = _requirement(name)
+    """Return whether a package has a version in the range of speckflex's own metadata."""
+    from packaging.requirements import Requirement
+
+    stated = [Requirement(line) for line in metadata.requires("speckflex") or []]
+    wanted = next((each for each in stated if each.name == name), Requirement(name)).specifier
+    remedy = f'pip install "{name}{wanted}"'
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(name, "missing", "not installed", f'pip install "{name}{wanted}"')
-    if _satisfies(version, wanted):
+        return Finding(name, "missing", "not installed", remedy)
+    if wanted.contains(version, prereleases=True):
         return Finding(name, "ok", version)
-    return Finding(
-        name, "missing", f"{version}, tested with {wanted}", f'pip install "{name}{wanted}"'
-    )
-
-
-def _requirement(name: str) -> str:
-    """Return the version range of a requirement, "" where none is stated."""
-    for line in metadata.requires("speckflex") or []:
-        requirement = line.partition(";")[0].strip()
-        if requirement.startswith(name) and not requirement[len(name) :][:1].isalnum():
-            return requirement[len(name) :].strip()
-    return ""
-
-
-def _satisfies(version: str, wanted: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    return SpecifierSet(wanted).contains(version, prereleases=True)
+    return Finding(name, "missing", f"{version}, tested with {wanted}", remedy)
 
 
 def _samna(*, needed: bool) -> Finding:

@@ -13,9 +13,6 @@ __all__ = [
     "wilson_interval",
 ]
 
-# Two-sided 95 % of the normal distribution.
-Z_95 = 1.959963984540054
-
 
 def relative_difference(reference: np.ndarray, other: np.ndarray) -> float:
     """Return `sum |S - S'| / sum |S|`, the spike difference of the MTT paper (Eq. 16).
@@ -53,11 +50,10 @@ def wilson_interval(n_right: int, n_samples: int) -> tuple[float, float]:
         n_right: 0 to `n_samples`.
         n_samples: at least 1.
     """
-    share, z2 = n_right / n_samples, Z_95**2
-    middle = share + z2 / (2 * n_samples)
-    reach = Z_95 * sqrt(share * (1 - share) / n_samples + z2 / (4 * n_samples**2))
-    scale = 1 + z2 / n_samples
-    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+    from scipy.stats import binomtest  # takes half a second to load
+
+    low, high = binomtest(n_right, n_samples).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
