@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from speckflex._support.text import first_line
-from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from speckflex.errors import SpeckflexError
 
-__all__ = ["entry_names", "find_each", "load_entry"]
-
-logger = logging.getLogger("speckflex")
+__all__ = ["entry_names", "load_entry"]
 
 Plugin = TypeVar("Plugin")
 
@@ -25,8 +21,10 @@ def entry_names(group: str) -> list[str]:
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
-def load_entry(group: str, name: str, kind: type[Plugin], error: type[SpeckflexError]) -> Plugin:
-    """Return what an entry point names.
+def load_entry(
+    group: str, name: str, kind: type[Plugin], error: type[SpeckflexError]
+) -> Plugin | None:
+    """Return what an entry point names; None where no installed package has such an entry point.
 
     Args:
         group: of entry points.
@@ -35,7 +33,6 @@ def load_entry(group: str, name: str, kind: type[Plugin], error: type[SpeckflexE
         error: the class to raise.
 
     Raises:
-        LookupError: no installed package has such an entry point.
         SpeckflexError: of the class `error`: the object can't be imported, or is not what the
             group is for.
     """
@@ -43,7 +40,7 @@ def load_entry(group: str, name: str, kind: type[Plugin], error: type[SpeckflexE
 
     entry = next(iter(entry_points(group=group, name=name)), None)
     if entry is None:
-        raise LookupError(name)
+        return None
     try:
         found = entry.load()
     except (ImportError, AttributeError) as problem:
@@ -57,20 +54,3 @@ def load_entry(group: str, name: str, kind: type[Plugin], error: type[SpeckflexE
             f" {kind.__name__} of the name {name!r}: correct it in the package that has it"
         )
     return found
-
-
-def find_each(names: Iterable[str], find: Callable[[str], Plugin]) -> tuple[Plugin, ...]:
-    """Return what `find` returns for each name; log a warning for each name that it refuses.
-
-    So that one broken package does not hide all others.
-    """
-    found = (_find_or_warn(name, find) for name in names)
-    return tuple(item for item in found if item is not None)
-
-
-def _find_or_warn(name: str, find: Callable[[str], Plugin]) -> Plugin | None:
-    try:
-        return find(name)
-    except SpeckflexError as error:
-        logger.warning("%s", error)
-        return None

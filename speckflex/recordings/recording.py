@@ -59,7 +59,7 @@ class Provenance:
         started: ISO 8601 time in UTC.
         seed: of whatever was random in the run; None where nothing was.
         versions: of the packages that took part.
-        settings: the board's parameters, by name; "chip" is the chip of the program or device.
+        settings: the board's parameters, by name.
     """
 
     program_sha256: str
@@ -70,18 +70,6 @@ class Provenance:
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def load(path: str | Path) -> Provenance:
-        """Read the provenance of a recording file, and nothing else of it.
-
-        Raises:
-            FileFormatError: the file is missing, damaged or too new.
-        """
-        from speckflex.recordings.hdf5 import open_container
-
-        with open_container(path) as container:
-            return _provenance(container.manifest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,10 +249,6 @@ class Recording:
             return _assemble(container)
 
 
-def _provenance(manifest: dict[str, Any]) -> Provenance:
-    return Provenance(**manifest["provenance"])
-
-
 def _manifest(recording: Recording) -> dict[str, Any]:
     """Return all of a recording but its integers, as plain JSON types."""
     provenance = recording.provenance
@@ -322,7 +306,7 @@ def _assemble(container: Container) -> Recording:
         ),
         n_layers=_checked(manifest["n_layers"], int),
         samples=samples,
-        provenance=_provenance(manifest),
+        provenance=Provenance(**manifest["provenance"]),
         labels=labels,
     )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from speckflex.boards.family import BoardName
-from speckflex.chips import all_chips
+from speckflex.chips import chips
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.samna_access import find_samna, load_samna
 
@@ -27,8 +26,7 @@ class AttachedDevice:
     """A devkit on the bus.
 
     Args:
-        name: what `open_board` takes, such as "speck2e:0"; the address is the device's place
-            among those of its chip.
+        name: what `open_board` takes, such as "speck2e:0".
         chip: the name of its chip, such as "speck2e".
         device_type: samna's name of the type, such as "Speck2eDevKit".
         serial: its serial number, "" where it has none.
@@ -36,20 +34,17 @@ class AttachedDevice:
         info: samna's own record of it.
     """
 
-    name: BoardName
+    name: str
     chip: str
     device_type: str
     serial: str
     usb: str
     info: Any
 
-    def __str__(self) -> str:
-        return f"{self.name} ({self.device_type} {self.serial})"
-
     def named(self) -> dict[str, str]:
         """Return what a user is told of it."""
         return {
-            "name": str(self.name),
+            "name": self.name,
             "chip": self.chip,
             "device": self.device_type,
             "serial": self.serial,
@@ -103,7 +98,7 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
         infos = samna.device.get_all_devices()
     except RuntimeError as error:
         raise BoardError(f"samna can't list the devices ({_one_line(error)})") from error
-    chip_on = {device: chip.name for chip in all_chips() for device in chip.samna.devices}
+    chip_on = {device: chip.name for chip in chips() for device in chip.samna.devices}
     found: list[AttachedDevice] = []
     for info in infos:
         chip = chip_on.get(info.device_type_name)
@@ -111,7 +106,7 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
             index = sum(device.chip == chip for device in found)
             found.append(
                 AttachedDevice(
-                    name=BoardName(chip, str(index)),
+                    name=f"{chip}:{index}",
                     chip=chip,
                     device_type=info.device_type_name,
                     serial=str(info.serial_number),
@@ -122,16 +117,18 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
     return found
 
 
-def find_device(name: BoardName, devices: list[AttachedDevice]) -> AttachedDevice:
-    """Return the device of a name, whose address is an index, a serial number, or "" for any.
+def find_device(name: str, devices: list[AttachedDevice]) -> AttachedDevice:
+    """Return the device of a name, "CHIP:INDEX" or "CHIP:SERIAL"; "CHIP" is its first.
 
     Raises:
         BoardNotFoundError: it is not attached; the message says what is.
     """
+    chip, _, key = name.partition(":")
     for device in devices:
-        if device.chip == name.family and name.address in {"", device.name.address, device.serial}:
+        index = device.name.partition(":")[2]
+        if device.chip == chip and key in {"", index, device.serial}:
             return device
-    present = ", ".join(map(str, devices)) or "none"
+    present = ", ".join(f"{d.name} ({d.device_type} {d.serial})" for d in devices) or "none"
     raise BoardNotFoundError(
         f"board {name} is not attached (attached: {present}): plug it in, or name one that is"
     )
