@@ -161,9 +161,11 @@ def stated_shape(path: str | Path) -> Shape | None:
     Raises:
         SpeckflexError: the file is missing or damaged.
     """
+    if _is_program(Path(path)):
+        return None
     from speckflex.networks.files import stated_input_shape
 
-    return None if _is_program(Path(path)) else stated_input_shape(path)
+    return stated_input_shape(path)
 
 
 def _known_shape(path: Path, input_shape: Shape | None) -> Shape:

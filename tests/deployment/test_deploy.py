@@ -2,6 +2,8 @@
 
 import html
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -117,6 +119,23 @@ def test_a_program_alone_is_played_without_torch(model_file, recordings, tmp_pat
     deployment = run(program, recordings)
     assert set(deployment.recordings) == {"twin"}
     assert deployment.report.accuracies.accuracy["torch"] is None
+
+
+def test_a_program_is_deployed_to_all_files_of_a_report_where_torch_is_missing(
+    model_file, recordings, tmp_path
+):
+    read_model(model_file, input_shape=SHAPE).program.save(tmp_path / "model.speck")
+    arguments = ["deploy", tmp_path / "model.speck", "--data", recordings, "--board", "twin"]
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from speckflex.cli import main\n"
+        f"main({[*map(str, arguments), '--out', str(tmp_path / 'out')]!r})\n"
+    )
+    done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def test_an_interrupt_keeps_what_was_played_until_then(model_file, recordings):
