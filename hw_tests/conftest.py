@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from speckflex.boards import open_board
+from speckflex.boards.family import BoardName
 from speckflex.boards.twin import Twin
 from speckflex.events.streams import make_events
 from speckflex.program.program import Program
@@ -34,8 +35,8 @@ def rng():
 
 @pytest.fixture
 def family(request):
-    """The board's family: twin, virtual, speck2e or speck2f."""
-    return request.config.getoption("speckflex_board").partition(":")[0]
+    """The name of the board's family: twin, virtual, speck2e or speck2f."""
+    return BoardName.parse(request.config.getoption("speckflex_board")).family
 
 
 @pytest.fixture

@@ -18,19 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from speckflex.boards import Board
+    from speckflex.boards.family import BoardFamily
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
 
 __all__ = ["BoardMetrics", "pytest_addoption", "pytest_configure", "pytest_report_header"]
 
 DEFAULT_BOARD = "twin"
-KINDS = {
-    "twin": "software twin, no hardware",
-    "virtual": "virtual devkit over the software twin, no hardware",
-    "replay": "recording of an earlier session, no hardware",
-    "speck2e": "Speck2e, hardware",
-    "speck2f": "Speck2f, hardware",
-}
 MARKERS = (
     "needs_chip(reason): skip where the board is no real chip",
     "needs_devkit(reason): skip where the board is neither a chip nor a virtual devkit",
@@ -72,7 +66,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     asked = config.getoption("speckflex_board") is not None
     if not asked and name == DEFAULT_BOARD:
         return None
-    return f"speckflex board: {name} ({KINDS.get(name.partition(':')[0], 'unknown')})"
+    family = _family(name)
+    return f"speckflex board: {name} ({'unknown' if family is None else family.label})"
 
 
 def board_name(config: pytest.Config) -> str:
@@ -84,23 +79,31 @@ def board_name(config: pytest.Config) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what the board can't do, with the reason that the test states.
 
-    By a marker, which pytest's own set-up reads next: so `-rs` names the test's line, not ours.
+    The skip is a marker, which pytest's own set-up reads next, so that `-rs` names the line of
+    the test and not a line of this file.
     """
-    family = board_name(item.config).partition(":")[0]
-    able = {
-        "needs_chip": family in {"speck2e", "speck2f"},
-        "needs_devkit": family in {"speck2e", "speck2f", "virtual"},
-    }
-    for name, is_able in able.items():
-        for marker in item.iter_markers(name):
-            if not is_able:
-                board = board_name(item.config)
-                _skip(item, f"board {board} is not enough: {_reason(item, marker)}")
+    board = board_name(item.config)
+    for marker in [*item.iter_markers("needs_chip"), *item.iter_markers("needs_devkit")]:
+        family = _family(board)
+        able = family and (family.is_chip or (family.is_devkit and marker.name != "needs_chip"))
+        if not able:
+            _skip(item, f"board {board} is not enough: {_reason(item, marker)}")
     for marker in item.iter_markers("needs_samna"):
         from speckflex.samna_access import real_samna_installed
 
         if not real_samna_installed():
             _skip(item, f"the vendor's samna is not installed: {_reason(item, marker)}")
+
+
+def _family(board: str) -> BoardFamily | None:
+    """Return the family of the board; None for an unknown one, which the fixture refuses."""
+    from speckflex.boards.family import find_family
+    from speckflex.errors import BoardError
+
+    try:
+        return find_family(board)
+    except BoardError:
+        return None
 
 
 def _skip(item: pytest.Item, reason: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from speckflex._support.text import first_line
+from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
-    from speckflex.errors import SpeckflexError
+    from collections.abc import Callable, Iterable
 
-__all__ = ["entry_names", "load_entry"]
+__all__ = ["entry_names", "find_each", "load_entry"]
+
+logger = logging.getLogger("speckflex")
 
 Plugin = TypeVar("Plugin")
 
@@ -21,10 +25,8 @@ def entry_names(group: str) -> list[str]:
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
-def load_entry(
-    group: str, name: str, kind: type[Plugin], error: type[SpeckflexError]
-) -> Plugin | None:
-    """Return what an entry point names; None where no installed package has such an entry point.
+def load_entry(group: str, name: str, kind: type[Plugin], error: type[SpeckflexError]) -> Plugin:
+    """Return what an entry point names.
 
     Args:
         group: of entry points.
@@ -33,6 +35,7 @@ def load_entry(
         error: the class to raise.
 
     Raises:
+        LookupError: no installed package has such an entry point.
         SpeckflexError: of the class `error`: the object can't be imported, or is not what the
             group is for.
     """
@@ -40,7 +43,7 @@ def load_entry(
 
     entry = next(iter(entry_points(group=group, name=name)), None)
     if entry is None:
-        return None
+        raise LookupError(name)
     try:
         found = entry.load()
     except (ImportError, AttributeError) as problem:
@@ -54,3 +57,20 @@ def load_entry(
             f" {kind.__name__} of the name {name!r}: correct it in the package that has it"
         )
     return found
+
+
+def find_each(names: Iterable[str], find: Callable[[str], Plugin]) -> tuple[Plugin, ...]:
+    """Return what `find` returns for each name; log a warning for each name that it refuses.
+
+    So that one broken package does not hide all others.
+    """
+    found = (_find_or_warn(name, find) for name in names)
+    return tuple(item for item in found if item is not None)
+
+
+def _find_or_warn(name: str, find: Callable[[str], Plugin]) -> Plugin | None:
+    try:
+        return find(name)
+    except SpeckflexError as error:
+        logger.warning("%s", error)
+        return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from speckflex.errors import BoardNotFoundError
+from speckflex.boards.family import BoardFamily, BoardName, find_family
+from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     import numpy as np
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
 
-__all__ = ["Board", "open_board"]
+__all__ = ["Board", "BoardFamily", "open_board"]
 
 
 class Board(Protocol):
     """A chip, its twin, or a replay: the same program in, the same kind of recording out.
 
     Attributes:
-        name: the name it was opened by, such as "twin" or "speck2e:0".
-        kind: "twin", "chip", "virtual" or "replay".
+        name: the name it was opened by, such as "twin" or "speck2e:0"; it begins with the
+            name of the board's family.
+        kind: that of its family, such as "twin", "chip", "virtual" or "replay".
     """
 
     name: str
@@ -76,52 +78,16 @@ def open_board(name: str = "twin", **settings: Any) -> Board:
     Args:
         name: "twin", or "twin:cuda" for one on a GPU; "speck2e:0" or "speck2f:SERIAL" for a
             chip; "virtual:speck2e" for the stand-in of one; "replay:run.h5" for a recorded
-            session.
+            session; or a board of a family that another package adds.
         settings: the board's own parameters, such as `threads` of the twin.
 
     Raises:
         BoardNotFoundError: no board has that name, or none is attached.
+        BoardError: the board has no such setting, or a value is out of range.
     """
-    family, _, rest = str(name).partition(":")
-    opener = _OPENERS.get(family)
-    if opener is None:
-        raise BoardNotFoundError(
-            f"board {name!r} is not known: choose one of twin, speck2e:INDEX, speck2f:INDEX,"
-            " virtual:speck2e, virtual:speck2f, replay:FILE"
-        )
-    return opener(name, rest, settings)
-
-
-def _open_twin(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.twin import Twin
-
-    if rest:
-        settings = {**settings, "device": rest}
-    return Twin(**settings)
-
-
-def _open_chip(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.chip.opening import open_chip
-
-    return open_chip(name, **settings)
-
-
-def _open_virtual(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.chip.opening import open_virtual
-
-    return open_virtual(rest, **settings)
-
-
-def _open_replay(name: str, rest: str, settings: dict[str, Any]) -> Board:
-    from speckflex.boards.replay import Replay
-
-    return Replay(rest, **settings)
-
-
-_OPENERS: dict[str, Callable[[str, str, dict[str, Any]], Board]] = {
-    "twin": _open_twin,
-    "speck2e": _open_chip,
-    "speck2f": _open_chip,
-    "virtual": _open_virtual,
-    "replay": _open_replay,
-}
+    family = find_family(name)
+    unknown = [setting for setting in settings if setting not in family.settings]
+    if unknown:
+        known = f"choose from {', '.join(family.settings)}" if family.settings else "it has none"
+        raise BoardError(f"board {name}: {unknown[0]} is no setting of this board: {known}")
+    return family.open(BoardName.parse(name).address, **settings)

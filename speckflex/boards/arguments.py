@@ -1,7 +1,8 @@
-"""What every board's `load` and `play` are given, checked once."""
+"""What the boards of this package do alike: check what they are given, and close."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from numbers import Integral
 from typing import TYPE_CHECKING
@@ -14,10 +15,39 @@ from speckflex.program.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
 
     from speckflex.program.records import Shape
 
-__all__ = ["check_is_program", "check_monitor", "check_samples"]
+__all__ = ["BoardContext", "check_is_program", "check_monitor", "check_samples"]
+
+
+class BoardContext(ABC):
+    """A board in a `with` statement, which closes it at the end of the block, also on errors."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the device; a closed board plays nothing."""
+
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Raise a BoardError where the board is closed."""
+
+    def __enter__(self) -> Self:
+        """Return the board itself."""
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the board."""
+        self.close()
 
 
 def check_is_program(program: object) -> None:

@@ -9,7 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from speckflex.errors import BoardError, BoardNotFoundError
+from speckflex.boards.family import BoardName, find_family
+from speckflex.errors import BoardError
 from speckflex.samna_access import find_samna
 
 __all__ = ["Finding", "diagnose"]
@@ -17,7 +18,6 @@ __all__ = ["Finding", "diagnose"]
 OLDEST_PYTHON = (3, 10)
 # What the twin and the way to a program need; the tested ranges are the package's own metadata.
 PACKAGES = ("numpy", "numba", "h5py", "torch", "sinabs")
-CHIP_FAMILIES = ("speck2e", "speck2f")
 USB_FOLDER = Path("/dev/bus/usb")
 RULE_FOLDERS = (
     Path("/etc/udev/rules.d"),
@@ -62,21 +62,16 @@ def diagnose(board: str = "twin") -> list[Finding]:
         board: as for `open_board`; what only another board needs is a note.
 
     Raises:
-        BoardNotFoundError: there is no such kind of board.
+        BoardNotFoundError: there is no such board.
     """
-    family = board.partition(":")[0]
-    if family not in {"twin", "virtual", "replay", *CHIP_FAMILIES}:
-        raise BoardNotFoundError(
-            f"board {board!r} is not known: choose twin, virtual:speck2e, speck2e or speck2f"
-        )
-    needs_chip = family in CHIP_FAMILIES
-    found = [_python(), *(_package(name) for name in PACKAGES), _samna(needed=needs_chip)]
+    needed = find_family(board).needs_samna
+    found = [_python(), *(_package(name) for name in PACKAGES), _samna(needed=needed)]
     if sys.platform.startswith("linux"):
-        found += [_usb(needed=needs_chip), _udev()]
-    elif needs_chip:
+        found += [_usb(needed=needed), _udev()]
+    elif needed:
         found.append(_platform())
     if find_samna().kind == "real":
-        found.append(_device(board, needed=needs_chip))
+        found.append(_device(board, needed=needed))
     return found
 
 
@@ -189,10 +184,9 @@ def _device(board: str, *, needed: bool) -> Finding:
     try:
         devices = attached_devices()
         if needed:
-            devices = [find_device(board, devices)]
+            devices = [find_device(BoardName.parse(board), devices)]
     except BoardError as error:
         return Finding("chip", state, str(error), remedy)
     if not devices:
         return Finding("chip", state, "none attached", remedy)
-    listed = ", ".join(f"{item.name} ({item.device_type} {item.serial})" for item in devices)
-    return Finding("chip", "ok", listed)
+    return Finding("chip", "ok", ", ".join(map(str, devices)))

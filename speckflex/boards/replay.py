@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
-from speckflex.boards.context import BoardContext
+from speckflex.boards.arguments import (
+    BoardContext,
+    check_is_program,
+    check_monitor,
+    check_samples,
+)
 from speckflex.errors import BoardError, BoardNotFoundError, FileFormatError
 from speckflex.events.streams import hash_events
 from speckflex.recordings.recording import Recording

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
-from speckflex.boards.context import BoardContext
+from speckflex.boards.arguments import (
+    BoardContext,
+    check_is_program,
+    check_monitor,
+    check_samples,
+)
 from speckflex.chips.formats import NEURON_MAX, NEURON_MIN
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.events.streams import check_events
@@ -232,7 +236,12 @@ class Twin(BoardContext):
             started=started,
             seed=self.settings.seed if self.settings.parallel_window > 1 else None,
             versions={"speckflex": __version__, **_library_versions()},
-            settings={**self.settings.named(), "threads": str(self.threads), "device": self.device},
+            settings={
+                **self.settings.named(),
+                "threads": str(self.threads),
+                "device": self.device,
+                "chip": self._loaded()[1].program.chip,
+            },
         )
 
 

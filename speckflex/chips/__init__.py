@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from speckflex._support.plugins import entry_names, load_entry
+from speckflex._support.plugins import entry_names, find_each, load_entry
 from speckflex.chips.chip import Chip
 from speckflex.chips.speck import SPECK2E, SPECKS, UNBOUNDED
 from speckflex.errors import ConversionError
 
-__all__ = ["CHIPS", "DEFAULT_CHIP", "Chip", "chip_names", "chips", "find_chip"]
+__all__ = ["CHIPS", "DEFAULT_CHIP", "Chip", "all_chips", "chip_names", "find_chip"]
 
 GROUP = "speckflex.chips"
 
@@ -29,13 +29,9 @@ def chip_names() -> tuple[str, ...]:
     return (*CHIPS, *(name for name in entry_names(GROUP) if name not in CHIPS))
 
 
-def chips() -> tuple[Chip, ...]:
-    """Return all known chips, in the order of `chip_names`.
-
-    Raises:
-        ConversionError: a package that adds a chip is broken.
-    """
-    return tuple(map(find_chip, chip_names()))
+def all_chips() -> tuple[Chip, ...]:
+    """Return all known chips in the order of `chip_names`; log a warning for each broken one."""
+    return find_each(chip_names(), find_chip)
 
 
 def find_chip(name: str) -> Chip:
@@ -44,14 +40,14 @@ def find_chip(name: str) -> Chip:
     Raises:
         ConversionError: no chip has that name, or the package that adds it is broken.
     """
-    chip = CHIPS.get(str(name)) or _added_chip(str(name))
-    if chip is None:
+    try:
+        return CHIPS.get(str(name)) or _added_chip(str(name))
+    except LookupError:
         raise ConversionError(
             f"chip {name!r} is not known: choose one of {', '.join(chip_names())}"
-        )
-    return chip
+        ) from None
 
 
 @cache
-def _added_chip(name: str) -> Chip | None:
+def _added_chip(name: str) -> Chip:
     return load_entry(GROUP, name, Chip, ConversionError)

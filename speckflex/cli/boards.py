@@ -10,16 +10,12 @@ import click
 from speckflex.cli.options import json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from speckflex.boards.chip.attached import AttachedDevice
+    from speckflex.boards.family import BoardFamily
 
 __all__ = ["command"]
-
-STAND_INS = (
-    ("twin", "software twin: runs a program's integers event by event"),
-    ("virtual:speck2e", "virtual Speck2e devkit: the chip's path, over the twin"),
-    ("virtual:speck2f", "virtual Speck2f devkit: the chip's path, over the twin"),
-    ("replay:FILE", "a recording that was saved, played back"),
-)
 
 
 @click.command("boards")
@@ -29,16 +25,22 @@ def command(*, as_json: bool) -> None:
 
     Exits 0 also where no chip is attached.
     """
+    from speckflex.boards.family import find_families
+
+    families = find_families()
     devices, note = _attached()
     if as_json:
         result: dict[str, Any] = {
             "attached": [device.named() for device in devices],
             "note": note,
-            "software": [{"name": name, "what": what} for name, what in STAND_INS],
+            "software": [
+                {"name": name, "what": what} for name, what in _names(families, chips=False)
+            ],
+            "families": [_facts(family) for family in families],
         }
         click.echo(json.dumps(result, indent=2))
         return
-    _show(devices, note)
+    _show(devices, note, families)
 
 
 def _attached() -> tuple[list[AttachedDevice], str]:
@@ -52,7 +54,30 @@ def _attached() -> tuple[list[AttachedDevice], str]:
         return [], str(error)
 
 
-def _show(devices: list[AttachedDevice], note: str) -> None:
+def _names(families: Sequence[BoardFamily], *, chips: bool) -> list[tuple[str, str]]:
+    """Return the boards that can always be opened, with what they are.
+
+    Args:
+        families: all families.
+        chips: whether to list chips that are reached without samna, or software.
+    """
+    chosen = [family for family in families if family.is_chip == chips and not family.needs_samna]
+    # the twin first, which most users open
+    chosen.sort(key=lambda family: (not family.is_twin, not family.is_devkit))
+    return [row for family in chosen for row in family.names or ((family.name, family.label),)]
+
+
+def _facts(family: BoardFamily) -> dict[str, Any]:
+    return {
+        "family": family.name,
+        "kind": family.kind,
+        "what": family.label,
+        "chip": family.is_chip,
+        "settings": list(family.settings),
+    }
+
+
+def _show(devices: list[AttachedDevice], note: str, families: Sequence[BoardFamily]) -> None:
     from speckflex.cli.tables import echo_table
 
     if devices:
@@ -60,4 +85,7 @@ def _show(devices: list[AttachedDevice], note: str) -> None:
         echo_table(tuple(devices[0].named()), rows, title="attached")
     else:
         click.echo(f"no chip is attached{f': {note}' if note else ''}")
-    echo_table(("name", "what it is"), STAND_INS, title="without a chip")
+    for title, chips in (("chips elsewhere", True), ("without a chip", False)):
+        rows = _names(families, chips=chips)
+        if rows:
+            echo_table(("name", "what it is"), rows, title=title)

@@ -26,7 +26,8 @@ from speckflex.cli.options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from speckflex.deployment.deploy import ChosenBoard, Deployment
+    from speckflex.boards.choosing import ChosenBoard
+    from speckflex.deployment.deploy import Deployment
 
 __all__ = ["command"]
 
@@ -135,18 +136,19 @@ def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
 
 
 def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
+    from speckflex.boards.choosing import chip_for, choose_board
+    from speckflex.chips.speck import UNBOUNDED
     from speckflex.cli.progress import progress_bar
     from speckflex.conversion.model import read_model, stated_shape
-    from speckflex.deployment.deploy import DeploySettings, choose_board, deploy
+    from speckflex.deployment.deploy import DeploySettings, deploy
     from speckflex.events.perturbation import Perturbation
 
     options["input_shape"] = options["input_shape"] or stated_shape(path)
     dataset = open_data(options)
-    chip = "speck2f" if "speck2f" in board else "speck2e"
     model = read_model(
         path,
         input_shape=options["input_shape"] or dataset.shape,
-        chip="unbounded" if options["unbounded"] else chip,
+        chip=UNBOUNDED.name if options["unbounded"] else chip_for(board),
         factory=options["factory"],
         nir=take_nir_options(options),
     )

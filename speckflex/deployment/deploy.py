@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
 from speckflex.boards import open_board
 from speckflex.data.order import OrderWatch
 from speckflex.deployment.players import Players, play_dataset
-from speckflex.errors import BoardNotFoundError, EventsError
+from speckflex.errors import EventsError
 from speckflex.events.perturbation import Perturbation
 from speckflex.twin.settings import TwinSettings
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from speckflex.analysis.core_load import LayerLoad
     from speckflex.analysis.ensemble import Ensemble
-    from speckflex.boards import Board
+    from speckflex.boards.choosing import ChosenBoard
     from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
     from speckflex.deployment.players import Play, Played
@@ -30,12 +30,7 @@ if TYPE_CHECKING:
     from speckflex.report.facts import RunFacts
     from speckflex.report.record import Report
 
-__all__ = ["ChosenBoard", "DeploySettings", "Deployment", "choose_board", "deploy"]
-
-CHIP_FAMILIES = ("speck2e", "speck2f")
-# They play one sample after the other, each in about its own time, where other boards gain from
-# batches; and twice, where the twin repeats itself by its making and a replay has each sample once.
-DEVICES = ("chip", "virtual")
+__all__ = ["DeploySettings", "Deployment", "deploy"]
 
 
 @dataclass(frozen=True)
@@ -46,10 +41,11 @@ class DeploySettings:
         bins: time steps of the torch reference.
         events_of: how many samples keep their spikes; the rest keep counts.
         threads: of the twin; None for one a processor.
-        batch: samples that are played on one board before the next one plays them, and told of
-            as progress; a chip or virtual devkit plays and tells of them one by one.
-        repeat: play every sample on a chip or virtual devkit twice: how far it is from itself
-            is the floor below which no other difference means anything.
+        batch: samples that are played on one board before the next one plays them, and that
+            progress counts together; a board whose samples take their own time, such as a chip,
+            plays them one by one.
+        repeat: play every sample twice on a board that may not repeat itself, such as a chip:
+            its difference from itself is the floor below which no other difference means anything.
         ensemble: how often the first samples are played on the twin with changes; 0 for not.
         perturbation: how these plays differ.
         seed: of these plays.
@@ -70,15 +66,6 @@ class DeploySettings:
     def of_twin(self) -> TwinSettings:
         """What the twin beside the chosen board is opened with."""
         return TwinSettings.ticking(self.slow_clock)
-
-
-@dataclass(frozen=True, eq=False)
-class ChosenBoard:
-    """An opened board, and why it is not the one asked for, where it isn't."""
-
-    board: Board
-    asked: str
-    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,48 +104,6 @@ class Deployment:
         return [*written, *write_report(self.report, folder)]
 
 
-def choose_board(
-    name: str,
-    *,
-    require_chip: bool = False,
-    slow_clock: float | None = None,
-    **settings: Any,
-) -> ChosenBoard:
-    """Open the board of that name; a chip that is not attached is replaced by its twin.
-
-    Args:
-        name: as for `open_board`, or "speck2e" / "speck2f" for whichever one is attached.
-        require_chip: make a missing chip an error.
-        slow_clock: Hz of the slow clock of a chip or a twin; None for none.
-        settings: of the twin.
-
-    Raises:
-        BoardNotFoundError: no such board, or no chip where one is required.
-    """
-    if name not in CHIP_FAMILIES:
-        if require_chip and name.partition(":")[0] not in CHIP_FAMILIES:
-            raise BoardNotFoundError(
-                f"board {name!r} is no chip, and a chip is required: name speck2e or speck2f"
-            )
-        return ChosenBoard(open_board(name, **_board_settings(name, slow_clock, settings)), name)
-    try:
-        return ChosenBoard(open_board(f"{name}:0", slow_clock=slow_clock), name)
-    except BoardNotFoundError:
-        if require_chip:
-            raise
-        note = f"no {name} is attached, its software twin runs instead (why: speckflex doctor)"
-        twin = open_board("twin", **_board_settings("twin", slow_clock, settings))
-        return ChosenBoard(twin, name, note)
-
-
-def _board_settings(name: str, slow_clock: float | None, settings: dict[str, Any]) -> Any:
-    """Return what a board of that name takes of a slow clock and of the twin's settings."""
-    family = name.partition(":")[0]
-    if family == "twin":
-        return {**settings, "settings": TwinSettings.ticking(slow_clock)}
-    return {} if family == "replay" else {"slow_clock": slow_clock}
-
-
 def deploy(
     model: ConvertedModel,
     dataset: EventDataset,
@@ -191,7 +136,7 @@ def deploy(
     settings = settings or DeploySettings()
     _check_dataset(model, dataset)
     watch = OrderWatch()
-    with _players(model, chosen.board, settings) as players:
+    with _players(model, chosen, settings) as players:
         played = play_dataset(
             players,
             watch.over(dataset),
@@ -242,23 +187,24 @@ def _run_facts(
 
 
 @contextmanager
-def _players(model: ConvertedModel, board: Board, settings: DeploySettings) -> Iterator[Players]:
-    """Give the networks in torch, the twin, and the chip if it is one, with the program loaded."""
+def _players(
+    model: ConvertedModel, chosen: ChosenBoard, settings: DeploySettings
+) -> Iterator[Players]:
+    """Give the networks in torch, the twin, and the chosen board, with the program loaded."""
+    board, family = chosen.board, chosen.family
     players = Players(_references(model, settings.bins))
     with ExitStack() as stack:
-        if board.kind != "twin":
+        if not family.is_twin:
             twin = stack.enter_context(
                 open_board("twin", threads=settings.threads, settings=settings.of_twin)
             )
             twin.load(model.program)
             players.in_batches["twin"] = twin.play
         board.load(model.program)
-        if board.kind in DEVICES:
-            players.one_by_one["chip"] = board.play
-            if settings.repeat:
-                players.one_by_one["repeat"] = board.play
-        else:
-            players.in_batches["twin" if board.kind == "twin" else "chip"] = board.play
+        plays = players.one_by_one if family.one_by_one else players.in_batches
+        plays["twin" if family.is_twin else "chip"] = board.play
+        if settings.repeat and not family.repeats:
+            plays["repeat"] = board.play
         yield players
 
 

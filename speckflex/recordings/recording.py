@@ -59,7 +59,7 @@ class Provenance:
         started: ISO 8601 time in UTC.
         seed: of whatever was random in the run; None where nothing was.
         versions: of the packages that took part.
-        settings: the board's parameters, by name.
+        settings: the board's parameters, by name; "chip" is the chip of the program or device.
     """
 
     program_sha256: str
@@ -70,6 +70,18 @@ class Provenance:
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def load(path: str | Path) -> Provenance:
+        """Read the provenance of a recording file, and nothing else of it.
+
+        Raises:
+            FileFormatError: the file is missing, damaged or too new.
+        """
+        from speckflex.recordings.hdf5 import open_container
+
+        with open_container(path) as container:
+            return _provenance(container.manifest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +261,10 @@ class Recording:
             return _assemble(container)
 
 
+def _provenance(manifest: dict[str, Any]) -> Provenance:
+    return Provenance(**manifest["provenance"])
+
+
 def _manifest(recording: Recording) -> dict[str, Any]:
     """Return all of a recording but its integers, as plain JSON types."""
     provenance = recording.provenance
@@ -306,7 +322,7 @@ def _assemble(container: Container) -> Recording:
         ),
         n_layers=_checked(manifest["n_layers"], int),
         samples=samples,
-        provenance=Provenance(**manifest["provenance"]),
+        provenance=_provenance(manifest),
         labels=labels,
     )
 

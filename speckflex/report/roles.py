@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from speckflex.boards.family import board_called
 from speckflex.recordings.compare import Difference, compare
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ __all__ = ["NAMES", "Comparison", "compare_roles", "played_role", "role_names"]
 REFERENCE_ORDER = ("chip", "torch", "twin")
 PLAYED_ORDER = ("chip", "twin")
 NAMES = {"torch": "the torch network", "twin": "the twin", "chip": "the chip"}
-# What plays in place of the chip is not called the chip.
-STAND_INS = {"virtual": "the virtual devkit", "replay": "the replayed session"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ class Comparison:
 def role_names(recordings: Mapping[str, Recording]) -> dict[str, str]:
     """Return how sentences call each role; a virtual devkit or a replay is not called a chip."""
     return {
-        role: STAND_INS.get(recording.provenance.kind, NAMES["chip"])
+        role: board_called(recording.provenance.board, recording.provenance.kind)
         if role == "chip"
         else NAMES.get(role, role)
         for role, recording in recordings.items()

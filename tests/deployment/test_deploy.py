@@ -10,9 +10,10 @@ import pytest
 from networks_of_tests import small_network
 
 from speckflex.boards import open_board
+from speckflex.boards.choosing import ChosenBoard, choose_board
 from speckflex.conversion.model import read_model
 from speckflex.data import open_dataset
-from speckflex.deployment.deploy import ChosenBoard, DeploySettings, choose_board, deploy
+from speckflex.deployment.deploy import DeploySettings, deploy
 from speckflex.errors import BoardNotFoundError, EventsError
 from speckflex.events.streams import make_events
 from speckflex.networks.files import save_network

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from speckflex.chips import chips
+from speckflex.boards.family import BoardName
+from speckflex.chips import all_chips
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.samna_access import find_samna, load_samna
 
@@ -26,7 +27,8 @@ class AttachedDevice:
     """A devkit on the bus.
 
     Args:
-        name: what `open_board` takes, such as "speck2e:0".
+        name: what `open_board` takes, such as "speck2e:0"; the address is the device's place
+            among those of its chip.
         chip: the name of its chip, such as "speck2e".
         device_type: samna's name of the type, such as "Speck2eDevKit".
         serial: its serial number, "" where it has none.
@@ -34,17 +36,20 @@ class AttachedDevice:
         info: samna's own record of it.
     """
 
-    name: str
+    name: BoardName
     chip: str
     device_type: str
     serial: str
     usb: str
     info: Any
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.device_type} {self.serial})"
+
     def named(self) -> dict[str, str]:
         """Return what a user is told of it."""
         return {
-            "name": self.name,
+            "name": str(self.name),
             "chip": self.chip,
             "device": self.device_type,
             "serial": self.serial,
@@ -98,7 +103,7 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
         infos = samna.device.get_all_devices()
     except RuntimeError as error:
         raise BoardError(f"samna can't list the devices ({_one_line(error)})") from error
-    chip_on = {device: chip.name for chip in chips() for device in chip.samna.devices}
+    chip_on = {device: chip.name for chip in all_chips() for device in chip.samna.devices}
     found: list[AttachedDevice] = []
     for info in infos:
         chip = chip_on.get(info.device_type_name)
@@ -106,7 +111,7 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
             index = sum(device.chip == chip for device in found)
             found.append(
                 AttachedDevice(
-                    name=f"{chip}:{index}",
+                    name=BoardName(chip, str(index)),
                     chip=chip,
                     device_type=info.device_type_name,
                     serial=str(info.serial_number),
@@ -117,18 +122,16 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
     return found
 
 
-def find_device(name: str, devices: list[AttachedDevice]) -> AttachedDevice:
-    """Return the device of a name, "CHIP:INDEX" or "CHIP:SERIAL"; "CHIP" is its first.
+def find_device(name: BoardName, devices: list[AttachedDevice]) -> AttachedDevice:
+    """Return the device of a name, whose address is an index, a serial number, or "" for any.
 
     Raises:
         BoardNotFoundError: it is not attached; the message says what is.
     """
-    chip, _, key = name.partition(":")
     for device in devices:
-        index = device.name.partition(":")[2]
-        if device.chip == chip and key in {"", index, device.serial}:
+        if device.chip == name.family and name.address in {"", device.name.address, device.serial}:
             return device
-    present = ", ".join(f"{d.name} ({d.device_type} {d.serial})" for d in devices) or "none"
+    present = ", ".join(map(str, devices)) or "none"
     raise BoardNotFoundError(
         f"board {name} is not attached (attached: {present}): plug it in, or name one that is"
     )

@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.boards.arguments import check_is_program, check_monitor, check_samples
+from speckflex.boards.arguments import (
+    BoardContext,
+    check_is_program,
+    check_monitor,
+    check_samples,
+)
 from speckflex.boards.chip.checks import check_cores, check_states
-from speckflex.boards.chip.configuration import choose_input_path, write_configuration
+from speckflex.boards.chip.configuration import (
+    check_chip,
+    choose_input_path,
+    write_configuration,
+)
 from speckflex.boards.chip.events import InputWriter
 from speckflex.boards.chip.layers import placed_layers
 from speckflex.boards.chip.link import ChipLink
 from speckflex.boards.chip.results import Played, build_recording, mean_power
 from speckflex.boards.chip.session import Stream, play_stream
-from speckflex.boards.context import BoardContext
+from speckflex.chips import find_chip
 from speckflex.errors import BoardError
 from speckflex.recordings.recording import Provenance
 from speckflex.version import __version__
@@ -34,7 +43,7 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
 
-__all__ = ["Chip"]
+__all__ = ["ChipBoard"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +63,7 @@ class _Loaded:
         return (self.layers[0].chip_core, 0)
 
 
-class Chip(BoardContext):
+class ChipBoard(BoardContext):
     """A Speck devkit, real or virtual.
 
     Args:
@@ -112,6 +121,7 @@ class Chip(BoardContext):
         check_is_program(program)
         link = self._opened()
         self._program = None
+        check_chip(program, find_chip(self._device.chip))
         path = choose_input_path(program, self.settings.input_path)
         layers = placed_layers(program, self.settings)
         everything = list(range(len(layers)))

@@ -24,9 +24,23 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage
 
-__all__ = ["InputPath", "choose_input_path", "write_configuration"]
+__all__ = ["InputPath", "check_chip", "choose_input_path", "write_configuration"]
 
 InputPath = Literal["spikes", "dvs layer", "host"]
+
+
+def check_chip(program: Program, chip: Chip) -> None:
+    """Check that a program keeps to the cores and limits of the board's chip.
+
+    Raises:
+        BoardError: the program is for a chip with other cores or limits.
+    """
+    made_for = program.chip_record
+    if (made_for.cores, made_for.limits) != (chip.cores, chip.limits):
+        raise BoardError(
+            f"the program was converted for chip {made_for.name!r}, whose cores and limits are not"
+            f" those of {chip.name!r}: convert it for chip {chip.name!r}"
+        )
 
 
 def choose_input_path(program: Program, wanted: WantedPath = "auto") -> InputPath:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from speckflex.errors import BoardError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["ChipSettings", "WantedPath"]
 
@@ -75,21 +72,6 @@ class ChipSettings:
                 "chip setting readout_layer needs the slow clock, whose cycles it counts in:"
                 " set slow_clock to a rate in Hz"
             )
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> ChipSettings:
-        """Return settings by name.
-
-        Raises:
-            BoardError: there is no setting of a name, or a value is out of range.
-        """
-        known = [item.name for item in fields(cls)]
-        unknown = [name for name in values if name not in known]
-        if unknown:
-            raise BoardError(
-                f"{unknown[0]} is no setting of a chip: choose from {', '.join(known)}"
-            )
-        return cls(**values)
 
     def named(self) -> dict[str, str]:
         """Return every setting as text, for a recording's provenance."""

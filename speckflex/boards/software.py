@@ -1,0 +1,101 @@
+"""The families of the boards that need no chip: the software twin, and recorded sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from speckflex.boards.family import BoardFamily
+from speckflex.errors import BoardError
+
+if TYPE_CHECKING:
+    from speckflex.boards.replay import Replay
+    from speckflex.boards.twin import Device, Twin
+    from speckflex.twin.settings import TwinSettings
+
+__all__ = ["REPLAY", "TWIN", "open_replay", "open_twin"]
+
+
+def open_twin(
+    address: str = "",
+    *,
+    threads: int | None = None,
+    settings: TwinSettings | None = None,
+    slow_clock: float | None = None,
+    device: Device = "cpu",
+) -> Twin:
+    """Open the software twin.
+
+    Args:
+        address: the device, in place of `device`.
+        threads: how many samples run at the same time; None for one per processor.
+        settings: choices where nobody knows what the chip does.
+        slow_clock: Hz of an external slow clock; None for what the settings say.
+        device: "cpu" or "cuda".
+
+    Raises:
+        BoardError: a setting is out of range, or the slow clock is set twice.
+        BoardNotFoundError: the device is not known, or is missing.
+    """
+    from speckflex.boards.twin import Twin
+    from speckflex.twin.settings import TwinSettings
+
+    settings = settings or TwinSettings()
+    if slow_clock is not None:
+        if settings.has_slow_clock:
+            raise BoardError(
+                f"the twin's slow clock is set twice, by slow_clock={slow_clock!r} and by its"
+                " settings: set it once"
+            )
+        period = TwinSettings.ticking(slow_clock).slow_clock_period
+        settings = replace(settings, slow_clock_period=period)
+    return Twin(threads=threads, settings=settings, device=address or device)  # pyright: ignore[reportArgumentType] - checked there
+
+
+def open_replay(address: str) -> Replay:
+    """Open a recorded session.
+
+    Args:
+        address: path of the recording file.
+
+    Raises:
+        BoardNotFoundError: there is no such file, or it is no recording.
+    """
+    from speckflex.boards.replay import Replay
+
+    return Replay(address)
+
+
+def _recorded_chip(address: str) -> str | None:
+    """Return the chip of the program that was recorded; None for a recording that does not say."""
+    from speckflex.errors import BoardNotFoundError, FileFormatError
+    from speckflex.recordings.recording import Provenance
+
+    try:
+        return Provenance.load(address).settings.get("chip")
+    except FileFormatError as error:
+        raise BoardNotFoundError(f"board replay:{address}: {error}") from error
+
+
+TWIN = BoardFamily(
+    name="twin",
+    kind="twin",
+    label="software twin, no hardware",
+    called="the twin",
+    open=open_twin,
+    settings=("threads", "settings", "slow_clock", "device"),
+    names=(("twin", "software twin: runs a program's integers event by event"),),
+    is_twin=True,
+    repeats=True,
+)
+
+REPLAY = BoardFamily(
+    name="replay",
+    kind="replay",
+    label="recording of an earlier session, no hardware",
+    called="the replayed session",
+    open=open_replay,
+    chip_at=_recorded_chip,
+    names=(("replay:FILE", "a recording that was saved, played back"),),
+    repeats=True,
+)

@@ -1,0 +1,94 @@
+"""The family of virtual devkits: a program takes the way to a chip, to the stand-in's devkit."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from speckflex.boards.chip.attached import devices_of
+from speckflex.boards.chip.opening import CHIP_SETTINGS
+from speckflex.boards.chip.settings import ChipSettings
+from speckflex.boards.family import BoardFamily
+from speckflex.chips.speck import SPECKS
+from speckflex.errors import BoardNotFoundError
+
+if TYPE_CHECKING:
+    from speckflex.boards.chip.board import ChipBoard
+    from speckflex.chips import Chip
+    from speckflex.twin.settings import TwinSettings
+    from speckflex.virtual import Faults
+
+__all__ = ["VIRTUAL", "open_virtual"]
+
+DEADLINE = 60.0  # s
+
+
+def open_virtual(
+    address: str,
+    *,
+    speed: float = math.inf,
+    faults: Faults | None = None,
+    twin: TwinSettings | None = None,
+    **settings: Any,
+) -> ChipBoard:
+    """Plug in a virtual devkit and open it; closing the board unplugs it.
+
+    Args:
+        address: a chip such as "speck2e", or a type of devkit such as "Speck2fModuleDevKit".
+        speed: board seconds per real second; infinite where events are to take no time.
+        faults: what goes wrong on it.
+        twin: choices of the twin behind it where nobody knows what the chip does.
+        settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given.
+
+    Raises:
+        BoardNotFoundError: there is no such virtual board.
+        BoardError: a setting is out of range.
+    """
+    from speckflex import virtual
+    from speckflex.boards.chip.board import ChipBoard
+
+    # the twin behind it computes while the board waits, and may be slower than a chip
+    chosen = ChipSettings(**{"deadline": DEADLINE, **settings})
+    chip = _chip_at(address)
+    device_type = address if address in chip.samna.devices else chip.samna.devkit
+    info = virtual.attach(device_type, speed=speed, faults=faults, twin=twin)
+    try:
+        samna = virtual.stand_in()
+        device = next(item for item in devices_of(samna) if item.info == info)
+        return ChipBoard(
+            samna,
+            device,
+            name=f"virtual:{address}",
+            settings=chosen,
+            speed=speed,
+            released=partial(virtual.detach, info),
+        )
+    except BaseException:
+        virtual.detach(info)
+        raise
+
+
+def _chip_at(address: str) -> Chip:
+    for chip in SPECKS:
+        if address in (chip.name, *chip.samna.devices):
+            return chip
+    known = ", ".join(f"virtual:{chip.name}" for chip in SPECKS)
+    raise BoardNotFoundError(f"board virtual:{address} is not known: choose one of {known}")
+
+
+VIRTUAL = BoardFamily(
+    name="virtual",
+    kind="virtual",
+    label="virtual devkit over the software twin, no hardware",
+    called="the virtual devkit",
+    open=open_virtual,
+    settings=("speed", "faults", "twin", *CHIP_SETTINGS),
+    chip_at=lambda address: _chip_at(address).name,
+    names=tuple(
+        (f"virtual:{chip.name}", f"virtual {chip.label} devkit: the chip's path, over the twin")
+        for chip in SPECKS
+    ),
+    is_devkit=True,
+    one_by_one=True,
+)
