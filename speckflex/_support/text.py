@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["first_line"]
+__all__ = ["first_line", "one_line"]
 
 LONGEST_REASON = 160
 
@@ -11,3 +11,8 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error of another package, shortened."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:LONGEST_REASON].rstrip(". :")
+
+
+def one_line(text: object) -> str:
+    """Return a text of another package, such as its error, in one line and whole."""
+    return " ".join(str(text).split()) or type(text).__name__

@@ -20,7 +20,7 @@ from speckflex.conversion.prepared import INPUT, PreparedLayer, PreparedNetwork
 from speckflex.conversion.quantisation import quantisation_checks
 from speckflex.errors import ConversionError
 from speckflex.fitting.check import CheckTable, check_program, ordered
-from speckflex.fitting.finding import Check
+from speckflex.fitting.checks import Check
 from speckflex.fitting.placement import place_layers, placement_problems
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination

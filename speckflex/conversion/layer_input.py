@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from speckflex.conversion.routes import Routes
-    from speckflex.fitting.findings import Findings
+    from speckflex.fitting.checks import CheckList
     from speckflex.networks.forward_pass import ForwardPass, Route
     from speckflex.program.records import InputStage, Shape
 
@@ -64,7 +64,7 @@ class LayerInputs:
     """
 
     def __init__(
-        self, forward: ForwardPass, routes: Routes, input_shape: Shape, findings: Findings
+        self, forward: ForwardPass, routes: Routes, input_shape: Shape, findings: CheckList
     ) -> None:
         self._forward, self._routes = forward, routes
         self._input_shape, self._findings = input_shape, findings

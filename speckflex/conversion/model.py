@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from speckflex.errors import NetworkError
 from speckflex.fitting.check import check_program, ordered
-from speckflex.fitting.finding import Check
+from speckflex.fitting.checks import Check
 from speckflex.program.program import Program
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from sinabs.activation import MembraneReset, MembraneSubtract
 
 from speckflex.errors import ConversionError
-from speckflex.fitting.finding import Check
+from speckflex.fitting.checks import Check
 from speckflex.networks.layer_kinds import problem_of
 
 if TYPE_CHECKING:

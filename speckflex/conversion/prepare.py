@@ -16,8 +16,7 @@ from speckflex.conversion.options import ConversionOptions
 from speckflex.conversion.prepared import PreparedLayer, PreparedNetwork
 from speckflex.conversion.routes import Routes
 from speckflex.errors import ConversionError, NetworkError
-from speckflex.fitting.finding import Check
-from speckflex.fitting.findings import Findings
+from speckflex.fitting.checks import Check, CheckList
 from speckflex.networks.copying import missing_values
 from speckflex.networks.trace import trace
 from speckflex.program.records import InputStage
@@ -78,7 +77,7 @@ class _Preparation:
         self, forward: ForwardPass, input_shape: Shape, options: ConversionOptions
     ) -> None:
         self.forward, self.input_shape, self.options = forward, input_shape, options
-        self.findings = Findings()
+        self.findings = CheckList()
         self.routes = Routes(forward, self.findings)
         self.inputs = LayerInputs(forward, self.routes, input_shape, self.findings)
         self.layers: list[PreparedLayer] = []

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from speckflex.conversion.convolution import Convolution
     from speckflex.conversion.neuron import Neuron
-    from speckflex.fitting.finding import Check
+    from speckflex.fitting.checks import Check
     from speckflex.program.records import InputStage, Pair, Readout, Shape
 
 __all__ = ["INPUT", "PreparedLayer", "PreparedNetwork", "Sender"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from speckflex.fitting.findings import Findings
+    from speckflex.fitting.checks import CheckList
     from speckflex.networks.forward_pass import ForwardPass, Route, Step
 
 __all__ = ["Routes"]
@@ -28,7 +28,7 @@ class Routes:
         met: names of the layers that were met on the way.
     """
 
-    def __init__(self, forward: ForwardPass, findings: Findings) -> None:
+    def __init__(self, forward: ForwardPass, findings: CheckList) -> None:
         self._forward, self._findings = forward, findings
         self.met: set[str] = set()
 

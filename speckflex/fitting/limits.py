@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.chips.formats import WEIGHT_MAX
-from speckflex.fitting.finding import Check
+from speckflex.fitting.checks import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from speckflex._support.files import write_whole
+from speckflex._support.text import one_line
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -97,11 +98,11 @@ def open_container(path: str | Path) -> Iterator[Container]:
             yield Container(file, json.loads(_dataset(file, "manifest").asstr()[()]))
     except OSError as error:
         raise FileFormatError(
-            f"{path}: not a recording, or cut short ({_one_line(error)}): play the samples again"
+            f"{path}: not a recording, or cut short ({one_line(error)}): play the samples again"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise FileFormatError(
-            f"{path}: its contents make no recording ({_one_line(error)}): play the samples again"
+            f"{path}: its contents make no recording ({one_line(error)}): play the samples again"
         ) from error
 
 
@@ -166,7 +167,3 @@ def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"{name} takes its values from another file")
     return dataset
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.fitting.finding import Check
+    from speckflex.fitting.checks import Check
     from speckflex.program.program import Program
     from speckflex.recordings.compare import LayerDifference
     from speckflex.recordings.recording import Recording

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from speckflex.analysis.core_load import LayerLoad
     from speckflex.analysis.ensemble import Ensemble
     from speckflex.analysis.synops import LayerSynops
-    from speckflex.fitting.finding import Check
+    from speckflex.fitting.checks import Check
     from speckflex.program.program import Program
     from speckflex.recordings.recording import LayerRecord, Recording
     from speckflex.report.facts import RunFacts

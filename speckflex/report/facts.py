@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from speckflex.analysis.synops import LayerSynops
-from speckflex.fitting.finding import Check
+from speckflex.fitting.checks import Check
 from speckflex.networks.fold_report import FoldReport
 from speckflex.program.records import Shape
 from speckflex.recordings.compare import Accuracy

@@ -15,7 +15,7 @@ import pytest
 from made_up import played, random_stream, two_core_program
 
 from speckflex import Recording
-from speckflex.fitting.finding import Check
+from speckflex.fitting.checks import Check
 from speckflex.program.program import Program
 from speckflex.program.records import Core, InputStage
 from speckflex.report import Report, build_report, render_html, render_json

@@ -16,7 +16,7 @@ from speckflex.analysis.core_load import measure_load
 from speckflex.chips.speck import SPECK2E
 from speckflex.errors import ComparisonError, FileFormatError
 from speckflex.events.streams import make_events
-from speckflex.fitting.finding import Check
+from speckflex.fitting.checks import Check
 from speckflex.program.program import Program
 from speckflex.recordings.recording import SampleLog
 from speckflex.report import (

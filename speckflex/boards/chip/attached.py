@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.text import one_line
 from speckflex.boards.family import BoardName
 from speckflex.chips import all_chips
 from speckflex.errors import BoardError, BoardNotFoundError
@@ -102,7 +103,7 @@ def devices_of(samna: ModuleType) -> list[AttachedDevice]:
     try:
         infos = samna.device.get_all_devices()
     except RuntimeError as error:
-        raise BoardError(f"samna can't list the devices ({_one_line(error)})") from error
+        raise BoardError(f"samna can't list the devices ({one_line(error)})") from error
     chip_on = {device: chip.name for chip in all_chips() for device in chip.samna.devices}
     found: list[AttachedDevice] = []
     for info in infos:
@@ -135,7 +136,3 @@ def find_device(name: BoardName, devices: list[AttachedDevice]) -> AttachedDevic
     raise BoardNotFoundError(
         f"board {name} is not attached (attached: {present}): plug it in, or name one that is"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.text import one_line
 from speckflex.boards.chip.questions import Questions
 from speckflex.chips import find_chip
 from speckflex.errors import BoardError
@@ -99,9 +100,9 @@ class ChipLink:
             yield
         except BoardError as error:
             # the stand-in's refusals are errors of both kinds
-            raise BoardError(f"board {self.name}: {doing} failed: {_one_line(error)}") from error
+            raise BoardError(f"board {self.name}: {doing} failed: {one_line(error)}") from error
         except SAMNA_ERRORS as error:
-            raise BoardError(f"board {self.name}: {doing} failed: {_one_line(error)}") from error
+            raise BoardError(f"board {self.name}: {doing} failed: {one_line(error)}") from error
 
     def apply(self, configuration: Any) -> None:
         """Check a configuration, write it, and compare it with what samna says it wrote.
@@ -116,7 +117,7 @@ class ChipLink:
             valid, sentence = self.module.validate_configuration(configuration)
         if not valid:
             raise BoardError(
-                f"board {self.name}: samna finds the configuration not valid: {_one_line(sentence)}"
+                f"board {self.name}: samna finds the configuration not valid: {one_line(sentence)}"
             )
         with self.errors("writing the configuration"):
             self.model.apply_configuration(configuration)
@@ -313,7 +314,7 @@ class ChipLink:
         try:
             action(*args)
         except SAMNA_ERRORS as error:
-            logger.warning("board %s: closing: %s", self.name, _one_line(error))
+            logger.warning("board %s: closing: %s", self.name, one_line(error))
 
 
 def _open(samna: ModuleType, device: AttachedDevice, name: str, deadline: float) -> Any:
@@ -341,7 +342,7 @@ def _open(samna: ModuleType, device: AttachedDevice, name: str, deadline: float)
         raise
     if failures:
         raise BoardError(
-            f"board {name}: can't be opened ({_one_line(failures[0])}): close what else uses it,"
+            f"board {name}: can't be opened ({one_line(failures[0])}): close what else uses it,"
             " press its reset button, or plug it in again"
         ) from failures[0]
     if not outcome:
@@ -364,7 +365,7 @@ def _check_free(samna: ModuleType, device: AttachedDevice, name: str) -> None:
     try:
         free = [_identity(info) for info in samna.device.get_unopened_devices()]
     except SAMNA_ERRORS as error:
-        raise BoardError(f"board {name}: samna can't list it ({_one_line(error)})") from error
+        raise BoardError(f"board {name}: samna can't list it ({one_line(error)})") from error
     if _identity(device.info) not in free:
         raise BoardError(
             f"board {name}: is open already, here or in another process: close it there first"
@@ -379,7 +380,3 @@ def _identity(info: Any) -> tuple[Any, ...]:
         info.usb_bus_number,
         info.usb_device_address,
     )
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
