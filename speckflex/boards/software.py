@@ -9,7 +9,7 @@ from speckflex.boards.family import BoardFamily
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
-    from speckflex.boards.replay import Replay
+    from speckflex.boards._replay import Replay
     from speckflex.boards.twin import Device, Twin
     from speckflex.twin.settings import TwinSettings
 
@@ -61,7 +61,7 @@ def open_replay(address: str) -> Replay:
     Raises:
         BoardNotFoundError: there is no such file, or it is no recording.
     """
-    from speckflex.boards.replay import Replay
+    from speckflex.boards._replay import Replay
 
     return Replay(address)
 

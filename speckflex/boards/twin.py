@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from speckflex.boards.arguments import (
+from speckflex.boards._arguments import (
     BoardContext,
     check_is_program,
     check_monitor,

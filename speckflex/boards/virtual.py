@@ -14,7 +14,7 @@ from speckflex.chips.speck import SPECKS
 from speckflex.errors import BoardNotFoundError
 
 if TYPE_CHECKING:
-    from speckflex.boards.chip.board import ChipBoard
+    from speckflex.boards.chip._board import ChipBoard
     from speckflex.chips import Chip
     from speckflex.twin.settings import TwinSettings
     from speckflex.virtual import Faults
@@ -46,7 +46,7 @@ def open_virtual(
         BoardError: a setting is out of range.
     """
     from speckflex import virtual
-    from speckflex.boards.chip.board import ChipBoard
+    from speckflex.boards.chip._board import ChipBoard
 
     # the twin behind it computes while the board waits, and may be slower than a chip
     chosen = ChipSettings(**{"deadline": DEADLINE, **settings})

@@ -15,9 +15,9 @@ from torch import nn
 
 from speckflex._support.text import first_line
 from speckflex.chips.formats import NEURON_MAX, WEIGHT_MAX
-from speckflex.conversion.prepare import prepare
-from speckflex.conversion.prepared import INPUT, PreparedLayer, PreparedNetwork
-from speckflex.conversion.quantisation import quantisation_checks
+from speckflex.conversion._prepare import prepare
+from speckflex.conversion._prepared import INPUT, PreparedLayer, PreparedNetwork
+from speckflex.conversion._quantisation import quantisation_checks
 from speckflex.errors import ConversionError
 from speckflex.fitting.check import CheckTable, check_program, ordered
 from speckflex.fitting.checks import Check

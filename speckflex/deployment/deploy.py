@@ -11,7 +11,7 @@ from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
 from speckflex.boards import open_board
 from speckflex.data.order import OrderWatch
-from speckflex.deployment.players import Players, play_dataset
+from speckflex.deployment._players import Players, play_dataset
 from speckflex.errors import EventsError
 from speckflex.events.perturbation import Perturbation
 from speckflex.twin.settings import TwinSettings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from speckflex.boards.choosing import ChosenBoard
     from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
-    from speckflex.deployment.players import Play, Played
+    from speckflex.deployment._players import Play, Played
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
     from speckflex.report.facts import RunFacts

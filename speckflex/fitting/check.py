@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from speckflex.fitting._limits import input_limits, input_notes, layer_limits, layer_warnings
 from speckflex.fitting.checks import Check, Severity
-from speckflex.fitting.limits import input_limits, input_notes, layer_limits, layer_warnings
 from speckflex.fitting.memory import layer_memory
 from speckflex.fitting.placement import placement_problems
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from speckflex.chips.formats import NEURON_MAX
-from speckflex.kernels.lanes import (
+from speckflex.kernels._lanes import (
     LANES,
     LANES_AVAILABLE,
     append_fired,

@@ -9,15 +9,15 @@ from torch import nn
 
 from speckflex._support.files import suffix_problem, write_whole
 from speckflex.errors import FileFormatError, NetworkError
+from speckflex.networks._intact import check_intact
+from speckflex.networks._pickle import load_pickle, pickle_module
+from speckflex.networks._spiking import spiking_network
+from speckflex.networks._state_dict import find_state_dict, load_state, network_from_factory
 from speckflex.networks.copying import copy_network, forget_states
-from speckflex.networks.intact import check_intact
 from speckflex.networks.layer_kinds import check_layers
-from speckflex.networks.nir.hdf5 import is_nir
-from speckflex.networks.nir.network import load_nir, nir_input_shape
+from speckflex.networks.nir._hdf5 import is_nir
+from speckflex.networks.nir._network import load_nir, nir_input_shape
 from speckflex.networks.nir.options import NirOptions
-from speckflex.networks.pickle import load_pickle, pickle_module
-from speckflex.networks.spiking import spiking_network
-from speckflex.networks.state_dict import find_state_dict, load_state, network_from_factory
 
 if TYPE_CHECKING:
     from speckflex.program.records import Shape

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from speckflex.chips import Chip, find_chip
 from speckflex.errors import ConversionError, FileFormatError
-from speckflex.program.archive import Archive, open_archive, write_archive
+from speckflex.program._archive import Archive, open_archive, write_archive
 from speckflex.program.records import (
     ARRAYS,
     Core,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from speckflex.program.records import Shape
-    from speckflex.recordings.hdf5 import Container
+    from speckflex.recordings._hdf5 import Container
 
 __all__ = ["LayerRecord", "Provenance", "Recording", "SampleLog", "concatenate_recordings"]
 
@@ -78,7 +78,7 @@ class Provenance:
         Raises:
             FileFormatError: the file is missing, damaged or too new.
         """
-        from speckflex.recordings.hdf5 import open_container
+        from speckflex.recordings._hdf5 import open_container
 
         with open_container(path) as container:
             return _provenance(container.manifest)
@@ -244,7 +244,7 @@ class Recording:
             FileFormatError: the file can't be written, or a value is no integer.
         """
         # h5py takes a quarter of a second to load
-        from speckflex.recordings.hdf5 import write_container
+        from speckflex.recordings._hdf5 import write_container
 
         write_container(path, _manifest(self), _arrays(self))
 
@@ -255,7 +255,7 @@ class Recording:
         Raises:
             FileFormatError: the file is missing, damaged or too new.
         """
-        from speckflex.recordings.hdf5 import open_container
+        from speckflex.recordings._hdf5 import open_container
 
         with open_container(path) as container:
             return _assemble(container)

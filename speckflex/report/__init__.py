@@ -1,12 +1,12 @@
 """What differs between recordings and what a program costs: facts first, then their renderings."""
 
-from speckflex.report.as_csv import render_csv
-from speckflex.report.as_json import render_json
-from speckflex.report.as_markdown import render_markdown
-from speckflex.report.as_text import render_text
+from speckflex.report._as_csv import render_csv
+from speckflex.report._as_json import render_json
+from speckflex.report._as_markdown import render_markdown
+from speckflex.report._as_text import render_text
+from speckflex.report._files import read_report, write_report
 from speckflex.report.build import build_report
 from speckflex.report.facts import SCHEMA
-from speckflex.report.files import read_report, write_report
 from speckflex.report.record import Report
 
 __all__ = [
@@ -26,6 +26,6 @@ __all__ = [
 def render_html(report: Report) -> str:
     """Return the report as one self-contained HTML page."""
     # jinja2 and Bokeh take a second to import, and only this rendering needs them.
-    from speckflex.report.as_html import render_html as render
+    from speckflex.report._as_html import render_html as render
 
     return render(report)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from speckflex.report._layers import layer_facts
+from speckflex.report._parts import entries, finite
+from speckflex.report._roles import role_names
+from speckflex.report._section import Section
+from speckflex.report._verdict import verdict
 from speckflex.report.evidence import gather_evidence
 from speckflex.report.facts import (
     SCHEMA,
@@ -16,12 +21,7 @@ from speckflex.report.facts import (
     ProgramFacts,
     ProgramSize,
 )
-from speckflex.report.layers import layer_facts
-from speckflex.report.parts import entries, finite
 from speckflex.report.record import Report
-from speckflex.report.roles import role_names
-from speckflex.report.section import Section
-from speckflex.report.verdict import verdict
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.recordings.compare import LayerDifference
     from speckflex.recordings.recording import Recording
+    from speckflex.report._roles import Comparison
     from speckflex.report.evidence import Evidence
-    from speckflex.report.roles import Comparison
 
 __all__ = ["assemble", "build_report", "report_of"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from speckflex.analysis.synops import measure_synops
 from speckflex.errors import ComparisonError
 from speckflex.recordings.compare import compare
-from speckflex.report.roles import compare_roles, played_role
+from speckflex.report._roles import compare_roles, played_role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from speckflex.fitting.checks import Check
     from speckflex.program.program import Program
     from speckflex.recordings.recording import LayerRecord, Recording
+    from speckflex.report._roles import Comparison
     from speckflex.report.facts import RunFacts
-    from speckflex.report.roles import Comparison
 
 __all__ = ["Evidence", "gather_evidence"]
 

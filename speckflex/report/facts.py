@@ -11,8 +11,8 @@ from speckflex.networks.fold_report import FoldReport
 from speckflex.program.records import Shape
 from speckflex.recordings.compare import Accuracy
 from speckflex.recordings.divergence import Divergence
-from speckflex.report.parts import Spread, finite
-from speckflex.report.roles import NAMES
+from speckflex.report._parts import Spread, finite
+from speckflex.report._roles import NAMES
 
 __all__ = [
     "SCHEMA",

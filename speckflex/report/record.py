@@ -4,18 +4,18 @@
 
 from dataclasses import dataclass, field, fields
 
+from speckflex.report._section import Section
 from speckflex.report.facts import Facts
-from speckflex.report.section import Section
-from speckflex.report.sections.accuracy import Accuracies
-from speckflex.report.sections.chance import Chance
-from speckflex.report.sections.cores import Cores
-from speckflex.report.sections.difference import Differences
-from speckflex.report.sections.divergence import FirstDivergence
-from speckflex.report.sections.load import CoreLoads
-from speckflex.report.sections.neurons import Neurons
-from speckflex.report.sections.provenance import Origins
-from speckflex.report.sections.sample import OneSample
-from speckflex.report.sections.weights import Weights
+from speckflex.report.sections._accuracy import Accuracies
+from speckflex.report.sections._chance import Chance
+from speckflex.report.sections._cores import Cores
+from speckflex.report.sections._difference import Differences
+from speckflex.report.sections._divergence import FirstDivergence
+from speckflex.report.sections._load import CoreLoads
+from speckflex.report.sections._neurons import Neurons
+from speckflex.report.sections._provenance import Origins
+from speckflex.report.sections._sample import OneSample
+from speckflex.report.sections._weights import Weights
 
 __all__ = ["Report"]
 

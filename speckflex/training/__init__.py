@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speckflex.training._devices import open_fabric
+    from speckflex.training._evaluation import Evaluation, evaluate
+    from speckflex.training._loop import TrainingFiles, TrainingResult, fit
     from speckflex.training.data import FrameSet, TrainingData, cache_frames, split_frames
-    from speckflex.training.devices import open_fabric
-    from speckflex.training.evaluation import Evaluation, evaluate
-    from speckflex.training.loop import TrainingFiles, TrainingResult, fit
     from speckflex.training.pipeline import finetune_network, merge_network, train_network
     from speckflex.training.settings import TrainingSettings
 

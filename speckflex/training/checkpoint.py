@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from speckflex.training.run import TrainingRun
+    from speckflex.training._run import TrainingRun
     from speckflex.training.settings import TrainingSettings
 
 __all__ = ["check_checkpoint", "restore_run", "save_run"]

@@ -15,10 +15,10 @@ from speckflex.networks.copying import copy_network
 from speckflex.networks.fold import fold_batchnorm
 from speckflex.networks.fold_proof import check_no_bias
 from speckflex.networks.paper import NEURONS, build_network
-from speckflex.training.calibration import batch_norms
-from speckflex.training.loop import TrainingResult, fit
+from speckflex.training._calibration import batch_norms
+from speckflex.training._loop import TrainingResult, fit
+from speckflex.training._weight_layers import weight_layers
 from speckflex.training.suitability import check_bias_free
-from speckflex.training.weight_layers import weight_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from torch import nn
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.networks.copying import copy_network
-from speckflex.training.calibration import BatchNorm
-from speckflex.training.evaluation import mean_output
+from speckflex.training._calibration import BatchNorm
+from speckflex.training._evaluation import mean_output
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE
 from speckflex.kernels.records import LAYOUT, ROUTE, RULE
 from speckflex.program.routing import Places, column_spans, places_of, row_spans
-from speckflex.twin.cache_lines import zeros_apart
+from speckflex.twin._cache_lines import zeros_apart
+from speckflex.twin._slow_clock import leak_into
 from speckflex.twin.decimator import Decimator
-from speckflex.twin.slow_clock import leak_into
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.program.records import Core
-    from speckflex.twin.queues import Queue
+    from speckflex.twin._queues import Queue
     from speckflex.twin.settings import OutputOrder, TwinSettings
 
 __all__ = ["CoreModel", "Emission", "RunningCore"]

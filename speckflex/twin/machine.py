@@ -10,21 +10,21 @@ import numpy as np
 from speckflex.errors import BoardError
 from speckflex.kernels.addresses import count_by_channel
 from speckflex.program.routing import Edge, Places, deliver, enter
+from speckflex.twin._entrance import Entrance
+from speckflex.twin._flow import FlowModel
+from speckflex.twin._kept_spikes import KeptSpikes
+from speckflex.twin._passage import Graph
+from speckflex.twin._queues import Queue
+from speckflex.twin._whole_queues import WholeQueuesModel
 from speckflex.twin.cores import CoreModel, RunningCore
-from speckflex.twin.entrance import Entrance
-from speckflex.twin.flow import FlowModel
-from speckflex.twin.kept_spikes import KeptSpikes
-from speckflex.twin.passage import Graph
-from speckflex.twin.queues import Queue
 from speckflex.twin.service import ServiceModel
-from speckflex.twin.whole_queues import WholeQueuesModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from speckflex.program.program import Program
     from speckflex.program.records import Core, InputStage
-    from speckflex.twin.passage import PassageModel
+    from speckflex.twin._passage import PassageModel
     from speckflex.twin.service import CoreLoad
     from speckflex.twin.settings import TwinSettings
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.integrate import LANES, CoreArrays, integrate
-from speckflex.twin.cache_lines import zeros_apart
+from speckflex.twin._cache_lines import zeros_apart
+from speckflex.twin._engines import Engines
+from speckflex.twin._queues import Queue
 from speckflex.twin.cores import MASKS_PER_FLUSH, SPIKES_PER_CALL
-from speckflex.twin.engines import Engines
-from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,18 +20,18 @@ from speckflex.kernels.serve import (
     Work,
     serve,
 )
+from speckflex.twin._network import NetworkModel, RunningNetwork, starts_of
+from speckflex.twin._passage import EVENTS_PER_CHUNK, Passage
+from speckflex.twin._queues import Queue
 from speckflex.twin.cores import SPIKES_PER_CALL
-from speckflex.twin.network import NetworkModel, RunningNetwork, starts_of
-from speckflex.twin.passage import EVENTS_PER_CHUNK, Passage
-from speckflex.twin.queues import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from speckflex.program.records import Core
+    from speckflex.twin._kept_spikes import KeptSpikes
+    from speckflex.twin._passage import Graph
     from speckflex.twin.cores import RunningCore
-    from speckflex.twin.kept_spikes import KeptSpikes
-    from speckflex.twin.passage import Graph
     from speckflex.twin.settings import TwinSettings
 
 __all__ = ["CoreLoad", "Service", "ServiceModel"]

@@ -59,11 +59,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from speckflex.errors import BoardError
-from speckflex.virtual.bus import DEVICE_CHIPS, Bus, DeviceInfo
-from speckflex.virtual.configuration import ConfigurationError
-from speckflex.virtual.devkit import Devkit, Losses
-from speckflex.virtual.modules import build_samna, build_samnagui
-from speckflex.virtual.options import DevkitOptions, Faults
+from speckflex.virtual._bus import DEVICE_CHIPS, Bus, DeviceInfo
+from speckflex.virtual._configuration import ConfigurationError
+from speckflex.virtual._devkit import Devkit, Losses
+from speckflex.virtual._modules import build_samna, build_samnagui
+from speckflex.virtual._options import DevkitOptions, Faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from torch import nn
 from virtual_boards import single_core, square_chain
 
 from speckflex import virtual
-from speckflex.boards.chip.configuration import choose_input_path, write_configuration
+from speckflex.boards.chip._configuration import choose_input_path, write_configuration
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.chips.speck import SPECK2E
 from speckflex.conversion.convert import DynapcnnNetwork, convert
@@ -22,7 +22,7 @@ from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import BoardError
 from speckflex.program.event_filter import EventFilter
 from speckflex.program.records import Destination, InputStage
-from speckflex.virtual.decode import decode_configuration
+from speckflex.virtual._decode import decode_configuration
 
 SHAPE = (2, 16, 16)
 

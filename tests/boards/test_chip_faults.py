@@ -8,9 +8,9 @@ import pytest
 from virtual_boards import rising_events, single_core, square_chain
 
 from speckflex import virtual
+from speckflex.boards.chip._checks import check_states
+from speckflex.boards.chip._layers import placed_layers
 from speckflex.boards.chip.attached import devices_of
-from speckflex.boards.chip.checks import check_states
-from speckflex.boards.chip.layers import placed_layers
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.boards.twin import Twin
 from speckflex.boards.virtual import open_virtual

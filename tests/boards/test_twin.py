@@ -95,7 +95,7 @@ def test_queues_at_a_merge_stay_short_even_if_many_neurons_fire(monkeypatch):
     events = make_events(np.arange(100), *np.zeros((3, 100), int))
     peaks, counts = [], []
     for limit in (2**40, 2**14):
-        monkeypatch.setattr("speckflex.twin.whole_queues.SPIKES_PER_QUEUE", limit)
+        monkeypatch.setattr("speckflex.twin._whole_queues.SPIKES_PER_QUEUE", limit)
         with Twin(threads=1) as twin:
             twin.load(program)
             tracemalloc.start()

@@ -12,9 +12,9 @@ from stepped import assert_same_spikes, exact_weights, neuron, random_frames
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from speckflex.conversion._prepare import prepare
 from speckflex.conversion.convert import convert
 from speckflex.conversion.options import ConversionOptions
-from speckflex.conversion.prepare import prepare
 from speckflex.errors import ConversionError
 from speckflex.samna_access import load_samna
 

@@ -14,7 +14,7 @@ from speckflex.data import (
     write_saccade_recordings,
     write_synthetic_digits,
 )
-from speckflex.data.synthetic.digits import open_synthetic_digits
+from speckflex.data.synthetic._digits import open_synthetic_digits
 from speckflex.errors import EventsError
 
 TONIC_DTYPE = np.dtype([("x", int), ("y", int), ("t", int), ("p", int)])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from speckflex.data import EventDataset, open_dataset
-from speckflex.data.formats.file_format import FileFormat
-from speckflex.data.formats.files import FILE_FORMATS
-from speckflex.data.formats.layouts import LAYOUTS, FolderLayout
+from speckflex.data.formats._file_format import FileFormat
+from speckflex.data.formats._files import FILE_FORMATS
+from speckflex.data.formats._layouts import LAYOUTS, FolderLayout
 from speckflex.errors import EventsError
 from speckflex.events.streams import make_events
 

@@ -16,8 +16,8 @@ from speckflex.data import (
     write_synthetic_gestures,
 )
 from speckflex.data.formats.dvs_gesture import CLASSES, MIRRORED, SHAPE, write_gesture_file
-from speckflex.data.synthetic.arms import GESTURES, Body, pose
-from speckflex.data.synthetic.gestures import open_synthetic_gestures
+from speckflex.data.synthetic._arms import GESTURES, Body, pose
+from speckflex.data.synthetic._gestures import open_synthetic_gestures
 from speckflex.errors import EventsError
 from speckflex.events.frames import to_frames
 from speckflex.events.streams import EVENT_DTYPE, make_events

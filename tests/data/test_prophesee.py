@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from speckflex.data import open_dataset
-from speckflex.data.formats import prophesee_words
-from speckflex.data.formats.prophesee_words import decode_dat, decode_evt2, decode_evt3
+from speckflex.data.formats import _prophesee_words as prophesee_words
+from speckflex.data.formats._prophesee_words import decode_dat, decode_evt2, decode_evt3
 
 EVT3_KINDS = [0, 2, 3, 4, 5, 6, 8, 7, 10, 14]  # the last three hold no events: they are read past
 

@@ -93,7 +93,7 @@ def test_a_training_without_an_epoch_ends_with_the_code_of_an_interrupt(monkeypa
     def stop(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speckflex.training.loop.train_epoch", stop)
+    monkeypatch.setattr("speckflex.training._loop.train_epoch", stop)
     out = tmp_path / "a.pt"
     result = CliRunner().invoke(main, ["train", *DATA, "--samples", "40", "--out", str(out)])
     assert result.exit_code == 130

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from speckflex.conversion._quantisation import quantisation_checks
 from speckflex.conversion.convert import check_network, convert_with_checks
-from speckflex.conversion.quantisation import quantisation_checks
+from speckflex.fitting._limits import layer_warnings
 from speckflex.fitting.check import check_program
-from speckflex.fitting.limits import layer_warnings
 from speckflex.fitting.memory import layer_memory
 from speckflex.fitting.placement import place_layers
 from speckflex.program.program import Program

@@ -78,6 +78,16 @@ def test_modules_import_each_other_without_a_circle_when_they_are_loaded():
     assert find_circle(graph) == []
 
 
+def test_a_module_with_an_underscore_is_imported_in_its_own_room_alone():
+    private = [
+        found
+        for found in IMPORTS
+        if found.target.count(".") > 1 and found.target.rpartition(".")[2].startswith("_")
+    ]
+    assert private
+    assert [found for found in private if room_of(found.source) != room_of(found.target)] == []
+
+
 def test_few_modules_lie_flat():
     flat = sorted(path.name for path in PACKAGE.glob("*.py"))
     assert len(flat) <= MOST_FLAT_MODULES, flat

@@ -14,16 +14,16 @@ from numba import njit
 from numba.core.errors import TypingError
 
 from speckflex.kernels import records
+from speckflex.kernels._lanes import BIT_POSITIONS, append_fired, pointer_to
 from speckflex.kernels.count import count_into
 from speckflex.kernels.cuda_integrate import DEVICE_CORE
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE, integrate
-from speckflex.kernels.lanes import BIT_POSITIONS, append_fired, pointer_to
 from speckflex.kernels.records import CORE, RULE
 from speckflex.program.records import Core
 from speckflex.program.routing import places_of, row_spans
+from speckflex.twin._queues import Queue
 from speckflex.twin.cores import CoreModel, RunningCore
 from speckflex.twin.queue_runner import QueueRunner
-from speckflex.twin.queues import Queue
 from speckflex.twin.settings import TwinSettings
 
 

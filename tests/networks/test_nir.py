@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
 from speckflex.networks.files import load_network, save_network
-from speckflex.networks.nir import hdf5
+from speckflex.networks.nir import _hdf5 as hdf5
 
 
 def _input(*shape: int) -> nir.Input:

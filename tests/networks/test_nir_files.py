@@ -14,7 +14,7 @@ from nir_reference import play_small_network
 from speckflex.conversion.convert import convert
 from speckflex.errors import NetworkError
 from speckflex.networks.files import load_network
-from speckflex.networks.nir.network import nir_input_shape
+from speckflex.networks.nir._network import nir_input_shape
 from speckflex.networks.nir.options import NirOptions
 
 FILES = Path(__file__).resolve().parents[1] / "files" / "nir"

@@ -17,7 +17,7 @@ from sinabs import layers as sl
 from torch import nn
 
 from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
-from speckflex.networks import pickle as safe_pickle
+from speckflex.networks import _pickle as safe_pickle
 from speckflex.networks.files import load_network, save_network
 
 

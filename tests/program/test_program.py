@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speckflex.errors import ConversionError, FileFormatError
-from speckflex.program import archive as program_file
+from speckflex.program import _archive as program_file
 from speckflex.program.program import Program
 from speckflex.program.records import ARRAYS, Core, Destination, InputStage
 

@@ -13,10 +13,10 @@ from speckflex import Recording
 from speckflex.chips.speck import SPECK2E
 from speckflex.program.program import Program
 from speckflex.report import Report, build_report
-from speckflex.report.sections.accuracy import accuracy_chart
-from speckflex.report.sections.cores import WorkOverTime, cores_chart, work_chart
-from speckflex.report.sections.difference import difference_chart
-from speckflex.report.sections.sample import MAX_SPIKES, N_FRAMES
+from speckflex.report.sections._accuracy import accuracy_chart
+from speckflex.report.sections._cores import WorkOverTime, cores_chart, work_chart
+from speckflex.report.sections._difference import difference_chart
+from speckflex.report.sections._sample import MAX_SPIKES, N_FRAMES
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from speckflex.fitting.checks import Check
 from speckflex.program.program import Program
 from speckflex.program.records import Core, InputStage
 from speckflex.report import Report, build_report, render_html, render_json
-from speckflex.report.as_json import from_plain
-from speckflex.report.charts.pixels import difference_image, frame_images, png_uri
+from speckflex.report._as_json import from_plain
+from speckflex.report.charts._pixels import difference_image, frame_images, png_uri
 from speckflex.report.facts import DataFacts, RunFacts
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"

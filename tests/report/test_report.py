@@ -29,9 +29,9 @@ from speckflex.report import (
     render_text,
     write_report,
 )
-from speckflex.report.as_json import from_plain, plain
+from speckflex.report._as_json import from_plain, plain
 from speckflex.report.facts import DataFacts, RunFacts
-from speckflex.report.sections.load import CoreLoads
+from speckflex.report.sections._load import CoreLoads
 from speckflex.report.spelling import milliseconds, percent
 
 HOSTILE = "<script>alert('x')</script> | `*_[a](javascript:1)"

@@ -11,8 +11,8 @@ from made_up import played, two_core_program
 from report_schema import closed, validator
 
 from speckflex.report import Report, build_report, render_json
-from speckflex.report.as_json import plain
-from speckflex.report.schema import render_schema, report_schema
+from speckflex.report._as_json import plain
+from speckflex.report._schema import render_schema, report_schema
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "report.schema.json"
 

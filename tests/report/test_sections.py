@@ -22,17 +22,17 @@ from speckflex.report import (
     render_markdown,
     render_text,
 )
-from speckflex.report.as_json import from_plain
-from speckflex.report.blocks import Block, Heading, Plot, Plots, Table, Text
+from speckflex.report._as_json import from_plain
+from speckflex.report._blocks import Block, Heading, Plot, Plots, Table, Text
+from speckflex.report._schema import report_schema
+from speckflex.report._section import Section
 from speckflex.report.build import assemble
 from speckflex.report.evidence import Evidence, gather_evidence
 from speckflex.report.facts import Facts
-from speckflex.report.schema import report_schema
-from speckflex.report.section import Section
 
 
 def a_plot() -> Any:
-    from speckflex.report.charts.plots import add_points, new_plot
+    from speckflex.report.charts._plots import add_points, new_plot
 
     plot = new_plot(x_axis_label="hour")
     add_points(plot, {"x": [1, 2], "y": [20.5, 21.5]}, "lab", 0)

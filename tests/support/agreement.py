@@ -95,5 +95,5 @@ def check_seed(seed):
             # room for the spikes of one event, or of one spike in the log of a service
             patch.setattr(f"speckflex.twin.{module}.SPIKES_PER_CALL", 1)
         if tight:
-            patch.setattr("speckflex.twin.whole_queues.SPIKES_PER_QUEUE", 1)
+            patch.setattr("speckflex.twin._whole_queues.SPIKES_PER_QUEUE", 1)
         assert_twin_equals_reference(program, streams, settings, reset=reset)

@@ -5,8 +5,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from speckflex.report._schema import report_schema
 from speckflex.report.record import Report
-from speckflex.report.schema import report_schema
 
 
 def closed(schema: Any) -> Any:

@@ -12,13 +12,13 @@ from torch import nn
 
 import speckflex as sf
 from speckflex.training import FrameSet, TrainingData, TrainingSettings, fit
-from speckflex.training.quantise_aware import (
+from speckflex.training._quantise_aware import (
     clip_weights,
     discretisation_scale,
     eight_bit_weights,
 )
-from speckflex.training.synops import counted_synops
-from speckflex.training.weight_layers import weight_layers
+from speckflex.training._synops import counted_synops
+from speckflex.training._weight_layers import weight_layers
 
 
 def pooled_network(seed=0, threshold=1.0):

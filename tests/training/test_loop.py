@@ -21,7 +21,7 @@ from speckflex.training import (
     merge_network,
     train_network,
 )
-from speckflex.training.calibration import lock_batch_norm, recalibrate_batch_norm
+from speckflex.training._calibration import lock_batch_norm, recalibrate_batch_norm
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 

@@ -12,9 +12,9 @@ from speckflex.errors import TrainingError
 from speckflex.events.frames import to_frames
 from speckflex.events.streams import make_events
 from speckflex.training import FrameSet, TrainingSettings, cache_frames, split_frames
-from speckflex.training.batches import draw_order, iterate_batches, n_batches
+from speckflex.training._batches import draw_order, iterate_batches, n_batches
+from speckflex.training._steps import Outcome, draw_timesteps, run_passes
 from speckflex.training.data import split_by_class
-from speckflex.training.steps import Outcome, draw_timesteps, run_passes
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels import cuda_device, cuda_integrate
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
-from speckflex.twin.gpu import batch as gpu_batch
-from speckflex.twin.gpu import core as gpu_core
-from speckflex.twin.gpu import graph as gpu_graph
+from speckflex.twin.gpu import _batch as gpu_batch
+from speckflex.twin.gpu import _core as gpu_core
+from speckflex.twin.gpu import _graph as gpu_graph
 from speckflex.twin.gpu import twin as gpu_twin
 from speckflex.twin.gpu.twin import GpuTwin
 from speckflex.twin.machine import MachineModel

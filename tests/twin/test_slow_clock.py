@@ -8,8 +8,8 @@ from speckflex.boards.twin import Twin
 from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Core, InputStage
+from speckflex.twin._slow_clock import leak_into, ticks_before
 from speckflex.twin.settings import TwinSettings
-from speckflex.twin.slow_clock import leak_into, ticks_before
 
 
 @settings(max_examples=200)

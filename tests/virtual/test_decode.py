@@ -9,8 +9,8 @@ from virtual_boards import configuration_of, single_core, square_chain
 from speckflex.chips.speck import SPECK2E
 from speckflex.program.program import Program
 from speckflex.program.records import InputStage
-from speckflex.virtual.configuration import ConfigurationError, SpeckConfiguration
-from speckflex.virtual.decode import decode_configuration, network_order
+from speckflex.virtual._configuration import ConfigurationError, SpeckConfiguration
+from speckflex.virtual._decode import decode_configuration, network_order
 
 
 @pytest.mark.parametrize("seed", range(20))

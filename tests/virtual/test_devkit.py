@@ -23,8 +23,8 @@ from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Destination, InputStage
 from speckflex.twin.settings import TwinSettings
-from speckflex.virtual.devkit import IDLE_WATTS
-from speckflex.virtual.requests import weight_at
+from speckflex.virtual._devkit import IDLE_WATTS
+from speckflex.virtual._requests import weight_at
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -6,7 +6,7 @@ from virtual_boards import opened, write_core
 
 from speckflex.chips.speck import SPECK2E
 from speckflex.program.records import Core
-from speckflex.virtual.configuration import SpeckConfiguration
+from speckflex.virtual._configuration import SpeckConfiguration
 
 N_CLASSES = 3
 VALID = 1 << 20

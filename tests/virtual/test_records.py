@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speckflex import virtual
-from speckflex.virtual.configuration import (
+from speckflex.virtual._configuration import (
     CONFIGURATION_CLASSES,
     SpeckConfiguration,
     Vec2UnsignedChar,
 )
-from speckflex.virtual.events import EVENT_CLASSES, Measurement
+from speckflex.virtual._events import EVENT_CLASSES, Measurement
 
 SAMNA = virtual.install()
 

@@ -20,7 +20,7 @@ from sinabs.backend.dynapcnn import DynapcnnNetwork  # noqa: E402 - needs samna'
 from sinabs.backend.dynapcnn.chip_factory import ChipFactory  # noqa: E402
 from sinabs.layers import IAFSqueeze  # noqa: E402
 
-from speckflex.virtual.decode import decode_configuration  # noqa: E402
+from speckflex.virtual._decode import decode_configuration  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "sinabs_script.py"
 SHAPE = (2, 12, 12)

@@ -5,7 +5,7 @@ import pytest
 from virtual_boards import configuration_of, single_core, square_chain
 
 from speckflex import virtual
-from speckflex.virtual.configuration import SpeckConfiguration
+from speckflex.virtual._configuration import SpeckConfiguration
 
 SAMNA = virtual.stand_in()
 

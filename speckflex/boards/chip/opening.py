@@ -13,7 +13,7 @@ from speckflex.chips.speck import SPECK2E, SPECK2F
 from speckflex.errors import BoardNotFoundError
 
 if TYPE_CHECKING:
-    from speckflex.boards.chip.board import ChipBoard
+    from speckflex.boards.chip._board import ChipBoard
     from speckflex.chips import Chip
 
 __all__ = ["CHIP_SETTINGS", "SPECK2E_BOARDS", "SPECK2F_BOARDS", "chip_family", "open_chip"]
@@ -51,7 +51,7 @@ def open_chip(chip: Chip, address: str = "", **settings: Any) -> ChipBoard:
         BoardNotFoundError: the vendor's samna is not installed, or no such chip is attached.
         BoardError: it can't be opened, or a setting is out of range.
     """
-    from speckflex.boards.chip.board import ChipBoard
+    from speckflex.boards.chip._board import ChipBoard
 
     chosen = ChipSettings(**settings)
     name = BoardName(chip.name, address or "0")

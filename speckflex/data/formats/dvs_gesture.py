@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.data._folders import is_synthetic, natural_order, split_folders
 from speckflex.data.dataset import EventDataset
-from speckflex.data.folders import is_synthetic, natural_order, split_folders
-from speckflex.data.formats.arrays import read_array
+from speckflex.data.formats._arrays import read_array
 from speckflex.errors import EventsError
 from speckflex.events.streams import as_events, make_events
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.data._folders import is_synthetic, natural_order, read_bytes, split_folders
 from speckflex.data.dataset import EventDataset
-from speckflex.data.folders import is_synthetic, natural_order, read_bytes, split_folders
 from speckflex.errors import EventsError
 from speckflex.events.streams import make_events
 

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from speckflex.data.folders import MARK
+from speckflex.data._folders import MARK
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from speckflex._support.files import suffix_problem, write_whole
 from speckflex.errors import ConversionError, FileFormatError
-from speckflex.networks.nir.image import hdf5_image
+from speckflex.networks.nir._image import hdf5_image
 from speckflex.networks.nir.options import LOWER_BOUND
 from speckflex.version import __version__
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from speckflex._support.files import suffix_problem, write_whole
 from speckflex.errors import EventsError, FileFormatError
+from speckflex.networks.nir._image import hdf5_image
 from speckflex.networks.nir.export import node_names
-from speckflex.networks.nir.image import hdf5_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from speckflex._support.files import write_whole
 from speckflex.errors import FileFormatError
 from speckflex.fitting.memory import layer_memory
-from speckflex.report.charts.svg import box, label, shortened
+from speckflex.report.charts._svg import box, label, shortened
 from speckflex.report.spelling import percent
 
 if TYPE_CHECKING:

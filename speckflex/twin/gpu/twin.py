@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels.cuda_device import free_memory, is_available, is_compiler_available
 from speckflex.kernels.cuda_integrate import MOST_FRAMES
-from speckflex.twin.gpu.batch import DeviceBatch, TreeBatch
-from speckflex.twin.gpu.core import DeviceCore
-from speckflex.twin.gpu.graph import DeviceGraph, GraphBatch
+from speckflex.twin.gpu._batch import DeviceBatch, TreeBatch
+from speckflex.twin.gpu._core import DeviceCore
+from speckflex.twin.gpu._graph import DeviceGraph, GraphBatch
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:

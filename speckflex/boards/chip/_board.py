@@ -1,0 +1,353 @@
+"""The chip as a board, through samna: the vendor's for a real one, the stand-in's for a virtual."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.boards._arguments import (
+    BoardContext,
+    check_is_program,
+    check_monitor,
+    check_samples,
+)
+from speckflex.boards.chip._checks import check_cores, check_states
+from speckflex.boards.chip._configuration import (
+    check_chip,
+    choose_input_path,
+    write_configuration,
+)
+from speckflex.boards.chip._events import InputWriter
+from speckflex.boards.chip._layers import placed_layers
+from speckflex.boards.chip._link import ChipLink
+from speckflex.boards.chip._results import Played, build_recording, mean_power
+from speckflex.boards.chip._session import Stream, play_stream
+from speckflex.chips import find_chip
+from speckflex.errors import BoardError
+from speckflex.recordings.recording import Provenance
+from speckflex.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
+
+    from speckflex.boards.chip._configuration import InputPath
+    from speckflex.boards.chip._layers import PlacedLayer
+    from speckflex.boards.chip.attached import AttachedDevice
+    from speckflex.boards.chip.settings import ChipSettings
+    from speckflex.program.program import Program
+    from speckflex.recordings.recording import Recording
+
+__all__ = ["ChipBoard"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A program on the chip."""
+
+    program: Program
+    sha256: str
+    layers: list[PlacedLayer]
+    path: InputPath
+    writer: InputWriter
+    checked: list[int]
+
+    @property
+    def probe(self) -> tuple[int, int]:
+        """Any neuron: address 0 is one in every layer."""
+        return (self.layers[0].chip_core, 0)
+
+
+class ChipBoard(BoardContext):
+    """A Speck devkit, real or virtual.
+
+    Args:
+        samna: the module that reaches it.
+        device: which one.
+        name: what it was opened by.
+        settings: when reading ends, and what is checked.
+        speed: board seconds per real second; 1 for a real one.
+        released: called once the device is closed.
+
+    Attributes:
+        power: W by rail, the mean over the last `play`; empty where it wasn't measured.
+        pins: per sample of the last `play`, `(n, 2) int64` of time in µs and class, what the
+            readout layer showed on its pins.
+
+    Raises:
+        BoardError: the device can't be opened.
+    """
+
+    def __init__(
+        self,
+        samna: ModuleType,
+        device: AttachedDevice,
+        *,
+        name: str,
+        settings: ChipSettings,
+        speed: float = 1.0,
+        released: Callable[[], None] | None = None,
+    ) -> None:
+        self._samna, self._device, self._speed = samna, device, speed
+        self.name, self.settings = name, settings
+        self.kind = "virtual" if getattr(samna, "is_speckflex_virtual", False) else "chip"
+        self.power: dict[str, float] = {}
+        self.pins: list[np.ndarray] = []
+        self._program: _Loaded | None = None
+        self._monitored: list[int] = []
+        self._untouched = False
+        self._link: ChipLink | None = ChipLink(
+            samna, device, name, open_deadline=settings.open_deadline
+        )
+        self._stack = ExitStack()
+        if released is not None:
+            self._stack.callback(released)
+        self._stack.callback(self._link.close)
+
+    def load(self, program: Program) -> None:
+        """Upload a program, verify it, and see that every core spikes.
+
+        What was loaded before is gone, also where this fails.
+
+        Raises:
+            BoardError: the board is closed, the chip can't run the program, refuses it, or does
+                not behave as it must.
+        """
+        check_is_program(program)
+        link = self._opened()
+        self._program = None
+        check_chip(program, find_chip(self._device.chip))
+        path = choose_input_path(program, self.settings.input_path)
+        layers = placed_layers(program, self.settings)
+        everything = list(range(len(layers)))
+        link.slow_clock(None)
+        self._apply(link, program, everything, path)
+        check_states(link, layers, self.settings)
+        checked: list[int] = []
+        if self.settings.check_cores:
+            checked = check_cores(link, layers, self.settings.deadline)
+            self._apply(link, program, everything, path)
+            check_states(link, layers, self.settings)
+        writer = InputWriter(link.module.event, program, path)
+        self._program = _Loaded(program, program.sha256, layers, path, writer, checked)
+        self._untouched = True
+
+    def play(
+        self,
+        events: np.ndarray | Sequence[np.ndarray],
+        *,
+        monitor: Sequence[int] | None = None,
+        keep_events: bool = True,
+        reset: bool = True,
+    ) -> Recording:
+        """Play one sample, or a list of them, and return what the layers spiked.
+
+        With `reset`, every sample starts from the program's states, which are verified; without,
+        the samples follow each other in one stream, with a gap between them. Times of spikes are
+        the FPGA's, counted from the sample's start.
+
+        Args:
+            events: one structured array, or one per sample; fields t (µs), x, y, p.
+            monitor: positions of the layers to record, -1 the last; None for all.
+            keep_events: keep the spikes themselves, not their counts alone.
+            reset: set every neuron to its initial state before each sample.
+
+        Raises:
+            BoardError: the board is closed, has no program, doesn't answer, or a layer doesn't
+                exist.
+            EventsError: a sample is no event stream of the input's shape.
+        """
+        link, loaded = self._opened(), self._loaded()
+        samples = check_samples(events, loaded.program.input.shape)
+        wanted = check_monitor(monitor, len(loaded.layers))
+        started = datetime.now(timezone.utc).isoformat()
+        self.power, self.pins = {}, []
+        with self._measuring(link):
+            if not reset:
+                self._keep_states(link, loaded, wanted)
+            streams = _streams(samples, loaded, wanted, reset=reset)
+            played = [
+                self._play_stream(link, loaded, stream, wanted, reset=reset) for stream in streams
+            ]
+        self.pins = [pins for part in played for pins in part.pins()]
+        return build_recording(
+            played,
+            loaded.layers,
+            wanted,
+            keep_events=keep_events,
+            provenance=self._provenance(loaded, started, played),
+        )
+
+    def read_neurons(self, layer: int = -1) -> np.ndarray:
+        """Return the (channel, y, x) int16 potentials of a layer as they stand.
+
+        Addresses follow `speck.neuron_address`, unconfirmed for maps that are not square.
+
+        Raises:
+            BoardError: the board is closed, has no program, doesn't answer, or no such layer.
+        """
+        link, loaded = self._opened(), self._loaded()
+        index = check_monitor([layer], len(loaded.layers))[0]
+        return _potentials(link, loaded.layers[index], self.settings.deadline).astype(np.int16)
+
+    def reset(self) -> None:
+        """Set every neuron to its initial state, and verify it.
+
+        Raises:
+            BoardError: the board is closed, has no program, or a neuron kept its state.
+        """
+        link, loaded = self._opened(), self._loaded()
+        self._reset(link, loaded, self._monitored)
+
+    def close(self) -> None:
+        """Release the device; a closed board plays nothing."""
+        self._program = self._link = None
+        self._stack.close()
+
+    def _check_open(self) -> None:
+        self._opened()
+
+    def _opened(self) -> ChipLink:
+        if self._link is None:
+            raise BoardError(f"board {self.name} is closed: open it again with open_board")
+        return self._link
+
+    def _loaded(self) -> _Loaded:
+        if self._program is None:
+            raise BoardError(f"board {self.name} has no program: call load(program) first")
+        return self._program
+
+    def _apply(
+        self, link: ChipLink, program: Program, monitored: list[int], path: InputPath
+    ) -> None:
+        configuration = write_configuration(
+            link.module, program, monitored, path=path, settings=self.settings
+        )
+        link.apply(configuration)
+        self._monitored = monitored
+
+    def _reset(self, link: ChipLink, loaded: _Loaded, monitored: list[int]) -> None:
+        """Write the configuration again, which sets all states (sinabs' leak test), and verify."""
+        link.slow_clock(None)
+        self._apply(link, loaded.program, monitored, loaded.path)
+        check_states(link, loaded.layers, self.settings)
+        self._untouched = True
+
+    def _keep_states(self, link: ChipLink, loaded: _Loaded, wanted: list[int]) -> None:
+        """See that the monitors are set without writing a configuration, which resets states."""
+        if set(wanted) <= set(self._monitored):
+            return
+        if not self._untouched:
+            raise BoardError(
+                f"board {self.name}: layers {wanted} are asked for and {self._monitored} are"
+                " monitored; changing that resets the neurons: play with reset=True, or monitor"
+                " the same layers as before"
+            )
+        self._reset(link, loaded, wanted)
+
+    def _play_stream(
+        self,
+        link: ChipLink,
+        loaded: _Loaded,
+        samples: list[np.ndarray],
+        wanted: list[int],
+        *,
+        reset: bool,
+    ) -> Played:
+        lost, stray = link.lost_answers, link.stray_answers
+        link.poll()
+        before = len(link.take_spikes())
+        if reset:
+            self._reset(link, loaded, wanted)
+        self._untouched = False
+        stream = Stream.of(samples, self.settings.gap)
+        link.slow_clock(self.settings.slow_clock)
+        outcome = play_stream(
+            link,
+            loaded.writer,
+            stream,
+            settings=self.settings,
+            speed=self._speed,
+            probe=loaded.probe,
+        )
+        link.slow_clock(None)
+        potentials = {
+            index: _potentials(link, loaded.layers[index], self.settings.deadline)
+            for index in wanted
+            if loaded.layers[index].core.readout == "potential"
+        }
+        return Played(
+            stream=stream,
+            outcome=outcome,
+            potentials=potentials,
+            lost_answers=link.lost_answers - lost,
+            stray_answers=link.stray_answers - stray,
+            spikes_before=before,
+        )
+
+    @contextmanager
+    def _measuring(self, link: ChipLink) -> Iterator[None]:
+        """Measure the power meanwhile, if that is asked for; stop the clocks in any case."""
+        measured: list[Any] = []
+        try:
+            with ExitStack() as stack:
+                if self.settings.power is not None:
+                    measured = stack.enter_context(link.power(self.settings.power))
+                yield
+        except BaseException:
+            # what still runs would reach into the next sample
+            link.halt()
+            raise
+        self.power = mean_power(measured)
+
+    def _provenance(self, loaded: _Loaded, started: str, played: list[Played]) -> Provenance:
+        unconfirmed = [str(layer.index) for layer in loaded.layers if not layer.has_known_addresses]
+        notes = {
+            "path": loaded.path,
+            "chip": self._device.chip,
+            "device": self._device.device_type,
+            "layers_seen_spiking_at_load": " ".join(map(str, loaded.checked)) or "none",
+            "late_events": str(sum(part.outcome.late for part in played)),
+            "repeated_answers": str(sum(part.stray_answers for part in played)),
+            "spikes_between_samples": str(sum(part.spikes_before for part in played)),
+            "layers_with_unconfirmed_addresses": " ".join(unconfirmed) or "none",
+        }
+        notes |= {f"power_{rail}": f"{watts:.6g} W" for rail, watts in self.power.items()}
+        if self.kind == "virtual":
+            notes["speed"] = str(self._speed)
+        return Provenance(
+            program_sha256=loaded.sha256,
+            board=self.name,
+            kind=self.kind,
+            serial=self._device.serial,
+            started=started,
+            versions={
+                "speckflex": __version__,
+                "numpy": version("numpy"),
+                "samna": str(getattr(self._samna, "__version__", "")),
+            },
+            settings=self.settings.named() | notes,
+        )
+
+
+def _streams(
+    samples: list[np.ndarray], loaded: _Loaded, wanted: list[int], *, reset: bool
+) -> list[list[np.ndarray]]:
+    """Return which samples are played in one go: all, unless something is to happen between."""
+    reads = any(loaded.layers[index].core.readout == "potential" for index in wanted)
+    if reset or reads or len(samples) < 2:
+        return [[sample] for sample in samples]
+    return [samples]
+
+
+def _potentials(link: ChipLink, layer: PlacedLayer, deadline: float) -> np.ndarray:
+    """Return (channel, y, x) int64 potentials, read neuron by neuron."""
+    places = layer.places()
+    values = link.ask(places, deadline=deadline)
+    flat = np.array([values[place] for place in places], np.int64)
+    return flat.reshape(layer.core.output_shape)

@@ -1,0 +1,82 @@
+"""Open a data set by its name or by its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speckflex.data._folders import SPLITS
+from speckflex.data._public import PUBLIC, open_public
+from speckflex.data.formats._files import open_file
+from speckflex.data.formats._layouts import open_folder
+from speckflex.data.synthetic._digits import open_synthetic_digits
+from speckflex.data.synthetic._gestures import open_synthetic_gestures
+from speckflex.errors import EventsError
+
+if TYPE_CHECKING:
+    from speckflex.data.dataset import EventDataset
+
+__all__ = ["open_dataset"]
+
+SYNTHETIC = {
+    "synthetic-digits": open_synthetic_digits,
+    "synthetic-gestures": open_synthetic_gestures,
+}
+
+
+def open_dataset(
+    source: str | Path,
+    *,
+    split: str = "test",
+    seed: int = 0,
+    limit: int | None = None,
+    cache: Path | None = None,
+    download: bool = False,
+) -> EventDataset:
+    """Return the recordings of a data set; each is read at the moment it is used.
+
+    Args:
+        source: a name or a path. Names: `nmnist`, `dvsgesture` (in the folder where tonic keeps
+            them), `synthetic-digits`, `synthetic-gestures`. Paths: a folder in the layout of
+            N-MNIST (`Train` and `Test`, or the label folders 0..9 themselves) or of tonic's
+            DVS-Gesture (`ibmGestureTrain`, `ibmGestureTest`); a file (`.npy` or `.npz` with
+            structured arrays, `.raw` in EVT2 or EVT3, `.dat`, `.aedat4`); a folder of such
+            files, or one with a folder of them for each class, with or without `Train` and
+            `Test` above the classes.
+        split: `train`, `test` or `all`; has no effect on a path without splits.
+        seed: for the choice of `limit` recordings, and for synthetic recordings.
+        limit: the largest number of recordings, balanced over the classes; None for all.
+        cache: the folder where tonic keeps public data (by default `data`), and where
+            synthetic recordings are kept as files (by default they are simulated when they
+            are read, and nothing is written).
+        download: whether tonic may download a public data set that is not there.
+
+    Raises:
+        EventsError: the source does not exist, holds no recordings, or one of its files is
+            damaged.
+    """
+    if split not in SPLITS:
+        raise EventsError(f"split {split!r} is not known: use one of {', '.join(SPLITS)}")
+    name = str(source)
+    cache = Path(cache) if cache is not None else None
+    if name in SYNTHETIC:
+        dataset = SYNTHETIC[name](split, seed=seed, cache_folder=cache)
+    elif name in PUBLIC:
+        dataset = open_public(name, split, folder=cache, download=download)
+    else:
+        dataset = _open_path(Path(source).expanduser(), split)
+    return dataset.balanced(limit, seed=seed)
+
+
+def _open_path(path: Path, split: str) -> EventDataset:
+    if not path.exists():
+        names = ", ".join((*PUBLIC, *SYNTHETIC))
+        raise EventsError(
+            f"{path}: no file, folder or data set has this name: give a path, or one of {names}"
+        )
+    try:
+        return open_file(path) if path.is_file() else open_folder(path, split)
+    except OSError as error:
+        raise EventsError(
+            f"{path}: can't be read ({error.strerror or error}): check its permissions"
+        ) from error

@@ -1,0 +1,88 @@
+"""A report as strict JSON, and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from math import isfinite
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+import numpy as np
+
+from speckflex.report._parts import entries
+
+if TYPE_CHECKING:
+    from speckflex.report.record import Report
+
+__all__ = ["from_plain", "plain", "render_json"]
+
+# A list of numbers that the encoder spread over lines; no string holds a raw line break.
+NUMBER = r"(?:-?\d[\d.eE+-]*|null)"
+SPREAD = re.compile(rf"\[\n\s+({NUMBER}(?:,\n\s+{NUMBER})*)\n\s+\]")
+
+
+def render_json(report: Report) -> str:
+    """Return the report as indented JSON, without what pictures are drawn from."""
+    text = json.dumps(plain(report), indent=2, allow_nan=False, ensure_ascii=False)
+    return SPREAD.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+
+
+def plain(value: Any) -> Any:
+    """Return a value in the types of strict JSON: a number that is not finite becomes None."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain_part(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def from_plain(kind: Any, value: Any) -> Any:
+    """Return a value of the annotated type from its plain JSON types, the reverse of `plain`.
+
+    Raises:
+        KeyError: a field is missing.
+    """
+    options = [option for option in get_args(kind) if option is not NoneType]
+    if NoneType in get_args(kind):
+        # of several types, such as float and str, JSON itself tells which it is
+        return value if value is None or len(options) > 1 else from_plain(options[0], value)
+    if is_dataclass(kind) and isinstance(kind, type):
+        return kind(**_read_part(kind, value))
+    if get_origin(kind) is tuple:
+        kinds = options[:1] * len(value) if options[1:] == [...] else options
+        return tuple(from_plain(one, item) for one, item in zip(kinds, value, strict=True))
+    if get_origin(kind) is Mapping:
+        return {key: from_plain(options[1], item) for key, item in value.items()}
+    return value
+
+
+def _plain_part(part: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for entry in entries(type(part)):
+        value = getattr(part, entry.name)
+        if entry.spread is None:
+            found[entry.name] = plain(value)
+        elif value is not None:
+            found |= _plain_part(value)
+    return found
+
+
+def _read_part(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for entry in entries(kind):
+        if entry.spread is None:
+            found[entry.name] = from_plain(entry.type, value[entry.name])
+        elif entry.optional and not any(one.name in value for one in entries(entry.spread)):
+            found[entry.name] = None
+        else:
+            found[entry.name] = entry.spread(**_read_part(entry.spread, value))
+    return found

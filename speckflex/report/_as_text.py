@@ -1,0 +1,45 @@
+"""A report as plain text for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from speckflex.report._blocks import Table, Text
+from speckflex.report._verdict import warnings_of
+
+if TYPE_CHECKING:
+    from speckflex.report._blocks import Block
+    from speckflex.report.record import Report
+
+__all__ = ["render_text"]
+
+
+def render_text(report: Report) -> str:
+    """Return the verdict, the warnings and what each section shows in texts."""
+    parts = [report.verdict, "\n".join(warnings_of(report))]
+    parts += [_shown(block) for section in report.sections for block in section.blocks(report)]
+    if report.synthetic:
+        parts.append("synthetic: the samples are simulated, no camera recorded them")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _shown(block: Block) -> str:
+    """Return a block; one that only the page can show is left out."""
+    if isinstance(block, Text):
+        return block.words
+    if isinstance(block, Table):
+        return f"{block.title}\n{_aligned(block)}".lstrip("\n")
+    return ""
+
+
+def _aligned(table: Table) -> str:
+    """Return columns padded to the same width; the first to the left, figures to the right."""
+    rows = [table.headings, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.headings))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,69 @@
+"""The files of a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speckflex._support.files import write_whole
+from speckflex.errors import FileFormatError
+from speckflex.report._as_csv import render_csv
+from speckflex.report._as_json import from_plain, render_json
+from speckflex.report._as_markdown import render_markdown
+from speckflex.report.facts import SCHEMA
+from speckflex.report.record import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["read_report", "write_report"]
+
+
+def write_report(report: Report, folder: str | Path) -> list[Path]:
+    """Write report.json, report.html, report.md and layers.csv; return their paths.
+
+    Raises:
+        FileFormatError: the folder can't be written.
+    """
+    from speckflex.report._as_html import render_html
+
+    renderers: dict[str, Callable[[Report], str]] = {
+        "report.json": render_json,
+        "report.html": render_html,
+        "report.md": render_markdown,
+        "layers.csv": render_csv,
+    }
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileFormatError(
+            f"{folder}: can't be written ({error.strerror}): choose another folder"
+        ) from error
+    for name, render in renderers.items():
+        write_whole(folder / name, render(report), FileFormatError)
+    return [folder / name for name in renderers]
+
+
+def read_report(path: str | Path) -> Report:
+    """Return the report in a `report.json`, without what its pictures are drawn from.
+
+    Raises:
+        FileFormatError: the file is no `report.json`.
+    """
+    path = Path(path)
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"{path}: can't be read as JSON ({error}): check the file") from error
+    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
+        raise FileFormatError(
+            f"{path}: is no report of schema {SCHEMA}: give a report.json of this version"
+        )
+    try:
+        return from_plain(Report, facts)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileFormatError(
+            f"{path}: is an incomplete report ({error!r}): give a report.json as it was written"
+        ) from error

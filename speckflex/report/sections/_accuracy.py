@@ -1,0 +1,154 @@
+"""Accuracy: how often each recording names the right class."""
+
+# Annotations are evaluated here, see `speckflex.report.facts`.
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from speckflex.recordings.compare import measure_accuracy
+from speckflex.recordings.recording import Recording
+from speckflex.report._blocks import Block, Drawing, Matrices, Matrix, Table, Text
+from speckflex.report._section import Section
+from speckflex.report.charts._svg import LABEL, across, disc, drawing, label, line, shortened
+from speckflex.report.evidence import Evidence
+from speckflex.report.facts import AccuracyFacts, Facts
+from speckflex.report.spelling import interval, percent
+
+__all__ = ["Accuracies", "accuracy_chart"]
+
+ROLES = ("torch", "twin", "chip")  # always named in report.json
+MOST_CLASSES = 20  # of a confusion matrix on the page
+ROW = 30
+
+
+@dataclass(frozen=True)
+class Accuracies(Section):
+    """How often each recording names the right class; "torch", "twin" and "chip" always appear.
+
+    Args:
+        accuracy: share of samples classified right by role, 0 to 1; null without a recording or
+            labels.
+        accuracy_interval: lower and upper end of its 95 % Wilson interval, by role.
+        accuracy_per_class: share of each class's samples that were classified right, by role;
+            null for a class without samples.
+        confusion: number of samples by true class and predicted class, by role.
+        silent_outputs: number of samples in which the last layer scores no class, by role; they
+            count as class 0.
+    """
+
+    anchor = "accuracy"
+    title = "Accuracy"
+
+    accuracy: Mapping[str, float | None]
+    accuracy_interval: Mapping[str, tuple[float, float] | None]
+    accuracy_per_class: Mapping[str, tuple[float | None, ...] | None]
+    confusion: Mapping[str, tuple[tuple[int, ...], ...] | None]
+    silent_outputs: Mapping[str, int]
+
+    @classmethod
+    def collect(cls, evidence: Evidence) -> "Accuracies":
+        """Return how often each role is right, and how often its output is silent."""
+        recordings = evidence.recordings
+        labels = next((r.labels for r in recordings.values() if r.labels is not None), None)
+        found: dict[str, AccuracyFacts | None] = dict.fromkeys(ROLES)
+        found |= {
+            role: AccuracyFacts.of(measure_accuracy(recording, labels))
+            for role, recording in recordings.items()
+        }
+        return cls(
+            accuracy={role: value and value.share for role, value in found.items()},
+            accuracy_interval={role: value and value.interval for role, value in found.items()},
+            accuracy_per_class={role: value and value.per_class for role, value in found.items()},
+            confusion={role: value and value.confusion for role, value in found.items()},
+            silent_outputs={role: _silent_outputs(r) for role, r in recordings.items()},
+        )
+
+    @property
+    def known(self) -> list[tuple[str, float, tuple[float, float]]]:
+        """(role, accuracy, interval) of the recordings whose accuracy is known."""
+        intervals = self.accuracy_interval
+        return [
+            (role, share, interval)
+            for role, share in self.accuracy.items()
+            if share is not None and (interval := intervals[role]) is not None
+        ]
+
+    def blocks(self, facts: Facts) -> list[Block]:
+        """Return the table of the accuracies."""
+        rows = [
+            [facts.name_of(role).removeprefix("the "), percent(share), interval(bounds)]
+            for role, share, bounds in self.known
+        ]
+        headings = ["recording", "accuracy", "95 % interval"]
+        return [Table("Share of samples classified right", headings, rows)] if rows else []
+
+    def page(self, facts: Facts) -> list[Block]:
+        """Return chart, table and confusion matrices."""
+        if not self.known:
+            words = "The samples have no labels, or the last layer was not monitored"
+            return [Text(f"{words}: there is no accuracy to show.")]
+        blocks: list[Block] = [
+            Drawing("Chart of the accuracies", accuracy_chart(self, facts)),
+            *self.blocks(facts),
+        ]
+        if facts.agreement is not None and facts.compared and facts.reference:
+            both = f"{facts.opening(facts.compared)} and {facts.name_of(facts.reference)}"
+            share = percent(facts.agreement)
+            blocks.append(Text(f"{both} name the same class in {share} of the samples."))
+        return [*blocks, *self._matrices(facts)]
+
+    def _matrices(self, facts: Facts) -> list[Block]:
+        known = {role: matrix for role, matrix in self.confusion.items() if matrix}
+        small = [
+            Matrix(
+                f"Confusion matrix of {facts.name_of(role)}",
+                "true class down, predicted class across",
+                _class_names(facts, len(matrix)),
+                matrix,
+            )
+            for role, matrix in known.items()
+            if len(matrix) <= MOST_CLASSES
+        ]
+        large = [
+            Text(
+                f"The confusion matrix of {facts.name_of(role)} has {len(matrix)} classes; it is in"
+                " report.json."
+            )
+            for role, matrix in known.items()
+            if len(matrix) > MOST_CLASSES
+        ]
+        return [Matrices(small), *large]
+
+
+def accuracy_chart(accuracies: Accuracies, facts: Facts) -> Markup:
+    """Return each recording's accuracy as a point with its 95 % interval."""
+    known = accuracies.known
+    marks = []
+    for row, (role, share, (low, high)) in enumerate(known):
+        y = ROW * row + ROW / 2
+        marks += [
+            label(LABEL - 10, y + 5, shortened(facts.name_of(role)), anchor="end"),
+            line(across(0), y, across(1), y, "axis"),
+            line(across(low), y, across(high), y, "interval"),
+            disc(across(share), y, 6, f"mark {role}"),
+        ]
+    height = ROW * len(known) + 22
+    marks += [
+        label(across(tick), height - 4, f"{100 * tick:.0f} %", anchor="middle", kind="small")
+        for tick in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    words = "; ".join(f"{facts.name_of(role)} {percent(share)}" for role, share, _ in known)
+    return drawing(height, f"Accuracy with 95 % Wilson intervals: {words}", marks)
+
+
+def _silent_outputs(recording: Recording) -> int:
+    """Return the number of samples in which the last layer scores no class."""
+    return int((~recording.layer(-1).scores.any(axis=1)).sum())
+
+
+def _class_names(facts: Facts, n_classes: int) -> Sequence[str]:
+    """Return the names of the classes where the data set names as many, else their numbers."""
+    names = facts.run.data.classes if facts.run else ()
+    return names if len(names) == n_classes else [str(number) for number in range(n_classes)]

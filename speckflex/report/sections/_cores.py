@@ -1,0 +1,240 @@
+"""On the chip: cores, memory, and synaptic operations over time."""
+
+# Annotations are evaluated here, see `speckflex.report.facts`.
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from markupsafe import Markup
+
+from speckflex.analysis.arrivals import core_inputs
+from speckflex.analysis.synops import WINDOW, synops_per_window
+from speckflex.chips import DEFAULT_CHIP, find_chip
+from speckflex.chips.chip import Chip, CoreLimits
+from speckflex.report._blocks import Block, Drawing, Heading, Text
+from speckflex.report._parts import DRAWN
+from speckflex.report._section import Section
+from speckflex.report.charts._svg import LABEL, across, box, drawing, label, line, shortened
+from speckflex.report.evidence import Evidence
+from speckflex.report.facts import Facts, LayerFacts
+from speckflex.report.spelling import percent
+
+__all__ = ["Cores", "SynopsLimit", "WorkOverTime", "cores_chart", "work_chart"]
+
+TILE_X, TILE_Y = 214, 128
+COLUMNS = 3
+BAR = 80
+STRIP = 64
+# The limit is drawn where the work comes within this share of it; else it would flatten all.
+NEAR = 0.2
+
+
+@dataclass(frozen=True)
+class SynopsLimit:
+    """The limit that synaptic operations are compared with.
+
+    Args:
+        window_us: width of the window that a peak is averaged over, µs.
+        limit_per_second: synaptic operations per second that a core is said to do.
+        limit_source: where the limit comes from.
+    """
+
+    window_us: int
+    limit_per_second: float
+    limit_source: str
+
+
+@dataclass(frozen=True, eq=False)
+class WorkOverTime:
+    """Synaptic operations of one layer over the sample in which they peak.
+
+    Args:
+        layer: name of the layer.
+        sample: index of the sample.
+        start_ms: `(window,) float64`, start of each window, ms.
+        rate: `(window,) float64`, synaptic operations per second in each window.
+        window_ms: width of the windows, ms.
+    """
+
+    layer: str
+    sample: int
+    start_ms: np.ndarray
+    rate: np.ndarray
+    window_ms: float
+
+
+@dataclass(frozen=True)
+class Cores(Section):
+    """What the program takes of the chip.
+
+    Args:
+        synops: the limit that synaptic operations are compared with.
+        work: synaptic operations over time, one line a layer.
+    """
+
+    anchor = "chip"
+    title = "On the chip"
+    columns = (
+        "synops_per_second_peak",
+        "kernel_memory",
+        "kernel_limit",
+        "neuron_memory",
+        "neuron_limit",
+    )
+
+    synops: SynopsLimit
+    work: tuple[WorkOverTime, ...] = field(default=(), repr=False, compare=False, metadata=DRAWN)
+
+    @classmethod
+    def collect(cls, evidence: Evidence) -> "Cores":
+        """Return the limit of the program's chip, and the work of each core."""
+        chip = find_chip(DEFAULT_CHIP if evidence.program is None else evidence.program.chip)
+        source = "unverified: one thesis on a Speck2f"
+        return cls(SynopsLimit(WINDOW, chip.synops_per_second, source), _work(evidence))
+
+    def page(self, facts: Facts) -> list[Block]:
+        """Return the cores as tiles, and the work over time."""
+        if facts.program.chip is None:
+            words = "No program was given beside the recordings"
+            return [Text(f"{words}: cores, memories and work are not known.")]
+        blocks: list[Block] = [Text(self._limit_sentence(facts.program.chip))]
+        if any(layer.core is not None for layer in facts.layers):
+            chart = cores_chart(facts.layers, facts.program.chip)
+            blocks.append(Drawing("Chart of the cores", chart))
+        else:
+            blocks.append(Text("The program is not placed on cores: it runs on the twin only."))
+        work = [row for row in self.work if len(row.rate)]
+        if work:
+            words = (
+                "Synaptic operations per second of each layer, in the sample in which they peak."
+            )
+            chart = work_chart(work, self.synops.limit_per_second)
+            blocks += [
+                Heading("Work over time"),
+                Text(words),
+                Drawing("Chart of the work over time", chart),
+            ]
+        return blocks
+
+    def _limit_sentence(self, chip: str) -> str:
+        limit = f"{self.synops.limit_per_second / 1e6:.0f} million"
+        return (
+            f"The program is for {chip}. A core is said to do {limit} synaptic operations per"
+            f" second ({self.synops.limit_source}). Peaks are means over"
+            f" {self.synops.window_us / 1000:.0f} ms."
+        )
+
+
+def _work(evidence: Evidence) -> tuple[WorkOverTime, ...]:
+    """Return the operations per second over time, of each core's busiest sample."""
+    program = evidence.program
+    if program is None:
+        return ()
+    lines = []
+    for layer in evidence.synops:
+        streams = core_inputs(program, evidence.board, evidence.input_events, layer.index)
+        if streams is None or layer.peak_sample is None:
+            continue
+        events = streams[layer.peak_sample]
+        starts, rates = synops_per_window(program.cores[layer.index], events, window=layer.window)
+        milliseconds = layer.window / 1000
+        lines.append(
+            WorkOverTime(layer.name, layer.peak_sample, starts / 1000, rates, milliseconds)
+        )
+    return tuple(lines)
+
+
+def cores_chart(layers: Sequence[LayerFacts], chip: str) -> Markup:
+    """Return the cores as tiles, each with meters of kernels, neurons and synaptic operations.
+
+    Args:
+        layers: the layers of a report.
+        chip: the name of the chip.
+    """
+    record = find_chip(chip)
+    placed = {layer.core: layer for layer in layers if layer.core is not None}
+    marks = [mark for core in record.cores for mark in _tile(record, core, placed.get(core.index))]
+    words = [f"{layer.name} on core {index}" for index, layer in sorted(placed.items())]
+    words += [f"{layer.name} on no core" for layer in layers if layer.core is None]
+    height = -(-len(record.cores) // COLUMNS) * TILE_Y - 6
+    title = f"The {len(record.cores)} cores of {record.label}: {'; '.join(words)}"
+    return drawing(height, title, marks)
+
+
+def _tile(chip: Chip, core: CoreLimits, layer: LayerFacts | None) -> list[Markup]:
+    row, column = divmod(core.index, COLUMNS)
+    x, y = column * TILE_X + 1, row * TILE_Y + 1
+    title = "free" if layer is None else shortened(f"layer {layer.name}")
+    repeatable = "" if core.repeatable else " (not repeatable)"
+    marks = [
+        box(x, y, TILE_X - 8, TILE_Y - 8, "core" if layer is None else "core used"),
+        label(x + 10, y + 18, f"core {core.index}{repeatable}", kind="small"),
+        label(x + 10, y + 37, title, kind="title"),
+    ]
+    if layer is None:
+        return marks
+    meters = (
+        ("kernels", layer.kernel_memory, core.kernel_words),
+        ("neurons", layer.neuron_memory, core.neuron_words),
+        ("SynOps/s", layer.synops_per_second_peak, chip.synops_per_second),
+    )
+    for position, (name, used, limit) in enumerate(meters):
+        marks += _meter(x + 10, y + 48 + 24 * position, name, used, limit)
+    return marks
+
+
+def _meter(x: float, y: float, name: str, used: float | None, limit: float) -> list[Markup]:
+    marks = [label(x, y + 11, name, kind="small"), box(x + 62, y + 2, BAR, 11, "room")]
+    if used is None:
+        return [*marks, label(x + 70 + BAR, y + 11, "unknown", kind="small")]
+    share = used / limit
+    kind = "bar over" if share > 1 else "bar"
+    words = f"{share:.0f} times" if share >= 10 else percent(share, 0)
+    marks.append(box(x + 62, y + 2, BAR * min(1.0, share), 11, kind))
+    return [*marks, label(x + 68 + BAR, y + 11, words, kind="small")]
+
+
+def work_chart(lines: Sequence[WorkOverTime], limit: float) -> Markup:
+    """Return one strip a layer, with the limit of a core where the work comes near it.
+
+    Args:
+        lines: the work of each layer.
+        limit: of a core, operations per second.
+    """
+    end = max(float(row.start_ms[-1] + row.window_ms) for row in lines if len(row.rate))
+    marks = [
+        mark
+        for position, row in enumerate(lines)
+        for mark in _strip(row, STRIP * position, end, limit)
+    ]
+    height = STRIP * len(lines) + 12
+    marks.append(label(across(0), height - 2, "0 ms", kind="small"))
+    marks.append(label(across(1), height - 2, f"{end:.0f} ms", anchor="end", kind="small"))
+    words = "; ".join(f"{row.layer} at most {_per_second(row)}" for row in lines)
+    return drawing(height, f"Synaptic operations per second over time: {words}", marks)
+
+
+def _strip(row: WorkOverTime, top: float, end: float, limit: float) -> list[Markup]:
+    base, room = top + STRIP - 8, STRIP - 16
+    peak = float(max(row.rate, default=0.0))
+    near = peak > NEAR * limit
+    scale = room / max(peak, limit if near else 0.0, 1.0)
+    marks = [
+        label(LABEL - 10, base - 22, shortened(f"layer {row.layer}"), anchor="end"),
+        label(LABEL - 10, base - 5, _per_second(row), anchor="end", kind="small"),
+        line(across(0), base, across(1), base, "axis"),
+    ]
+    width = across(row.window_ms / end) - across(0)
+    for start, rate in zip(row.start_ms, row.rate, strict=True):
+        kind = "bar over" if rate > limit else "bar"
+        height = float(rate) * scale
+        marks.append(box(across(float(start) / end), base - height, width, height, kind))
+    if near:
+        at = base - limit * scale
+        marks.append(line(across(0), at, across(1), at, "limit"))
+    return marks
+
+
+def _per_second(row: WorkOverTime) -> str:
+    return f"{max(row.rate, default=0.0) / 1e6:.3g} million/s"

@@ -1,0 +1,139 @@
+"""Spike difference by layer: how far the recordings differ, and in which layer it begins."""
+
+# Annotations are evaluated here, see `speckflex.report.facts`.
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from speckflex.report._blocks import Block, Drawing, Heading, Table, Text
+from speckflex.report._section import Section
+from speckflex.report.charts._svg import LABEL, across, box, drawing, label, line, shortened
+from speckflex.report.facts import Facts, LayerComparison, LayerFacts
+from speckflex.report.spelling import known, millions, percent
+
+__all__ = ["Differences", "difference_chart"]
+
+ROW = 30
+
+
+@dataclass(frozen=True)
+class Differences(Section):
+    """How far the recordings differ, layer by layer; the facts are those of the layers."""
+
+    anchor = "difference"
+    title = "Spike difference by layer"
+    columns = (
+        "index",
+        "name",
+        "core",
+        "spikes",
+        "spike_difference",
+        "noise_floor",
+        "cosine",
+        "potential_difference",
+    )
+
+    def blocks(self, facts: Facts) -> list[Block]:
+        """Return the table of the layers, and of all pairs where there are several."""
+        tables: list[Block] = [_layer_table(facts)]
+        return [*tables, _pair_table(facts)] if len(facts.comparisons) > 1 else tables
+
+    def page(self, facts: Facts) -> list[Block]:
+        """Return what a spike difference is, the chart, and the tables."""
+        blocks: list[Block] = []
+        if facts.compared and facts.reference:
+            blocks.append(Text(_formula(facts, facts.compared, facts.reference)))
+        if any(layer.spike_difference is not None for layer in facts.layers):
+            chart = difference_chart(facts.layers)
+            blocks.append(Drawing("Chart of the spike differences", chart))
+        blocks.append(_layer_table(facts))
+        if len(facts.comparisons) > 1:
+            blocks += [Heading("Every pair"), _pair_table(facts)]
+        return blocks
+
+
+def _formula(facts: Facts, compared: str, reference: str) -> str:
+    floor = "No noise floor was measured: it needs two runs of the board."
+    if facts.noise_floor is not None:
+        floor = (
+            "The line marks the noise floor, the difference between two runs of the board:"
+            f" {percent(facts.noise_floor)} at the output."
+        )
+    return (
+        "The spike difference is Σ|S - S'| / ΣS over neurons and samples. S is the"
+        f" spike count of a neuron in {facts.name_of(reference)}, S' its count in"
+        f" {facts.name_of(compared)}. {floor}"
+    )
+
+
+def _layer_table(facts: Facts) -> Table:
+    """Return one row per layer: core, spikes, difference, work and memory."""
+    has_floor = any(layer.noise_floor is not None for layer in facts.layers)
+    floor = ["noise floor"] if has_floor else []
+    headings = ["layer", "core", "spikes", "spike difference", *floor, "cosine", "peak SynOps/s"]
+    rows = [
+        [
+            layer.name,
+            known(layer.core),
+            known(layer.spikes),
+            _difference(layer),
+            *([percent(layer.noise_floor)] if has_floor else []),
+            "-" if layer.cosine is None else f"{layer.cosine:.4f}",
+            millions(layer.synops_per_second_peak),
+            _memory(layer.kernel_memory, layer.cost and layer.cost.kernel_limit),
+            _memory(layer.neuron_memory, layer.cost and layer.cost.neuron_limit),
+        ]
+        for layer in facts.layers
+    ]
+    return Table("Layers in network order", [*headings, "kernel words", "neuron words"], rows)
+
+
+def _pair_table(facts: Facts) -> Table:
+    """Return one row per pair of recordings: same class, and each layer's spike difference."""
+    names = {layer.index: layer.name for pair in facts.comparisons for layer in pair.layers}
+    rows = []
+    for pair in facts.comparisons:
+        layers = {layer.index: layer for layer in pair.layers}
+        differences = [_difference(layers[i]) if i in layers else "-" for i in sorted(names)]
+        who = f"{facts.name_of(pair.other)} against {facts.name_of(pair.reference)}"
+        rows.append([who, percent(pair.agreement), *differences])
+    headings = ["pair", "same class", *(names[index] for index in sorted(names))]
+    return Table("Spike difference of each pair, layer by layer", headings, rows)
+
+
+def _difference(layer: LayerFacts | LayerComparison) -> str:
+    """Return a layer's spike difference, or that of its potentials where it never spikes."""
+    if layer.spike_difference is None and layer.potential_difference is not None:
+        return f"{percent(layer.potential_difference)} (potential)"
+    return percent(layer.spike_difference)
+
+
+def _memory(used: int | None, limit: int | None) -> str:
+    """Return used and available words of a memory, as far as they are known."""
+    return known(used) if limit is None else f"{used} / {limit}"
+
+
+def difference_chart(layers: Sequence[LayerFacts]) -> Markup:
+    """Return the spike difference of each layer as a bar, with the noise floor as a line."""
+    shown = [
+        (layer.name, layer.spike_difference, layer.noise_floor)
+        for layer in layers
+        if layer.spike_difference is not None
+    ]
+    top = max([1e-9, *(value for _, *both in shown for value in both if value is not None)])
+    marks = []
+    for row, (name, difference, floor) in enumerate(shown):
+        y = ROW * row + 4
+        end = across(difference / top)
+        marks += [
+            label(LABEL - 10, y + 16, shortened(f"layer {name}"), anchor="end"),
+            box(across(0), y, end - across(0), ROW - 8, "bar"),
+            label(end + 6, y + 16, percent(difference)),
+        ]
+        if floor is not None:
+            at = across(floor / top)
+            marks.append(line(at, y - 2, at, y + ROW - 6, "floor"))
+    words = "; ".join(f"{name} {percent(difference)}" for name, difference, _ in shown)
+    return drawing(ROW * len(shown) + 4, f"Spike difference of each layer: {words}", marks)

@@ -1,0 +1,241 @@
+"""Neuron by neuron: two recordings, each neuron's spikes against each other."""
+
+# Annotations are evaluated here, see `speckflex.report.facts`.
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from speckflex.recordings.recording import LayerRecord, Recording
+from speckflex.report._blocks import Block, Heading, Image, Images, Plot, Plots, Text
+from speckflex.report._parts import DRAWN
+from speckflex.report._roles import Comparison
+from speckflex.report._section import Section
+from speckflex.report.charts._pixels import difference_image
+from speckflex.report.evidence import Evidence
+from speckflex.report.facts import Facts
+
+__all__ = ["DifferenceMap", "Neurons", "Scatter"]
+
+MAX_POINTS = 12_000  # of all scatter plots
+MAX_PIXELS = 60_000  # of all difference maps
+NEURONS_A_ROW = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Spike counts of one layer's neurons in two recordings, one point a pair of counts.
+
+    Args:
+        layer: name of the layer.
+        x_role: role of the recording on the x axis.
+        y_role: role of the recording on the y axis.
+        x: `(point,) int32`, spikes over all samples.
+        y: `(point,) int32`, spikes over all samples.
+        neurons: `(point,) int32`, number of neurons with these counts.
+        address: (channel, y, x) of the first of them, as text.
+        pairs: number of different pairs of counts, shown or not.
+        total: number of neurons.
+    """
+
+    layer: str
+    x_role: str
+    y_role: str
+    x: np.ndarray
+    y: np.ndarray
+    neurons: np.ndarray
+    address: tuple[str, ...]
+    pairs: int
+    total: int
+
+
+@dataclass(frozen=True, eq=False)
+class DifferenceMap:
+    """Difference of two recordings at every neuron of a layer.
+
+    Args:
+        layer: name of the layer.
+        x_role: role of the recording that is subtracted.
+        y_role: role of the recording that it is subtracted from.
+        values: `(channel, y, x) float64`, spikes per sample; single neurons in rows of one map.
+        largest: largest magnitude, spikes per sample.
+        channels: number of channels, shown or not.
+        row_of_neurons: whether the layer has single neurons in place of maps.
+    """
+
+    layer: str
+    x_role: str
+    y_role: str
+    values: np.ndarray
+    largest: float
+    channels: int
+    row_of_neurons: bool
+
+    @property
+    def hidden(self) -> int:
+        """Number of channels that are not shown."""
+        return self.channels - len(self.values)
+
+
+@dataclass(frozen=True)
+class Neurons(Section):
+    """Two recordings neuron by neuron.
+
+    Args:
+        scatter: spike counts, one picture a layer.
+        maps: where they differ, one picture a layer.
+    """
+
+    anchor = "neurons"
+    title = "Neuron by neuron"
+
+    scatter: tuple[Scatter, ...] = field(default=(), repr=False, compare=False, metadata=DRAWN)
+    maps: tuple[DifferenceMap, ...] = field(default=(), repr=False, compare=False, metadata=DRAWN)
+
+    @classmethod
+    def collect(cls, evidence: Evidence) -> "Neurons":
+        """Return the layers of the main comparison, neuron by neuron."""
+        if evidence.headline is None:
+            return cls()
+        roles = _axes(evidence.headline)
+        pairs = _common_layers(*(evidence.recordings[role] for role in roles))
+        return cls(
+            tuple(_scatter(x, y, roles, MAX_POINTS // len(pairs)) for x, y in pairs),
+            tuple(_difference_map(x, y, roles, MAX_PIXELS // len(pairs)) for x, y in pairs),
+        )
+
+    def page(self, facts: Facts) -> list[Block]:
+        """Return scatter plots and difference maps."""
+        blocks: list[Block] = []
+        if self.scatter:
+            y, x = (facts.name_of(r) for r in (self.scatter[0].y_role, self.scatter[0].x_role))
+            words = (
+                f"Spike counts of {y} against those of {x}, over all samples. Neurons on the dashed"
+                " line have equal counts. A larger point stands for more neurons."
+            )
+            plots = [_scatter_plot(one, facts.role_names) for one in self.scatter]
+            blocks += [Heading("Spikes of each neuron"), Text(words), Plots("scatter", plots)]
+        if self.maps:
+            images = [_map_image(one) for one in self.maps]
+            blocks += [
+                Heading("Where they differ"),
+                Text(_legend(self.maps[0], facts)),
+                Images("gallery", images),
+            ]
+        return blocks
+
+
+def _axes(comparison: Comparison) -> tuple[str, str]:
+    """Return the roles on x and y: the torch network lies on x, whoever is the reference."""
+    pair = (comparison.reference, comparison.other)
+    return (pair[1], pair[0]) if comparison.other == "torch" else pair
+
+
+def _common_layers(a: Recording, b: Recording) -> list[tuple[LayerRecord, LayerRecord]]:
+    others = {record.index: record for record in b.layers}
+    return [(record, others[record.index]) for record in a.layers if record.index in others]
+
+
+def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int) -> Scatter:
+    """Return one point per pair of counts, with how many neurons have it and which is first."""
+    counts = np.stack([x.counts.sum(axis=0).ravel(), y.counts.sum(axis=0).ravel()], axis=1)
+    points, first, n_neurons = np.unique(counts, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(-np.abs(points[:, 0] - points[:, 1]), kind="stable")[:limit]
+    address = zip(*np.unravel_index(first[order], x.shape), strict=True)
+    return Scatter(
+        layer=x.name,
+        x_role=roles[0],
+        y_role=roles[1],
+        x=points[order, 0].astype(np.int32),
+        y=points[order, 1].astype(np.int32),
+        neurons=n_neurons[order].astype(np.int32),
+        address=tuple(f"({c}, {row}, {column})" for c, row, column in address),
+        pairs=len(points),
+        total=len(counts),
+    )
+
+
+def _difference_map(
+    x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int
+) -> DifferenceMap:
+    """Return how many more spikes per sample each neuron has in y than in x."""
+    n_samples = max(1, len(x.counts))
+    difference = (y.counts.sum(axis=0) - x.counts.sum(axis=0)) / n_samples
+    if difference.shape[1:] == (1, 1):
+        difference = _in_rows(difference.ravel())
+    n_shown = max(1, limit // max(1, difference[0].size))
+    return DifferenceMap(
+        layer=x.name,
+        x_role=roles[0],
+        y_role=roles[1],
+        values=difference[:n_shown],
+        largest=float(np.abs(difference).max(initial=0)),
+        channels=len(difference),
+        row_of_neurons=x.shape[1:] == (1, 1),
+    )
+
+
+def _in_rows(values: np.ndarray) -> np.ndarray:
+    """Return single neurons as one map of rows: it reads better than many maps of one pixel."""
+    n_rows = -(-len(values) // NEURONS_A_ROW)
+    width = -(-len(values) // n_rows)
+    return np.pad(values, (0, n_rows * width - len(values))).reshape(1, n_rows, width)
+
+
+def _scatter_plot(scatter: Scatter, names: Mapping[str, str]) -> Plot:
+    note = ""
+    if len(scatter.x) < scatter.pairs:
+        note = f"The {len(scatter.x)} most different of {scatter.pairs} pairs of counts are shown."
+    label = (
+        f"Scatter plot of the spike counts of {scatter.total} neurons of layer {scatter.layer};"
+        " the layer's spike difference is in the table above"
+    )
+    return Plot(f"Layer {scatter.layer}", note, label, partial(_bokeh_scatter, scatter, names))
+
+
+def _bokeh_scatter(scatter: Scatter, names: Mapping[str, str]) -> Any:
+    """Return spikes per neuron, one recording against another, with the line of equal counts."""
+    from speckflex.report.charts._plots import add_points, add_tips, new_plot
+
+    x_name, y_name = names[scatter.x_role], names[scatter.y_role]
+    plot = new_plot(x_axis_label=f"spikes, {x_name}", y_axis_label=f"spikes, {y_name}")
+    top = float(max(scatter.x.max(initial=0), scatter.y.max(initial=0), 1))
+    plot.line([0, top], [0, top], color="#888888", line_dash="dashed")
+    columns = {
+        "x": scatter.x,
+        "y": scatter.y,
+        "neurons": scatter.neurons,
+        "address": scatter.address,
+        "size": (5 + 2.5 * np.log2(scatter.neurons)).astype(np.float32),
+    }
+    tips = [
+        (x_name, "@x spikes"),
+        (y_name, "@y spikes"),
+        ("neurons", "@neurons"),
+        ("first (channel, y, x)", "@address"),
+    ]
+    points = add_points(plot, columns, scatter.y_role, 1, size="size", alpha=0.6)
+    add_tips(plot, [points], tips)
+    return plot
+
+
+def _legend(shown: DifferenceMap, facts: Facts) -> str:
+    return Markup(
+        'Spikes per sample by channel and place: <span class="more">orange</span> where {y} spikes'
+        ' more than {x}, <span class="fewer">blue</span> where it spikes less. Channels stand side'
+        " by side."
+    ).format(y=facts.name_of(shown.y_role), x=facts.name_of(shown.x_role))
+
+
+def _map_image(shown: DifferenceMap) -> Image:
+    what = "row of neurons" if shown.row_of_neurons else "channels"
+    largest = f"largest difference {shown.largest:.3g} spikes per sample"
+    label = f"Difference map of layer {shown.layer}: {shown.channels} {what}, {largest}"
+    caption = f"Layer {shown.layer}, {largest}"
+    if shown.hidden:
+        caption += f"; {shown.hidden} more channels are not shown"
+    return Image(difference_image(shown.values), label, caption)

@@ -1,0 +1,134 @@
+"""One epoch of a training: the optimiser's steps, batch norm statistics, validation."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from speckflex.errors import TrainingError
+from speckflex.training._calibration import batch_norms, recalibrate_batch_norm
+from speckflex.training._evaluation import evaluate, mean_output
+from speckflex.training._non_finite import first_non_finite_layer
+from speckflex.training._quantise_aware import clip_weights
+from speckflex.training._steps import Outcome, Timesteps, draw_timesteps, run_passes
+from speckflex.training._synops import counted_synops
+from speckflex.training._twin_validation import twin_accuracy
+from speckflex.training.metrics import EpochMetrics, Progress
+from speckflex.training.mixed.stages import reset_states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from speckflex.training._batches import FrameBatch
+    from speckflex.training._run import TrainingRun
+
+__all__ = ["train_epoch"]
+
+
+def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> EpochMetrics:
+    """Change the network of a run by one epoch of training and return what was measured.
+
+    Args:
+        run: the training; the caller adds the result to its history.
+        watch: called after each step.
+
+    Raises:
+        TrainingError: the loss is no number.
+    """
+    started = time.monotonic()
+    batches = run.draw_batches()
+    loss = correct = seen = rate = 0.0
+    run.train_mode()
+    for index, batch in enumerate(batches()):
+        rate = float(run.schedule.get_last_lr()[0])
+        outcome = _make_step(run, batch.to(run.fabric.device), index)
+        loss, correct = loss + outcome.loss, correct + outcome.correct
+        seen += batch.total
+        if watch is not None:
+            watch(run.progress(index, loss / seen, correct / seen))
+    if run.settings.batch_norm_mode != "locked":
+        _update_statistics(run, batches())
+    with run.deployed_weights():
+        validation = evaluate(run.mixed, run.data.validation, device=run.fabric.device)
+    on_twin = None
+    if run.settings.chosen_by == "twin":
+        on_twin = twin_accuracy(run.mixed.network, run.data.validation)
+    return EpochMetrics(
+        epoch=len(run.history) + 1,
+        loss=loss / seen,
+        accuracy=correct / seen,
+        validation_loss=validation.loss,
+        validation_accuracy=validation.accuracy,
+        learning_rate=rate,
+        seconds=round(time.monotonic() - started, 3),
+        twin_accuracy=on_twin,
+    )
+
+
+def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
+    """Make one optimiser step and return the loss and hits of the batch in all processes."""
+    settings, fabric = run.settings, run.fabric
+    timesteps = draw_timesteps(settings, run.mixed.n_stages, run.step_generator)
+    run.optimiser.zero_grad()
+    with run.deployed_weights():
+        outcome = run_passes(partial(_run_pass, run, batch), timesteps)
+    if fabric.world_size > 1:
+        local = torch.tensor(outcome, dtype=torch.float64, device=fabric.device)
+        total = torch.as_tensor(fabric.all_reduce(local, reduce_op="sum"))
+        outcome = Outcome(*total.tolist())
+    if not math.isfinite(outcome.loss):
+        layer = first_non_finite_layer(run.mixed, batch.frames)
+        where = "at T_max all layers are finite"
+        if layer is not None:
+            where = f"NaN or infinity first appears in layer {layer.removeprefix('network.')}"
+        raise TrainingError(
+            f"the loss is no number in epoch {len(run.history) + 1}, batch {index + 1};"
+            f" {where}: lower the learning rate, or check the weights"
+        )
+    run.optimiser.step()
+    run.schedule.step()
+    if settings.clip_weights:
+        clip_weights(run.mixed)
+    return outcome
+
+
+def _run_pass(
+    run: TrainingRun,
+    batch: FrameBatch,
+    timesteps: Timesteps,
+    is_last: bool,  # noqa: FBT001
+) -> Outcome:
+    """Run a batch at given time steps and add its gradient."""
+    settings, fabric = run.settings, run.fabric
+    scale = timesteps[-1] / settings.t_max if settings.output == "total" else 1.0
+    # Processes' gradients are averaged, so each counts its part of the whole batch.
+    share = fabric.world_size / batch.total
+    # Processes exchange gradients in the last pass of a step only.
+    exchange = fabric.no_backward_sync(run.model, enabled=not is_last)  # pyright: ignore[reportArgumentType]
+    counting = counted_synops(run.mixed) if settings.synops_weight else nullcontext([])
+    with exchange, counting as synops:
+        scores = mean_output(run.model(batch.frames, timesteps)) * scale
+        losses = functional.cross_entropy(scores, batch.labels, reduction="none") * batch.weights
+        penalty = sum(synops) * float(batch.weights.any()) * settings.synops_weight / 1e6
+        fabric.backward((losses.sum() + penalty) * share)
+    reset_states(run.mixed)
+    hits = (scores.argmax(dim=1) == batch.labels) * batch.weights
+    return Outcome(float(losses.detach().sum()), float(hits.sum()))
+
+
+def _update_statistics(run: TrainingRun, batches: Iterable[FrameBatch]) -> None:
+    """Recalibrate batch norms after drawn time steps, and average them over the processes."""
+    norms = batch_norms(run.mixed)
+    if norms and run.settings.method != "sdt":
+        recalibrate_batch_norm(run.mixed, (b.frames.to(run.fabric.device) for b in batches))
+    if run.fabric.world_size > 1:
+        for norm in norms:
+            for statistic in (norm.running_mean, norm.running_var):
+                if statistic is not None:
+                    statistic.copy_(torch.as_tensor(run.fabric.all_reduce(statistic)))

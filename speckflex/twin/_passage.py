@@ -1,0 +1,87 @@
+"""How spikes pass through the cores of a machine: there are several ways, for one result."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from speckflex.program.routing import Edge
+    from speckflex.twin._kept_spikes import KeptSpikes
+    from speckflex.twin._queues import Queue
+    from speckflex.twin.cores import CoreModel, RunningCore
+    from speckflex.twin.service import CoreLoad
+    from speckflex.twin.settings import TwinSettings
+
+__all__ = ["EVENTS_PER_CHUNK", "Graph", "Passage", "PassageModel"]
+
+EVENTS_PER_CHUNK = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """The cores of a program and where each sends its spikes.
+
+    Args:
+        cores: the cores' constants, each behind its senders.
+        edges: for each core, and behind them for the input, its destinations.
+        settings: the twin's.
+    """
+
+    cores: Sequence[CoreModel]
+    edges: Sequence[Sequence[Edge]]
+    settings: TwinSettings
+
+
+class PassageModel(Protocol):
+    """What never changes of a way through the cores; shared by all threads.
+
+    Attributes:
+        chunk_size: input events that go through all cores before the next ones are looked at:
+            bounds the time until an interrupt is noticed.
+    """
+
+    chunk_size: int
+
+    def start(self, cores: Sequence[RunningCore]) -> Passage:
+        """Return a way through the cores of one machine."""
+        ...
+
+
+class Passage(ABC):
+    """A way through the cores of one machine."""
+
+    def __init__(self, cores: Sequence[RunningCore]) -> None:
+        self._cores = cores
+
+    def begin_sample(self, sample: int, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
+        """Begin a sample, where nothing waits.
+
+        Args:
+            sample: its place among the samples, which seeds what is random.
+            kept: takes the spikes that are kept.
+            stopped: asked now and then whether to give the sample up.
+        """
+        del sample  # most ways have nothing random
+        self._kept, self._stopped = kept, stopped
+
+    def play(self, events: Queue) -> None:
+        """Let events of the input through all cores."""
+        self._follow(len(self._cores), events)
+
+    def send(self, index: int, spikes: Queue) -> None:
+        """Let spikes that no event made leave a core, and through all cores behind it."""
+        emission = self._cores[index].send(spikes)
+        self._kept.add(index, emission.monitored)
+        self._follow(index, emission.sent)
+
+    def loads(self) -> tuple[CoreLoad, ...]:
+        """Return how busy each core was in this sample; empty without a rate of work."""
+        return ()
+
+    @abstractmethod
+    def _follow(self, source: int, queue: Queue) -> None:
+        """Let what a source sends, the core at that place or the input behind them, go its way."""

@@ -1,0 +1,305 @@
+"""The chip of a virtual devkit: the last configuration that was applied, run by the twin."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speckflex.chips.formats import NEURON_MAX
+from speckflex.events.streams import make_events
+from speckflex.program.routing import addresses_of, enter
+from speckflex.twin.event_filter import RunningFilter
+from speckflex.twin.machine import Machine, MachineModel
+from speckflex.twin.settings import TwinSettings
+from speckflex.virtual._configuration import SPECK, CnnLayerConfig
+from speckflex.virtual._decode import decode_configuration, decode_input, network_order
+from speckflex.virtual._readout import ReadoutLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from speckflex.program.program import Program
+    from speckflex.program.records import InputStage
+
+__all__ = ["Spikes", "VirtualChip"]
+
+logger = logging.getLogger("speckflex.virtual")
+
+
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """What monitored layers sent, in the order of the events that caused it.
+
+    Args:
+        layer: `(n,)` the chip's core, or 13 for the DVS layer.
+        cause: `(n,)` position of the causing event among those that were played.
+        feature: `(n,)`.
+        y: `(n,)`, before pooling.
+        x: `(n,)`, before pooling.
+    """
+
+    layer: np.ndarray
+    cause: np.ndarray
+    feature: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+
+
+class VirtualChip:
+    """Runs the last configuration; events may enter at any core and at the DVS layer.
+
+    The twin lets events in at one place. So there is one machine of the twin for each layer at
+    which events have entered, and the potentials move from machine to machine.
+
+    Args:
+        chip: "speck2e" or "speck2f".
+        settings: of the twin.
+        stuck_core: a core that never spikes; None for none.
+
+    Attributes:
+        configuration: the one that runs; events may change its weights and biases.
+        killed_pixels: the (x, y) of the sensor's pixels that were silenced.
+        lost: events for addresses that no configured core has; a real chip does not count them.
+        readout: the readout layer.
+    """
+
+    def __init__(self, chip: str, settings: TwinSettings | None, stuck_core: int | None) -> None:
+        self._chip, self._stuck = chip, stuck_core
+        # the slow clock ticks on the board, not in the twin
+        self._settings = replace(
+            settings or TwinSettings(), slow_clock_period=None, slow_clock_divider=None
+        )
+        self._order: list[int] = []
+        self._stages: dict[int, InputStage] = {}
+        self._machines: dict[int, Machine] = {}
+        self._entry: int | None = None
+        self.killed_pixels: set[tuple[int, int]] = set()
+        self.lost = 0
+
+    def configure(self, configuration: Any) -> None:
+        """Run a valid configuration from now on, with every neuron at its initial value.
+
+        Raises:
+            ConfigurationError: cores feed each other in a circle.
+        """
+        order = network_order(configuration)
+        self.configuration = configuration
+        self._order = order
+        self._stages = {
+            entry: decode_input(configuration, entry, order) for entry in (*order, SPECK.dvs.layer)
+        }
+        self._machines, self._entry = {}, None
+        stage = self._stages[SPECK.dvs.layer]
+        self._dvs_places = enter(stage, self._settings.mirror_frame)
+        self._filter = None
+        if stage.event_filter is not None:
+            self._filter = RunningFilter(stage.event_filter, self._dvs_places)
+        self._n_sensor_events = self._n_filter_ticks = 0
+        self.readout = ReadoutLayer(configuration)
+        if order:
+            self._enter_at(order[0])
+
+    def play(self, layer: int, feature: np.ndarray, y: np.ndarray, x: np.ndarray) -> Spikes:
+        """Play events that enter at one layer and return what monitored layers send.
+
+        Args:
+            layer: a core, or the DVS layer (13).
+            feature: `(n,)` integers; for the DVS layer the polarity.
+            y: `(n,)` integers.
+            x: `(n,)` integers.
+        """
+        stage = self._stages.get(layer)
+        if stage is None:
+            self._lose(len(x), f"layer {layer} is not configured")
+            return _join([])
+        channels, height, width = stage.shape
+        inside = (feature < channels) & (y < height) & (x < width)
+        if not inside.all():
+            self._lose(int((~inside).sum()), f"addresses outside the input of layer {layer}")
+        cause = np.flatnonzero(inside)
+        events = make_events(cause, x[inside], y[inside], feature[inside])
+        if layer != SPECK.dvs.layer:
+            return _join(self._core_spikes(layer, events))
+        parts = [self._dvs_spikes(events)]
+        for period in self._internal_periods(events):
+            parts += self._core_spikes(layer, self._filtered(period))
+        return _join(parts)
+
+    def tick(self) -> tuple[int | None, list[int]]:
+        """Serve one tick of the external slow clock; return what the readout layer then shows.
+
+        Returns:
+            As `ReadoutLayer.tick`.
+        """
+        self._tick(internal=False)
+        return self.readout.tick()
+
+    @property
+    def shows_raw_events(self) -> bool:
+        """Whether sensor events are monitored as they come in."""
+        return self.configuration.dvs_layer.raw_monitor_enable and not self.readout.hides_monitors
+
+    def senses(self, event: Any) -> bool:
+        """Return whether an event of the sensor gets into the chip."""
+        passes = self.configuration.dvs_layer.pass_sensor_events
+        return passes and (event.x, event.y) not in self.killed_pixels
+
+    def read_neurons(self, layer: int) -> np.ndarray | None:
+        """Return a core's (channel, y, x) int16 potentials; None if it is not configured."""
+        if layer not in self._order:
+            return None
+        return self._state(layer).transpose(2, 0, 1).copy()
+
+    def write_neurons(self, layer: int, values: np.ndarray) -> None:
+        """Set a configured core's (channel, y, x) int16 potentials."""
+        self._state(layer)[:] = values.transpose(1, 2, 0)
+
+    def parameters(self, layer: int, name: str) -> np.ndarray:
+        """Return a copy of a core's "weights" (out, in, kx, ky) or "biases" (out,)."""
+        cores = self.configuration.cnn_layers
+        return (cores[layer] if layer < len(cores) else CnnLayerConfig()).stored[name].copy()
+
+    def write_parameters(self, layer: int, name: str, values: np.ndarray) -> None:
+        """Set a core's weights or biases; the potentials of all cores stay as they are."""
+        if layer not in self._order:
+            return
+        setattr(self.configuration.cnn_layers[layer], name, values)
+        before, self._machines = self._machine(), {}
+        self._entry = None
+        self._enter_at(self._order[0])
+        _copy_potentials(before, self._machine())
+
+    def _filtered(self, events: np.ndarray) -> np.ndarray:
+        """Return the sensor events that pass the filter, all of them between two ticks."""
+        if self._filter is None:
+            return events
+        addresses = addresses_of(events, self._stages[SPECK.dvs.layer].shape)
+        return events[self._filter.passing(addresses, np.full(len(events), self._n_filter_ticks))]
+
+    def _internal_periods(self, events: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield sensor events between ticks of the internal slow clock, and serve each tick.
+
+        The clock divides the number of raw sensor events by a power of two (datasheet 3.2.6.3.1).
+        """
+        period = 2**self.configuration.factory_config.internal_slow_clk_divider
+        done = 0
+        while done < len(events):
+            until_tick = period - self._n_sensor_events % period
+            part = events[done : done + until_tick]
+            yield part
+            done += len(part)
+            self._n_sensor_events += len(part)
+            if len(part) == until_tick:
+                self._tick(internal=True)
+
+    def _tick(self, *, internal: bool) -> None:
+        """Serve one tick of the internal or the external slow clock.
+
+        Every core that leaks by this clock adds its biases to its potentials, down to its low
+        threshold. A neuron that reaches the high threshold this way fires with its next event
+        (the data sheet calls the leak independent of the neurons' calculations and says no more).
+        """
+        if self.configuration.dvs_filter.internal_slow_clk is internal:
+            self._n_filter_ticks += 1
+        for core in self._order:
+            layer = self.configuration.cnn_layers[core]
+            bias = layer.stored["biases"]
+            by_this_clock = layer.leak_internal_slow_clk_enable is internal
+            if layer.leak_enable and by_this_clock and bias.any():
+                state = self._state(core)
+                state[:] = np.clip(state + bias, layer.threshold_low, NEURON_MAX)
+
+    def _lose(self, number: int, reason: str) -> None:
+        self.lost += number
+        logger.warning("%d events lost: %s", number, reason)
+
+    def _core_spikes(self, layer: int, events: np.ndarray) -> list[Spikes]:
+        if not self._order or not len(events):
+            return []
+        self._enter_at(layer)
+        cores = self.configuration.cnn_layers
+        watched = [
+            position
+            for position, core in enumerate(self._order)
+            if core != self._stuck and (cores[core].monitor_enable or self.readout.listens_to(core))
+        ]
+        parts = []
+        played = _play(self._machine(), events, watched)
+        for position, spikes in zip(watched, played, strict=True):
+            core = self._order[position]
+            self.readout.count(core, spikes["p"])
+            if cores[core].monitor_enable and not self.readout.hides_monitors:
+                layer_column = np.full(len(spikes), core)
+                parts.append(Spikes(layer_column, *(spikes[name] for name in "tpyx")))
+        return parts
+
+    def _dvs_spikes(self, events: np.ndarray) -> Spikes:
+        """Return what the DVS layer's own monitor shows: the events as they leave that layer.
+
+        In the data sheet's figure 6 the monitor is behind pooling; sinabs warns of the opposite.
+        """
+        if not self.configuration.dvs_layer.monitor_enable or self.readout.hides_monitors:
+            return _join([])
+        places = self._dvs_places
+        addresses = addresses_of(events, self._stages[SPECK.dvs.layer].shape)
+        kept = places.kept[addresses]
+        sent = addresses[kept]
+        columns = (places.channels[sent], places.rows[sent], places.columns[sent])
+        return Spikes(np.full(len(sent), SPECK.dvs.layer), events["t"][kept], *columns)
+
+    def _program(self, entry: int) -> Program:
+        program = decode_configuration(self.configuration, self._chip, entry=entry)
+        cores = (
+            replace(core, destinations=()) if core.chip_core == self._stuck else core
+            for core in program.cores
+        )
+        # the filter counts ticks that the twin doesn't see, so events pass it before the twin
+        stage = replace(program.input, event_filter=None)
+        return replace(program, cores=tuple(cores), input=stage)
+
+    def _machine(self) -> Machine:
+        if self._entry is None:
+            raise RuntimeError("no core is configured: apply a configuration with weights first")
+        return self._machines[self._entry]
+
+    def _state(self, core: int) -> np.ndarray:
+        """Return the (y, x, channel) int16 potentials of a configured core themselves."""
+        return self._machine().cores[self._order.index(core)].state
+
+    def _enter_at(self, layer: int) -> None:
+        """Make the machine whose input stage feeds `layer` the current one, with all potentials."""
+        if layer == self._entry:
+            return
+        if layer not in self._machines:
+            machine = Machine(MachineModel(self._program(layer), self._settings))
+            # compile the kernels now: compiling them during a play would look like silence
+            zero = np.zeros(1, np.int64)
+            _play(machine, make_events(zero, zero, zero, zero), [0])
+            machine.reset()
+            self._machines[layer] = machine
+        if self._entry is not None:
+            _copy_potentials(self._machine(), self._machines[layer])
+        self._entry = layer
+
+
+def _play(machine: Machine, events: np.ndarray, watched: Sequence[int]) -> list[np.ndarray]:
+    """Return the spikes of the watched layers, each an event array with `t` as in `events`."""
+    output = machine.play([events], watched, keep_events=True, stopped=lambda: False)
+    return [layer.events for layer in output.layers if layer.events is not None]
+
+
+def _copy_potentials(source: Machine, target: Machine) -> None:
+    for before, after in zip(source.cores, target.cores, strict=True):
+        after.state[:] = before.state
+
+
+def _join(parts: list[Spikes]) -> Spikes:
+    """Return all spikes in the order of their causes; on a tie earlier layers come first."""
+    names = ("layer", "cause", "feature", "y", "x")
+    empty = [np.empty(0, np.int64)]
+    columns = [np.concatenate(empty + [getattr(part, name) for part in parts]) for name in names]
+    order = np.argsort(columns[1], kind="stable")
+    return Spikes(*(column[order] for column in columns))

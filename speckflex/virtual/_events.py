@@ -1,0 +1,219 @@
+"""The events of Speck2e and Speck2f, written to a model or sent by it: one table for each.
+
+A line of a table is a field: its type and width, its default, and where these come from if not
+from the record's own source. Widths are assumed: samna's reference says "int" and no more.
+"""
+
+from __future__ import annotations
+
+from speckflex.chips.speck import SPECKS
+from speckflex.virtual._records import Flag, Integer, Number, Record
+
+__all__ = ["CHIP_EVENTS", "EVENT_CLASSES", "INPUT_EVENTS", "Measurement"]
+
+SAMNA = "samna's reference, speck2f.event"
+POWER = "samna's reference, power monitor"
+# The counter that stamps events has 32 bits; here it does not overflow.
+TIME = "int64"
+NOT_NEGATIVE = range(2**63)
+
+
+class Spike(Record, source=SAMNA):
+    """A spike of a core (address before pooling), or an event for a core."""
+
+    __slots__ = ()
+    feature = Integer("uint32")
+    layer = Integer("uint32")
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)
+    x = Integer("uint32")
+    y = Integer("uint32")
+
+
+class DvsEvent(Record, source=SAMNA):
+    """An event of the sensor, or one injected in its place."""
+
+    __slots__ = ()
+    p = Flag()
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)
+    x = Integer("uint32")
+    y = Integer("uint32")
+
+
+class ReadNeuronValue(Record, source=SAMNA):
+    """Ask for one neuron's potential."""
+
+    __slots__ = ()
+    layer = Integer("uint32")
+    address = Integer("uint32")
+
+
+class WriteNeuronValue(Record, source=SAMNA):
+    """Set one neuron's potential."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    neuron_state = Integer("int16")
+
+
+class NeuronValue(Record, source=SAMNA):
+    """The answer to ReadNeuronValue."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    neuron_state = Integer("int16")
+
+
+class ReadWeightValue(Record, source=SAMNA):
+    """Ask for one weight."""
+
+    __slots__ = ()
+    layer = Integer("uint32")
+    address = Integer("uint32")
+
+
+class WriteWeightValue(Record, source=SAMNA):
+    """Set one weight."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    weight = Integer("int8")
+
+
+class WeightValue(Record, source=SAMNA):
+    """The answer to ReadWeightValue."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    layer = Integer("uint32")
+    weight = Integer("int8")
+
+
+class ReadBiasValue(Record, source=SAMNA):
+    """Ask for the bias of one output channel."""
+
+    __slots__ = ()
+    layer = Integer("uint32")
+    address = Integer("uint32")
+
+
+class WriteBiasValue(Record, source=SAMNA):
+    """Set the bias of one output channel."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    bias = Integer("int16")
+    layer = Integer("uint32")
+
+
+class BiasValue(Record, source=SAMNA):
+    """The answer to ReadBiasValue."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    bias = Integer("int16")
+    layer = Integer("uint32")
+
+
+class ReadoutValue(Record, source=SAMNA):
+    """Bit 20 valid, bits 19..16 the class with the highest average, bits 15..0 by mode."""
+
+    __slots__ = ()
+    value = Integer("uint32")
+
+
+class ReadoutPinValue(Record, source=SAMNA):
+    """The class that the readout pins show."""
+
+    __slots__ = ()
+    index = Integer("uint32")
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)
+
+
+class FilterDvsEvent(Record, source=SAMNA):
+    """An event for the sensor's noise filter alone; the stand-in sends and takes none."""
+
+    __slots__ = ()
+    p = Flag()
+    x = Integer("uint32")
+    y = Integer("uint32")
+
+
+class FilterValue(Record, source=SAMNA):
+    """A counter of the sensor's noise filter; the stand-in sends none."""
+
+    __slots__ = ()
+    counter_data = Integer("uint32")
+    x = Integer("uint32")
+    y = Integer("uint32")
+
+
+class AverageSel(Record, source=SAMNA):
+    """The choice of the average that the readout shows; the stand-in takes none."""
+
+    __slots__ = ()
+    average_sel = Integer("uint32")
+
+
+class KillSensorPixel(Record, source=SAMNA):
+    """Silence one pixel of the sensor."""
+
+    __slots__ = ()
+    x = Integer("uint32")
+    y = Integer("uint32")
+
+
+class ResetSensorPixel(Record, source=SAMNA):
+    """Undo every KillSensorPixel."""
+
+    __slots__ = ()
+
+
+class Measurement(Record, source=POWER):
+    """One power measurement: channel 0..4 is IO, RAM, LOGIC, PIXEL_DIGITAL, PIXEL_ANALOG."""
+
+    __slots__ = ()
+    channel = Integer("uint32")
+    timestamp = Integer(TIME, within=NOT_NEGATIVE)  # µs
+    value = Number()  # W
+
+
+INPUT_EVENTS: tuple[type[Record], ...] = (
+    Spike,
+    DvsEvent,
+    ReadNeuronValue,
+    WriteNeuronValue,
+    ReadWeightValue,
+    WriteWeightValue,
+    ReadBiasValue,
+    WriteBiasValue,
+    KillSensorPixel,
+    ResetSensorPixel,
+)
+EVENT_CLASSES: tuple[type[Record], ...] = (
+    *INPUT_EVENTS,
+    NeuronValue,
+    WeightValue,
+    BiasValue,
+    ReadoutValue,
+    ReadoutPinValue,
+    FilterDvsEvent,
+    FilterValue,
+    AverageSel,
+)
+
+
+def _classes_of(chip: str) -> dict[str, type[Record]]:
+    attributes = {
+        "__slots__": (),
+        "__module__": f"samna.{chip}.event",
+        "_namespace": f"{chip}::event",
+    }
+    return {kind.__name__: type(kind.__name__, (kind,), attributes) for kind in EVENT_CLASSES}
+
+
+# For each chip, its event classes by name. There is one set for each chip and process, as in
+# samna: scripts compare types, and the events of two chips are of different types.
+CHIP_EVENTS = {chip.name: _classes_of(chip.name) for chip in SPECKS}
