@@ -10,6 +10,7 @@ from speckflex.version import __version__
 if TYPE_CHECKING:
     from speckflex.boards import Board, open_board
     from speckflex.conversion.convert import convert
+    from speckflex.conversion.options import ConversionOptions
     from speckflex.errors import SpeckflexError
     from speckflex.networks.files import load_network
     from speckflex.networks.fold import fold_batchnorm
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # Names are loaded at first use: `import speckflex` pulls in neither torch nor numba nor samna.
 _PUBLIC = {
     "Board": "boards",
+    "ConversionOptions": "conversion.options",
     "Core": "program.records",
     "Destination": "program.records",
     "Difference": "recordings.compare",
@@ -45,6 +47,7 @@ _PUBLIC = {
 
 __all__ = [
     "Board",
+    "ConversionOptions",
     "Core",
     "Destination",
     "Difference",

@@ -1,4 +1,4 @@
-"""`speckflex check`: what a network costs on the chip, before anyone uploads."""
+"""`speckflex check`: show what a network costs on the chip, before it is uploaded."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ __all__ = ["command"]
 @seed_option
 @json_option
 def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any) -> None:
-    """Say whether the network in MODEL fits the chip, layer by layer, and what is in the way.
+    """Show whether the network in MODEL fits the chip, layer by layer, and what prevents it.
 
-    The first line is the verdict; findings stand below the layers.
+    The first line is the verdict. All findings follow the table of layers.
 
-    With --data the recordings are played on the twin, to say whether the cores keep up with the
-    synaptic operations; the stated rate of a core is unverified, so that an overload is a
-    warning. Exits 1 where the network does not fit.
+    With --data the command plays the recordings on the twin and shows whether the cores keep up
+    with the synaptic operations. The rate of a core is unverified, so an overload is only a
+    warning. The command exits with 1 if the network does not fit.
     """
     from speckflex.conversion.model import stated_shape
 
@@ -76,7 +76,7 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
 
 
 def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -> CheckTable:
-    """Check the model for the input shape that was given, else for that of the recordings."""
+    """Check the model for the input shape that was given, or else for that of the recordings."""
     from speckflex.conversion.model import check_model
 
     return check_model(
@@ -91,7 +91,7 @@ def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -
 def _play(
     table: CheckTable, dataset: EventDataset | None, slow_clock: float | None
 ) -> tuple[Sequence[LayerLoad], Sequence[str]]:
-    """Return the load of the cores and warnings of the recordings, if there is what to play."""
+    """Return the load of the cores and warnings about the recordings, if any are played."""
     from speckflex.analysis.core_load import measure_load
     from speckflex.data.order import OrderWatch
     from speckflex.twin.settings import TwinSettings
@@ -111,7 +111,7 @@ def _draw(table: CheckTable, diagram: Path) -> None:
 
     program = table.program
     if program is None:
-        click.echo(f"{diagram}: not drawn, the network can't be converted", err=True)
+        click.echo(f"{diagram}: not drawn, because the network can't be converted", err=True)
         return
     write_network_diagram(without_cores(program) if table.errors else program, diagram)
 
@@ -135,24 +135,25 @@ def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
         severity = "note" if load.passed else "warning"
         click.echo(
             f"{severity}: {load.name}: {load.verdict}: {load.sustained / 1e6:.3g} million synaptic"
-            f" operations a second keep its core busy for {load.utilisation:.1%}, an event waits up"
-            f" to {milliseconds(load.longest_wait)}{_held_up(load)} (at an unverified rate)"
+            f" operations per second keep its core busy for {load.utilisation:.1%} of the time, an"
+            f" event waits up to {milliseconds(load.longest_wait)}{_held_up(load)} (at an"
+            " unverified rate)"
         )
     if loads:
         behind = ", ".join(load.name for load in loads if not load.passed)
         verdict = f"does not keep up: {behind}" if behind else "keeps up"
-        click.echo(f"with these recordings, at an unverified rate, it {verdict}")
+        click.echo(f"with these recordings and at an unverified rate, the chip {verdict}")
 
 
 def _held_up(load: LayerLoad) -> str:
-    """Return a clause about what waits for room, where anything does."""
+    """Return a clause about events that wait because a core is full; "" where none do."""
     from speckflex.report.spelling import milliseconds
 
     clause = ""
     if load.stalled:
-        clause += f", it stalls for {milliseconds(load.stalled)} until there is room further on"
+        clause += f", it stalls for {milliseconds(load.stalled)} because a core behind it is full"
     if load.input_wait:
-        clause += f", the input waits for it up to {milliseconds(load.input_wait)}"
+        clause += f", the input waits for it for up to {milliseconds(load.input_wait)}"
     return clause
 
 
@@ -178,7 +179,7 @@ def _show(table: CheckTable) -> None:
 
 
 def _type(layer: LayerCost) -> str:
-    """Return such as "conv 3x3 stride 2, pool 4": the layer, and the pooling behind it."""
+    """Return the type of a layer and the pooling after it, such as "conv 3x3 stride 2, pool 4"."""
     text = layer.kind
     if layer.kind == "conv":
         text += f" {_by(layer.kernel)}"

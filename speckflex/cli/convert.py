@@ -1,4 +1,4 @@
-"""`speckflex convert`: a network becomes a `.speck` program."""
+"""`speckflex convert`: convert a network to a `.speck` program."""
 
 from __future__ import annotations
 
@@ -41,12 +41,14 @@ class FilterType(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> EventFilter:
-        """Return the filter; its size is that of the neighbourhood, up and down, left and right."""
+        """Return the filter; HxW is how far its neighbourhood reaches, in y and in x."""
         if isinstance(value, EventFilter):
             return value
         found = re.fullmatch(r"([a-z-]+)(?:,(\d+)(?:,(\d+)x(\d+))?)?", str(value))
         if found is None or found[1] not in FILTER_MODES:
-            self.fail(f"{value!r} is no filter: write {', '.join(FILTER_MODES)}, or noise,3,1x1")
+            self.fail(
+                f"{value!r} is no filter: give {', '.join(FILTER_MODES)}, or such as noise,3,1x1"
+            )
         size = (int(found[3] or 1), int(found[4] or 1))
         try:
             return EventFilter(FILTER_MODES[found[1]], size, int(found[2] or 1))
@@ -62,9 +64,9 @@ class FilterType(click.ParamType):
 @click.option(
     "--event-filter",
     type=FilterType(),
-    help="Let the chip drop noise before the first layer: noise, hot-pixel or low-pass, the slow"
-    " clock's ticks it looks back, how far neighbours may be, such as noise,3,1x1. Boards need"
-    " --slow-clock then.",
+    help="Let the chip drop noise before the first layer. Give the mode (noise, hot-pixel or"
+    " low-pass), the number of ticks of the slow clock that it looks back, and how far neighbours"
+    " may be in y and x, such as noise,3,1x1. Boards then need --slow-clock.",
 )
 @json_option
 def command(
@@ -77,8 +79,8 @@ def command(
 ) -> None:
     """Convert the network in MODEL to the chip's integers and write them to a .speck file.
 
-    A name in .nir makes it a NIR graph of the same integers, for other simulators; MODEL may be a
-    .speck file then.
+    If the name of the output ends in .nir, the command writes a NIR graph of the same integers for
+    other simulators; then MODEL may also be a .speck file.
     """
     from speckflex.conversion.model import read_model
     from speckflex.conversion.options import ConversionOptions
@@ -87,7 +89,9 @@ def command(
 
     to_nir = out.suffix.lower() == ".nir"
     if model.suffix.lower() == ".speck" and not to_nir:
-        raise click.UsageError(f"{model} is a program already: give the network it was made of")
+        raise click.UsageError(
+            f"{model} is a program already: give the network that it was made from"
+        )
     if model.suffix.lower() == ".speck" and event_filter is not None:
         raise click.UsageError(f"{model} is a program already: leave --event-filter out")
     nir = take_nir_options(options)

@@ -1,4 +1,4 @@
-"""`speckflex fold`: BatchNorm goes into the weights, without a bias."""
+"""`speckflex fold`: fold BatchNorm into the weights, without a bias."""
 
 from __future__ import annotations
 
@@ -31,29 +31,28 @@ __all__ = ["command"]
 def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     """Fold BatchNorm of the network in MODEL into its weights, without a bias.
 
-    Running means and biases are dropped, so the network computes something else than before:
-    the table says how much was dropped, in firing thresholds, and `speckflex finetune` recovers
-    the accuracy. With --input-shape the folded outputs are proved equal to those of the same
+    Running means and biases are dropped, so the network has other outputs than before. The table
+    shows how much was dropped, in firing thresholds; `speckflex finetune` restores the accuracy.
+    With --input-shape the command proves that the folded network has the same outputs as the
     network with means and biases set to zero.
     """
     from speckflex.networks.files import load_network, save_network
-    from speckflex.networks.fold import fold_with_report, prove_folding
+    from speckflex.networks.fold import fold_with_report
 
     shape = options["input_shape"]
     nir = take_nir_options(options)
     network = load_network(model, factory=options["factory"], input_shape=shape, nir=nir)
-    folded, report = fold_with_report(network)
-    error = prove_folding(network, folded, input_shape=shape) if shape else None
+    folded, report = fold_with_report(network, input_shape=shape)
     save_network(folded, out)
     if as_json:
-        result = {"path": str(out), "proof_error": error, **report.to_dict()}
+        result = {"path": str(out), **report.to_dict()}
         click.echo(json.dumps(result, indent=2, allow_nan=False))
         return
-    _show(report, error)
+    _show(report)
     click.echo(f"written: {out}")
 
 
-def _show(report: FoldReport, error: float | None) -> None:
+def _show(report: FoldReport) -> None:
     from speckflex.cli.tables import echo_table
 
     if report.layers:
@@ -61,7 +60,7 @@ def _show(report: FoldReport, error: float | None) -> None:
         rows = [
             (
                 layer.layer,
-                ", ".join(layer.norms) or "bias alone",
+                ", ".join(layer.norms) or "only a bias",
                 layer.gain_min,
                 layer.gain_max,
                 layer.dropped_mean,
@@ -72,5 +71,8 @@ def _show(report: FoldReport, error: float | None) -> None:
         echo_table(columns, rows, title="dropped per time step, in firing thresholds")
     else:
         click.echo("nothing to fold: the network has no BatchNorm and no bias")
-    if error is not None:
-        click.echo(f"proved: outputs equal those without means and biases to {error:.1e}")
+    if report.proof_error is not None:
+        click.echo(
+            "proved: the outputs equal those of the network without means and biases, with a"
+            f" relative error of {report.proof_error:.1e}"
+        )

@@ -1,4 +1,4 @@
-"""Weight layers of torch as square, dense convolutions: the one form that a core takes."""
+"""Weight layers of torch as square, dense convolutions, the only form that a core takes."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def convolution_of(layer: nn.Module, input_shape: Shape) -> Convolution:
         ConversionError: no square convolution computes it; the message lacks the layer's name.
     """
     if not isinstance(layer, (nn.Conv2d, nn.Linear)):
-        raise ConversionError(
-            f"{type(layer).__name__} is no weight layer of the chip: use Conv2d or Linear"
-        )
+        raise ConversionError(f"the chip has no {type(layer).__name__}: use Conv2d or Linear")
     if own_forward(layer):
         raise ConversionError(
             f"{type(layer).__name__} has a forward pass of its own: use a plain Conv2d or Linear"
@@ -68,8 +66,8 @@ def _linear_weights(layer: nn.Linear, input_shape: Shape) -> torch.Tensor:
     channels, y, x = input_shape
     if layer.in_features != channels * y * x:
         raise ConversionError(
-            f"it reads {layer.in_features} values, a map of {channels} x {y} x {x} arrives:"
-            " flatten the map in front of it"
+            f"it reads {layer.in_features} values, but a map of {channels} x {y} x {x} arrives:"
+            " flatten the map before it"
         )
     return layer.weight.detach().clone().reshape(layer.out_features, channels, y, x)
 
@@ -79,14 +77,14 @@ def _square_conv(layer: nn.Conv2d, input_shape: Shape) -> Convolution:
     padded = layer.padding != "valid" and any(_padding(layer))
     if layer.padding_mode != "zeros" and padded:
         raise ConversionError(
-            f"padding_mode {layer.padding_mode!r} is not on the chip: train with 'zeros'"
+            f"the chip has no padding_mode {layer.padding_mode!r}: train with 'zeros'"
         )
     weights = layer.weight.detach().clone()
     if layer.groups > 1:
         weights = _dense(weights, layer.groups)
         changes.append(
-            f"{layer.groups} groups became dense kernels with zeros, {layer.groups} times"
-            " the kernel memory"
+            f"{layer.groups} groups became dense kernels with zeros, which takes {layer.groups}"
+            " times the kernel memory"
         )
     dilation = (int(layer.dilation[0]), int(layer.dilation[1]))
     if dilation != (1, 1):
@@ -111,7 +109,7 @@ def _padding(layer: nn.Conv2d) -> Pair:
 
 
 def _dense(weights: torch.Tensor, groups: int) -> torch.Tensor:
-    """Return kernels over all input channels, zero where a group does not look."""
+    """Return kernels over all input channels, zero outside a group's own channels."""
     out, own, *kernel = weights.shape
     dense = weights.new_zeros(out, own * groups, *kernel)
     share = out // groups

@@ -1,4 +1,4 @@
-"""What lies before the first weight layer, as the chip's input stage."""
+"""The poolings and the camera layer before the first weight layer, as the chip's input stage."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def _with_pool(stage: InputStage, window: Pair) -> InputStage:
         cut = mirrored[axis] and size[axis] % window[axis]
         if origin[axis] % window[axis] or cut:
             raise ConversionError(
-                f"pools {window} after a crop from {origin} of size {size}: the chip pools"
-                " first, so start and size of the crop must be multiples of the pooling"
+                f"pools {window} after a crop from {origin} of size {size}, but the chip pools"
+                " first: make start and size of the crop multiples of the pooling"
             )
     whole = stage.size is None
     pooled = (size[0] // window[0], size[1] // window[1])

@@ -1,4 +1,4 @@
-"""What reaches a weight layer: one map, from the network's input or from other layers' neurons."""
+"""The map that a weight layer reads, from the network's input or from other layers' neurons."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["LayerInput", "LayerInputs"]
 
 @dataclass(frozen=True)
 class LayerInput:
-    """What reaches a weight layer.
+    """The map that a weight layer reads.
 
     Args:
         shape: (channel, y, x) of the map.
         senders: what sends to it; several are merged.
-        factor: of average pooling on the way, which the layer's weights are to be multiplied by.
+        factor: of average pooling on the routes; the layer's weights must be multiplied by it.
     """
 
     shape: Shape
@@ -43,7 +43,7 @@ class LayerInput:
 
 @dataclass(frozen=True)
 class _Arrival:
-    """What reaches a layer by one way."""
+    """The map that reaches a layer by one route."""
 
     shape: Shape
     sender: Sender
@@ -51,13 +51,13 @@ class _Arrival:
 
 
 class LayerInputs:
-    """Finds what reaches each layer, in the order of the layers; what can't be is refused.
+    """Finds the map that each layer reads, in the order of the layers, or refuses it.
 
     Args:
         forward: the network's forward pass.
-        routes: the ways through it.
+        routes: between its layers.
         input_shape: (channel, y, x) of the events.
-        findings: takes in what is refused.
+        findings: collects what is refused.
 
     Attributes:
         stage: what the chip does to the input; None while no layer reads it.
@@ -72,15 +72,15 @@ class LayerInputs:
         self.stage: InputStage | None = None
 
     def let_send(self, neurons: Sequence[int], layer: int, shape: Shape) -> None:
-        """Make neurons known as those of a layer, with a map of (channel, y, x)."""
+        """Record that neurons belong to a layer, with a map of (channel, y, x)."""
         self._layers |= dict.fromkeys(neurons, (layer, shape))
 
     def sends(self, neurons: int) -> bool:
-        """Return whether neurons are known to belong to a layer."""
+        """Return whether it is recorded that neurons belong to a layer."""
         return neurons in self._layers
 
     def of(self, position: int) -> LayerInput | None:
-        """Return what reaches a weight layer; None where that can't be."""
+        """Return the map that a weight layer reads; None where the chip can't send it."""
         routes = self._routes.into(position)
         name = self._forward.steps[position].name
         found = [self._by(route, name) for route in routes]
@@ -91,7 +91,7 @@ class LayerInputs:
         return LayerInput(arrivals[0].shape, senders, arrivals[0].factor)
 
     def _by(self, route: Route, reader: str) -> _Arrival | None:
-        """Return what reaches a layer by one way; None where that can't be."""
+        """Return the map of one route; None where the chip can't send it."""
         origin, steps = self._forward.steps[route.origin], self._routes.pools(route)
         try:
             if origin.role == "input":
@@ -105,7 +105,7 @@ class LayerInputs:
             self._findings.refuse(
                 origin.name,
                 "neurons",
-                f"no neuron layer stands between it and {reader}",
+                f"no neuron layer lies between it and {reader}",
                 "put an IAFSqueeze after it",
             )
         return None
@@ -114,14 +114,14 @@ class LayerInputs:
         stage, factor = input_stage(self._input_shape, [layer for _, layer in steps])
         if self.stage not in (None, stage):
             raise ConversionError(
-                "the network's input is pooled or cropped differently for two layers:"
-                " the chip has one input stage"
+                "the network's input is pooled or cropped in two ways, but the chip has one input"
+                " stage: pool and crop the input once"
             )
         self.stage = stage
         return _Arrival(stage.output_shape, Sender(INPUT), factor)
 
     def _agree(self, name: str, arrivals: Sequence[_Arrival]) -> bool:
-        """Refuse a merge of what the chip can't merge; return whether there was none."""
+        """Return whether the chip can merge the maps; refuse the merge where it can't."""
         shapes = {arrival.shape for arrival in arrivals}
         factors = {arrival.factor for arrival in arrivals}
         senders = [arrival.sender.layer for arrival in arrivals]
@@ -129,14 +129,14 @@ class LayerInputs:
             self._findings.refuse(
                 name,
                 "merge",
-                f"maps of shapes {sorted(shapes)} are merged in front of it",
+                f"it reads a merge of maps with the shapes {sorted(shapes)}",
                 "merge maps of one shape",
             )
         if len(factors) > 1:
             self._findings.refuse(
                 name,
                 "merge",
-                f"average pools with factors {sorted(factors)} are merged in front of it",
+                f"it reads a merge of average pools with the factors {sorted(factors)}",
                 "use the same pooling on every branch, or SumPool2d",
             )
         if len(set(senders)) < len(senders) or (INPUT in senders and len(senders) > 1):
@@ -161,5 +161,7 @@ def _from_layer(steps: Steps, layer: int, shape: Shape) -> _Arrival:
         factor *= share
         y, x = y // window[0], x // window[1]
     if pooling[0] != pooling[1]:
-        raise ConversionError(f"pools by {pooling}, the chip pools squares: use equal sides")
+        raise ConversionError(
+            f"pools by {pooling}, but the chip pools only squares: use equal sides"
+        )
     return _Arrival((channels, y, x), Sender(layer, pooling), factor)

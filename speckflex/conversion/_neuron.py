@@ -71,7 +71,7 @@ def _check_kind(layer: Any) -> None:
         raise ConversionError(f"{kind} is no integrate-and-fire layer of sinabs: use IAFSqueeze")
     if not isinstance(reset, (MembraneReset, MembraneSubtract)):
         raise ConversionError(
-            f"reset_fn {type(reset).__name__} is not on the chip:"
+            f"the chip has no reset_fn {type(reset).__name__}:"
             " use MembraneSubtract or MembraneReset"
         )
     subtracted = getattr(reset, "subtract_value", None)
@@ -79,7 +79,7 @@ def _check_kind(layer: Any) -> None:
         torch.as_tensor(layer.spike_threshold).max()
     ):
         raise ConversionError(
-            f"reset_fn subtracts {float(subtracted):g}, the chip subtracts the threshold:"
+            f"reset_fn subtracts {float(subtracted):g}, but the chip subtracts the threshold:"
             " use MembraneSubtract()"
         )
 

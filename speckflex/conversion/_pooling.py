@@ -36,14 +36,18 @@ def pool_of(layer: nn.Module, shape: tuple[int, ...]) -> tuple[Pair, float]:
     stride = window if layer.stride is None else _pair(layer.stride)
     if stride != window:
         raise ConversionError(
-            f"pools {window} with stride {stride}, the chip's windows do not overlap or leave"
+            f"pools {window} with stride {stride}, but the chip's windows neither overlap nor leave"
             " gaps: make stride and kernel_size equal"
         )
     if _pair(getattr(layer, "padding", 0)) != (0, 0):
-        raise ConversionError(f"pools with padding {layer.padding}: the chip pools without any")
+        raise ConversionError(
+            f"pools with padding {layer.padding}, which the chip does not have: pool without"
+            " padding"
+        )
     if layer.ceil_mode and any(size % side for size, side in zip(shape[-2:], window, strict=True)):
         raise ConversionError(
-            f"pools a map of {tuple(shape[-2:])} by {window} with ceil_mode: pad the map instead"
+            f"pools a map of {tuple(shape[-2:])} by {window} with ceil_mode, which the chip does"
+            " not have: pad the map instead"
         )
     if isinstance(layer, sl.SumPool2d):
         return window, 1.0

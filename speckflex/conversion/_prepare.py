@@ -1,4 +1,4 @@
-"""From a torch network to the plain layers that sinabs' backend takes, with every refusal."""
+"""From a torch network to plain layers that sinabs' backend takes, or the list of obstacles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["prepare"]
 def prepare(
     network: nn.Module, input_shape: Shape, options: ConversionOptions | None = None
 ) -> PreparedNetwork:
-    """Bring a network into the form that sinabs' backend takes; the network stays as it is.
+    """Return a network in the form that sinabs' backend takes; the network stays as it is.
 
     Args:
         network: torch and sinabs layers.
@@ -40,8 +40,8 @@ def prepare(
         options: what to do where the chip differs; defaults of `ConversionOptions`.
 
     Raises:
-        ConversionError: the network has no values, or does not run on that shape. What the chip
-            can't do is in `checks` with severity "error" instead, all of it at once.
+        ConversionError: the network has no values, or does not run on that shape. Everything that
+            the chip can't do is in `checks` instead, with severity "error".
     """
     if not isinstance(network, nn.Module):
         raise ConversionError(
@@ -105,12 +105,12 @@ class _Preparation:
                 self.findings.refuse(
                     name,
                     "reuse",
-                    f"it is called {count} times, a core runs one layer",
+                    f"it is called {count} times, but a core runs one layer",
                     "give each call a layer of its own",
                 )
 
     def _take_layer(self, position: int) -> None:
-        """Turn one weight layer into a prepared one; what is in the way goes to the findings."""
+        """Turn one weight layer into a prepared one; obstacles go to the findings."""
         step = self.forward.steps[position]
         arriving = self.inputs.of(position)
         readers = self.routes.readers(position)
@@ -145,7 +145,7 @@ class _Preparation:
         for change in convolution.changes:
             self.findings.checks.append(Check(step.name, "note", "weights", change))
         if not bool(convolution.weights.isfinite().all()):
-            message = "its weights hold infinities or what is no number"
+            message = "its weights have values that are infinite or NaN"
             remedy = "train again with a smaller learning rate"
             self.findings.refuse(step.name, "weights", message, remedy)
             return None
@@ -176,21 +176,21 @@ class _Preparation:
             self.findings.refuse(
                 step.name,
                 "bias",
-                f"its bias reaches {largest:g}{relative}, on the chip a bias is a leak per tick"
-                " of the slow clock",
-                "remove it with speckflex fold and finetune, or allow biases",
+                f"its bias reaches {largest:g}{relative}, but the chip adds a bias once per tick"
+                " of its slow clock",
+                "remove it with speckflex fold and finetune, or convert with allow_bias",
             )
         return bias.detach().clone()
 
     def _note_dropped(self) -> None:
-        """Tell what comes after the last layer, where a program ends."""
+        """Record what comes after the last layer, where a program ends."""
         known = self.routes.met | {check.layer for check in self.findings.checks}
         for position in self.forward.positions("pooling", "input stage", "norm", "relu", "other"):
             step = self.forward.steps[position]
             if step.name not in known:
                 severity = "note" if step.role == "pooling" else "warning"
                 message = f"{type(step.layer).__name__} after the last layer is left out"
-                remedy = "recordings have the neurons in front of it"
+                remedy = "recordings hold the spikes of the neurons before it"
                 self.findings.checks.append(
                     Check(step.name, severity, "end", message, remedy=remedy)
                 )
@@ -205,6 +205,6 @@ class _Preparation:
                 self.findings.refuse(
                     self.forward.steps[position].name,
                     "neurons",
-                    "no weight layer stands in front of it",
-                    "put a Conv2d or Linear in front of each neuron layer",
+                    "no weight layer comes before it",
+                    "put a Conv2d or Linear before each neuron layer",
                 )

@@ -1,4 +1,4 @@
-"""A network between torch and the chip: plain layers in float, in the order they run."""
+"""A network between torch and the chip: plain layers in float, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PreparedLayer:
     Args:
         name: path of the weight layer in the network; "" for the network itself.
         neuron_name: path of the neuron layer, "" for a potential readout.
-        convolution: weights with the factors of average pooling in front multiplied in.
+        convolution: its weights are multiplied by the factors of average pooling before it.
         bias: (out,) float32, or None.
         neuron: thresholds; None for a potential readout.
         input_shape: (channel, y, x).
@@ -62,12 +62,12 @@ class PreparedLayer:
 
 @dataclass(frozen=True)
 class PreparedNetwork:
-    """Layers in the order in which the network calls them, and all that was found.
+    """Layers in the order in which the network calls them, and the findings.
 
     Args:
         layers: what sends to a layer always lies before it.
         input: the stage before the first layers; its destinations are not set yet.
-        checks: mends, and errors where the network can't be converted.
+        checks: changes, and errors where the network can't be converted.
     """
 
     layers: tuple[PreparedLayer, ...]

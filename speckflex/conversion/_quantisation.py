@@ -1,4 +1,4 @@
-"""What rounding to the chip's integers does to a layer, in figures; runs without torch."""
+"""Figures of the error that rounding to the chip's integers makes; runs without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["quantisation_checks"]
 
-# Shares from which a figure becomes a warning; chosen by us, no chip fact.
+# A larger share becomes a warning; we chose these limits, they are no facts about the chip.
 LARGE_WEIGHT_ERROR = 0.05
 LARGE_LOSS = 0.25
 LARGE_THRESHOLD_ERROR = 0.01
@@ -37,8 +37,8 @@ def quantisation_checks(
         yield _figure(
             core.name,
             "8-bit error",
-            f"its 8-bit weights are {error:.2%} off (relative L2) at {core.scale:.4g} integers a"
-            " unit",
+            f"its 8-bit weights differ by {error:.2%} (relative L2) from the float weights, at a"
+            f" scale of {core.scale:.4g}",
             error,
             LARGE_WEIGHT_ERROR,
         )
@@ -48,7 +48,7 @@ def quantisation_checks(
         yield _figure(
             core.name,
             "lost weights",
-            f"{lost} of {used} weights that are not zero become 0 ({lost / used:.1%})",
+            f"{lost} of {used} nonzero weights become 0 ({lost / used:.1%})",
             lost / used,
             LARGE_LOSS,
         )
@@ -57,7 +57,7 @@ def quantisation_checks(
         yield _figure(
             core.name,
             "threshold error",
-            f"its threshold {threshold:g} becomes {core.threshold_high}, {error:+.2%} off",
+            f"its threshold {threshold:g} becomes {core.threshold_high}, an error of {error:+.2%}",
             error,
             LARGE_THRESHOLD_ERROR,
         )
@@ -72,5 +72,7 @@ def _figure(layer: str, rule: str, message: str, value: float, limit: float) -> 
         message,
         value=value,
         limit=limit,
-        remedy="fine-tune with smaller largest weights, which set the scale" if large else "",
+        remedy="fine-tune so that the largest weights, which set the scale, become smaller"
+        if large
+        else "",
     )

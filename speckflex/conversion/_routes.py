@@ -1,4 +1,4 @@
-"""What lies between the layers of a network, held against what lies between the chip's cores."""
+"""The routes between the layers of a network, with what the chip can't do on them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Routes"]
 
-# What needs nothing of the chip: spikes pass as they are.
+# Steps that change no spike, so that the chip needs nothing for them.
 PASSING = frozenset({"shaping", "dropped", "time", "merge"})
 POOLING = frozenset({"pooling", "input stage"})
 
 
 class Routes:
-    """The ways through a network; each step on them that the chip lacks is refused.
+    """The routes between layers; refuses each step on them that the chip lacks.
 
     Args:
         forward: the network's forward pass.
-        findings: takes in what is refused.
+        findings: collects what is refused.
 
     Attributes:
-        met: names of the layers that were met on the way.
+        met: names of the layers on the routes that were asked for.
     """
 
     def __init__(self, forward: ForwardPass, findings: CheckList) -> None:
@@ -33,7 +33,7 @@ class Routes:
         self.met: set[str] = set()
 
     def into(self, position: int) -> list[Route]:
-        """Return the ways by which values reach a layer from weights, neurons or the input."""
+        """Return the routes by which values reach a layer from weights, neurons or the input."""
         reader = self._forward.steps[position]
         routes = self._forward.routes(position)
         for route in routes:
@@ -42,7 +42,7 @@ class Routes:
         return routes
 
     def pools(self, route: Route) -> list[tuple[str, nn.Module]]:
-        """Return name and layer of the poolings and input stages on a way, in order."""
+        """Return name and layer of the poolings and input stages on a route, in order."""
         steps = [self._forward.steps[place] for place in route.between]
         return [(step.name, step.layer) for step in steps if step.layer and step.role in POOLING]
 
@@ -58,18 +58,18 @@ class Routes:
             self._findings.refuse(
                 self._forward.steps[position].name,
                 "neurons",
-                f"{len(readers)} neuron layers read it, a core has one",
+                f"{len(readers)} neuron layers read it, but a core has one",
                 "give each its own weight layer",
             )
         return readers
 
     def _check_alone(self, neurons: Step, routes: list[Route]) -> None:
-        """Refuse whatever lies between neurons and the weight layer that they read."""
+        """Refuse merges and poolings between neurons and the weight layer that they read."""
         if len(routes) > 1:
             self._findings.refuse(
                 neurons.name,
                 "merge",
-                "it reads a sum of potentials, the chip only merges spikes",
+                "it reads a sum of potentials, but the chip merges only spikes",
                 "put a neuron layer after each weight layer and merge after it",
             )
             return
@@ -77,7 +77,7 @@ class Routes:
             self._findings.refuse(
                 name,
                 "pooling",
-                f"pools between weights and neurons of {neurons.name}",
+                f"it pools between the weights and the neurons {neurons.name}",
                 "put the pooling after the neurons",
             )
 
@@ -92,22 +92,22 @@ class Routes:
             self._findings.refuse(
                 reader.name,
                 "function",
-                f"torch's {step.name} runs in front of it{place}, the chip has no such step",
+                f"torch's {step.name} runs before it{place}, but the chip has no such step",
                 "use layers: Conv2d, Linear, IAFSqueeze, AvgPool2d, SumPool2d, Merge, Flatten",
             )
             return
         kind = type(step.layer).__name__
         if step.role != "norm":
-            remedy = "leave it out, or use layers the chip has"
+            remedy = "leave it out, or use layers that the chip has"
             if step.role == "relu":
-                remedy = "turn the network into a spiking one with sinabs.from_torch.from_model"
-            self._findings.refuse(step.name, "layer kind", f"{kind} is not on the chip", remedy)
+                remedy = "make the network spiking with sinabs.from_torch.from_model"
+            self._findings.refuse(step.name, "layer kind", f"the chip has no {kind}", remedy)
         elif not _is_identity(step.copied):
             self._findings.refuse(
                 step.name,
                 "batch norm",
-                f"{kind} is still in place, the chip has none",
-                "fold it first: speckflex fold",
+                f"the chip has no {kind}",
+                "fold it first with speckflex fold",
             )
 
 

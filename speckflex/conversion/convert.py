@@ -1,4 +1,4 @@
-"""Network -> Program, through sinabs' own backend."""
+"""From a network to its Program, through sinabs' own backend."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ READOUT_THRESHOLD = NEURON_MAX - WEIGHT_MAX
 
 @dataclass(frozen=True)
 class Conversion:
-    """A program and what was found on the way to it.
+    """A program and the findings of its conversion.
 
     Args:
         program: what boards run.
-        checks: mends, 8-bit figures and limits, layer by layer.
+        checks: changes, 8-bit figures and limits, layer by layer.
     """
 
     program: Program
@@ -79,7 +79,7 @@ def convert(
         cores: layers (by position or name) to put on a core of your choice.
 
     Raises:
-        ConversionError: the chip can't do what the network does; `problems` lists all of it.
+        ConversionError: the chip can't run the network; `problems` lists every reason.
         PlacementError: the layers don't fit on the chip's cores.
     """
     return convert_with_checks(

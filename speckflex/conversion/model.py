@@ -1,4 +1,4 @@
-"""From a model file to its Program, with what was learned on the way."""
+"""From a model file to its Program, with all findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConvertedModel", "check_model", "read_model", "stated_shape"]
 
-# The rule of the finding that folding left something out, and the entry of a program's metadata
+# The rule of the finding that folding dropped something, and the entry of a program's metadata
 # that keeps it.
 FOLDING = "folding"
 
@@ -36,7 +36,7 @@ class ConvertedModel:
         network: the bias-free network that was converted; None for a `.speck` file.
         trained: the network as it was loaded, where folding changed it; else None.
         folding: what folding dropped; None where nothing was folded.
-        checks: what conversion found; of a `.speck` file, what it tells of its own making.
+        checks: findings of the conversion; of a `.speck` file, those that its metadata keeps.
     """
 
     path: Path
@@ -132,7 +132,7 @@ def _is_program(path: Path) -> bool:
 
 
 def _load_program(path: Path, input_shape: Shape | None, factory: str | None) -> Program:
-    """Return the program in a file, checked against what was asked for beside it."""
+    """Return the program in a file, checked against the shape and factory that were given."""
     program = Program.load(path)
     if factory is not None:
         raise NetworkError(
@@ -197,23 +197,23 @@ def _load_and_fold(
 
 
 def _folding_checks(folding: FoldReport) -> tuple[Check, ...]:
-    """Return a warning where folding left out a constant that the network was trained with."""
+    """Return a warning where folding dropped a constant that the network was trained with."""
     worst = max(folding.layers, key=lambda layer: layer.dropped_max, default=None)
     if worst is None or not worst.dropped_max:
         return ()
     message = (
-        f"biases and batch norms' means are left out, up to {worst.dropped_max:.3g} firing"
-        f" thresholds a time step in layer {worst.layer}"
+        f"biases and the means of batch norms are dropped, up to {worst.dropped_max:.3g} firing"
+        f" thresholds per time step in layer {worst.layer}"
     )
     return (_folding_check(message, worst.dropped_max),)
 
 
 def _kept_checks(program: Program) -> tuple[Check, ...]:
-    """Return the warning that the program's making left in its metadata."""
+    """Return the warning about folding that the program's metadata keeps."""
     message = " ".join(str(program.metadata.get(FOLDING, "")).split())
     return (_folding_check(message),) if message else ()
 
 
 def _folding_check(message: str, dropped: float | None = None) -> Check:
-    remedy = "speckflex fold tells of every layer, finetune brings accuracy back"
+    remedy = "speckflex fold shows every layer, and speckflex finetune restores accuracy"
     return Check("", "warning", FOLDING, message, value=dropped, remedy=remedy)

@@ -16,11 +16,11 @@ class ConversionOptions:
     """What to do where the chip differs from the network.
 
     Args:
-        allow_bias: take a torch bias over as the core's bias, added per tick of the slow clock.
+        allow_bias: convert a torch bias to the core's bias, added per tick of the slow clock.
         mend_min_v_mem: set a missing lower bound to minus the threshold.
         keep_state: start from the potentials that the layers hold now.
-        event_filter: put the chip's noise filter before the first layer, which no torch layer
-            stands for; boards need a slow clock then.
+        event_filter: put the chip's noise filter before the first layer; torch has no such layer.
+            Boards need a slow clock then.
     """
 
     allow_bias: bool = False

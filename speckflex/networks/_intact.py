@@ -1,4 +1,4 @@
-"""Checks that a network from a file is complete and does what its classes say, no more."""
+"""Checks that a network from a file is complete, and runs no code but that of its classes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
 def check_intact(network: nn.Module, source: str) -> None:
-    """Check that an unpickled network is complete and does what its classes say, no more.
+    """Check that an unpickled network is complete, and runs no code but that of its classes.
 
-    An unpickled module takes any attribute from its file: one that hides a method, or a hook,
-    would be called in place of the layer.
+    An unpickled module takes every attribute from its file. Torch would call a hook, or an
+    attribute with the name of a method, in place of the layer's own code.
 
     Args:
         network: as unpickled.
@@ -43,12 +43,13 @@ def check_intact(network: nn.Module, source: str) -> None:
         for key, value in vars(module).items():
             if key.endswith("_hooks") and value:
                 raise NetworkError(
-                    f"{layer} carries {key}, which would run beside the layer: remove its hooks"
+                    f"{layer} has {key}, which would run together with the layer: remove its hooks"
                     " and save it again"
                 )
             if callable(getattr(type(module), key, None)):
                 raise NetworkError(
-                    f"{layer} hides its own method {key}: save the layer without that attribute"
+                    f"{layer} hides its own method {key} by an attribute: save it without the"
+                    " attribute"
                 )
 
 
@@ -63,8 +64,8 @@ def check_tensor(tensor: torch.Tensor, label: str) -> None:
     plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
     if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise NetworkError(
-            f"{label} of shape {tuple(tensor.shape)} is no plain tensor with a value for each"
-            " element: save a contiguous copy of it"
+            f"{label} of shape {tuple(tensor.shape)} is no plain tensor that stores a value for"
+            " each element: save a contiguous copy of it"
         )
 
 
@@ -88,7 +89,7 @@ def _check_complete(module: nn.Module, layer: str) -> None:
 def _walk(
     module: nn.Module, name: str, source: str, seen: set[int]
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Yield every module once; torch's own walk would trip over incomplete ones."""
+    """Yield every module once; torch's own walk fails on incomplete modules."""
     if id(module) in seen:
         return
     seen.add(id(module))

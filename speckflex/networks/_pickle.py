@@ -1,4 +1,4 @@
-"""Torch model files, read so that nothing in them can run."""
+"""Torch model files, read without running any code in them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_EXPANSION = 16
 LEGACY_PICKLES = 5
 ZIP_START = b"PK\x03\x04"
 
-# What torch itself writes for tensors and modules; everything else needs a class of the list below.
+# The names that torch itself writes for tensors and modules; others must be layers.
 TENSOR_GLOBALS = re.compile(
     r"torch\.(\w+Storage|Size|device|Tensor|Q?U?Int\d\w*|q?u?int\d\w*|b?float\d\w*|complex\d+|bool)"
     r"|torch\.storage\.(Untyped|Typed)Storage"
@@ -85,8 +85,8 @@ NUMPY_GLOBALS: dict[str, type] = {
 def load_pickle(path: Path) -> Any:
     """Return the module or state dict in a torch file.
 
-    Two gates stand before any content is built: every global that the pickle names must be in
-    this module's list, and torch's weights-only unpickler must agree.
+    Two checks come before any content is built: every global that the pickle names must be in
+    this module's list, and torch's weights-only unpickler must accept the pickle.
 
     Raises:
         NetworkError: the file is missing, or names a class or function that is not allowed.
@@ -194,7 +194,7 @@ def _pickle_member(archive: zipfile.ZipFile) -> str:
 
 
 def _legacy_globals(file: BinaryIO, path: Path) -> set[str]:
-    """Return the globals of a file of pickles; what torch can't read later needs no scan."""
+    """Return the globals of a file of pickles, up to the first that is damaged."""
     start = file.read(1)
     if not start:
         raise FileFormatError(f"{path}: is empty: save the model again")
@@ -214,11 +214,10 @@ def _legacy_globals(file: BinaryIO, path: Path) -> set[str]:
 
 
 def _globals_of(pickle: bytes | BinaryIO) -> set[str]:
-    """Return the dotted names that a pickle would look up.
+    """Return the dotted names that a pickle would import.
 
     Raises:
-        ValueError: the pickle is damaged, or looks names up from its stack in a way that hides
-            them.
+        ValueError: the pickle is damaged, or hides the names that it would import.
     """
     names: set[str] = set()
     strings: list[str] = []

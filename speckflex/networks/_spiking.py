@@ -1,4 +1,4 @@
-"""Networks made to spike: ReLUs become integrate-and-fire neurons."""
+"""Spiking networks made from ReLU networks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RELUS = (nn.ReLU, sl.NeuromorphicReLU)
 
 
 def spiking_network(network: nn.Module, *, input_shape: Shape | None = None) -> nn.Module:
-    """Return a network that spikes: itself, sinabs' spiking part of it, or made from its ReLUs.
+    """Return a spiking network: the network itself, its sinabs part, or one made from its ReLUs.
 
     A network with ReLUs and no spiking layer is converted by sinabs: every ReLU becomes an
     integrate-and-fire layer of threshold 1 and lower bound -1 under the same name.
@@ -70,7 +70,7 @@ def _check_not_shared(network: nn.Module, relus: list[str], input_shape: Shape |
     try:
         forward = trace(network, input_shape)
     except NetworkError as error:
-        log.info("whether a ReLU is used twice is not known: %s", error)
+        log.info("it is not known whether a ReLU is used twice: %s", error)
         return
     for name in relus:
         if forward.n_calls(name) > 1:

@@ -1,4 +1,4 @@
-"""State dicts: which network they belong to, and whether every tensor fits."""
+"""State dicts: the network that they belong to, and a check that every tensor fits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARALLEL_PREFIX = "module."
 
 
 def find_state_dict(content: Any, source: str) -> dict[str, torch.Tensor]:
-    """Return the state dict in what a file held: the dict itself, or inside a checkpoint.
+    """Return the state dict that a file holds, by itself or inside a checkpoint.
 
     Raises:
         NetworkError: there is none.
@@ -137,7 +137,7 @@ def load_state(network: nn.Module, state: Mapping[str, torch.Tensor], source: st
 
 
 def _neuron_states(network: nn.Module) -> set[str]:
-    """Return the keys of membrane potentials: what a network remembers, not what it is."""
+    """Return the keys of membrane potentials, which are no part of a trained network."""
     return {
         f"{name}.{key}".lstrip(".")
         for name, module in network.named_modules()

@@ -28,7 +28,7 @@ RESHAPING_FUNCTIONS = frozenset({"flatten", "unflatten"})
 
 @dataclass
 class _Folding:
-    """What one weight layer takes in: `gain * W`, and `shift`, which is dropped; float64."""
+    """The norms of one weight layer as `gain * W` and `shift`, which is dropped; float64."""
 
     gain: torch.Tensor
     shift: torch.Tensor
@@ -48,15 +48,17 @@ def fold_with_report(
     """Return the network without batch norms and without biases, and what that dropped.
 
     Per output channel `W := W * gamma / sqrt(running_var + eps)`; running means, the norms' and
-    the layers' own biases go (MTT A.3). A norm may come right after its weight layer or after
-    average and sum pooling. In its place stays an `nn.Identity`, so that names do not change.
+    the layers' own biases are dropped (MTT A.3). A norm may come right after its weight layer, or
+    after average or sum pooling behind it. An `nn.Identity` takes its place, so that names do not
+    change.
 
     Args:
-        network: stays as it is; folding works on running statistics whatever its mode.
-        input_shape: (channel, y, x) to prove the folding on, by `prove_folding`; None to skip it.
+        network: stays as it is; folding uses the running statistics in any mode.
+        input_shape: (channel, y, x) to trace the network with and to prove the folding on, by
+            `prove_folding`; None to skip the proof.
 
     Raises:
-        NetworkError: a norm has no weight layer that can take it in, or has no usable statistics.
+        NetworkError: a norm has no weight layer to be folded into, or no usable statistics.
     """
     folded = copy_network(network)
     if not _has_norm_or_bias(network):
@@ -70,14 +72,13 @@ def fold_with_report(
             foldings[step.name] = _bias_only(position, step.layer)
     for position in forward.positions("norm"):
         _take_in(forward, foldings, position)
-    report = FoldReport(tuple(_reported(forward, name, item) for name, item in foldings.items()))
+    layers = [_reported(forward, name, item) for name, item in foldings.items()]
     for name, item in foldings.items():
         _scale_weights(name, folded.get_submodule(name), item.gain)
     folded = _stripped(folded)
     check_no_bias(folded)
-    if input_shape is not None:
-        prove_folding(network, folded, input_shape=input_shape)
-    return folded, FoldReport(tuple(layer for layer in report.layers if _is_news(layer)))
+    error = prove_folding(network, folded, input_shape=input_shape) if input_shape else None
+    return folded, FoldReport(tuple(filter(_is_news, layers)), error)
 
 
 def _has_norm_or_bias(network: nn.Module) -> bool:
@@ -88,7 +89,7 @@ def _has_norm_or_bias(network: nn.Module) -> bool:
 
 
 def _check_foldable(forward: ForwardPass, network: nn.Module) -> None:
-    """Check that the forward pass shows all that the weight layers and norms do."""
+    """Check that the forward pass calls the weight layers and norms as plain layers."""
     kind = type(network).__name__
     if forward.value_uses:
         raise NetworkError(
@@ -125,7 +126,7 @@ def _bias_only(position: int, layer: Any) -> _Folding:
 
 
 def _take_in(forward: ForwardPass, foldings: dict[str, _Folding], position: int) -> None:
-    """Add a norm to what its weight layer takes in."""
+    """Add a norm to the folding of its weight layer."""
     name, norm = forward.steps[position].name, forward.steps[position].layer
     route = _route_from_weights(forward, position)
     weights = forward.steps[route.origin].name
@@ -133,7 +134,7 @@ def _take_in(forward: ForwardPass, foldings: dict[str, _Folding], position: int)
     gain, shift = _gain_and_shift(name, norm)
     if gain.shape != folding.gain.shape:
         raise NetworkError(
-            f"norm {name} has {gain.numel()} features, its weight layer {weights} has"
+            f"norm {name} has {gain.numel()} features, but its weight layer {weights} has"
             f" {folding.gain.numel()} channels: put the norm before flattening"
         )
     since = [forward.steps[place] for place in route.between if place > folding.last]
@@ -145,10 +146,10 @@ def _take_in(forward: ForwardPass, foldings: dict[str, _Folding], position: int)
 
 
 def _route_from_weights(forward: ForwardPass, position: int) -> Route:
-    """Return the one way to a norm, from a weight layer that feeds nothing else.
+    """Return the one route to a norm, from a weight layer that feeds nothing else.
 
     Raises:
-        NetworkError: something between them, or a second consumer, keeps them apart.
+        NetworkError: a layer between them, or a second consumer, prevents folding.
     """
     norm = forward.steps[position]
     routes = forward.routes(position)
@@ -179,7 +180,7 @@ def _route_from_weights(forward: ForwardPass, position: int) -> Route:
 
 
 def _obstacle(forward: ForwardPass, route: Route) -> str:
-    """Return why a norm at the end of a way can't go into its beginning; "" where it can."""
+    """Return why the norm at the end of a route can't be folded into its origin; "" if it can."""
     for position in reversed(route.between):
         step = forward.steps[position]
         if _gain(step) is None:
@@ -191,7 +192,9 @@ def _obstacle(forward: ForwardPass, route: Route) -> str:
     if origin.role == "neurons":
         return f"it follows the neurons {origin.name} and not a weight layer"
     if not kind_of(origin.layer).foldable:
-        return f"the weights of {origin.name} ({type(origin.layer).__name__}) can't take it in"
+        return (
+            f"it can't be folded into the weights of {origin.name} ({type(origin.layer).__name__})"
+        )
     return ""
 
 

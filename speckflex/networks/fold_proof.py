@@ -1,4 +1,4 @@
-"""Proof that a folded network is its original, means and biases left out."""
+"""Proof that a folded network computes the same as its original without means and biases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Calls = dict[str, list[tuple[torch.Tensor, torch.Tensor]]]
 
 
 def check_no_bias(network: nn.Module) -> None:
-    """Check that no layer adds anything that does not come from its input.
+    """Check that no layer adds a constant.
 
     Raises:
         NetworkError: a layer has a bias, or keeps a running mean.
@@ -41,9 +41,9 @@ def check_no_bias(network: nn.Module) -> None:
         for key in keys:
             if "bias" in key or key == "running_mean":
                 raise NetworkError(
-                    f"layer {name_of(name)} ({type(module).__name__}) keeps its {key}: only"
-                    " convolutions, linear layers and batch norms can be freed of biases, replace"
-                    " it"
+                    f"layer {name_of(name)} ({type(module).__name__}) keeps its {key}: folding"
+                    " drops biases of convolutions, linear layers and batch norms only, so replace"
+                    " the layer"
                 )
 
 
@@ -53,11 +53,12 @@ def prove_folding(
 ) -> float:
     """Return the largest relative difference between a folded network and its original.
 
-    The original, its running means and biases set to zero, and the folded network see the same
-    random events in float64. Compared are the network's output and the input of every neuron
-    layer. A neuron near its threshold would turn a rounding error into a spike, so the neurons of
-    the folded network pass on the original's spikes; that they are the same neurons is checked.
-    Random events join the spikes of both, so that no layer is compared in silence.
+    The running means and biases of the original are set to zero. Then both networks get the same
+    random events, in float64. The function compares the outputs of the networks and the inputs of
+    every neuron layer. A neuron near its threshold would turn a rounding error into a spike, so
+    the folded network's neurons return the original's spikes instead of their own; the function
+    checks that the neurons are the same. It adds random events to these spikes, so that no layer
+    gets only zeros.
 
     Args:
         original: the network before folding.
@@ -168,7 +169,7 @@ def _recorder(
     def record(
         _: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
     ) -> torch.Tensor:
-        # sinabs' neurons answer in float32 whatever they are asked in.
+        # sinabs' neurons return float32, whatever the dtype of their input is.
         spikes = output.double() + _poisson(tuple(output.shape), generator).to(output.device)
         calls.append((inputs[0].clone(), spikes))
         return calls[-1][1]
@@ -182,7 +183,7 @@ def _comparer(
     remaining = iter(calls)
 
     def compare(_: nn.Module, inputs: tuple[torch.Tensor, ...], __: object) -> torch.Tensor:
-        # A layer that is called more often than in the original has nothing to be equal to.
+        # A layer that is called more often than in the original has nothing to compare with.
         expected, spikes = next(remaining, (torch.empty(0), inputs[0]))
         differences[name] = max(differences.get(name, 0.0), _difference(inputs[0], expected))
         return spikes

@@ -43,11 +43,14 @@ class FoldReport:
 
     Args:
         layers: the weight layers that folding changed, in the order of the forward pass.
+        proof_error: largest relative difference between the outputs of the folded network and
+            those of the original without means and biases; null where they were not compared.
     """
 
     layers: tuple[FoldedLayer, ...] = ()
+    proof_error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in plain JSON types."""
         layers = [asdict(layer) | {"norms": list(layer.norms)} for layer in self.layers]
-        return {"layers": layers}
+        return {"layers": layers, "proof_error": self.proof_error}

@@ -1,4 +1,4 @@
-"""The table of layer kinds: what each type of layer is to loading, folding and conversion."""
+"""The table of layer kinds: the role of each type of layer in loading, folding and conversion."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ RECURRENT = "is recurrent, Speck's cores pass spikes forward only: use a feed-fo
 
 
 def _no_gain(_: Any) -> None:
-    """Say of a layer that a factor per channel can't be moved across it."""
+    """Return None: a factor per channel can't be moved across the layer."""
 
 
 def _keeps_gain(_: Any) -> float:
@@ -88,12 +88,13 @@ class LayerKind:
     """What a type of layer is.
 
     Args:
-        role: what it does; "shaping" keeps all values, "dropped" has nothing to do on the chip,
-            "time" splits or joins the axes of batch and time, "container" holds other layers.
+        role: what it does; "shaping" keeps all values, "dropped" is left out on the chip, "time"
+            splits or joins the axes of batch and time, "container" holds other layers.
         foldable: whether a batch norm and a bias can be folded into its weights.
-        gain: by what such a layer multiplies a constant input; None where it treats channels
-            differently or is not linear, so that a factor per channel can't be moved across it.
-        lacking: why Speck has no such layer, to follow the layer's name; "" where it may have.
+        gain: the factor by which such a layer multiplies a constant input; None where it mixes
+            channels or is not linear, so that a factor per channel can't be moved across it.
+        lacking: why Speck has no such layer, as the end of a sentence that begins with the layer's
+            name; "" where Speck may have it.
     """
 
     role: Role
@@ -115,7 +116,7 @@ _RECURRENT_NEURONS = LayerKind("neurons", lacking=RECURRENT)
 _RECURRENT = LayerKind("other", lacking=RECURRENT)
 _RELU = LayerKind("relu")
 
-# A type that is not in the table counts as the nearest of its base classes that is.
+# A type without a row has the row of its nearest base class.
 LAYER_KINDS: dict[type, LayerKind] = {
     nn.Conv1d: _FOLDABLE,
     nn.Conv2d: _FOLDABLE,
@@ -166,7 +167,7 @@ LAYER_PACKAGES = ("torch.nn.modules.", "torch.ao.nn.", "sinabs.")
 
 
 def kind_of(layer: nn.Module) -> LayerKind:
-    """Return a layer's row of the table, that of its nearest base class; role "other" for none."""
+    """Return the row of a layer's type or of its nearest base class; role "other" without a row."""
     return _kind_of_type(type(layer))
 
 
@@ -186,7 +187,7 @@ def own_forward(layer: nn.Module) -> bool:
 
 
 def problem_of(layer: nn.Module) -> str:
-    """Return why Speck has no such layer, to follow the layer's name; "" where it may have."""
+    """Return why Speck has no such layer, to follow the layer's name; "" where it may have it."""
     if isinstance(layer, sl.IAF) and layer.tau_syn is not None:
         return (
             "has a synaptic time constant tau_syn, Speck's synapses have none: train with"
@@ -200,19 +201,19 @@ def name_of(name: str) -> str:
     return name or "the network itself"
 
 
-def check_layers(network: nn.Module, where: str) -> None:
+def check_layers(network: nn.Module, source: str) -> None:
     """Check that a network computes with finite weights, and has no layer that Speck lacks.
 
     Args:
         network: as loaded.
-        where: what messages begin with, such as the file's path.
+        source: what messages begin with, such as the file's path.
 
     Raises:
         NetworkError: a recurrent or leaky layer, weights that are not finite, or no weights.
     """
     has_weights = False
     for name, module in network.named_modules():
-        layer = f"{where}: layer {name_of(name)} ({type(module).__name__})"
+        layer = f"{source}: layer {name_of(name)} ({type(module).__name__})"
         problem = problem_of(module)
         if problem:
             raise NetworkError(f"{layer} {problem}")
@@ -221,7 +222,7 @@ def check_layers(network: nn.Module, where: str) -> None:
             _check_finite(module, layer)
     if not has_weights:
         raise NetworkError(
-            f"{where}: {type(network).__name__} has no convolution and no linear layer:"
+            f"{source}: {type(network).__name__} has no convolution and no linear layer:"
             " Speck needs at least one"
         )
 

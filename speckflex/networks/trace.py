@@ -51,10 +51,10 @@ MAP_AXES = 4  # of a batch of maps, without time
 def trace(network: nn.Module, input_shape: Shape | None = None) -> ForwardPass:
     """Return the record of a network's forward pass.
 
-    A copy of the network runs, in evaluation mode. With an input shape it runs on zeros, so the
-    forward pass may ask for shapes, and decide by values as it does for zeros; the record says
-    where it does. Without one it runs on stand-ins that have neither shapes nor values. Neurons
-    pass on what they get.
+    A copy of the network runs in evaluation mode, and its neurons return their input. With an
+    input shape the copy runs on zeros: the forward pass may ask for shapes and values, and the
+    record names the lines that ask for values. Without an input shape it runs on stand-ins that
+    have neither shapes nor values.
 
     Args:
         network: stays as it is; the nodes name its own layers.
@@ -97,21 +97,21 @@ class _Stop:
 
 
 def _blocked(input_shape: Shape, error: Exception, stop: _Stop | None, n_leading: int) -> str:
-    """Return why an input with so many axes before its channels does not pass, and what helps."""
+    """Return a message: where an input with so many axes before its channels stops, and why."""
     place, remedy = "", "check the input shape and the network's forward pass"
     if stop is not None:
         place = f", it stops at layer {stop.name} ({type(stop.layer).__name__})"
         remedy = "check the input shape"
         if isinstance(stop.layer, nn.Linear) and len(stop.shape) > n_leading + 1:
             place += (
-                f", which gets a map of shape {stop.shape[n_leading:]} in place of a row of values"
+                f", which gets a map of shape {stop.shape[n_leading:]} instead of a row of values"
             )
             remedy = (
                 "flatten all axes but the first with nn.Flatten(), or, where the network has an"
                 " axis of time, wrap the weight layers in front in sinabs.layers.Repeat"
             )
         elif len(stop.shape) > MAP_AXES:
-            place += ", which takes no axis of time beside the batch's"
+            place += ", which takes no axis of time in addition to the batch's"
             remedy = "wrap it in sinabs.layers.Repeat too"
     return (
         f"an input of shape {tuple(input_shape)} (channel, y, x) does not pass through the"
@@ -238,7 +238,7 @@ class _Tracer(fx.Tracer):
     def record(self, working: nn.Module) -> ForwardPass:
         """Run a copy of the network and return its record; raises what the forward pass raises."""
         with warnings.catch_warnings(), torch.no_grad():
-            # What torch has to say on a network's speed or style is not for this run.
+            # Torch's warnings on a network's speed or style have no use here.
             warnings.simplefilter("ignore")
             graph = self.trace(_Root(working))
         return self._forward_pass(graph)

@@ -144,7 +144,7 @@ def test_a_bias_that_folding_leaves_out_is_warned_of_with_its_size(tmp_path):
         assert result.exit_code == 0, result.output
         warnings = [line for line in result.output.splitlines() if line.startswith("warning")]
         assert len(warnings) == 1
-        assert "up to 0.25 firing thresholds a time step" in warnings[0]
+        assert "up to 0.25 firing thresholds per time step" in warnings[0]
     again = run("check", program).stdout.splitlines()
     assert warnings == [line for line in again if line.startswith("warning")]
     deployed = json.loads(run("deploy", program, *DATA, "--json").stdout)

@@ -433,11 +433,11 @@ SPREAD = torch.tensor([1.0, 2.0]).reshape(2, 1, 1)
 REFUSED = {
     "batch norm": (
         lambda: chain(conv(2, 2, 3), nn.BatchNorm2d(2), iaf()),
-        r"^1: BatchNorm2d is still in place.*fold it first: speckflex fold$",
+        r"^1: the chip has no BatchNorm2d: fold it first with speckflex fold$",
     ),
     "relu": (
         lambda: chain(conv(2, 2, 3), nn.ReLU(), conv(2, 2, 3), iaf()),
-        r"^1: ReLU .*from_torch",
+        r"^1: the chip has no ReLU: .*from_torch",
     ),
     "leak": (
         lambda: chain(conv(2, 2, 3), sl.LIFSqueeze(tau_mem=10.0, batch_size=1)),
@@ -469,19 +469,19 @@ REFUSED = {
     ),
     "oblong pool": (
         lambda: chain(conv(2, 2, 3), iaf(), nn.AvgPool2d((2, 1)), conv(2, 2, 2), iaf()),
-        r"^2: pools by \(2, 1\), the chip pools squares",
+        r"^2: pools by \(2, 1\), but the chip pools only squares",
     ),
     "pool before the neurons": (
         lambda: chain(conv(2, 2, 3), nn.AvgPool2d(2), iaf()),
-        r"^1: pools between weights and neurons of 2",
+        r"^1: it pools between the weights and the neurons 2",
     ),
     "transposed": (
         lambda: chain(nn.ConvTranspose2d(2, 2, 3, bias=False), iaf()),
-        r"^0: ConvTranspose2d",
+        r"^0: the chip has no ConvTranspose2d",
     ),
     "reflecting padding": (
         lambda: chain(conv(2, 2, 3, padding=1, padding_mode="reflect"), iaf()),
-        r"^0: padding_mode 'reflect' is not on the chip",
+        r"^0: the chip has no padding_mode 'reflect'",
     ),
     "bias": (lambda: chain(nn.Conv2d(2, 2, 3), iaf()), r"^0: its bias reaches .* of the threshold"),
     "spread thresholds": (
@@ -502,22 +502,28 @@ REFUSED = {
     ),
     "no neurons in between": (
         lambda: chain(conv(2, 2, 3), conv(2, 2, 3), iaf()),
-        r"^0: no neuron layer stands between it and 1",
+        r"^0: no neuron layer lies between it and 1",
     ),
-    "neurons alone": (lambda: chain(iaf(), conv(2, 2, 3), iaf()), r"^0: no weight layer stands"),
+    "neurons alone": (
+        lambda: chain(iaf(), conv(2, 2, 3), iaf()),
+        r"^0: no weight layer comes before it",
+    ),
     "no weights": (lambda: chain(nn.Flatten()), r"^the network: it has no weight layer"),
-    "concatenation": (Concatenating, r"^last: torch's cat runs in front of it"),
+    "concatenation": (
+        Concatenating,
+        r"^last: torch's cat runs before it \(test_prepare\.py, line \d+\), but the chip",
+    ),
     "added potentials": (AddingPotentials, r"^spike: it reads a sum of potentials"),
     "a doubled layer": (Doubling, r"^b: it merges the network's input with spikes, or one layer"),
     "merged uneven pools": (
         UnevenPools,
-        r"^c: average pools with factors \[0.25, 1.0\] are merged",
+        r"^c: it reads a merge of average pools with the factors \[0.25, 1.0\]",
     ),
     "shared weights": (shared_weights, r"^0: it is called 2 times"),
     "shared neurons": (shared_neurons, r"^1: it is called 2 times"),
     "another reset": (
         lambda: chain(conv(2, 2, 3), iaf(reset_fn=print)),
-        r"^1: reset_fn builtin_function_or_method is not on the chip",
+        r"^1: the chip has no reset_fn builtin_function_or_method",
     ),
     "a tiny threshold": (
         lambda: exact_weights(chain(conv(2, 2, 3), iaf(spike_threshold=0.4, min_v_mem=-300.0))),
@@ -590,5 +596,7 @@ def test_what_is_no_network_is_refused():
 def test_weights_that_are_no_numbers_are_refused(bad):
     network = chain(conv(2, 2, 3), iaf())
     network[0].weight.data[0, 0, 0, 0] = bad
-    with pytest.raises(ConversionError, match=r"^0: its weights hold infinities"):
+    with pytest.raises(
+        ConversionError, match=r"^0: its weights have values that are infinite or NaN"
+    ):
         convert(network, (2, 8, 8))

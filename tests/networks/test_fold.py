@@ -361,7 +361,7 @@ REFUSED = {
     ),
     "flattened": (
         lambda: nn.Sequential(nn.Conv2d(2, 2, 11), nn.Flatten(), nn.BatchNorm1d(8)),
-        "norm 2 has 8 features, its weight layer 0 has 2 channels",
+        "norm 2 has 8 features, but its weight layer 0 has 2 channels",
     ),
     "nan": (
         lambda: nn.Sequential(nn.Conv2d(2, 2, 3), _norm(running_var=float("nan"))),
