@@ -1,1 +1,1 @@
-"""What a program costs and how far chance moves it: arrivals, SynOps, load, ensembles."""
+"""The cost of a program, and the effect of chance: arrivals, SynOps, load, ensembles."""

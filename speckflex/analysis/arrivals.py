@@ -1,4 +1,4 @@
-"""What reached each core of a program, worked out from a recording."""
+"""The events that reached each core of a program, computed from a recording."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def core_inputs(
 ) -> list[np.ndarray] | None:
     """Return the events that reached a core, one stream a sample, in the order of time.
 
-    Of the leading samples whose events are all known; None where there is none. What the
-    recording's board says of its own choices (`Provenance.settings`) is followed; events that a
-    filter or a busy core turned away are counted as if they had arrived.
+    The streams cover the first samples, up to the first one with unknown events; None if there is
+    no such sample. The settings of the board that recorded (`Provenance.settings`) are respected.
+    Events that a filter or a busy core dropped are counted as if they had arrived.
 
     Args:
-        program: what ran.
-        recording: what it spiked, `t` in µs.
-        input_events: the streams that were played, one a sample; of the first samples at least.
-        index: the core's position in the program.
+        program: the program that ran.
+        recording: its spikes, `t` in µs.
+        input_events: the streams that were played, at least those of the first samples.
+        index: position of the core in the program.
         reset: as in `synops.measure_synops`.
     """
     parts = []
@@ -56,14 +56,14 @@ def core_inputs(
 
 
 def _targets(sender: Core | InputStage) -> list[int]:
-    """Return the positions of the cores that a sender's spikes go to."""
+    """Return the positions of the cores that receive the spikes of a sender."""
     return [destination.core for destination in sender.destinations]
 
 
 def _arrivals(
     sender: Core, source: int, recording: Recording, index: int, *, reset: bool
 ) -> list[np.ndarray]:
-    """Return what one core's recorded spikes send another, sample by sample; none unrecorded."""
+    """Return the events that one core sends to another, by sample; none if it was not recorded."""
     choices = recording.provenance.settings
     edge_spikes: EdgeSpikes = "keep" if choices.get("edge_spikes") == "keep" else "drop"
     record = next((record for record in recording.layers if record.index == source), None)
@@ -76,7 +76,7 @@ def _arrivals(
 def _sent(
     core: Core, streams: Sequence[np.ndarray], choices: Mapping[str, str], *, reset: bool
 ) -> list[np.ndarray]:
-    """Return which of a core's recorded spikes its output decimator sends on, sample by sample."""
+    """Return the recorded spikes of a core that its output decimator passes on, by sample."""
     if choices.get("decimator_monitor") == "after":
         return list(streams)
     first = choices.get("decimator_passes") == "first"
@@ -96,7 +96,7 @@ def _arrive(
     index: int,
     edge_spikes: EdgeSpikes = "drop",
 ) -> np.ndarray:
-    """Return what of a sender's events arrives at a core, destination after destination."""
+    """Return the events of a sender that arrive at a core, one destination after the other."""
     shape = sender.shape if isinstance(sender, InputStage) else sender.output_shape
     address = (events["y"].astype(np.int64) * shape[2] + events["x"]) * shape[0] + events["p"]
     arrived = []

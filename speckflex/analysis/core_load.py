@@ -1,4 +1,4 @@
-"""Whether the cores keep up: waiting times under a stated rate of work, before any upload."""
+"""Whether the cores keep up: waiting times at a stated rate of work, before any upload."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ Verdict = Literal["keeps up", "overloaded", "drops while held up", "holds the in
 
 @dataclass(frozen=True)
 class LayerLoad:
-    """How one core keeps up with the samples, its worst sample deciding.
+    """Whether one core keeps up with the samples; the figures are those of its worst sample.
 
     Args:
-        index: the layer's position in the network.
-        name: the layer's name.
-        events: events that arrived, over all samples.
-        dropped: of these, turned away by the core's congestion balancer.
-        sustained: synaptic operations a second, over the busiest sample as a whole.
-        utilisation: `sustained` as a share of the stated rate.
-        longest_wait: µs that an event waited for the core, were there room for any number.
-        backlog: µs for which the core was not done, then, once the last event was ready.
-        stalled: µs of the worst sample for which the core, its work done, held spikes that found
-            no room further on. Where cores stall, look for the busiest one behind them.
-        input_wait: µs that an event of the input was late at the most when the core, which it
-            had found full, had room for it; 0 where the input does not send to the core.
-        verdict: what the figures come to; "overloaded" where the core by itself drops events or
-            lets them wait too long, "drops while held up" and "holds the input up" where it does
-            so for the sake of a core further on.
+        index: position of the layer in the network, from 0.
+        name: name of the layer.
+        events: number of events that arrived, over all samples.
+        dropped: number of these that the congestion balancer of the core dropped.
+        sustained: synaptic operations per second, mean over the busiest sample.
+        utilisation: `sustained` as a share of the stated rate of the core.
+        longest_wait: longest time that an event waits for the core if any number of events may
+            wait, µs.
+        backlog: time that the core, under the same condition, still works after the last event
+            arrived, µs.
+        stalled: time that the core waits with finished spikes because the next core is full, µs.
+            If cores stall, look for the busiest core after them.
+        input_wait: longest delay of an input event because the core is full, µs; 0 if the input
+            does not send to the core.
+        verdict: "overloaded" if the core itself drops events or lets them wait too long, "drops
+            while held up" or "holds the input up" if a later core is the cause, else "keeps up".
         passed: whether the verdict is "keeps up".
     """
 
@@ -71,22 +72,22 @@ def measure_load(
 ) -> tuple[LayerLoad, ...]:
     """Return how every core keeps up with the samples.
 
-    An event takes the number of neurons that it updates, divided by the rate. A core takes
-    events first come, first served; a spike leaves when its event is done and the core it goes to
-    has room, and until then its own core takes no other event. The rate of the chip
-    (`Chip.synops_per_second`) is one user's figure and unverified; so is the model, which
-    `speckflex.twin.service.ServiceModel` describes in full.
+    The work of an event is the number of neurons that it updates, divided by the rate. A core takes
+    events in the order in which they arrive. A spike leaves when the work of its event is done and
+    the core that receives it has room; until then its own core takes no other event. The rate of
+    the chip (`Chip.synops_per_second`) is the figure of one user and unverified. The model is
+    unverified too; `speckflex.twin.service.ServiceModel` describes it in full.
 
-    The samples are played twice. Once with room for any number of events at each core, so that
-    events wait at the core that is slow, and not at those before it that it holds up. Then with the
-    room that the settings give: from this play are what was dropped, stalled and held up.
+    The samples are played twice. In the first play any number of events may wait at a core, so that
+    events wait at the slow core and not at the cores before it. In the second play the settings
+    limit the number; from it come the dropped events, the stalls and the delays of the input.
 
     Args:
-        program: what would run.
+        program: the program.
         events: one structured array, or one per sample; fields t (µs), x, y, p.
-        synops_per_second: how fast a core works; None for the rate of the program's chip.
-        longest_wait: µs that an event, or the input, may wait.
-        settings: the twin's other settings, such as `input_buffer` and `balancer_buffer`.
+        synops_per_second: rate of a core; None for the rate of the program's chip.
+        longest_wait: time that an event, or the input, may wait, µs.
+        settings: other settings of the twin, such as `input_buffer` and `balancer_buffer`.
 
     Raises:
         BoardError: the rate is not positive.
@@ -107,7 +108,7 @@ def measure_load(
 def _play(
     program: Program, events: np.ndarray | Sequence[np.ndarray], settings: TwinSettings
 ) -> list[list[CoreLoad]]:
-    """Return for each core its load in every sample."""
+    """Return the load of each core in every sample."""
     with Twin(settings=settings) as twin:
         twin.load(program)
         twin.play(events, monitor=[], keep_events=False)

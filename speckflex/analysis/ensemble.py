@@ -1,4 +1,4 @@
-"""How much a board differs from itself: many plays of the same samples, each a little changed."""
+"""How far a board may differ from itself: many plays of the same samples with small changes."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Ensemble:
     """Plays of the same samples.
 
     Args:
-        unperturbed: the samples as they stand.
-        plays: the samples changed, each play in its own way.
-        perturbation: how far.
-        seed: of all that is random.
+        unperturbed: the play without changes.
+        plays: the plays with changes, each with its own random draws.
+        perturbation: the changes.
+        seed: seed of the random draws.
     """
 
     unperturbed: Recording
@@ -63,7 +63,7 @@ class Ensemble:
     seed: int
 
     def spread(self, layer: int = -1) -> LayerSpread:
-        """Return how far the plays of one layer are apart."""
+        """Return how far the plays of one layer differ."""
         reference = self.unperturbed.layer(layer)
         counts = [play.counts(layer) for play in self.plays]
         spikes = np.array([float(play.sum()) for play in counts])
@@ -77,12 +77,12 @@ class Ensemble:
         )
 
     def with_labels(self, labels: Sequence[int] | np.ndarray) -> Ensemble:
-        """Return the same ensemble with the class of each sample."""
+        """Return the ensemble with the class of each sample."""
         plays = tuple(play.with_labels(labels) for play in self.plays)
         return replace(self, unperturbed=self.unperturbed.with_labels(labels), plays=plays)
 
     def accuracies(self) -> np.ndarray | None:
-        """Return (play,) float, the share of samples predicted right; None without labels."""
+        """Return (play,) float, the share of samples classified right; None without labels."""
         shares = [play.accuracy() for play in self.plays]
         known = [share for share in shares if share is not None]
         return np.array(known) if known and len(known) == len(shares) else None
@@ -97,15 +97,15 @@ def play_ensemble(
     seed: int = 0,
     settings: TwinSettings | None = None,
 ) -> Ensemble:
-    """Play the samples on the twin `n_plays` times, each time a little changed.
+    """Play the samples on the twin `n_plays` times, each time with small changes.
 
     Args:
-        program: what runs.
+        program: the program.
         events: one structured array per sample.
-        n_plays: at least 2.
-        perturbation: what changes; by default the order of simultaneous events.
-        seed: of all that is random; the same seed gives the same plays.
-        settings: the twin's.
+        n_plays: number of plays, at least 2.
+        perturbation: the changes; by default the order of simultaneous events.
+        seed: seed of the random draws; the same seed gives the same plays.
+        settings: settings of the twin.
 
     Raises:
         BoardError: fewer than two plays are asked for.
@@ -130,9 +130,10 @@ class Candidate:
     """Settings that might explain a recorded session.
 
     Args:
-        settings: the twin's.
-        perturbation: of the events.
-        spike_difference: of the twin under these to the recording; mean over the plays.
+        settings: settings of the twin.
+        perturbation: changes of the events.
+        spike_difference: spike difference of the twin with these settings from the recording,
+            mean over the plays.
     """
 
     settings: TwinSettings
@@ -149,17 +150,17 @@ def fit_candidates(
     n_plays: int = 4,
     seed: int = 0,
 ) -> tuple[Candidate, ...]:
-    """Return the candidates, best first, by how near the twin comes to a recorded session.
+    """Return the candidates in the order of their spike difference from a recorded session.
 
-    The spike difference is taken over all layers that the session recorded.
+    The spike difference covers all layers that the session recorded.
 
     Args:
-        program: what ran.
+        program: the program that ran.
         events: one structured array per sample, as they were played.
         recorded: the session, of the same samples.
-        candidates: what to try.
-        n_plays: plays of each candidate, at least 2.
-        seed: of all that is random.
+        candidates: the settings to try.
+        n_plays: number of plays per candidate, at least 2.
+        seed: seed of the random draws.
 
     Raises:
         BoardError: the session has another number of samples.
@@ -200,6 +201,6 @@ def _distance(recorded: Recording, play: Recording) -> float:
 
 
 def _mean_and_most(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return mean and maximum; None where a play spikes and what it is compared with does not."""
+    """Return mean and maximum; None if a reference without spikes makes one of them infinite."""
     mean, most = float(np.mean(values)), float(np.max(values))
     return (mean, most) if isfinite(most) else (None, None)

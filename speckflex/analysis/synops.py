@@ -1,4 +1,4 @@
-"""Synaptic operations: how much work a program makes of a recording, against the chip's limit."""
+"""Synaptic operations: the work of a program with a recording, and the chip's limit."""
 
 from __future__ import annotations
 
@@ -31,22 +31,24 @@ WINDOW = 10_000  # µs
 
 @dataclass(frozen=True)
 class LayerSynops:
-    """What one core had to add up.
+    """The synaptic operations of one core.
 
     Args:
-        index: the core's position in the program.
-        name: the layer's name in the torch network.
-        input_events: events that reached the core, over the samples that were measured.
-        total: synaptic operations: one for each neuron that an event updates, edges counted.
-        formula: `N * C_out * kx * ky / (sx * sy)`, as sinabs' documentation estimates it.
-        peak_per_second: the most in any window that begins at an event; None if unmeasured.
-        peak_sample: the sample of that window.
-        peak_time: µs, the first event of that window.
-        sustained_per_second: over the whole of the sample that is busiest on average.
-        window: µs, the width of the sliding window.
-        reason: why nothing was measured, "" where something was.
-        load: the peak as a share of what a core of the chip is taken to do
-            (`Chip.synops_per_second`, unverified); None if unmeasured.
+        index: position of the core in the program, from 0.
+        name: name of the layer in the torch network.
+        input_events: number of events that reached the core, over the measured samples.
+        total: number of synaptic operations: one for each neuron that an event updates; neurons
+            beyond the edge do not count.
+        formula: the estimate in sinabs' documentation, `N * C_out * kx * ky / (sx * sy)`.
+        peak_per_second: most operations per second in a window that begins at an event; None if
+            not measured.
+        peak_sample: index of the sample of that window.
+        peak_time: time of the first event of that window, µs.
+        sustained_per_second: operations per second, mean over the sample with the highest mean.
+        window: width of the window, µs.
+        reason: why nothing was measured, "" if something was.
+        load: the peak as a share of the rate of a core (`Chip.synops_per_second`, unverified);
+            None if not measured.
     """
 
     index: int
@@ -73,16 +75,17 @@ def measure_synops(
 ) -> tuple[LayerSynops, ...]:
     """Return the synaptic operations of every core.
 
-    A core's input is what the recording's events of its sources send it; a core whose sources
-    were not all recorded with their events has a `reason` in place of figures.
+    The input of a core is computed from the recorded events of its sources. If not all sources
+    were recorded with their events, the core has a `reason` in place of figures.
 
     Args:
-        program: what ran.
-        recording: what it spiked, `t` in µs.
-        input_events: the streams that were played, one a sample; of the first samples at least.
-        window: µs over which a peak is averaged.
-        reset: as the samples were played, which a recording does not tell. Without, a decimator
-            counts on from one sample to the next; it is taken to be at its start in the first.
+        program: the program that ran.
+        recording: its spikes, `t` in µs.
+        input_events: the streams that were played, at least those of the first samples.
+        window: width of the window that a peak is averaged over, µs.
+        reset: whether the samples were played with reset; the recording does not say so. Without
+            reset a decimator keeps its count from one sample to the next; in the first sample it
+            starts at 0.
     """
     inputs = (
         core_inputs(program, recording, input_events, index, reset=reset)
@@ -99,11 +102,11 @@ def count_taps(core: Core, events: np.ndarray) -> np.ndarray:
     """Return (n,) int64: the neurons of a core that each event updates.
 
     An event at (y, x) updates the neurons of all features whose kernel covers it (datasheet
-    3.2.4.4); near an edge these are fewer.
+    3.2.4.4). Near an edge there are fewer.
 
     Args:
         core: the core.
-        events: `(n,)` event array at the core's input.
+        events: `(n,)` event array at the input of the core.
     """
     taps_y = _taps_along(core, 0, events["y"])
     taps_x = _taps_along(core, 1, events["x"])
@@ -113,7 +116,7 @@ def count_taps(core: Core, events: np.ndarray) -> np.ndarray:
 def synops_per_window(
     core: Core, events: np.ndarray, *, window: int = WINDOW
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return start times (µs) of adjoining windows and the operations per second in each."""
+    """Return the start times (µs) of adjacent windows and the operations per second in each."""
     if not len(events):
         return np.empty(0, np.int64), np.empty(0)
     bins = events["t"] // window
@@ -155,14 +158,14 @@ def _measure_core(
 
 
 def _fan_out(core: Core) -> float:
-    """Return `C_out * kx * ky / (sx * sy)`: the neurons that an event updates, edges aside."""
+    """Return `C_out * kx * ky / (sx * sy)`: the neurons that an event far from edges updates."""
     n_channels, _, kernel_y, kernel_x = core.weights.shape
     return n_channels * kernel_y * kernel_x / (core.stride[0] * core.stride[1])
 
 
 def _taps_along(core: Core, axis: int, positions: np.ndarray) -> np.ndarray:
-    """Return how many outputs' kernels cover each input position along y (0) or x (1)."""
-    # A spike beyond the last whole pooling window may arrive beyond the stated input shape.
+    """Return the number of kernels that cover each input position along y (0) or x (1)."""
+    # A spike after the last whole pooling window may arrive outside the stated input shape.
     n_inputs = max(core.input_shape[1 + axis], int(positions.max(initial=0)) + 1)
     n_neurons, kernel = core.output_shape[1 + axis], core.weights.shape[2 + axis]
     spans = row_spans(n_inputs, n_neurons, kernel, core.stride[axis], core.padding[axis])
@@ -170,7 +173,7 @@ def _taps_along(core: Core, axis: int, positions: np.ndarray) -> np.ndarray:
 
 
 def _peak(times: np.ndarray, taps: np.ndarray, window: int) -> tuple[int, int | None]:
-    """Return the most operations in a window that begins at an event, and its time (µs)."""
+    """Return the most operations in a window that begins at an event, and its start (µs)."""
     if not len(times):
         return 0, None
     sums = np.concatenate([[0], np.cumsum(taps)])

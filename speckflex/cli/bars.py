@@ -1,4 +1,4 @@
-"""Bars that a user states: what to say, and how to exit, where one is missed."""
+"""Bars that a user states: the sentence about a missed one, and the exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def missed_spike_difference(value: float | None, bar: float | None) -> str:
         return ""
     if value is None:
         return (
-            f"the spike difference has no value (nothing to compare, or a silent reference),"
+            "the spike difference has no value (nothing to compare, or the reference never spikes),"
             f" the bar is {bar}"
         )
     return f"spike difference {value} is above {bar}"

@@ -1,4 +1,4 @@
-"""`speckflex compare`: how far two or three recordings are apart, in spikes."""
+"""`speckflex compare`: how far the spikes of two or three recordings differ."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMATS = ("text", "json", "md", "csv", "html")
 @click.option(
     "--program",
     type=existing_file,
-    help="The .speck file that ran: adds memories and synaptic operations, and refuses"
+    help="The .speck file that ran: adds memory and synaptic operations to the report, and refuses"
     " recordings of another program.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
@@ -43,7 +43,7 @@ FORMATS = ("text", "json", "md", "csv", "html")
     "--max-spike-difference",
     type=click.FloatRange(min=0),
     metavar="FRACTION",
-    help="Fail (exit 4) where the outputs' spikes differ by more.",
+    help="Fail (exit 4) if the spike difference at the output is larger.",
 )
 def command(
     recordings: tuple[Path, ...],
@@ -54,9 +54,9 @@ def command(
     out: Path | None,
     max_spike_difference: float | None,
 ) -> None:
-    """Tell how far two or three RECORDINGS (.h5) are apart, layer by layer.
+    """Report how far two or three RECORDINGS (.h5) differ, layer by layer.
 
-    The reference is the chip's recording where there is one, then torch's, then the first.
+    The reference is the recording of the chip if there is one, else that of torch, else the first.
     """
     if not 2 <= len(recordings) <= 3:
         raise click.UsageError(f"compare takes two or three recordings, {len(recordings)} given")
@@ -82,7 +82,7 @@ def command(
 
 
 def _by_role(paths: Sequence[Path], loaded: Sequence[Recording]) -> dict[str, Recording]:
-    """Name recordings by the kind of their board, or by their files where kinds repeat."""
+    """Name recordings by the kind of their board, or by their files if a kind occurs twice."""
     if len(set(paths)) < len(paths):
         raise click.UsageError("the same recording is given twice: name different files")
     kinds = ["chip" if r.provenance.kind == "virtual" else r.provenance.kind for r in loaded]

@@ -1,4 +1,4 @@
-"""`speckflex demo`: the bundled network on synthetic digits, to a report."""
+"""`speckflex demo`: deploy the bundled network on synthetic digits and write a report."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ BUNDLED = "synthetic-digits.pt"
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="How many recordings to play.",
+    help="Number of recordings to play.",
 )
 @json_option
 @click.pass_context
 def command(context: click.Context, *, out: Path, samples: int, as_json: bool) -> None:
-    """Deploy a bundled network on synthetic digits, on the twin, to a report.
+    """Deploy the bundled network on the twin with synthetic digits, and write a report.
 
-    The network was trained by this project on other synthetic digits; no chip is needed.
+    This project trained the network on other synthetic digits. No chip is needed.
     """
     with as_file(files("speckflex") / "models" / BUNDLED) as model:
         context.invoke(
@@ -49,4 +49,4 @@ def command(context: click.Context, *, out: Path, samples: int, as_json: bool) -
             as_json=as_json,
         )
     if not as_json:
-        click.echo(f"open {out / 'report.html'} in a browser to see where the spikes differ")
+        click.echo(f"open {out / 'report.html'} in a browser to see which spikes differ")

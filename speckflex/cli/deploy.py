@@ -1,4 +1,4 @@
-"""`speckflex deploy`: a trained network on the chip or its twin, and how far it is from torch."""
+"""`speckflex deploy`: play a trained network on the chip or its twin and compare it with torch."""
 
 from __future__ import annotations
 
@@ -49,54 +49,54 @@ __all__ = ["command"]
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="Time steps of the torch reference.",
+    help="Number of time steps of the torch reference.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
 )
 @click.option(
-    "--unbounded", is_flag=True, help="Convert without the chip's limits; runs on the twin alone."
+    "--unbounded", is_flag=True, help="Convert without the chip's limits; runs on the twin only."
 )
-@click.option("--require-chip", is_flag=True, help="Fail (exit 3) where no chip is attached.")
+@click.option("--require-chip", is_flag=True, help="Fail (exit 3) if no chip is attached.")
 @click.option(
     "--max-spike-difference",
     type=click.FloatRange(min=0),
     metavar="FRACTION",
-    help="Fail (exit 4) where the output's spikes differ from torch by more.",
+    help="Fail (exit 4) if the spike difference at the output is larger.",
 )
 @click.option(
     "--min-accuracy",
     type=click.FloatRange(0, 1),
     metavar="FRACTION",
-    help="Fail (exit 4) where the board's accuracy is lower.",
+    help="Fail (exit 4) if the accuracy of the board is lower.",
 )
 @click.option(
     "--ensemble",
     type=click.IntRange(min=2),
     metavar="N",
-    help="Play the first samples N times on the twin, each time a little changed: the spread to"
-    " expect of a chip against itself.",
+    help="Play the first samples N times on the twin, each time with small changes. Expect a chip"
+    " to differ from itself as much as these plays differ.",
 )
 @click.option(
     "--jitter",
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="µs",
-    help="Of the ensemble: standard deviation of the delays on the bus.",
+    help="Ensemble: standard deviation of the delay of an event on the bus.",
 )
 @click.option(
     "--drop",
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="Of the ensemble: share of the events that are lost.",
+    help="Ensemble: share of the events that are lost, 0 to 1.",
 )
 @click.option(
     "--parallel-window",
     type=click.IntRange(min=1),
     default=1,
     metavar="SPIKES",
-    help="Of the ensemble: how far spikes of cores 0 and 1 may change places.",
+    help="Ensemble: number of spikes of cores 0 and 1 within which their order may change.",
 )
 @slow_clock_option
 @seed_option
@@ -105,8 +105,8 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     """Put the network in MODEL (.pt, .nir or .speck) on a board and compare it with torch.
 
     Folds BatchNorm without bias, converts to the chip's integers, plays recordings, and reports
-    in spikes how far board, twin and torch are apart. With --out the program, the recordings,
-    report.json and report.html are kept.
+    how far the spikes of board, twin and torch differ. With --out it writes the program, the
+    recordings, report.json and report.html.
     """
     _refuse_changes_of_nothing(options)
     deployment, chosen = _deploy(model, board, options)
@@ -115,8 +115,8 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     _show(deployment, chosen, options)
     if deployment.interrupted:
         raise Interruption(
-            f"interrupted: the figures cover the {deployment.report.samples} samples played"
-            " until then"
+            f"interrupted: the figures are of the {deployment.report.samples} samples that were"
+            " played before"
         )
     missed = _missed_bars(deployment, options)
     for sentence in missed:
@@ -126,7 +126,7 @@ def command(model: Path, *, board: str, **options: Any) -> None:
 
 
 def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
-    """Refuse what changes the plays of an ensemble where none was asked for."""
+    """Refuse changes of the plays of an ensemble if there is no ensemble."""
     changes = (options["jitter"], options["drop"], options["parallel_window"] - 1)
     if options["ensemble"] is None and any(changes):
         raise click.UsageError(
@@ -160,7 +160,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     )
     with ExitStack() as stack:
         stack.enter_context(chosen.board)
-        # ahead of the bar, which would draw over it in a terminal
+        # before the progress bar, which would draw over this line in a terminal
         _announce(chosen, as_json=options["as_json"])
         progress = stack.enter_context(
             progress_bar(f"playing on {chosen.board.name}", len(dataset))
@@ -210,7 +210,7 @@ def _show(deployment: Deployment, chosen: ChosenBoard, options: dict[str, Any]) 
 
 
 def _missed_bars(deployment: Deployment, options: dict[str, Any]) -> list[str]:
-    """Return a sentence for every stated bar that the deployment does not reach."""
+    """Return a sentence for every stated bar that the deployment misses."""
     report = deployment.report
     missed = (
         missed_spike_difference(report.spike_difference, options["max_spike_difference"]),

@@ -1,4 +1,4 @@
-"""Tables on standard output, and what is said on standard error."""
+"""Tables on standard output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIPED_WIDTH = 160
 
 
 def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
-    """Print a table; numbers stand to the right, text to the left."""
+    """Print a table with numbers aligned to the right and text to the left."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -31,7 +31,7 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
 
 
 def format_number(value: Any) -> str:
-    """Return a value as a table shows it: thousands apart, four digits of a fraction."""
+    """Return a value as tables show it: spaces between thousands, four digits of a fraction."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,1 +1,1 @@
-"""The main job: play recordings on board, twin and torch, and compare."""
+"""The main job: play recordings on a board, its twin and in torch, and compare them."""

@@ -1,4 +1,4 @@
-"""The same samples on several players, such as a chip, its twin and torch, side by side."""
+"""Play the same samples on several players, such as a chip, its twin and torch."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["Played", "Players", "play_dataset"]
 
 @dataclass(frozen=True)
 class Players:
-    """Who plays each sample, by name: functions that are called as a board's `play`.
+    """The players by name: functions with the signature of a board's `play`.
 
     Args:
-        in_batches: play a batch in one go.
-        one_by_one: play one sample after the other, each in its own time.
+        in_batches: players that play a batch in one call.
+        one_by_one: players that play one sample per call.
     """
 
     in_batches: dict[str, Play] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Players:
     def play(
         self, events: list[np.ndarray], *, keep_events: bool
     ) -> Iterator[dict[str, Recording]]:
-        """Yield one recording a player, of as many samples as all of them have played."""
+        """Yield one recording per player, each time of samples that all players have played."""
         batch = {
             name: play(events, keep_events=keep_events) for name, play in self.in_batches.items()
         }
@@ -55,9 +55,9 @@ class Played:
     """What all players have played so far.
 
     Args:
-        parts: some samples each, one recording a player.
-        events: of the samples whose spikes are kept.
-        interrupted: whether the user stopped it before the last sample.
+        parts: one recording per player, each part of some samples.
+        events: input events of the samples whose spikes are kept.
+        interrupted: whether the user stopped the playing before the last sample.
     """
 
     parts: list[dict[str, Recording]] = field(default_factory=list)
@@ -66,11 +66,15 @@ class Played:
 
     @property
     def first_events(self) -> list[np.ndarray]:
-        """The events of the first samples, as far as they were played."""
+        """The input events of the first samples that were played."""
         return self.events[: sum(map(_n_samples, self.parts))]
 
     def recordings(self, labels: np.ndarray) -> dict[str, Recording]:
-        """Return one recording a player, with the labels of all samples that there were to play."""
+        """Return one recording per player, with labels.
+
+        Args:
+            labels: labels of the whole data set, played or not.
+        """
         whole = {
             name: concatenate_recordings([part[name] for part in self.parts])
             for name in self.parts[0]
@@ -89,14 +93,14 @@ def play_dataset(
     """Play a data set on all players, up to its end or a keyboard interrupt.
 
     Args:
-        players: who plays.
-        dataset: what is played; not empty.
-        batch: samples that one player plays before the next one plays them.
-        events_of: how many samples keep their spikes, rounded up to whole batches.
+        players: the players.
+        dataset: the recordings; not empty.
+        batch: number of samples that one player plays before the next player plays them.
+        events_of: number of first samples that keep their spikes, rounded up to whole batches.
         progress: called with the number of samples that all players have just played.
 
     Raises:
-        KeyboardInterrupt: no sample was played by then.
+        KeyboardInterrupt: no sample was played before the interrupt.
     """
     played = Played()
     try:

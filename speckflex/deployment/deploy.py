@@ -1,4 +1,4 @@
-"""The main job: play recordings on a board, its twin and torch, and tell how they differ."""
+"""The main job: play recordings on a board, its twin and in torch, and report the differences."""
 
 from __future__ import annotations
 
@@ -38,18 +38,19 @@ class DeploySettings:
     """How a deployment plays its samples.
 
     Args:
-        bins: time steps of the torch reference.
-        events_of: how many samples keep their spikes; the rest keep counts.
-        threads: of the twin; None for one a processor.
-        batch: samples that are played on one board before the next one plays them, and that
-            progress counts together; a board whose samples take their own time, such as a chip,
-            plays them one by one.
-        repeat: play every sample twice on a board that may not repeat itself, such as a chip:
-            its difference from itself is the floor below which no other difference means anything.
-        ensemble: how often the first samples are played on the twin with changes; 0 for not.
-        perturbation: how these plays differ.
-        seed: of these plays.
-        slow_clock: Hz of the twin's slow clock beside the chosen board; None for none.
+        bins: number of time steps of the torch reference.
+        events_of: number of first samples that keep their spikes; the others keep counts only.
+        threads: threads of the twin; None for one per processor.
+        batch: number of samples that one board plays before the next board plays them; progress
+            is reported after each batch. A board whose samples take their own time, such as a
+            chip, plays and reports them one by one.
+        repeat: play every sample twice on a board that may not repeat itself, such as a chip.
+            Their difference is the noise floor: a smaller difference has no meaning.
+        ensemble: number of plays of the first samples on the twin with small changes; 0 for none.
+        perturbation: the changes of these plays.
+        seed: seed of these plays.
+        slow_clock: frequency of the slow clock of the twin that plays beside the chosen board,
+            Hz; None for no slow clock.
     """
 
     bins: int = 10
@@ -64,19 +65,19 @@ class DeploySettings:
 
     @property
     def of_twin(self) -> TwinSettings:
-        """What the twin beside the chosen board is opened with."""
+        """The settings of the twin that plays beside the chosen board."""
         return TwinSettings.ticking(self.slow_clock)
 
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """What a deployment brought.
+    """The result of a deployment.
 
     Args:
-        model: what ran.
-        recordings: by "torch", "twin", "chip" and "repeat" (the chip once more), those that
-            there are.
-        report: what `report.json` holds.
+        model: the model that ran.
+        recordings: the recordings that there are of "torch", "trained" (the torch network before
+            folding), "twin", "chip" and "repeat" (the second run of the chip).
+        report: how far they differ; the content of report.json.
     """
 
     model: ConvertedModel
@@ -85,7 +86,7 @@ class Deployment:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the user stopped it before its end."""
+        """Whether the user stopped the deployment before its end."""
         return self.report.run is not None and self.report.run.interrupted
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -115,21 +116,21 @@ def deploy(
 ) -> Deployment:
     """Play `dataset` on the chosen board, on the twin and in torch, and compare.
 
-    A keyboard interrupt ends the playing, or the outlook behind it; what was played until then
-    is reported.
+    After the samples, the load of the cores is measured and the ensemble is played. A keyboard
+    interrupt ends either; the report covers what was played before.
 
     Args:
-        model: the program, and the network where there is one.
+        model: the program, and its network if there is one.
         dataset: the recordings and their labels.
         chosen: the board; it stays open.
-        settings: how samples are played.
+        settings: how the samples are played.
         command: what the user typed, for the report.
-        progress: called with the number of samples that were just played on the chosen board.
+        progress: called with the number of samples that the chosen board has just played.
 
     Raises:
         EventsError: the data set is empty or does not have the program's input shape.
     """
-    # only now, since the command has said by then which board it plays on
+    # imported here, since the command prints the name of the board before it waits for imports
     from speckflex.report.build import report_of
     from speckflex.report.evidence import gather_evidence
 
@@ -172,7 +173,7 @@ def _run_facts(
     settings: DeploySettings,
     trained: Recording | None,
 ) -> RunFacts:
-    """Return how a deployment ran, as far as it is known before its end."""
+    """Return the facts of a run that are known before its end."""
     from speckflex.report.facts import DataFacts, RunFacts
 
     return RunFacts(
@@ -190,7 +191,7 @@ def _run_facts(
 def _players(
     model: ConvertedModel, chosen: ChosenBoard, settings: DeploySettings
 ) -> Iterator[Players]:
-    """Give the networks in torch, the twin, and the chosen board, with the program loaded."""
+    """Yield torch networks, twin and board, each with the program loaded."""
     board, family = chosen.board, chosen.family
     players = Players(_references(model, settings.bins))
     with ExitStack() as stack:
@@ -209,7 +210,7 @@ def _players(
 
 
 def _references(model: ConvertedModel, bins: int) -> dict[str, Play]:
-    """Return what plays the networks that there are in torch, by name."""
+    """Return the functions that play the torch networks, by name."""
     if model.network is None:
         return {}
     from speckflex.deployment.torch_reference import TorchReference
@@ -224,11 +225,11 @@ def _references(model: ConvertedModel, bins: int) -> dict[str, Play]:
 
 @dataclass
 class _Outlook:
-    """What else to expect of a chip, as far as no interrupt came before it.
+    """Expectations about a chip; an interrupt may leave them incomplete.
 
     Args:
         loads: whether each core keeps up with the first samples.
-        ensemble: plays of the first samples with changes, where they are wanted.
+        ensemble: plays of the first samples with small changes; None if there are none.
         interrupted: whether the user stopped the deployment.
     """
 

@@ -1,4 +1,4 @@
-"""The torch network itself, run in time steps, as the reference of a comparison."""
+"""The torch network, run in time steps, as the reference of a comparison."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ __all__ = ["TorchReference"]
 class TorchReference:
     """A float network in evaluation mode, recorded layer by layer like a board.
 
-    The recording's events carry the end of their time bin, repeated for several spikes in one
-    bin. Potentials of a readout layer are in the program's integers (times `Core.scale`).
+    The time of each recorded event is the end of its time bin. Several spikes in one bin are
+    several events. Potentials of a readout layer are in the program's integers (times
+    `Core.scale`).
 
     Args:
-        network: the network as it was converted; it is copied.
-        program: the program that was made of it: names the layers to record.
-        bins: time steps a sample is cut into; states are reset before each sample.
+        network: the network that was converted; it is copied.
+        program: the program that was made from it; it names the layers to record.
+        bins: number of time steps per sample; states are reset before each sample.
     """
 
     def __init__(self, network: nn.Module, program: Program, *, bins: int = 10) -> None:
@@ -62,12 +63,12 @@ class TorchReference:
     def play(
         self, events: Sequence[np.ndarray], *, keep_events: bool = True, batch_size: int = 32
     ) -> Recording:
-        """Return what each layer spiked for each sample.
+        """Return the spikes of each layer for each sample.
 
         Args:
             events: one structured array per sample, fields t (µs), x, y, p.
-            keep_events: keep binned spikes as events, not their counts alone.
-            batch_size: how many samples run at once.
+            keep_events: keep binned spikes as events, not only their counts.
+            batch_size: number of samples that run at once.
 
         Raises:
             NetworkError: the network does not run on frames of the program's input shape.
@@ -136,7 +137,7 @@ class TorchReference:
 
 @contextmanager
 def _caught_outputs(modules: list[nn.Module]) -> Iterator[dict[int, torch.Tensor]]:
-    """Yield a dict that fills with each module's output, by its position, in a forward pass."""
+    """Yield a dict that a forward pass fills with the output of each module, by its position."""
     caught: dict[int, torch.Tensor] = {}
 
     def catch(index: int, module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
@@ -164,7 +165,7 @@ def _recorded_module(network: nn.Module, core: Core) -> nn.Module:
 
 
 def _initial_states(network: nn.Module) -> list[tuple[StatefulLayer, torch.Tensor]]:
-    """Return each neuron layer with the state of one sample that it starts from."""
+    """Return each neuron layer with its initial state for one sample."""
     return [
         (module, module.get_buffer("v_mem")[:1].detach().clone())
         for module in network.modules()
@@ -175,14 +176,14 @@ def _initial_states(network: nn.Module) -> list[tuple[StatefulLayer, torch.Tenso
 def _prepare_batch(
     network: nn.Module, states: list[tuple[StatefulLayer, torch.Tensor]], n_samples: int
 ) -> None:
-    """Put every neuron in its initial state and tell squeezing layers the number of samples."""
+    """Set every neuron to its initial state and every squeezing layer to the number of samples."""
     for module in network.modules():
         if isinstance(module, SqueezeMixin):
             module.batch_size, module.num_timesteps = n_samples, -1
         elif isinstance(module, UnflattenTime):
             module.batch_size = n_samples
     for module, state in states:
-        # An empty state is how sinabs marks one that takes its shape from the next input.
+        # In sinabs an empty state takes its shape from the next input.
         module.v_mem = state.repeat_interleave(n_samples, dim=0) if len(state) else state.clone()
 
 
@@ -207,6 +208,6 @@ def _spike_record(index: int, core: Core, values: np.ndarray, ends: np.ndarray) 
 
 
 def _binned_events(spikes: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return (time, channel, y, x) spike counts as events, one per spike, in order of time."""
+    """Return (time, channel, y, x) spike counts as events in order of time, one per spike."""
     step, channel, y, x = (np.repeat(axis, spikes[spikes > 0]) for axis in np.nonzero(spikes > 0))
     return make_events(ends[step], x, y, channel)

@@ -1,4 +1,4 @@
-"""What differs between recordings and what a program costs: facts first, then their renderings."""
+"""Reports: how far recordings differ and what a program costs, as one record and its renderings."""
 
 from speckflex.report._as_csv import render_csv
 from speckflex.report._as_json import render_json

@@ -1,4 +1,4 @@
-"""One row a layer: where it lies, what it costs, what it spiked and how far that is off."""
+"""The facts of each layer: its core, cost, spikes and difference from the reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["layer_facts"]
 
 
 def layer_facts(evidence: Evidence) -> tuple[LayerFacts, ...]:
-    """Return the facts of each layer that any recording or the program knows."""
+    """Return the facts of each layer of the recordings and the program."""
     weight_errors = {
         check.layer: check.value for check in evidence.checks if check.rule == "8-bit error"
     }
@@ -71,7 +71,7 @@ def _silent_share(counts: np.ndarray | None) -> float | None:
 
 
 def _of_layer(index: int, difference: Difference | None) -> LayerDifference | None:
-    """Return what a comparison found of one layer; None where it does not hold it."""
+    """Return the difference of one layer; None if it was not compared."""
     layers = difference.layers if difference is not None else ()
     return next((layer for layer in layers if layer.index == index), None)
 

@@ -53,11 +53,12 @@ def build_report(
     """Return the report on recordings of one program.
 
     Args:
-        program: what ran; None where only recordings are at hand.
-        recordings: by role: "torch", "twin", "chip", or names of the caller's own; "repeat" is
-            a second run of the board, whose difference from the first is the noise floor.
-        input_events: the streams that were played, of the first samples at least, `t` in µs.
-        checks: what conversion found.
+        program: the program that ran; None if only recordings are at hand.
+        recordings: the recordings by role: "torch", "twin", "chip", or names of your own;
+            "repeat" is a second run of the board, and its difference from the first run is the
+            noise floor.
+        input_events: the streams that were played, at least those of the first samples, `t` in µs.
+        checks: findings of the conversion.
         synthetic: whether the samples are simulated.
         command: what the user typed.
 

@@ -1,4 +1,4 @@
-"""What a report draws on: the recordings, how far they are apart, and the work they made."""
+"""The evidence of a report: recordings, their differences, and the work of the cores."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ __all__ = ["Evidence", "gather_evidence"]
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that the parts of a report are worked out from.
+    """Everything that the facts of a report are computed from.
 
     Args:
-        program: what ran; None where only recordings are at hand.
-        recordings: by role, without the board's second run.
-        input_events: the streams that were played, of the first samples at least, `t` in µs.
-        checks: what conversion found.
-        comparisons: of every two recordings, the one that the report is about first.
-        synops: one per core of the program, or none.
+        program: the program that ran; None if only recordings are at hand.
+        recordings: the recordings by role, without the second run of the board.
+        input_events: the streams that were played, at least those of the first samples, `t` in µs.
+        checks: findings of the conversion.
+        comparisons: the comparisons of all pairs, the main comparison first.
+        synops: synaptic operations of each core of the program; empty without a program.
         synthetic: whether the samples are simulated.
         command: what the user typed.
         run: how a deployment ran; None for a comparison of recordings.
-        loads: whether each core keeps up with `input_events`; none where it was not measured.
-        ensemble: changed plays of the first samples, with labels; None where there are none.
+        loads: whether each core keeps up with `input_events`; empty if it was not measured.
+        ensemble: plays of the first samples with small changes, with labels; None if there are
+            none.
     """
 
     program: Program | None
@@ -59,29 +60,29 @@ class Evidence:
 
     @property
     def played(self) -> str:
-        """The role whose recording stands for the board's."""
+        """The role of the board's recording."""
         return played_role(self.recordings)
 
     @property
     def board(self) -> Recording:
-        """The recording that stands for the board's."""
+        """The board's recording."""
         return self.recordings[self.played]
 
     @property
     def headline(self) -> Comparison | None:
-        """The comparison that the report is about; None where there is a single recording."""
+        """The main comparison; None if there is only one recording."""
         return self.comparisons[0] if self.comparisons else None
 
     @property
     def layer_names(self) -> dict[int, str]:
-        """The name of each layer that any recording or the program knows, by position."""
+        """The names of the layers of the recordings and the program, by position."""
         records = [record for r in self.recordings.values() for record in r.layers]
         names = {record.index: record.name for record in records}
         cores = () if self.program is None else self.program.cores
         return dict(sorted((names | {i: core.name for i, core in enumerate(cores)}).items()))
 
     def records(self, index: int) -> dict[str, LayerRecord]:
-        """Return the records of the layer at `index`, by the role of those who monitored it."""
+        """Return the records of the layer at `index`, by role."""
         return {
             role: record
             for role, recording in self.recordings.items()
@@ -97,12 +98,12 @@ def gather_evidence(
     input_events: Sequence[np.ndarray] = (),
     checks: Sequence[Check] = (),
 ) -> Evidence:
-    """Compare the recordings with each other and measure the work of the board's.
+    """Compare the recordings and measure the work of the cores.
 
     Args:
         program: as in `Evidence`.
-        recordings: by role; "repeat" is a second run of the board, whose difference from the
-            first is the noise floor.
+        recordings: the recordings by role; "repeat" is a second run of the board, and its
+            difference from the first run is the noise floor.
         input_events: as in `Evidence`.
         checks: as in `Evidence`.
 
@@ -110,7 +111,9 @@ def gather_evidence(
         ComparisonError: there is no recording, or they can't be compared.
     """
     if not recordings:
-        raise ComparisonError("no recording to report on: play the program on a board first")
+        raise ComparisonError(
+            "there is no recording to report on: play the program on a board first"
+        )
     _check_program(program, recordings)
     repeat, recordings = recordings.get("repeat"), _without_repeat(recordings)
     board = recordings[played_role(recordings)]

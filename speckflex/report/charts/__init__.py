@@ -1,1 +1,1 @@
-"""The pictures of a report."""
+"""What the pictures of a report are drawn with."""

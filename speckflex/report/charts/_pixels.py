@@ -10,7 +10,7 @@ import numpy as np
 
 __all__ = ["difference_image", "frame_images", "png_uri"]
 
-# Orange and blue keep apart for colour-blind eyes, on white and on black.
+# Colour-blind readers can tell orange from blue, on white and on black.
 MORE = (230, 97, 1)
 FEWER = (38, 120, 200)
 GAP = (128, 128, 128, 90)

@@ -1,4 +1,4 @@
-"""Small pieces of inline SVG, escaped, in the page's own colours by class."""
+"""Pieces of inline SVG: escaped text, and colours by the classes of the page."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LONGEST_NAME = 20
 
 
 def drawing(height: float, description: str, marks: Iterable[Markup]) -> Markup:
-    """Return marks as one picture with a text for those who can't see it."""
+    """Return marks as one picture, with a description for readers who do not see it."""
     return Markup(
         '<svg class="chart" role="img" viewBox="0 0 {} {:.0f}" aria-label="{}">{}</svg>'
     ).format(WIDTH, height, description, Markup("").join(marks))
 
 
 def across(share: float) -> float:
-    """Return the x of a share of the room beside the labels."""
+    """Return the x coordinate of a share, 0 to 1, of the width beside the labels."""
     return LABEL + share * (WIDTH - LABEL - 90)
 
 

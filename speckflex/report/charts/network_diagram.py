@@ -1,4 +1,4 @@
-"""A program as a drawing: layers on their cores, what they take, and who feeds whom."""
+"""A program as a drawing: the layers, their cores and memory, and the connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["draw_network", "write_network_diagram"]
 MARGIN = 16
 BOX_X, BOX_Y = 520, 92
 GAP = 44  # between boxes, room for an arrow and its words
-DETOUR = 34  # of an arrow that passes a box, and of each one beside it
+DETOUR = 34  # width of a lane beside the boxes, for one arrow that passes a box
 METER_X, METER = 318, 96
 
 STYLE = """
@@ -62,11 +62,12 @@ HEAD = Markup(
 
 
 def draw_network(program: Program) -> str:
-    """Return a program as a standalone SVG, with a title and a description for readers of text.
+    """Return a program as a standalone SVG, with a title and a description in words.
 
-    One box a layer, from the input down: its shapes, its core, and how much of the core's
-    kernel and neuron memory it takes; a layer on no core shows its words alone. Arrows carry
-    the pooling on the way. Colours follow the reader's light or dark scheme.
+    Each layer has a box, from the input down, with its shapes, its core, and the share of the
+    core's kernel and neuron memory that it uses. A layer without a core shows numbers of words.
+    Arrows show connections and their pooling. Colours follow the light or dark scheme of the
+    reader.
 
     Args:
         program: placed or not.
@@ -110,7 +111,7 @@ def write_network_diagram(program: Program, path: str | Path) -> None:
 
 
 def _description(program: Program) -> str:
-    """Return in words what the picture shows."""
+    """Return the picture in words."""
     sentences = [f"Input of {_sides(program.input.shape)}{_targets(program, program.input)}."]
     for core in program.cores:
         memory = layer_memory(core)
@@ -206,7 +207,7 @@ def _meter(x: float, y: float, name: str, need: int, most: int | None) -> Iterat
 
 
 def _detours(program: Program) -> dict[tuple[int, int], int]:
-    """Return the arrows that pass at least one box, as (source, place among destinations)."""
+    """Return the arrows that pass a box, as (source, place among destinations), with their lane."""
     lanes = count()
     return {
         (index, place): next(lanes)

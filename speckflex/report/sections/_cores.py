@@ -26,7 +26,7 @@ TILE_X, TILE_Y = 214, 128
 COLUMNS = 3
 BAR = 80
 STRIP = 64
-# The limit is drawn where the work comes within this share of it; else it would flatten all.
+# The limit is drawn if the work exceeds this share of it; otherwise the bars would be too flat.
 NEAR = 0.2
 
 
@@ -127,7 +127,7 @@ class Cores(Section):
 
 
 def _work(evidence: Evidence) -> tuple[WorkOverTime, ...]:
-    """Return the operations per second over time, of each core's busiest sample."""
+    """Return the operations per second over time in the busiest sample of each core."""
     program = evidence.program
     if program is None:
         return ()
@@ -196,7 +196,7 @@ def _meter(x: float, y: float, name: str, used: float | None, limit: float) -> l
 
 
 def work_chart(lines: Sequence[WorkOverTime], limit: float) -> Markup:
-    """Return one strip a layer, with the limit of a core where the work comes near it.
+    """Return one strip per layer, with the limit of a core if the work comes near it.
 
     Args:
         lines: the work of each layer.
