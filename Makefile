@@ -48,7 +48,7 @@ docs-picture: $(STAMP)
 
 # The JSON Schema of report.json, made anew from the record of a report.
 schema: $(STAMP)
-	$(BIN)/python -c "from speckflex.report.schema import render_schema; print(render_schema(), end='')" \
+	$(BIN)/python -c "from speckflex.report._schema import render_schema; print(render_schema(), end='')" \
 		> docs/report.schema.json
 
 # What the next version's part of CHANGELOG.md will say.

@@ -34,7 +34,7 @@ class Change:
 CHANGES = (
     Change("a third chip", r"speck2[ef]", module=r"(chips\.)?speck"),
     Change("a leaky neuron on the twin", r"\b(threshold_low|return_to_zero)\b"),
-    Change("an event format", r"aedat4", module=r"data\.(camera|formats\.aedat4)"),
+    Change("an event format", r"aedat4", module=r"data\.(camera|formats\._?aedat4)"),
     Change("a section of the report", r"ensemble|\bChance\b"),
     Change("a board over a network", r"\breplay"),
 )
