@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 # Loaded at first use: the command line reads the settings' choices without torch.
 _PUBLIC = {
-    "Evaluation": "evaluation",
+    "Evaluation": "_evaluation",
     "FrameSet": "data",
     "TrainingData": "data",
-    "TrainingFiles": "loop",
-    "TrainingResult": "loop",
+    "TrainingFiles": "_loop",
+    "TrainingResult": "_loop",
     "TrainingSettings": "settings",
     "cache_frames": "data",
-    "evaluate": "evaluation",
+    "evaluate": "_evaluation",
     "finetune_network": "pipeline",
-    "fit": "loop",
+    "fit": "_loop",
     "merge_network": "pipeline",
-    "open_fabric": "devices",
+    "open_fabric": "_devices",
     "split_frames": "data",
     "train_network": "pipeline",
 }

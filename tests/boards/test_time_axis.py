@@ -59,7 +59,7 @@ def test_repeated_layers_convert_like_layers_that_squeeze_time(repeated_linear):
 
 def test_a_linear_layer_behind_a_map_is_named_with_the_remedy():
     message = refusal(conv(), iaf(), nn.Flatten(2), linear(), iaf())
-    assert "layer 3 (Linear), which gets a map of shape (4, 36) in place of a row" in message
+    assert "layer 3 (Linear), which gets a map of shape (4, 36) instead of a row" in message
     assert message.endswith("wrap the weight layers in front in sinabs.layers.Repeat")
     assert "nn.Flatten()" in message
     assert "check the input shape" not in message

@@ -183,7 +183,7 @@ def test_a_recording_that_runs_backwards_is_warned_of(tmp_path):
     assert result.exit_code == 0, result.output
     warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 1
-    assert "late.npy: 2 of 5 events are earlier" in warnings[0]
+    assert "late.npy: 2 of 5 events have an earlier time" in warnings[0]
     assert "the first is event 2:" in warnings[0]
     facts = json.loads(run(*command, "--input-shape", "2,34,34", "--json").stdout)
     assert facts["data"]["warnings"] == [warnings[0].removeprefix("warning: ")]
@@ -196,7 +196,7 @@ def test_a_network_without_bias_is_not_warned_of(tmp_path):
 
 def test_the_last_line_says_whether_the_cores_keep_up(tmp_path):
     bundled = Path(speckflex.__file__).parent / "models" / "synthetic-digits.pt"
-    start = "with these recordings, at an unverified rate, it "
+    start = "with these recordings and at an unverified rate, the chip "
     ends = set()
     for network in (saved(small_network(), tmp_path), bundled):
         command = ("check", network, *DATA)

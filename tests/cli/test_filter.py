@@ -57,7 +57,7 @@ def test_a_filter_is_named_by_mode_ticks_and_size(model_file, tmp_path, text, ru
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("loud", "is no filter: write noise"),
+        ("loud", "is no filter: give noise"),
         ("noise,3,2", "is no filter"),
         ("noise,16", "window 16"),
         ("noise,0", "window 0"),

@@ -91,7 +91,7 @@ def check_seed(seed):
     streams = shortened(program, streams, settings)
     reset, tight = bool(rng.random() < 0.7), bool(rng.random() < 0.5)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("queue_runner", "flow", "service") if tight else ():
+        for module in ("queue_runner", "_flow", "service") if tight else ():
             # room for the spikes of one event, or of one spike in the log of a service
             patch.setattr(f"speckflex.twin.{module}.SPIKES_PER_CALL", 1)
         if tight:
