@@ -49,7 +49,7 @@ docs-picture: $(STAMP)
 # The JSON Schema of report.json, made anew from the record of a report.
 schema: $(STAMP)
 	$(BIN)/python -c "from speckflex.report._schema import render_schema; print(render_schema(), end='')" \
-		> docs/report.schema.json
+		> docs/report.schema.json.new && mv docs/report.schema.json.new docs/report.schema.json
 
 # What the next version's part of CHANGELOG.md will say.
 changelog: $(STAMP)

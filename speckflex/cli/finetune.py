@@ -33,9 +33,9 @@ __all__ = ["command"]
 )
 @training_options(epochs=10, learning_rate=1e-3, shift=2, clip_weights=True)
 def command(model: Path, **options: Any) -> None:
-    """Train the bias-free network in MODEL on, by mixed time steps, and write the best epoch.
+    """Fine-tune the bias-free network in MODEL with mixed time steps and write the best epoch.
 
-    Batch norms that are left are locked to their gains and merged at the end.
+    The gains of remaining batch norms stay fixed and are merged into the weights at the end.
     """
     from speckflex.networks.files import load_network
     from speckflex.training import finetune_network

@@ -27,14 +27,14 @@ __all__ = ["command"]
     type=click.Choice(["multi-spike", "single-spike"]),
     default="multi-spike",
     show_default=True,
-    help="Any number of spikes a step, or one at most.",
+    help="Any number of spikes in a step, or at most one.",
 )
 @click.option(
     "--lower-bound",
     type=float,
     default=-8.0,
     show_default=True,
-    help="Lowest potential, in thresholds; deep, time steps and events differ less. Paper: -1.",
+    help="Lower bound of the potential, in thresholds (paper: -1); lower: the twin differs less.",
 )
 @click.option(
     "--voting",
@@ -43,7 +43,7 @@ __all__ = ["command"]
 )
 @click.option("--batch-norm/--no-batch-norm", default=None, help="[default: the paper's]")
 def command(**options: Any) -> None:
-    """Train a spiking network on event recordings; write the epoch of the best validation.
+    """Train a spiking network on event recordings and write the best epoch.
 
     A part of the recordings is held out to choose the epoch; a folder Test beside Train is never
     read. A network with batch norm then goes through `speckflex fold` and `speckflex finetune`.

@@ -37,27 +37,29 @@ def method_options(default: str) -> Decorator:
         setting(
             "--method",
             str,
-            "One T, drawn uniform T, or T drawn for each stage.",
+            "Time steps: one fixed T, one T drawn for all stages, or one drawn for each stage.",
             metavar="sdt|nmt|mtt",
         ),
-        setting("--t-max --t", int, "Frames of a recording, and the most time steps drawn."),
-        setting("--samples-per-step", int, "Drawn configurations per optimiser step (nmt, mtt)."),
+        setting("--t-max --t", int, "Frames per recording, and the largest number of time steps."),
+        setting(
+            "--samples-per-step", int, "Configurations drawn in each optimiser step (nmt, mtt)."
+        ),
         setting(
             "--first-stage",
             MIXED_SAMPLERS,
-            "Keep the first stage at T_max, draw it too, or never grow (mtt).",
+            "How mtt draws: first stage kept at T_max, every stage drawn, or T never grows.",
             name="sampler",
         ),
-        setting("--granularity", int, "Blocks in a stage (mtt)."),
+        setting("--granularity", int, "Number of blocks in a stage (mtt)."),
         setting(
             "--upsampling",
             UPSAMPLINGS,
-            "What a longer stage gets of a shorter one: copies (paper), or spikes spread out.",
+            "Input of a longer stage: copies of each frame (paper), or its spikes spread out.",
         ),
         setting(
             "--score",
             OUTPUTS,
-            "What the loss sees: the mean over drawn time steps (paper), or their sum over T_max.",
+            "Output for the loss: mean over the drawn time steps (paper), or their sum over T_max.",
             name="output",
         ),
     )
@@ -80,19 +82,26 @@ def _run_options() -> tuple[Decorator, ...]:
             required=True,
             help="The .pt file to write, whole module.",
         ),
-        click.option("--samples", type=click.IntRange(min=1), help="Use so many recordings only."),
+        click.option(
+            "--samples", type=click.IntRange(min=1), help="Use this many recordings only."
+        ),
         click.option(
             "--checkpoint",
             type=out_file_type,
-            help="To continue from after a kill. [default: OUT.checkpoint, removed at the end]",
+            help="Written after each epoch. [default: OUT.checkpoint, removed at the end]",
         ),
         click.option("--resume", type=file_type, help="Continue from this checkpoint."),
         click.option("--metrics", type=out_file_type, help="Write JSON lines, one per epoch."),
         click.option(
             "--accelerator", default="cpu", show_default=True, help="cpu, cuda, mps or auto."
         ),
-        click.option("--precision", default="32-true", show_default=True, help="As Fabric has it."),
-        click.option("--threads", type=click.IntRange(min=1), help="Threads of torch."),
+        click.option(
+            "--precision",
+            default="32-true",
+            show_default=True,
+            help="Precision of Lightning Fabric, such as bf16-mixed.",
+        ),
+        click.option("--threads", type=click.IntRange(min=1), help="Number of threads of torch."),
     )
 
 
@@ -100,20 +109,26 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
     setting = partial(_setting, values)
     return (
         setting("--epochs", int, "Passes over the training part."),
-        setting("--batch-size", int, "Recordings a step and process."),
+        setting("--batch-size", int, "Recordings in each step and process."),
         setting("--optimiser", OPTIMISERS),
-        setting("--learning-rate --lr", float, "At the start; falls to 0 as a cosine."),
-        setting("--weight-decay", float, "Of the optimiser."),
-        setting("--validation-share", float, "Part that chooses the best epoch."),
+        setting(
+            "--learning-rate --lr", float, "Learning rate at the start; a cosine lowers it to 0."
+        ),
+        setting("--weight-decay", float, "Weight decay of the optimiser."),
+        setting(
+            "--validation-share", float, "Share of the recordings that chooses the best epoch."
+        ),
         setting(
             "--choose-by",
             CHOOSERS,
             "What chooses the best epoch: torch at T_max, or the twin, event by event.",
             name="chosen_by",
         ),
-        setting("--patience", int, "Stop after so many epochs without a better one."),
-        setting("--shift", int, "Move recordings by up to so many pixels."),
-        setting("--synops-weight", float, "Loss per million synaptic operations."),
+        setting("--patience", int, "Stop after this many epochs without a better one."),
+        setting("--shift", int, "Move each recording by up to this many pixels."),
+        setting(
+            "--synops-weight", float, "Loss added per million synaptic operations of a recording."
+        ),
         setting("--eight-bit/--no-eight-bit", bool, "Train through the chip's 8-bit weights."),
         setting("--clip-weights/--no-clip-weights", bool, "Keep weights below the threshold."),
     )

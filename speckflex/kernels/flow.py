@@ -20,7 +20,7 @@ class Source(NamedTuple):
     Args:
         row: the source's among the cores; `Stream.sent` says n.
         addresses: `(n,) int32`.
-        times: `(n,) int64`, µs; empty where nobody asks.
+        times: `(n,) int64`, µs; empty where times are not used.
     """
 
     row: Any

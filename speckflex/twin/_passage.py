@@ -84,4 +84,4 @@ class Passage(ABC):
 
     @abstractmethod
     def _follow(self, source: int, queue: Queue) -> None:
-        """Let what a source sends, the core at that place or the input behind them, go its way."""
+        """Deliver the spikes of a source: a core by its position; the input is the last one."""

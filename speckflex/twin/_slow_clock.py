@@ -33,7 +33,7 @@ class RunningClock:
         self.n_events = self._latest = 0
 
     def pass_by(self, n_events: int) -> None:
-        """Count the sample's next events, where nobody asks when they are replayed."""
+        """Count the sample's next events where their times of replay are not needed."""
         self.n_events += n_events
 
     def follow(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

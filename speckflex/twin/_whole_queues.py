@@ -32,7 +32,7 @@ class WholeQueuesModel:
     def __init__(self, graph: Graph) -> None:
         self.edges = graph.edges
         self.n_senders = [core.n_senders for core in graph.cores]
-        # engines take events from all that wait, be it for long
+        # engines choose among all waiting events, however many wait
         timed = graph.settings.engine_times is not None
         self.chunk_size = sys.maxsize if timed else LARGEST_PART
         # what overtakes must find the others waiting

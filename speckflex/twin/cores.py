@@ -99,7 +99,7 @@ class CoreModel:
 
     @property
     def reaches(self) -> np.ndarray:
-        """`(m,) bool`, whether an event on each route arrives, be it beside all neurons."""
+        """`(m,) bool`, whether an event on each route arrives, even if it reaches no neuron."""
         # the last row of the spans is for spikes that go nowhere
         return self.routes["y"] < len(self.row_spans) - 1
 

@@ -125,8 +125,8 @@ def _decode_chunk(words: np.ndarray, state: _State) -> tuple[np.ndarray, _State]
 def _vectors(kinds: np.ndarray, values: np.ndarray, state: _State) -> tuple[np.ndarray, np.ndarray]:
     """Return the x of the first pixel, and the polarity, that a vector at each word has."""
     is_base = kinds == VECTOR_BASE
-    advanced = np.cumsum(_advance(kinds))
-    before = advanced - _advance(kinds)
+    steps = _advance(kinds)
+    before = np.cumsum(steps) - steps
     origin = _held(is_base, (values & 0x7FF) - before, state.base)
     return origin + before, _held(is_base, values >> 11, state.polarity)
 

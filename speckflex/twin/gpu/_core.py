@@ -38,7 +38,7 @@ class DeviceQueue:
 
     Args:
         codes: int32 on the GPU, addresses in the sender's map.
-        times: int64 on the GPU, µs, as long; anything where nobody asks.
+        times: int64 on the GPU, µs, of the same length; any values where times are not used.
         first: `(samples,) int64`, where each sample's spikes begin.
         lengths: `(samples,) int64`, how many each has.
         stride: the step from one spike of a sample to its next.

@@ -97,7 +97,7 @@ class GpuTwin:
         """Play one sample that comes in blocks, on the machine's neurons, and count spikes.
 
         Raises:
-            BoardError: the GPU's driver fails, be it for want of memory.
+            BoardError: the GPU's driver fails, also when the GPU has too little memory.
         """
         with _driver_failures():
             played = self._batch(monitor, 1, keep_events=False)
