@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["first_line", "one_line"]
+__all__ = ["first_line", "one_line", "shown"]
 
 LONGEST_REASON = 160
 
@@ -16,3 +16,8 @@ def first_line(error: BaseException) -> str:
 def one_line(text: object) -> str:
     """Return a text of another package, such as its error, in one line and whole."""
     return " ".join(str(text).split()) or type(text).__name__
+
+
+def shown(name: str) -> str:
+    """Return a name out of a file as messages show it: in one line, and without control codes."""
+    return name if name.isprintable() else ascii(name)

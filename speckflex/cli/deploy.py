@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.bars import MISSED_BAR, missed_min_accuracy, missed_spike_difference
+from speckflex.cli.data_options import data_options, open_data
 from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import (
-    data_options,
     json_option,
     model_argument,
     model_options,
-    open_data,
     out_folder_option,
     seed_option,
     slow_clock_option,

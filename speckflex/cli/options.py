@@ -13,7 +13,6 @@ from speckflex.chips import CHIPS, DEFAULT_CHIP, find_chip
 from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
-    from speckflex.data import EventDataset
     from speckflex.networks.nir.options import NirOptions
 
 __all__ = [
@@ -21,13 +20,11 @@ __all__ = [
     "OutFolderType",
     "ShapeType",
     "chip_option",
-    "data_options",
     "existing_file",
     "json_option",
     "model_argument",
     "model_options",
     "nir_options",
-    "open_data",
     "out_file_option",
     "out_folder_option",
     "seed_option",
@@ -101,22 +98,6 @@ chip_option = click.option(
     show_default=True,
     help="Chip to convert for; unbounded is any size, for the twin alone.",
 )
-
-
-def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> EventDataset:
-    """Return the recordings that `data_options` and `seed_option` chose."""
-    from speckflex.data import open_dataset
-
-    dataset = open_dataset(
-        options["data"] or default,
-        split=options["split"],
-        limit=options["samples"],
-        seed=options["seed"],
-        cache=options["cache"],
-        download=options["download"],
-    )
-    shape = options["input_shape"]
-    return dataset if shape is None else dataset.on_sensor(shape)
 
 
 class OutFolderType(click.Path):
@@ -225,37 +206,4 @@ def model_options(function: Any) -> Any:
         "factory",
         metavar="NAME|PACKAGE.MODULE:FACTORY",
         help="Function that builds the network if MODEL holds only a state dict.",
-    )(function)
-
-
-def data_options(function: Any, *, default: str = " [default: synthetic-digits]") -> Any:
-    """Add the options that choose recordings; `default` ends the help text of --data."""
-    function = click.option(
-        "--download",
-        is_flag=True,
-        help="Allow the download of nmnist and dvsgesture; nothing is downloaded without it.",
-    )(function)
-    function = click.option(
-        "--cache",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of data sets. nmnist and dvsgesture are read from it [default: data];"
-        " synthetic recordings are stored in it.",
-    )(function)
-    function = click.option(
-        "--samples",
-        type=click.IntRange(min=1),
-        help="Number of recordings to use, balanced over the classes. [default: all]",
-    )(function)
-    function = click.option(
-        "--split",
-        type=click.Choice(["test", "train", "all"]),
-        default="test",
-        show_default=True,
-        help="Part of the data set to use.",
-    )(function)
-    return click.option(
-        "--data",
-        metavar="PATH|NAME",
-        help="A folder or file of recordings, or nmnist, dvsgesture, synthetic-digits,"
-        f" synthetic-gestures.{default}",
     )(function)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex.cli.data_options import reading_options
 from speckflex.cli.options import OutFileType, json_option, seed_option
 from speckflex.training.settings import (
     CHOOSERS,
@@ -69,7 +70,9 @@ def method_options(default: str) -> Decorator:
 def training_options(**defaults: Any) -> Decorator:
     """Return a decorator that adds what both commands take, with a command's own defaults."""
     values = asdict(TrainingSettings(**defaults))
-    return _all((*_run_options(), *_setting_options(values), seed_option, json_option))
+    return _all(
+        (*_run_options(), reading_options, *_setting_options(values), seed_option, json_option)
+    )
 
 
 def _run_options() -> tuple[Decorator, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex.cli.data_options import take_reading
 from speckflex.cli.interrupts import Interruption
 from speckflex.training.settings import TrainingSettings
 
@@ -54,7 +55,13 @@ def run_training(
     fabric = open_fabric(options["accelerator"], precision=options["precision"])
     order = OrderWatch()
     dataset = order.over(
-        open_dataset(options["data"], split="train", limit=options["samples"], seed=settings.seed)
+        open_dataset(
+            options["data"],
+            split="train",
+            limit=options["samples"],
+            seed=settings.seed,
+            **take_reading(options),
+        )
     )
     network = build(dataset)
     data = _read(dataset, network, settings, files.resume)

@@ -9,12 +9,16 @@ from speckflex.data._folders import SPLITS
 from speckflex.data._public import PUBLIC, open_public
 from speckflex.data.formats._files import open_file
 from speckflex.data.formats._layouts import open_folder
+from speckflex.data.formats._reading import Reading
 from speckflex.data.synthetic._digits import open_synthetic_digits
 from speckflex.data.synthetic._gestures import open_synthetic_gestures
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from speckflex.data.dataset import EventDataset
+    from speckflex.data.formats._reading import ReadingOptions
 
 __all__ = ["open_dataset"]
 
@@ -32,6 +36,7 @@ def open_dataset(
     limit: int | None = None,
     cache: Path | None = None,
     download: bool = False,
+    **reading: Unpack[ReadingOptions],
 ) -> EventDataset:
     """Return the recordings of a data set; each is read at the moment it is used.
 
@@ -39,10 +44,9 @@ def open_dataset(
         source: a name or a path. Names: `nmnist`, `dvsgesture` (in the folder where tonic keeps
             them), `synthetic-digits`, `synthetic-gestures`. Paths: a folder in the layout of
             N-MNIST (`Train` and `Test`, or the label folders 0..9 themselves) or of tonic's
-            DVS-Gesture (`ibmGestureTrain`, `ibmGestureTest`); a file (`.npy` or `.npz` with
-            structured arrays, `.raw` in EVT2 or EVT3, `.dat`, `.aedat4`); a folder of such
-            files, or one with a folder of them for each class, with or without `Train` and
-            `Test` above the classes.
+            DVS-Gesture (`ibmGestureTrain`, `ibmGestureTest`); a file of a format in
+            docs/data.md; a folder of such files, or one with a folder of them for each class,
+            with or without `Train` and `Test` above the classes.
         split: `train`, `test` or `all`; has no effect on a path without splits.
         seed: for the choice of `limit` recordings, and for synthetic recordings.
         limit: the largest number of recordings, balanced over the classes; None for all.
@@ -50,6 +54,8 @@ def open_dataset(
             synthetic recordings are kept as files (by default they are simulated when they
             are read, and nothing is written).
         download: whether tonic may download a public data set that is not there.
+        **reading: what a file may leave open. `fields`: the file's names of t, x, y and p, such
+            as `{"t": "ts"}`. `time_unit`: s, ms, us or ns. `sensor`: (y, x) pixels.
 
     Raises:
         EventsError: the source does not exist, holds no recordings, or one of its files is
@@ -59,23 +65,31 @@ def open_dataset(
         raise EventsError(f"split {split!r} is not known: use one of {', '.join(SPLITS)}")
     name = str(source)
     cache = Path(cache) if cache is not None else None
+    how = Reading(**reading)
+    if (name in SYNTHETIC or name in PUBLIC) and (how.names or how.sensor is not None):
+        raise EventsError(
+            f"{name}: has fields, a unit of time and a sensor of its own: leave --fields,"
+            " --time-unit and --sensor out"
+        )
     if name in SYNTHETIC:
         dataset = SYNTHETIC[name](split, seed=seed, cache_folder=cache)
     elif name in PUBLIC:
         dataset = open_public(name, split, folder=cache, download=download)
     else:
-        dataset = _open_path(Path(source).expanduser(), split)
+        dataset = _open_path(Path(source).expanduser(), split, how)
     return dataset.balanced(limit, seed=seed)
 
 
-def _open_path(path: Path, split: str) -> EventDataset:
+def _open_path(path: Path, split: str, reading: Reading) -> EventDataset:
     if not path.exists():
         names = ", ".join((*PUBLIC, *SYNTHETIC))
         raise EventsError(
             f"{path}: no file, folder or data set has this name: give a path, or one of {names}"
         )
     try:
-        return open_file(path) if path.is_file() else open_folder(path, split)
+        if path.is_file():
+            return open_file(path, reading)
+        return open_folder(path, split, reading)
     except OSError as error:
         raise EventsError(
             f"{path}: can't be read ({error.strerror or error}): check its permissions"

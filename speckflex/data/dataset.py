@@ -31,6 +31,8 @@ class EventDataset(Sequence[Sample]):
         synthetic: whether the recordings are simulated.
         items: one for each recording: a path, a place in a file, or settings of a simulation.
         read: returns the events of an item, in the order of the file.
+        shape_stated: whether the recordings or the user state `shape`; otherwise it is the extent
+            of the events, and the sensor may be larger.
     """
 
     name: str
@@ -40,6 +42,7 @@ class EventDataset(Sequence[Sample]):
     synthetic: bool
     items: tuple[Any, ...]
     read: Callable[[Any], np.ndarray]
+    shape_stated: bool = True
 
     def __len__(self) -> int:
         return len(self.items)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.errors import EventsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "EVENT_DTYPE",
@@ -14,6 +18,7 @@ __all__ = [
     "MICROSECONDS_PER_SECOND",
     "as_events",
     "check_events",
+    "events_of_columns",
     "find_late",
     "hash_events",
     "make_events",
@@ -63,9 +68,22 @@ def as_events(array: np.ndarray, *, source: str = "events") -> np.ndarray:
             f"{source}: an array of dtype {array.dtype} and shape {array.shape} is no event"
             " stream: make it one-dimensional with the fields t, x, y, p"
         )
+    return events_of_columns({name: array[name] for name in FIELDS}, source=source)
+
+
+def events_of_columns(columns: Mapping[str, np.ndarray], *, source: str = "events") -> np.ndarray:
+    """Return one event array from columns of any type whose values fit.
+
+    Args:
+        columns: `(n,)` for each of t (µs), x, y and p; integers, booleans or whole floats.
+        source: what to call the columns in an error message.
+
+    Raises:
+        EventsError: a value does not fit.
+    """
     for name in FIELDS:
-        _check_castable(array[name], EVENT_DTYPE[name], f"{source}, field {name}")
-    return make_events(array["t"], array["x"], array["y"], array["p"])
+        _check_castable(columns[name], EVENT_DTYPE[name], f"{source}, field {name}")
+    return make_events(*(columns[name] for name in FIELDS))
 
 
 def check_events(

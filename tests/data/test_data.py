@@ -122,7 +122,8 @@ def npy(array: np.ndarray) -> bytes:
         (npy(EVENTS)[:-5], "no plain numpy array"),
         (npy(np.array([EVENTS, None], dtype=object)), "without Python objects"),
         (pickle.dumps(EVENTS), "no plain numpy array"),
-        (npy(np.zeros((3, 4))), "is no event stream"),
+        (npy(np.zeros((3, 3))), "is no event stream"),
+        (npy(np.zeros((3, 4))), "allow the orders t, x, y, p or x, y, t, p or x, y, p, t"),
         (npy(np.zeros(3, [("t", int), ("x", int)])), "is no event stream"),
         (npy(np.zeros(3, [(n, "U2") for n in "txyp"])), "are no numbers"),
         (npy(np.full(3, 2**40, [(n, np.int64) for n in "txyp"])), "field x"),
@@ -180,10 +181,10 @@ def test_a_damaged_array_file_never_gives_another_error(
     [
         ([], "", "holds no recordings in a known layout"),
         ([], "none", "no file, folder or data set has this name"),
-        (["notes.txt"], "notes.txt", "files with the suffix .txt can't be read"),
+        (["notes.md"], "notes.md", "files with the suffix .md can't be read"),
         (["a/1.bin", "b/2.bin"], "", "holds no recordings in a known layout"),
         (["Train/3/1.bin"], "", "no recordings in N-MNIST's layout for the split test"),
-        (["Test/3/1.txt"], "", "no recordings in N-MNIST's layout for the split test"),
+        (["Test/3/1.md"], "", "holds no recordings in a known layout"),
     ],
 )
 def test_a_source_without_recordings_is_refused(

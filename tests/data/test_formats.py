@@ -48,7 +48,7 @@ def test_a_format_in_the_table_is_read_from_a_file(tmp_path: Path):
     dataset = open_dataset(tmp_path / "one.ROWS")
     assert dataset.shape == (2, 10, 20)
     assert dataset[0][0][["t", "x", "y", "p"]].tolist() == ROWS
-    with pytest.raises(EventsError, match=r"use one of \.npy, .*, \.rows, \.npz"):
+    with pytest.raises(EventsError, match=r"use one of \.npy, \.npz, .*, \.rows"):
         open_dataset(Path(__file__))
 
 

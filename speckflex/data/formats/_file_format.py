@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["FileFormat", "event_extent", "events_from_zero", "no_stated_size"]
+    from speckflex.data.formats._reading import Reading
+
+    Shape = tuple[int, int, int]
+
+__all__ = ["Contents", "FileFormat", "event_extent", "events_from_zero", "no_stated_size"]
 
 
 def no_stated_size(path: Path) -> None:
@@ -23,34 +28,99 @@ def no_stated_size(path: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Contents:
+    """The recordings in a file, or in several.
+
+    Args:
+        items: what `FileFormat.read` takes for each.
+        labels: the class of each, -1 where unknown; None where the file has no labels.
+        classes: the names of the labels, where the file has them.
+        shape: channel, y, x of the sensor; None where the file does not state it.
+    """
+
+    items: tuple[Any, ...]
+    labels: tuple[int, ...] | None = None
+    classes: tuple[str, ...] = ()
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
 class FileFormat:
-    """A format with one recording in a file.
+    """A format of files with recordings.
 
     Attributes:
         suffixes: of the file names, in lower case and with the dot.
-        read: returns the events of a file, in the order of the file.
+        read: returns the events of a file, or of an item of `list`, in the order of the file.
+            It takes a `Reading` too if `named`.
         sensor_size: returns the (y, x) pixels that a file states, or None.
+        named: whether the fields have names or numbers that a user may give, and times a unit.
+        list: returns the recordings of a file that may hold several; None where it holds one.
     """
 
     suffixes: tuple[str, ...]
-    read: Callable[[Path], np.ndarray]
+    read: Callable[..., np.ndarray]
     sensor_size: Callable[[Path], tuple[int, int] | None] = no_stated_size
+    named: bool = False
+    list: Callable[[Path, Reading], Contents] | None = field(default=None)
 
-    def shape(self, paths: Iterable[Path]) -> tuple[int, int, int]:
-        """Return the (channel, y, x) shape of the sensor that recorded some files.
+    def reader(self, reading: Reading, source: object) -> Callable[[Any], np.ndarray]:
+        """Return the function from an item to its events.
 
-        The largest size that the files state; where one of them states none, the smallest shape
-        that holds every event.
+        Raises:
+            EventsError: the user names fields or a unit, and files of this format have their own.
         """
-        paths = list(paths)
-        sizes = [self.sensor_size(path) for path in paths]
-        stated = [size for size in sizes if size is not None]
-        if len(stated) < len(paths):
-            return event_extent(map(self.read, paths))
-        return 2, max(height for height, _ in stated), max(width for _, width in stated)
+        if self.named:
+            return partial(self.read, reading=reading)
+        if reading.names:
+            raise EventsError(
+                f"{source}: {' and '.join(self.suffixes)} files define their fields and their unit"
+                " of time: leave --fields and --time-unit out"
+            )
+        return self.read
+
+    def contents(self, paths: Iterable[Path], reading: Reading) -> tuple[Contents, list[Path]]:
+        """Return the recordings of some files together, and for each the file that it is in.
+
+        Labels are there if all files have them.
+        """
+        parts = [(path, self._contents(path, reading)) for path in paths]
+        owners = [path for path, part in parts for _ in part.items]
+        labels = [label for _, part in parts for label in part.labels or ()]
+        shapes = [part.shape for _, part in parts if part.shape is not None]
+        classes = {part.classes for _, part in parts if part.classes}
+        whole = Contents(
+            items=tuple(item for _, part in parts for item in part.items),
+            labels=tuple(labels) if labels and len(labels) == len(owners) else None,
+            classes=classes.pop() if len(classes) == 1 else (),
+            shape=_largest(shapes) if len(shapes) == len(parts) else None,
+        )
+        return whole, owners
+
+    def _contents(self, path: Path, reading: Reading) -> Contents:
+        if self.list is not None:
+            return self.list(path, reading)
+        size = self.sensor_size(path)
+        return Contents((path,), shape=None if size is None else (2, *size))
+
+    def shape(self, contents: Contents, reading: Reading, source: object) -> Shape:
+        """Return the (channel, y, x) shape of the sensor.
+
+        The size that the user gives, else what the files state, else the smallest shape that
+        holds every event.
+        """
+        if reading.sensor is not None:
+            return contents.shape[0] if contents.shape else 2, *reading.sensor
+        if contents.shape is not None:
+            return contents.shape
+        return event_extent(map(self.reader(reading, source), contents.items))
 
 
-def event_extent(streams: Iterable[np.ndarray]) -> tuple[int, int, int]:
+def _largest(shapes: Iterable[Shape]) -> Shape:
+    channels, height, width = np.max(np.array(list(shapes)), axis=0).tolist()
+    return channels, height, width
+
+
+def event_extent(streams: Iterable[np.ndarray]) -> Shape:
     """Return the smallest (channel, y, x) shape that holds every event."""
     largest = np.ones(3, np.int64)
     for stream in streams:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from speckflex.data.dataset import EventDataset
+    from speckflex.data.formats._reading import Reading
 
 __all__ = ["LAYOUTS", "FolderLayout", "open_folder"]
 
@@ -29,24 +30,26 @@ class FolderLayout(NamedTuple):
     Attributes:
         contents: what the folder holds, for a message.
         recognises: returns whether a folder has this layout.
-        open: returns the recordings of a split of a folder.
+        open: returns the recordings of a split of a folder; takes a `Reading` too if `any_files`.
+        any_files: whether the files may be of any format, and leave open what a `Reading` says.
     """
 
     contents: str
     recognises: Callable[[Path], bool]
-    open: Callable[[Path, str], EventDataset]
+    open: Callable[..., EventDataset]
+    any_files: bool = False
 
 
 # The first one that recognises a folder opens it.
 LAYOUTS: list[FolderLayout] = [
     FolderLayout("ibmGestureTrain and ibmGestureTest", is_gesture_folder, open_gesture_folder),
-    FolderLayout("a folder of files for each class", is_class_folder, open_class_folder),
     FolderLayout("Train and Test of N-MNIST", is_nmnist_folder, open_nmnist_folder),
-    FolderLayout("files of recordings", is_flat_folder, open_flat_folder),
+    FolderLayout("a folder of files for each class", is_class_folder, open_class_folder, True),
+    FolderLayout("files of recordings", is_flat_folder, open_flat_folder, True),
 ]
 
 
-def open_folder(folder: Path, split: str) -> EventDataset:
+def open_folder(folder: Path, split: str, reading: Reading) -> EventDataset:
     """Return the recordings of a folder, train, test or all of them.
 
     Raises:
@@ -54,9 +57,20 @@ def open_folder(folder: Path, split: str) -> EventDataset:
     """
     for layout in LAYOUTS:
         if layout.recognises(folder):
-            return layout.open(folder, split)
+            return _open(layout, folder, split, reading)
     contents = ", ".join(layout.contents for layout in LAYOUTS)
     raise EventsError(
         f"{folder}: holds no recordings in a known layout: give a folder that holds one of:"
         f" {contents}"
     )
+
+
+def _open(layout: FolderLayout, folder: Path, split: str, reading: Reading) -> EventDataset:
+    if layout.any_files:
+        return layout.open(folder, split, reading)
+    if reading.names or reading.sensor is not None:
+        raise EventsError(
+            f"{folder}: holds {layout.contents}, whose files have one sensor and one order of"
+            " fields: leave --fields, --time-unit and --sensor out"
+        )
+    return layout.open(folder, split)

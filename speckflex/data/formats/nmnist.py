@@ -84,7 +84,12 @@ def write_nmnist_file(path: Path, events: np.ndarray) -> None:
 
 def is_nmnist_folder(folder: Path) -> bool:
     """Return whether `folder` has N-MNIST's layout: label folders, or Train and Test of them."""
-    return any(_label_folders(part) for part in split_folders(folder, "Train", "Test", "all"))
+    folders = [
+        label_folder
+        for part in split_folders(folder, "Train", "Test", "all")
+        for _, label_folder in _label_folders(part)
+    ]
+    return any(natural_order(label_folder, ".bin") for label_folder in folders)
 
 
 def open_nmnist_folder(folder: Path, split: str) -> EventDataset:

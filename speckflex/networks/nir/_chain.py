@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex._support.text import shown
 from speckflex.errors import FileFormatError, NetworkError
-from speckflex.networks.nir._records import Graph, Node, shown
+from speckflex.networks.nir._records import Graph, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from speckflex._support.text import shown
 from speckflex.errors import FileFormatError, NetworkError
-from speckflex.networks.nir._records import Node, shown
+
+if TYPE_CHECKING:
+    from speckflex.networks.nir._records import Node
 
 __all__ = ["check_fields", "numbers", "one_number", "pair", "sizes"]
 

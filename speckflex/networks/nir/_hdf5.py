@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import mmap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from speckflex._support.text import first_line
+from speckflex._support.hdf5 import Hdf5Guard, is_hdf5
+from speckflex._support.text import first_line, shown
 from speckflex.errors import FileFormatError
 from speckflex.networks._pickle import MAX_UNPACKED_BYTES
-from speckflex.networks.nir._records import Graph, Node, shown
+from speckflex.networks.nir._records import Graph, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,30 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["is_nir", "read_graph"]
 
-HDF5_START = b"\x89HDF\r\n\x1a\n"
-# Deflate packs at most 1032 : 1, and HDF5's other filters less.
-MAX_COMPRESSION = 1032
-# Below this a claim can do no harm, and HDF5 keeps the chunks of a small array whole.
-ALWAYS_ALLOWED_BYTES = 2**20
 # A hard link may lead from a group to a group around it, so that no walk over them would end.
 DEEPEST = 20
 MOST_NODES = 10_000
 NUMBERS = "biuf"
-# A global heap collection: signature, version 1 and three zeros; then 8 bytes of size, and objects
-# of index, references and reserved bytes in 8 bytes, and their length in 8.
-HEAP_START = b"GCOL\x01\x00\x00\x00"
-HEAP_HEADER = 16
-OBJECT_HEADER = 16
-ALIGNMENT = 8
+GUARD = Hdf5Guard(FileFormatError, "export the graph again", MAX_UNPACKED_BYTES)
 
 
 def is_nir(path: Path) -> bool:
     """Return whether a file begins as HDF5 files do; False where it can't be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(HDF5_START)) == HDF5_START
-    except OSError:
-        return False
+    return is_hdf5(path)
 
 
 def read_graph(path: Path) -> Graph:
@@ -57,9 +42,9 @@ def read_graph(path: Path) -> Graph:
     if not is_nir(path):
         raise FileFormatError(f"{path}: is no HDF5 file, as NIR files are: export it again")
     try:
-        _check_heaps(path)
+        GUARD.check_heaps(path)
         with h5py.File(path, "r") as file:
-            _check_contents(path, file)
+            GUARD.check_contents(path, file)
             return _Reader(path, _version(file)).whole(file)
     except FileFormatError:
         raise
@@ -67,83 +52,6 @@ def read_graph(path: Path) -> Graph:
         raise FileFormatError(
             f"{path}: is damaged, HDF5 can't read it ({shown(first_line(error))}): export it again"
         ) from error
-
-
-def _check_heaps(path: Path) -> None:
-    """Check that the objects in each heap of texts fill it: HDF5 would look for the next forever.
-
-    Layout from the HDF5 File Format Specification, section III.E (global heap).
-    """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(HEAP_START)
-        while start >= 0:
-            if start % ALIGNMENT == 0 and not _is_filled(content, start):
-                raise FileFormatError(
-                    f"{path}: is damaged, its heap of texts at byte {start} is not filled by what"
-                    " it lists: export it again"
-                )
-            start = content.find(HEAP_START, start + 1)
-
-
-def _is_filled(content: mmap.mmap, start: int) -> bool:
-    header = content[start + len(HEAP_START) : start + HEAP_HEADER]
-    size = int.from_bytes(header, "little")
-    if len(header) < HEAP_HEADER - len(HEAP_START) or start + size > len(content):
-        return False
-    position = start + HEAP_HEADER
-    while position + OBJECT_HEADER <= start + size:
-        index = int.from_bytes(content[position : position + 2], "little")
-        length = int.from_bytes(content[position + 8 : position + OBJECT_HEADER], "little")
-        if index:
-            length = OBJECT_HEADER + -(-length // ALIGNMENT) * ALIGNMENT
-        # The free space at the end has the index 0, and counts its own header.
-        if length < OBJECT_HEADER or position + length > start + size:
-            return False
-        position += length
-    return True
-
-
-def _check_contents(path: Path, file: h5py.File) -> None:
-    """Check that all data lies in the file, and that no array claims more than it stores."""
-    links: list[tuple[str, Any]] = []
-    # An exception inside the visit would lose its message on the way through HDF5.
-    file.visititems_links(lambda name, link: links.append((name, link)))
-    total = 0
-    for name, link in links:
-        if not isinstance(link, h5py.HardLink):
-            raise FileFormatError(
-                f"{path}: {shown(name)} is a link to elsewhere: export the graph again"
-            )
-        item = file[name]
-        if isinstance(item, h5py.Dataset):
-            if item.is_virtual or item.external:
-                raise FileFormatError(
-                    f"{path}: {shown(name)} takes its data from another file: export the graph"
-                    " again"
-                )
-            _check_claim(f"{path}: {shown(name)}", item)
-            total += item.nbytes
-    if total > MAX_UNPACKED_BYTES:
-        raise FileFormatError(
-            f"{path}: its arrays claim {total} bytes, more than {MAX_UNPACKED_BYTES}:"
-            " export the graph again"
-        )
-
-
-def _check_claim(where: str, dataset: h5py.Dataset) -> None:
-    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
-    claimed = max(dataset.nbytes, chunk)
-    if claimed > MAX_UNPACKED_BYTES:
-        raise FileFormatError(
-            f"{where} claims {claimed} bytes, more than {MAX_UNPACKED_BYTES}: export the graph"
-            " again"
-        )
-    stored = dataset.id.get_storage_size()
-    if claimed > ALWAYS_ALLOWED_BYTES and claimed > MAX_COMPRESSION * stored:
-        raise FileFormatError(
-            f"{where} claims {claimed} bytes, but the file stores {stored} for it: export the"
-            " graph again"
-        )
 
 
 def _version(file: h5py.File) -> str:

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from torch.nn.utils import skip_init
 
+from speckflex._support.text import shown
 from speckflex.errors import NetworkError
 from speckflex.networks.layer_kinds import LEAKS
 from speckflex.networks.nir._chain import chain_of, input_sizes
 from speckflex.networks.nir._fields import check_fields, numbers, pair, sizes
 from speckflex.networks.nir._hdf5 import read_graph
 from speckflex.networks.nir._neurons import integrate_and_fire
-from speckflex.networks.nir._records import Graph, Node, shown
+from speckflex.networks.nir._records import Graph, Node
 from speckflex.networks.nir._scales import without_scales
 from speckflex.networks.nir.options import NirOptions
 

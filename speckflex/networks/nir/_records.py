@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["Graph", "Node", "shown"]
+__all__ = ["Graph", "Node"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,3 @@ class Graph:
     nodes: Mapping[str, Node | Graph]
     edges: tuple[tuple[str, str], ...]
     version: str = ""
-
-
-def shown(name: str) -> str:
-    """Return a name out of a file as messages show it: in one line, and without control codes."""
-    return name if name.isprintable() else ascii(name)
