@@ -14,6 +14,7 @@ from speckflex.events.streams import check_events
 
 __all__ = ["UNKNOWN", "EventDataset"]
 
+LATEST_START = 86_400_000_000  # µs, a day
 UNKNOWN = -1  # the label of a recording that comes without one
 
 Sample = tuple[np.ndarray, int]
@@ -54,7 +55,8 @@ class EventDataset(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | EventDataset:
         """Return one recording as `(events, label)`, or a slice of the data set.
 
-        A recording with a time below 0 is shifted to begin at 0.
+        A recording with a time below 0, or with the times of a clock, which begin after the first
+        day, is shifted to begin at 0.
 
         Raises:
             EventsError: the recording can't be read or does not fit `shape`.
@@ -63,7 +65,7 @@ class EventDataset(Sequence[Sample]):
             return self.subset(np.arange(len(self))[index])
         item, label = self.items[index], int(self.labels[index])
         events = self.read(item)
-        if events.size and events["t"].min() < 0:
+        if events.size and not 0 <= events["t"].min() <= LATEST_START:
             events = events.copy()
             events["t"] -= events["t"].min()
         return check_events(events, self.shape, source=str(item)), label

@@ -1,6 +1,5 @@
 """Camera files, against a reference decoding and against words made by hand."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from speckflex.data import open_dataset
 from speckflex.errors import EventsError
 
 EVT2 = b"% evt 2.0\n% geometry 640x480\n"
-HAS_AEDAT = importlib.util.find_spec("aedat") is not None
 
 
 def evt2_words(rows: list[tuple[int, int, int, int]]) -> bytes:
@@ -72,7 +70,7 @@ def test_a_dat_file_is_read_with_the_size_of_its_header(tmp_path: Path):
     [
         ("a.raw", b"", "names no encoding"),
         ("a.raw", b"abc", "names no encoding"),
-        ("a.raw", b"% evt 2.1\nabcdefgh", "names EVT2.1"),
+        ("a.raw", b"% evt 4\nabcdefgh", "names EVT4"),
         ("a.raw", b"% evt 3.0", "header line at byte 0 does not end"),
         ("a.raw", b"% evt 3.0\n% " + b"x" * 100_000, "header line at byte 10 does not end"),
         ("a.raw", b"% evt 3.0\n", "0 bytes from byte 10 on"),
@@ -102,22 +100,3 @@ def test_an_address_outside_the_size_of_the_header_is_refused(tmp_path: Path):
     (tmp_path / "a.raw").write_bytes(b"% format EVT2;height=100;width=100\n" + evt2_words(ROWS))
     with pytest.raises(EventsError, match="event 1 has y = 479, the input has 100"):
         open_dataset(tmp_path / "a.raw")[0]
-
-
-@pytest.mark.skipif(HAS_AEDAT, reason="the reader of .aedat4 files is installed")
-def test_an_aedat4_file_without_its_reader_is_refused_with_the_package_to_install(tmp_path: Path):
-    (tmp_path / "a.aedat4").write_bytes(b"#!AER-DAT4.0\r\n")
-    with pytest.raises(EventsError, match="pip install aedat"):
-        open_dataset(tmp_path / "a.aedat4")
-
-
-@pytest.mark.skipif(not HAS_AEDAT, reason="the reader of .aedat4 files is not installed")
-def test_an_aedat4_file_is_read_with_its_reader(shared_data: Path, tmp_path: Path):
-    path = shared_data / "recordings" / "tonic_sample.aedat4"
-    dataset = open_dataset(path)
-    events, _ = dataset[0]
-    assert dataset.shape == (2, 240, 320)
-    assert (len(events), int(events["t"][0])) == (111954, 0)
-    (tmp_path / "cut.aedat4").write_bytes(path.read_bytes()[:50])
-    with pytest.raises(EventsError, match=r"damaged \.aedat4 file"):
-        open_dataset(tmp_path / "cut.aedat4")

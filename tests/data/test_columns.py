@@ -1,9 +1,14 @@
 """Fields under other tools' names, in other containers and units: the same events."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.io import savemat
 
 from speckflex.data import open_dataset
 from speckflex.errors import EventsError
@@ -213,3 +218,23 @@ def test_formats_with_fields_of_their_own_take_no_names(tmp_path: Path):
         open_dataset(tmp_path / "a.dat", time_unit="ns")
     with pytest.raises(EventsError, match="leave --fields"):
         open_dataset("synthetic-digits", sensor=(34, 34))
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".pt", ".zip"])
+def test_the_line_that_a_refusal_gives_converts_the_file(tmp_path: Path, suffix: str):
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".mat":
+        savemat(path, {"ts": T[:, None], "x": X[:, None], "y": Y[:, None], "pol": P[:, None]})
+    elif suffix == ".pt":
+        torch.save(torch.tensor(ROWS), path)
+    else:
+        write_text(tmp_path / "a.txt", SECONDS)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(tmp_path / "a.txt", "out.txt")
+    with pytest.raises(EventsError, match=f"{suffix} files can't be read") as caught:
+        open_dataset(path)
+    line = str(caught.value)[str(caught.value).index("python -") :]
+    line = line.replace("python", sys.executable, 1)
+    subprocess.run(line, shell=True, check=True, cwd=tmp_path)  # noqa: S602 (a line of our own)
+    written = next(found for found in tmp_path.rglob("out.*"))
+    assert rows_of(written) == ROWS

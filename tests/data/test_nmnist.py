@@ -86,8 +86,8 @@ def test_a_time_beyond_23_bits_is_not_written(tmp_path: Path):
         (b"", "0 bytes"),
         (b"abc", r"3 bytes.*begins at byte 0"),
         (bytes(5) + b"abc", r"8 bytes.*begins at byte 5"),
-        (bytes(10) + bytes([34, 0, 0, 0, 0]), r"event at byte 10 is at x = 34, y = 0"),
-        (bytes([0, 99, 0, 0, 0]), r"event at byte 0 is at x = 0, y = 99"),
+        (bytes(10) + bytes([34, 0, 0, 0, 0]), r"event 2 is at x = 34, y = 0"),
+        (bytes([0, 99, 0, 0, 0]), r"event 0 is at x = 0, y = 99"),
     ],
 )
 def test_a_damaged_recording_is_refused_with_its_place(
@@ -130,3 +130,33 @@ def test_all_real_recordings_fit_the_sensor(shared_data: Path):
     assert len(dataset) == 1000
     assert not dataset.synthetic
     assert all(1000 < len(events) < 8000 for events, _ in dataset)
+
+
+def test_a_single_file_is_a_recording_of_nmnist(tmp_path: Path):
+    events = make_events(*np.array([[7, 9], [33, 0], [0, 33], [1, 0]]))
+    write_nmnist_file(tmp_path / "00002.bin", events)
+    dataset = open_dataset(tmp_path / "00002.bin")
+    assert (dataset.shape, dataset.shape_stated) == ((2, 34, 34), True)
+    assert np.array_equal(dataset[0][0], events)
+    # a flat folder of such files
+    assert len(open_dataset(tmp_path)) == 1
+
+
+def test_a_single_file_of_a_larger_sensor_states_no_size(tmp_path: Path):
+    raw = bytes([200, 150, 128, 0, 5, 3, 240, 0, 0, 0, 10, 20, 0, 0, 1])
+    (tmp_path / "image_0001.bin").write_bytes(raw)
+    dataset = open_dataset(tmp_path / "image_0001.bin")
+    assert (dataset.shape, dataset.shape_stated) == ((2, 151, 201), False)
+    assert dataset[0][0].tolist() == decode_bit_by_bit(raw)
+
+
+@pytest.mark.parametrize("inside", ["", "Caltech101"])
+def test_ncaltech_is_known_by_its_classes(tmp_path: Path, inside: str):
+    for name in ("wild_cat", "accordion", "airplanes", "Faces_easy"):
+        folder = tmp_path / inside / name
+        folder.mkdir(parents=True)
+        (folder / "image_0001.bin").write_bytes(bytes([200, 150, 128, 0, 5]))
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes == ("Faces_easy", "accordion", "airplanes", "wild_cat")
+    assert (dataset.shape, dataset.shape_stated) == ((2, 180, 240), True)
+    assert [label for _, label in dataset] == [0, 1, 2, 3]

@@ -7,7 +7,12 @@ import pytest
 
 from speckflex.data import open_dataset
 from speckflex.data.formats import _prophesee_words as prophesee_words
-from speckflex.data.formats._prophesee_words import decode_dat, decode_evt2, decode_evt3
+from speckflex.data.formats._prophesee_words import (
+    decode_dat,
+    decode_evt2,
+    decode_evt3,
+    decode_evt21,
+)
 
 EVT3_KINDS = [0, 2, 3, 4, 5, 6, 8, 7, 10, 14]  # the last three hold no events: they are read past
 
@@ -95,6 +100,45 @@ def test_evt2_words_are_decoded_by_their_bits():
         np.uint32,
     )
     assert rows_of(decode_evt2(words)) == [(7 * 64 + 3, 5, 6, 1), (7 * 64 + 63, 2047, 2047, 0)]
+
+
+def slow_evt21(words):
+    """The (t, x, y, p) of EVT2.1 words, one word and one pixel at a time."""
+    high = None
+    rows = []
+    for word in words:
+        bits = f"{word:064b}"
+        kind, low, x, y = (
+            int(part, 2) for part in (bits[:4], bits[4:10], bits[10:21], bits[21:32])
+        )
+        if kind == 8:
+            high = int(bits[4:32], 2)
+        elif kind in (0, 1) and high is not None:
+            pixels = [pixel for pixel in range(32) if bits[63 - pixel] == "1"]
+            rows += [(high * 64 + low, x + pixel, y, kind) for pixel in pixels]
+    return rows
+
+
+@pytest.mark.parametrize("chunk", [3, 2**20])
+def test_evt21_words_are_decoded_as_the_slow_decoder_does(monkeypatch, rng, chunk):
+    monkeypatch.setattr(prophesee_words, "CHUNK", chunk)
+    kinds = rng.choice([0, 1, 8, 10, 14, 15], 300).astype(np.uint64)
+    words = kinds << np.uint64(60) | rng.integers(0, 2**60, 300, dtype=np.uint64)
+    expected = slow_evt21(words.tolist())
+    assert len(expected) > 1000
+    assert rows_of(decode_evt21(words)) == expected
+
+
+@pytest.mark.parametrize("order", ["little", "legacy"])
+def test_the_halves_of_evt21_words_are_in_the_order_of_the_header(tmp_path: Path, order):
+    words = np.array([8 << 60 | 5 << 32, 1 << 60 | 3 << 54 | 64 << 43 | 7 << 32 | 0b101], "<u8")
+    if order == "legacy":
+        words = words << np.uint64(32) | words >> np.uint64(32)
+    header = f"% evt 2.1\n% format EVT21;endianness={order};height=72;width=128\n% end\n"
+    (tmp_path / "a.raw").write_bytes(header.encode() + words.tobytes())
+    dataset = open_dataset(tmp_path / "a.raw")
+    assert dataset.shape == (2, 72, 128)
+    assert rows_of(dataset[0][0]) == [(0, 64, 7, 1), (0, 66, 7, 1)]
 
 
 def test_dat_words_are_decoded_by_their_bits():

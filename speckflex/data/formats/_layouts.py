@@ -11,7 +11,12 @@ from speckflex.data.formats._plain_folders import (
     open_flat_folder,
 )
 from speckflex.data.formats.dvs_gesture import is_gesture_folder, open_gesture_folder
-from speckflex.data.formats.nmnist import is_nmnist_folder, open_nmnist_folder
+from speckflex.data.formats.nmnist import (
+    is_ncaltech_folder,
+    is_nmnist_folder,
+    open_ncaltech_folder,
+    open_nmnist_folder,
+)
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
@@ -44,6 +49,7 @@ class FolderLayout(NamedTuple):
 LAYOUTS: list[FolderLayout] = [
     FolderLayout("ibmGestureTrain and ibmGestureTest", is_gesture_folder, open_gesture_folder),
     FolderLayout("Train and Test of N-MNIST", is_nmnist_folder, open_nmnist_folder),
+    FolderLayout("the classes of N-Caltech101", is_ncaltech_folder, open_ncaltech_folder),
     FolderLayout("a folder of files for each class", is_class_folder, open_class_folder, True),
     FolderLayout("files of recordings", is_flat_folder, open_flat_folder, True),
 ]

@@ -1,4 +1,4 @@
-"""Prophesee's camera files: `.raw` in EVT2 or EVT3, and `.dat`."""
+"""Prophesee's camera files: `.raw` in EVT2, EVT2.1 or EVT3, and `.dat`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["PROPHESEE"]
 
 MAX_HEADER = 2**16  # bytes in which a header of text must end
-WORD_BYTES = {"evt2": 4, "evt3": 2, "dat": 8}
+WORD_BYTES = {"evt2": 4, "evt21": 8, "evt3": 2, "dat": 8}
+# What a header calls an encoding, after EVT or evt.
+ENCODINGS = {
+    "2": "evt2",
+    "2.0": "evt2",
+    "21": "evt21",
+    "2.1": "evt21",
+    "3": "evt3",
+    "3.0": "evt3",
+}
 
 
 class Header(NamedTuple):
@@ -69,21 +78,19 @@ def read_sensor_size(path: Path) -> tuple[int, int] | None:
 
 
 def read_encoding(path: Path, header: Header) -> str:
-    """Return evt2, evt3 or dat: how the data behind the header is encoded.
+    """Return evt2, evt21, evt3 or dat: how the data behind the header is encoded.
 
     Raises:
         EventsError: the header names another encoding, or the data has no whole words of it.
     """
     found = re.search(r"(?:evt\s+|format\s+EVT)([0-9.]+)", header.text, re.IGNORECASE)
-    encoding = {"2": "evt2", "2.0": "evt2", "3": "evt3", "3.0": "evt3"}.get(
-        found[1] if found else ""
-    )
+    encoding = ENCODINGS.get(found[1] if found else "")
     if path.suffix.lower() == ".dat":
         encoding = "dat"
     if encoding is None:
         named = f"names EVT{found[1]}" if found else "names no encoding"
         raise EventsError(
-            f"{path}: its header {named}, only EVT2 and EVT3 can be read: convert the file"
+            f"{path}: its header {named}, EVT2, EVT2.1 and EVT3 can be read: convert the file"
         )
     start = header.end + (2 if encoding == "dat" else 0)  # .dat: type and size of an event
     size = path.stat().st_size - start
@@ -99,7 +106,11 @@ def _read(path: Path) -> np.ndarray:
     header = read_header(path)
     encoding = read_encoding(path, header)
     start = header.end + (2 if encoding == "dat" else 0)
-    words = np.fromfile(path, f"<u{min(WORD_BYTES[encoding], 4)}", offset=start)
+    n_bytes = 4 if encoding == "dat" else WORD_BYTES[encoding]
+    words = np.fromfile(path, f"<u{n_bytes}", offset=start)
+    if encoding == "evt21" and "endianness=legacy" in header.text:
+        # the upper half of each word comes first
+        words = words << np.uint64(32) | words >> np.uint64(32)
     events = DECODERS[encoding](words)
     if not len(events):
         raise EventsError(

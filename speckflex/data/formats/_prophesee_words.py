@@ -1,7 +1,7 @@
-"""Prophesee's encodings of events: EVT2, EVT3 and DAT, decoded from their words.
+"""Prophesee's encodings of events: EVT2, EVT2.1, EVT3 and DAT, decoded from their words.
 
-Sources: the pages "EVT 2.0 Format", "EVT 3.0 Format" and "DAT File Format" of Prophesee's
-Metavision documentation. The times are those of the words: they are not made to ascend.
+Sources: the pages "EVT 2.0 Format", "EVT 2.1 Format", "EVT 3.0 Format" and "DAT File Format" of
+Prophesee's Metavision documentation. The times are those of the words: they are not made to ascend.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from speckflex.events.streams import EVENT_DTYPE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DECODERS", "decode_dat", "decode_evt2", "decode_evt3"]
+__all__ = ["DECODERS", "decode_dat", "decode_evt2", "decode_evt3", "decode_evt21"]
 
 # Words decoded at a time: the tables below take some hundred bytes a word.
 CHUNK = 2**20
@@ -55,6 +55,36 @@ def decode_evt2(words: np.ndarray) -> np.ndarray:
     high = words[upper[chosen]].astype(np.int64) & 0xFFF_FFFF
     times = high << 6 | found >> 22 & 0x3F
     return _events(times, found >> 11 & 0x7FF, found & 0x7FF, found >> 28)
+
+
+def decode_evt21(words: np.ndarray) -> np.ndarray:
+    """Return the events of EVT2.1 words: 4 bits of type, 6 of time, 11 of x, 11 of y, 32 pixels.
+
+    A word of type 8 holds the 28 upper bits of the time of all that follow. Types 0 and 1 are
+    events of pixels from x on, the lowest bit first. Events before the first time are left out.
+
+    Args:
+        words: `(n,) uint64`.
+    """
+    kinds = words >> np.uint64(60)
+    upper = np.maximum.accumulate(np.where(kinds == 8, np.arange(len(words)), -1))
+    chosen = np.flatnonzero((kinds <= 1) & (upper >= 0))
+    parts = [_evt21_events(words[some], words[upper[some]]) for some in _chunks(chosen)]
+    return np.concatenate([np.empty(0, EVENT_DTYPE), *parts])
+
+
+def _chunks(indices: np.ndarray) -> list[np.ndarray]:
+    return [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
+
+
+def _evt21_events(words: np.ndarray, highs: np.ndarray) -> np.ndarray:
+    found = (words >> np.uint64(32)).astype(np.int64)
+    high = (highs >> np.uint64(32)).astype(np.int64) & 0xFFF_FFFF
+    masks = (words & np.uint64(0xFFFF_FFFF)).astype(np.int64)
+    rows, offsets = np.nonzero(masks[:, None] >> np.arange(32) & 1)
+    times = high << 6 | found >> 22 & 0x3F
+    x = (found >> 11 & 0x7FF)[rows] + offsets
+    return _events(times[rows], x, (found & 0x7FF)[rows], (found >> 28)[rows])
 
 
 @dataclass(frozen=True)
@@ -151,5 +181,6 @@ def _events(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.nd
 DECODERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "dat": decode_dat,
     "evt2": decode_evt2,
+    "evt21": decode_evt21,
     "evt3": decode_evt3,
 }

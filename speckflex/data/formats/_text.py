@@ -68,7 +68,8 @@ def read_head(path: Path) -> Head:
                 if len(parts) == 2 and all(part.isdecimal() for part in parts) and not names:
                     size = (int(parts[1]), int(parts[0]))
                 elif all(re.match(r"[A-Za-z_]", part) for part in parts) and not names:
-                    names = parts
+                    names, stated = _names(parts)
+                    size = stated or size
                 elif delimiter == "\t":
                     return Head(number, names, None, size)
                 else:
@@ -76,6 +77,16 @@ def read_head(path: Path) -> Head:
     except OSError as error:
         raise EventsError(f"{path}: can't be read ({error.strerror}): check the path") from error
     raise EventsError(f"{path}: its first {MOST_COMMENTS} lines hold no event: cut them off")
+
+
+def _names(parts: list[str]) -> tuple[list[str], tuple[int, int] | None]:
+    """Return names without the sizes that faery puts behind x and y, as in x@640, and the size."""
+    names = [part.partition("@")[0] for part in parts]
+    sizes = {part.partition("@")[0]: part.partition("@")[2] for part in parts}
+    stated = [sizes.get(name, "") for name in "yx"]
+    if all(size.isdecimal() for size in stated):
+        return names, (int(stated[0]), int(stated[1]))
+    return names, None
 
 
 def _read(path: Path, *, reading: Reading) -> np.ndarray:

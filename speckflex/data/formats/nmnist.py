@@ -1,13 +1,17 @@
-"""N-MNIST: its folders, and its file format of five bytes an event."""
+"""N-MNIST and N-Caltech101: folders, and the file format of five bytes an event."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.data._folders import is_synthetic, natural_order, read_bytes, split_folders
 from speckflex.data.dataset import EventDataset
+from speckflex.data.formats._file_format import FileFormat
+from speckflex.data.formats._reading import Reading
+from speckflex.data.formats._whole import dataset_of
 from speckflex.errors import EventsError
 from speckflex.events.streams import make_events
 
@@ -15,9 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BIN",
     "CLASSES",
     "SHAPE",
+    "is_ncaltech_folder",
     "is_nmnist_folder",
+    "open_ncaltech_folder",
     "open_nmnist_folder",
     "read_nmnist_file",
     "write_nmnist_file",
@@ -26,6 +33,10 @@ __all__ = [
 SHAPE = (2, 34, 34)
 CLASSES = tuple("0123456789")
 BYTES = 5
+# N-Caltech101's images have different sizes, in front of a part of the sensor of at most this size.
+NCALTECH_SIZE = (180, 240)
+# Three of its 101 classes, which no other data set has together.
+NCALTECH_CLASSES = {"accordion", "airplanes", "wild_cat"}
 LAST_TIME = 2**23 - 1  # 23 bits of µs
 OVERFLOW_Y = 240  # such an event is no spike: it adds 2^13 µs to all times from it on
 OVERFLOW_TIME = 2**13
@@ -42,6 +53,25 @@ def read_nmnist_file(path: Path) -> np.ndarray:
         EventsError: the file can't be read, is empty, ends inside an event, or has an address
             outside 34 x 34 pixels.
     """
+    events = read_five_bytes(path)
+    outside = (events["x"] >= SHAPE[2]) | (events["y"] >= SHAPE[1])
+    if outside.any():
+        index = int(outside.argmax())
+        raise EventsError(
+            f"{path}: event {index} is at x = {events['x'][index]}, y = {events['y'][index]},"
+            f" N-MNIST has {SHAPE[2]} x {SHAPE[1]} pixels: give an N-MNIST recording"
+        )
+    return events
+
+
+def read_five_bytes(path: Path) -> np.ndarray:
+    """Return the events of a recording in N-MNIST's format, from a sensor of any size.
+
+    N-Caltech101 has the same format.
+
+    Raises:
+        EventsError: the file can't be read or is cut off.
+    """
     raw = np.frombuffer(read_bytes(path), np.uint8)
     if not raw.size or raw.size % BYTES:
         raise EventsError(
@@ -51,13 +81,6 @@ def read_nmnist_file(path: Path) -> np.ndarray:
     x, y, high, middle, low = raw.reshape(-1, BYTES).astype(np.int64).T
     overflows = y == OVERFLOW_Y
     times = ((high & 127) << 16 | middle << 8 | low) + OVERFLOW_TIME * np.cumsum(overflows)
-    outside = ~overflows & ((x >= SHAPE[2]) | (y >= SHAPE[1]))
-    if outside.any():
-        index = int(outside.argmax())
-        raise EventsError(
-            f"{path}: the event at byte {index * BYTES} is at x = {x[index]}, y = {y[index]},"
-            f" N-MNIST has {SHAPE[2]} x {SHAPE[1]} pixels: give an N-MNIST recording"
-        )
     return make_events(times, x, y, high >> 7)[~overflows]
 
 
@@ -133,3 +156,54 @@ def _label_folders(folder: Path) -> list[tuple[int, Path]]:
         return []
     found = [(int(path.name), path) for path in folder.iterdir() if path.name in CLASSES]
     return sorted(pair for pair in found if pair[1].is_dir())
+
+
+def _bin_size(path: Path) -> tuple[int, int] | None:
+    """Return N-MNIST's size where all events lie in it; other sensors are not stated."""
+    events = read_five_bytes(path)
+    inside = events["x"].max(initial=0) < SHAPE[2] and events["y"].max(initial=0) < SHAPE[1]
+    return SHAPE[1:] if inside else None
+
+
+BIN = FileFormat(suffixes=(".bin",), read=read_five_bytes, sensor_size=_bin_size)
+NCALTECH = replace(BIN, sensor_size=lambda _path: NCALTECH_SIZE)
+
+
+def is_ncaltech_folder(folder: Path) -> bool:
+    """Return whether `folder` has the class folders of N-Caltech101, or a folder with them."""
+    return _caltech_classes(folder) is not None
+
+
+def open_ncaltech_folder(folder: Path, split: str) -> EventDataset:
+    """Return all recordings of N-Caltech101, which has no splits.
+
+    Raises:
+        EventsError: there is no recording.
+    """
+    classes = _caltech_classes(folder) or folder
+    names = sorted(path.name for path in classes.iterdir() if path.is_dir())
+    paths = [path for name in names for path in natural_order(classes / name, ".bin")]
+    if not paths:
+        raise EventsError(
+            f"{folder}: no recordings in N-Caltech101's layout: add <class>/image_<number>.bin"
+        )
+    return dataset_of(
+        "N-Caltech101",
+        NCALTECH,
+        paths,
+        Reading(),
+        label_of=lambda path: names.index(path.parent.name),
+        classes=names,
+    )
+
+
+def _caltech_classes(folder: Path) -> Path | None:
+    """Return the folder of the class folders: `folder`, or Caltech101 in it."""
+    return next(
+        (
+            place
+            for place in (folder, folder / "Caltech101")
+            if all((place / name).is_dir() for name in NCALTECH_CLASSES)
+        ),
+        None,
+    )
