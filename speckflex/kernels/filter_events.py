@@ -23,7 +23,7 @@ def filter_events(
     columns: np.ndarray,
     ticks: np.ndarray,
     latest: np.ndarray,
-    rule: np.void,
+    rule: np.ndarray,
     kept: np.ndarray,
 ) -> None:
     """Decide which events have company in space and time, or come too soon.
@@ -34,10 +34,11 @@ def filter_events(
         ticks: `(n,) int64`, the slow clock at each event.
         latest: `(y, x) int64`, tick of each pixel's latest event, very negative for none;
             changed in place.
-        rule: a FILTER.
+        rule: `(1,) FILTER`.
         kept: `(n,) bool`, written.
     """
-    reach_y, reach_x, window = rule["reach_y"], rule["reach_x"], rule["window"]
+    reach_y, reach_x, window = rule[0]["reach_y"], rule[0]["reach_x"], rule[0]["window"]
+    counts_own, low_pass = rule[0]["counts_own"], rule[0]["low_pass"]
     height, width = latest.shape
     for index in range(rows.size):
         row, column, now = rows[index], columns[index], ticks[index]
@@ -45,7 +46,7 @@ def filter_events(
         for y in range(max(0, row - reach_y), min(height, row + reach_y + 1)):
             for x in range(max(0, column - reach_x), min(width, column + reach_x + 1)):
                 own = y == row and x == column
-                if (rule["counts_own"] or not own) and now - latest[y, x] <= window:
+                if (counts_own or not own) and now - latest[y, x] <= window:
                     company = True
-        kept[index] = company != rule["low_pass"]
+        kept[index] = company != low_pass
         latest[row, column] = now

@@ -9,16 +9,29 @@ from speckflex.kernels.integrate import CoreArrays, integrate
 from speckflex.kernels.network import EVENTS_PER_CALL, Network
 from speckflex.kernels.records import ALL, PASSING
 
-__all__ = ["Source", "Stream", "flow"]
+__all__ = ["PROGRESS", "Source", "Stream", "flow"]
 
+# More of a core's spikes are read at once, as long as they are in a processor's second cache.
+MOST_UNREAD = 2**10
 AT_ONCE = 8  # fewer than the lanes for which the room for spikes has an end left over
+
+# How far a core, or the input, has come.
+PROGRESS = np.dtype(
+    [
+        ("sent", np.int64),  # its spikes, or the input's events, that are on their way
+        ("done", np.int64),  # events of its sender that it is done with
+        ("unread", np.int64),  # its spikes that the caller must read before it runs again
+        ("watched", np.bool_),  # the caller reads its spikes
+    ],
+    align=True,
+)
 
 
 class Source(NamedTuple):
     """What goes into the cores: events of the input, or spikes of one core.
 
     Args:
-        row: the source's among the cores; `Stream.sent` says n.
+        row: the source's among the cores; its progress says n.
         addresses: `(n,) int32`.
         times: `(n,) int64`, µs; empty where times are not used.
     """
@@ -32,9 +45,7 @@ class Stream(NamedTuple):
     """What the cores are at; every array is changed in place.
 
     Args:
-        sent: `(c + 1,) int64`, how many spikes of each core, or events of the input, are on
-            their way.
-        done: `(c,) int64`, how many of its sender's each core is done with.
+        progress: `(c + 1,) PROGRESS`; the last row is the input's.
         seen: `(c,) int64`, how many spikes each decimator has counted.
         memory: int16, potentials, the state in `CoreArrays`.
         counts: int64, monitored spikes of each neuron.
@@ -45,8 +56,7 @@ class Stream(NamedTuple):
         ends: int32, scratch, as long as the longest queue.
     """
 
-    sent: Any
-    done: Any
+    progress: Any
     seen: Any
     memory: Any
     counts: Any
@@ -57,50 +67,58 @@ class Stream(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def flow(source: Source, last: int, watched: np.ndarray, network: Network, stream: Stream) -> int:
+def flow(source: Source, last: int, network: Network, stream: Stream) -> int:
     """Run the spikes of a source through all cores behind it.
 
     A core runs until its room for spikes is full. They go through all cores behind it before it
-    goes on. One call for nearly all of it: between two, a thread waits for Python's lock.
+    goes on. One call does as much as it can: a call takes its time, and after it a thread waits
+    for Python's lock.
 
     Args:
         source: what goes in.
         last: the source's row at first, then what the last call returned.
-        watched: `(c,) bool`, whose spikes to return with.
         network: what does not change; every core behind the source has one sender
             and keeps the kernel's order of output.
         stream: what does.
 
     Returns:
-        the core to be called again with, whose spikes are ready to be looked at if it is watched;
-        -1 when all is done.
+        the core to call again with, once all that is unread has been read; -1 when all is done.
     """
-    core, n_events = last, 0
+    progress, core, n_events = stream.progress, last, 0
     while True:
-        if core != source.row and network.cores[core]["monitors"] == ALL:
+        if core != source.row and _thins_what_is_read(core, network, progress):
             _decimate(core, network, stream)
         for edge in range(network.cores[core]["first_edge"], network.cores[core]["end_edge"]):
-            stream.done[network.edges[edge]["target"]] = 0
-        core = _next(network, stream)
-        if core < 0:
+            progress[network.edges[edge]["target"]]["done"] = 0
+        following = _next(network, progress)
+        if following < 0:
             return -1
+        if progress[following]["unread"]:
+            return core
+        core = following
         n_events += _run(core, source, network, stream)
-        if network.cores[core]["monitors"] == PASSING:
-            _decimate(core, network, stream)
-        _count(core, network, stream)
-        if (watched[core] and stream.sent[core]) or n_events > EVENTS_PER_CALL:
+        _monitor(core, network, stream)
+        most_unread = 0 if _thins_what_is_read(core, network, progress) else MOST_UNREAD
+        if progress[core]["unread"] > most_unread or n_events > EVENTS_PER_CALL:
             return core
 
 
 @njit(cache=True, nogil=True)
-def _next(network: Network, stream: Stream) -> int:
+def _thins_what_is_read(core: int, network: Network, progress: np.ndarray) -> bool:
+    """Return whether a core's decimator may work only after the caller has read its spikes."""
+    row = network.cores[core]
+    return progress[core]["watched"] and row["monitors"] == ALL and row["ratio"] > 1
+
+
+@njit(cache=True, nogil=True)
+def _next(network: Network, progress: np.ndarray) -> int:
     """Return the last core that has events waiting, -1 for none.
 
     Cores stand behind their senders. So all that a core sends is gone before it runs again.
     """
-    for core in range(len(stream.done) - 1, -1, -1):
+    for core in range(len(progress) - 2, -1, -1):
         sender = network.cores[core]["sender"]
-        if sender >= 0 and stream.done[core] < stream.sent[sender]:
+        if sender >= 0 and progress[core]["done"] < progress[sender]["sent"]:
             return core
     return -1
 
@@ -108,18 +126,20 @@ def _next(network: Network, stream: Stream) -> int:
 @njit(cache=True, nogil=True)
 def _run(core: int, source: Source, network: Network, stream: Stream) -> int:
     """Run a core on the events that wait, until it has no more room; return how many it ran."""
-    row, begun = network.cores[core], stream.done[core]
+    progress, row, begun = stream.progress, network.cores[core], stream.progress[core]["done"]
     sender, first = row["sender"], network.cores[row["sender"]]["spikes"]
     codes = source.addresses if sender == source.row else stream.spikes[first:]
     # the input has no spikes, and its row says where the last core's end
     spikes = stream.spikes[row["spikes"] : network.cores[core + 1]["spikes"]]
     arrays = CoreArrays(
         network.routes[row["routes"] :], network.row_spans, network.column_spans,
-        network.weights[row["weights"] :], stream.memory[row["memory"] :], network.layout[core],
-        network.rule[core], stream.pending,
+        network.weights[row["weights"] :], stream.memory[row["memory"] :], network.layout,
+        network.rule, core, stream.pending,
     )  # fmt: skip
-    done, n_spikes = integrate(codes[: stream.sent[sender]], begun, arrays, spikes, stream.ends)
-    stream.done[core], stream.sent[core] = done, n_spikes
+    done, n_spikes = integrate(
+        codes[: progress[sender]["sent"]], begun, arrays, spikes, stream.ends
+    )
+    progress[core]["done"], progress[core]["sent"] = done, n_spikes
     ends = stream.ends[begun:done]
     if len(stream.times):
         times = source.times[begun:done]
@@ -153,18 +173,32 @@ def _decimate(core: int, network: Network, stream: Stream) -> None:
     if ratio == 1:
         return
     seen = stream.seen[core]
-    for spike in range(first, first + stream.sent[core]):
+    for spike in range(first, first + stream.progress[core]["sent"]):
         if seen % ratio == row["passing"]:
             spikes[first + n_passing] = spikes[spike]
             if len(times):
                 times[first + n_passing] = times[spike]
             n_passing += 1
         seen += 1
-    stream.seen[core], stream.sent[core] = seen, n_passing
+    stream.seen[core], stream.progress[core]["sent"] = seen, n_passing
+
+
+@njit(cache=True, nogil=True)
+def _monitor(core: int, network: Network, stream: Stream) -> None:
+    """Count the spikes that a core's monitor sees, and leave to its receivers what they get."""
+    progress, monitors = stream.progress, network.cores[core]["monitors"]
+    if monitors == PASSING:
+        _decimate(core, network, stream)
+    _count(core, network, stream)
+    if progress[core]["watched"]:
+        progress[core]["unread"] = progress[core]["sent"]
+    if monitors == ALL and not _thins_what_is_read(core, network, progress):
+        _decimate(core, network, stream)
 
 
 @njit(cache=True, nogil=True)
 def _count(core: int, network: Network, stream: Stream) -> None:
+    """Add a core's spikes to the counts of its neurons."""
     first, counts = network.cores[core]["spikes"], stream.counts[network.cores[core]["counts"] :]
-    for spike in stream.spikes[first : first + stream.sent[core]]:
+    for spike in stream.spikes[first : first + stream.progress[core]["sent"]]:
         counts[spike] += 1

@@ -30,8 +30,9 @@ class CoreArrays(NamedTuple):
         column_spans: `(w,) COLUMN_SPAN`, for each x of the routes.
         weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
         state: int16, potentials [y][x][channel], `LANES` beyond the last; changed in place.
-        layout: a LAYOUT.
-        rule: a RULE.
+        layout: `(c,) LAYOUT`, of one or several cores.
+        rule: `(c,) RULE`, of the same.
+        place: this core's among them.
         pending: `(k,) uint64`, scratch, for more than the most masks of one event.
     """
 
@@ -40,8 +41,9 @@ class CoreArrays(NamedTuple):
     column_spans: np.ndarray
     weights: np.ndarray
     state: np.ndarray
-    layout: np.void
-    rule: np.void
+    layout: np.ndarray
+    rule: np.ndarray
+    place: int
     pending: np.ndarray
 
 
@@ -94,7 +96,7 @@ def integrate(
         ends: `(n,) int32`, written: for each event run, where its spikes end.
     """
     routes, row_spans, column_spans = core.routes, core.row_spans, core.column_spans
-    layout, rule = core.layout, core.rule
+    layout, rule = core.layout[core.place], core.rule[core.place]
     row_weights, row_neurons = layout["row_weights"], layout["row_neurons"]
     tap_step = layout["stride_y"] * row_weights
     last_spikes = spikes.size - layout["most_spikes"] - LANES

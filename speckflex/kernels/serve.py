@@ -164,7 +164,7 @@ def serve(
                 own = spikes[core["spikes"] :]
                 arrays = CoreArrays(
                     routes, row_spans, column_spans, weights[core["weights"] :],
-                    memory[core["memory"] :], layout[target], rule[target], pending,
+                    memory[core["memory"] :], layout, rule, target, pending,
                 )  # fmt: skip
                 _, n_spikes = integrate(code, 0, arrays, own, end)
                 if rows[target]["reorders"]:

@@ -9,7 +9,7 @@ __all__ = ["zeros_apart"]
 CACHE_LINES = 128  # bytes: processors fetch lines of 64 in pairs
 
 
-def zeros_apart(size: int, dtype: type[np.generic]) -> np.ndarray:
+def zeros_apart(size: int, dtype: type[np.generic] | np.dtype) -> np.ndarray:
     """Return an array that shares no cache line with another one.
 
     Threads write to the arrays of their machines all the time. Where two such arrays meet in a

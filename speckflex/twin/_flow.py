@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.kernels.flow import Source, Stream, flow
+from speckflex.kernels.flow import PROGRESS, Source, Stream, flow
 from speckflex.twin._cache_lines import zeros_apart
 from speckflex.twin._network import NetworkModel, RunningNetwork
 from speckflex.twin._passage import EVENTS_PER_CHUNK, Passage
@@ -43,43 +43,48 @@ class Flow(Passage):
     def __init__(self, model: FlowModel, cores: Sequence[RunningCore]) -> None:
         super().__init__(cores)
         self._network = model.network.arrays
+        self._first_spikes = self._network.cores["spikes"].tolist()
         self._running = RunningNetwork(model.network, cores)
-        self._sent = zeros_apart(len(cores) + 1, np.int64)
-        self._done = zeros_apart(len(cores), np.int64)
+        self._progress = zeros_apart(len(cores) + 1, PROGRESS)
         self._ends = zeros_apart(model.longest_queue, np.int32)
         self._times = zeros_apart(0, np.int64)
-        self._watched = np.zeros(len(cores), np.bool_)
 
     def begin_sample(self, sample: int, kept: KeptSpikes, stopped: Callable[[], bool]) -> None:
         """Begin a sample; nothing waits."""
         super().begin_sample(sample, kept, stopped)
-        self._sent[:] = 0
-        self._done[:] = 0
-        self._watched[:] = [index in kept for index in range(len(self._cores))]
-        if kept and not self._times.size:
-            self._times = zeros_apart(self._running.spikes.size, np.int64)
+        self._progress[:] = np.zeros((), PROGRESS)
+        if kept:
+            self._progress["watched"] = [index in kept for index in range(len(self._progress))]
+            if not self._times.size:
+                self._times = zeros_apart(self._running.spikes.size, np.int64)
 
     def _follow(self, source: int, queue: Queue) -> None:
-        self._sent[source] = len(queue)
+        self._progress["sent"][source] = len(queue)
         if len(queue) > len(self._ends):
             # longer than any of the cores' own, such as a spike of every neuron at a tick
             self._ends = zeros_apart(len(queue), np.int32)
         stream = self._stream()
         times = stream.times[:0] if queue.times is None else queue.times
         core, whole = source, Source(source, queue.codes, times)
-        while not self._stopped():
-            core = flow(whole, core, self._watched, self._network, stream)
-            if core < 0:
-                break
-            first = self._network.cores[core]["spikes"]
-            own = slice(first, first + self._sent[core])
-            self._kept.add(core, Queue(stream.spikes[own], stream.times[own]))
+        while core >= 0 and not self._stopped():
+            core = flow(whole, core, self._network, stream)
+            if self._kept:
+                self._read(stream)
+
+    def _read(self, stream: Stream) -> None:
+        """Keep the spikes that the kernel has left to be read."""
+        n_unread = self._progress["unread"]
+        for core, n_spikes in enumerate(n_unread.tolist()):
+            if n_spikes:
+                first = self._first_spikes[core]
+                own = slice(first, first + n_spikes)
+                self._kept.add(core, Queue(stream.spikes[own], stream.times[own]))
+        n_unread[:] = 0
 
     def _stream(self) -> Stream:
         running = self._running
         return Stream(
-            sent=self._sent,
-            done=self._done,
+            progress=self._progress,
             seen=running.seen,
             memory=running.memory,
             counts=running.counts,

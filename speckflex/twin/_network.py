@@ -64,8 +64,8 @@ class NetworkModel:
             row_spans=np.concatenate([core.row_spans for core in cores], dtype=ROW_SPAN),
             column_spans=np.concatenate([core.column_spans for core in cores], dtype=COLUMN_SPAN),
             weights=np.concatenate([core.weights for core in cores]),
-            layout=np.array([core.layout for core in cores], LAYOUT),
-            rule=np.array([core.rule for core in cores], RULE),
+            layout=np.concatenate([core.layout for core in cores], dtype=LAYOUT),
+            rule=np.concatenate([core.rule for core in cores], dtype=RULE),
         )
 
     def _table(

@@ -69,7 +69,7 @@ class CoreModel:
         self.weights = _arrange_weights(core.weights, core.stride[1])
         self._set_routes(arrivals)
         self._set_layout()
-        self.rule = np.zeros(1, RULE)[0]
+        self.rule = np.zeros(1, RULE)
         self.rule["high"], self.rule["low"] = core.threshold_high, core.threshold_low
         self.rule["to_zero"] = core.return_to_zero
         self.rule["wraps"] = settings.overflow == "wrap"
@@ -90,7 +90,7 @@ class CoreModel:
         most_rows, side_by_side = min(most_rows, height), min(most_columns, width) * channels
         self.most_spikes = most_rows * side_by_side
         self.most_masks = most_rows * -(-side_by_side // LANES)
-        self.layout = layout = np.zeros(1, LAYOUT)[0]
+        self.layout = layout = np.zeros(1, LAYOUT)
         layout["kernel_rows"], layout["stride_y"] = kernel_y, stride_y
         layout["row_weights"] = -(-kernel_x // stride_x) * stride_x * channels
         layout["row_neurons"] = width * channels

@@ -24,7 +24,7 @@ class RunningFilter:
         self._places = places
         low_pass = rule.mode == "low pass"
         counts_own = rule.mode != "noise and hot pixels"
-        self._rule = np.array([(*rule.size, rule.window, counts_own, low_pass)], FILTER)[0]
+        self._rule = np.array([(*rule.size, rule.window, counts_own, low_pass)], FILTER)
         kept = places.kept
         height, width = places.rows[kept].max(initial=0), places.columns[kept].max(initial=0)
         self._latest = np.full((height + 1, width + 1), NEVER, np.int64)

@@ -23,6 +23,9 @@ __all__ = ["QueueRunner"]
 class QueueRunner:
     """Runs a core on queues, in which one event may overtake others.
 
+    Attributes:
+        arrays: what the kernels need of the core.
+
     Args:
         core: whose potentials and counts it changes.
     """
@@ -30,21 +33,17 @@ class QueueRunner:
     def __init__(self, core: RunningCore) -> None:
         self._core, self._model = core, core.model
         model, settings = core.model, core.model.settings
-        self._pending = zeros_apart(model.most_masks + MASKS_PER_FLUSH, np.uint64)
+        pending = zeros_apart(model.most_masks + MASKS_PER_FLUSH, np.uint64)
+        # built once, and of arrays alone: numba takes long to take in a single record
+        self.arrays = CoreArrays(
+            model.routes, model.row_spans, model.column_spans, model.weights, core.memory,
+            model.layout, model.rule, 0, pending,
+        )  # fmt: skip
         self._spikes = zeros_apart(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
         self._generator = np.random.default_rng(settings.seed)
         self._engines = None
         if settings.engine_times is not None and model.parallel:
             self._engines = Engines(model.updates_per_route(), settings.engine_times)
-
-    @property
-    def arrays(self) -> CoreArrays:
-        """What the kernels need of the core."""
-        model = self._model
-        return CoreArrays(
-            model.routes, model.row_spans, model.column_spans, model.weights, self._core.memory,
-            model.layout, model.rule, self._pending,
-        )  # fmt: skip
 
     def begin_sample(self, sample: int) -> None:
         """Begin a sample, whose place among all seeds what is random; nothing waits."""
