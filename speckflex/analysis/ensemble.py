@@ -197,10 +197,12 @@ def _distance(recorded: Recording, play: Recording) -> float:
     apart = sum(
         int(np.abs(layer.counts - play.counts(layer.index)).sum()) for layer in recorded.layers
     )
+    # a session without a spike is explained by plays without a spike, and by nothing else
     return apart / spikes if spikes else float(apart > 0)
 
 
-def _mean_and_most(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return mean and maximum; None if a reference without spikes makes one of them infinite."""
-    mean, most = float(np.mean(values)), float(np.max(values))
-    return (mean, most) if isfinite(most) else (None, None)
+def _mean_and_most(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Return mean and maximum; None if a reference without spikes gives one of them no value."""
+    numbers = np.array(values, np.float64)
+    mean, most = float(numbers.mean()), float(numbers.max())
+    return (mean, most) if isfinite(mean) else (None, None)

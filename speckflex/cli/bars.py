@@ -1,34 +1,30 @@
-"""Bars that a user states: the sentence about a missed one, and the exit code."""
+"""The exit of a command whose report misses a stated bar."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-__all__ = ["MISSED_BAR", "missed_min_accuracy", "missed_spike_difference"]
+__all__ = ["MISSED_BAR", "exit_on_missed", "max_spike_difference_option"]
 
 MISSED_BAR = 4
 
-
-def missed_spike_difference(value: float | None, bar: float | None) -> str:
-    """Return why the spike difference at the output misses `bar`; "" where it does not."""
-    if bar is None or (value is not None and value <= bar):
-        return ""
-    if value is None:
-        return (
-            "the spike difference has no value (nothing to compare, or the reference never spikes),"
-            f" the bar is {bar}"
-        )
-    return f"spike difference {value} is above {bar}"
+max_spike_difference_option: Any = click.option(
+    "--max-spike-difference",
+    type=click.FloatRange(min=0),
+    metavar="FRACTION",
+    help="Fail (exit 4) if the spike difference at the output is larger, or has no value.",
+)
 
 
-def missed_min_accuracy(accuracy: Mapping[str, float | None], bar: float | None) -> str:
-    """Return why the accuracy of the chip, else of the twin, misses `bar`; "" where it does not."""
-    value = accuracy["twin"] if accuracy["chip"] is None else accuracy["chip"]
-    if bar is None or (value is not None and value >= bar):
-        return ""
-    if value is None:
-        return f"the accuracy has no value (no sample has a label), the bar is {bar}"
-    return f"accuracy {value} is below {bar}"
+def exit_on_missed(missed: Sequence[str]) -> None:
+    """Say which bars were missed, and leave with the exit code for it if there is one."""
+    for sentence in missed:
+        click.echo(f"missed: {sentence}", err=True)
+    if missed:
+        sys.exit(MISSED_BAR)

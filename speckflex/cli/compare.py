@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from speckflex._support.files import write_whole
-from speckflex.cli.bars import MISSED_BAR, missed_spike_difference
+from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
 from speckflex.cli.options import existing_file
 from speckflex.errors import FileFormatError
 
@@ -39,12 +40,7 @@ FORMATS = ("text", "json", "md", "csv", "html")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write to a file instead of standard output.",
 )
-@click.option(
-    "--max-spike-difference",
-    type=click.FloatRange(min=0),
-    metavar="FRACTION",
-    help="Fail (exit 4) if the spike difference at the output is larger.",
-)
+@max_spike_difference_option
 def command(
     recordings: tuple[Path, ...],
     *,
@@ -56,29 +52,28 @@ def command(
 ) -> None:
     """Report how far two or three RECORDINGS (.h5) differ, layer by layer.
 
-    The reference is the recording of the chip if there is one, else that of torch, else the first.
+    The reference is the recording of the chip if there is one, else that of its twin, else the
+    first.
     """
     if not 2 <= len(recordings) <= 3:
         raise click.UsageError(f"compare takes two or three recordings, {len(recordings)} given")
     from speckflex import report as reports
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
+    from speckflex.report.bars import Bars
+    from speckflex.report.build import report_of
+    from speckflex.report.evidence import gather_evidence
 
     loaded = _by_role(recordings, [Recording.load(path) for path in recordings])
     if len({recording.provenance.program_sha256 for recording in loaded.values()}) > 1:
         click.echo("warning: the recordings are of different programs", err=True)
-    report = reports.build_report(
-        Program.load(program) if program else None,
-        loaded,
-        command=" ".join(["speckflex", *sys.argv[1:]]),
-    )
+    evidence = gather_evidence(Program.load(program) if program else None, loaded)
+    command = " ".join(["speckflex", *sys.argv[1:]])
+    report = report_of(replace(evidence, command=command, bars=Bars(max_spike_difference)))
     form = "json" if as_json else form
     renderer = getattr(reports, {"md": "render_markdown"}.get(form, f"render_{form}"))
     _write(renderer(report), out)
-    missed = missed_spike_difference(report.spike_difference, max_spike_difference)
-    if missed:
-        click.echo(f"missed: {missed}", err=True)
-        sys.exit(MISSED_BAR)
+    exit_on_missed(report.missed)
 
 
 def _by_role(paths: Sequence[Path], loaded: Sequence[Recording]) -> dict[str, Recording]:

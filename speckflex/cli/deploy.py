@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.bars import MISSED_BAR, missed_min_accuracy, missed_spike_difference
+from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
 from speckflex.cli.data_options import data_options, open_data
 from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import (
@@ -57,12 +57,7 @@ __all__ = ["command"]
     "--unbounded", is_flag=True, help="Convert without the chip's limits; runs on the twin only."
 )
 @click.option("--require-chip", is_flag=True, help="Fail (exit 3) if no chip is attached.")
-@click.option(
-    "--max-spike-difference",
-    type=click.FloatRange(min=0),
-    metavar="FRACTION",
-    help="Fail (exit 4) if the spike difference at the output is larger.",
-)
+@max_spike_difference_option
 @click.option(
     "--min-accuracy",
     type=click.FloatRange(0, 1),
@@ -117,11 +112,7 @@ def command(model: Path, *, board: str, **options: Any) -> None:
             f"interrupted: the figures are of the {deployment.report.samples} samples that were"
             " played before"
         )
-    missed = _missed_bars(deployment, options)
-    for sentence in missed:
-        click.echo(f"missed: {sentence}", err=True)
-    if missed:
-        sys.exit(MISSED_BAR)
+    exit_on_missed(deployment.report.missed)
 
 
 def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
@@ -141,6 +132,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     from speckflex.conversion.model import read_model, stated_shape
     from speckflex.deployment.deploy import DeploySettings, deploy
     from speckflex.events.perturbation import Perturbation
+    from speckflex.report.bars import Bars
 
     options["input_shape"] = options["input_shape"] or stated_shape(path)
     dataset = open_data(options)
@@ -175,6 +167,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
             ),
             seed=options["seed"],
             slow_clock=options["slow_clock"],
+            bars=Bars(options["max_spike_difference"], options["min_accuracy"]),
         )
         deployment = deploy(
             model,
@@ -206,13 +199,3 @@ def _show(deployment: Deployment, chosen: ChosenBoard, options: dict[str, Any]) 
     if options["out"]:
         click.echo(f"written: {options['out']}")
     click.echo(f"board: {_board_line(chosen)}")
-
-
-def _missed_bars(deployment: Deployment, options: dict[str, Any]) -> list[str]:
-    """Return a sentence for every stated bar that the deployment misses."""
-    report = deployment.report
-    missed = (
-        missed_spike_difference(report.spike_difference, options["max_spike_difference"]),
-        missed_min_accuracy(report.accuracies.accuracy, options["min_accuracy"]),
-    )
-    return [sentence for sentence in missed if sentence]

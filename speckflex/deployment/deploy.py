@@ -14,6 +14,7 @@ from speckflex.data.order import OrderWatch
 from speckflex.deployment._players import Players, play_dataset
 from speckflex.errors import EventsError
 from speckflex.events.perturbation import Perturbation
+from speckflex.report.bars import Bars
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class DeploySettings:
         seed: seed of these plays.
         slow_clock: frequency of the slow clock of the twin that plays beside the chosen board,
             Hz; None for no slow clock.
+        bars: what the report has to reach.
     """
 
     bins: int = 10
@@ -62,6 +64,7 @@ class DeploySettings:
     perturbation: Perturbation = field(default_factory=Perturbation)
     seed: int = 0
     slow_clock: float | None = None
+    bars: Bars = field(default_factory=Bars)
 
     @property
     def of_twin(self) -> TwinSettings:
@@ -75,8 +78,9 @@ class Deployment:
 
     Args:
         model: the model that ran.
-        recordings: the recordings that there are of "torch", "trained" (the torch network before
-            folding), "twin", "chip" and "repeat" (the second run of the chip).
+        recordings: the recordings that there are of "torch" (the network as it was given),
+            "folded", "eight-bit" (the program's integers in time steps), "twin", "chip" and
+            "repeat" (the second run of the chip).
         report: how far they differ; the content of report.json.
     """
 
@@ -149,11 +153,11 @@ def deploy(
     outlook = _outlook(model.program, dataset, settings, played)
     evidence = gather_evidence(
         model.program,
-        {name: recordings[name] for name in recordings if name != "trained"},
+        recordings,
         input_events=played.first_events,
         checks=model.checks,
     )
-    run = _run_facts(model, dataset, chosen, settings, recordings.get("trained"))
+    run = _run_facts(model, dataset, chosen, settings)
     data = replace(run.data, warnings=tuple(watch.warnings))
     evidence = replace(
         evidence,
@@ -162,6 +166,7 @@ def deploy(
         run=replace(run, data=data, interrupted=outlook.interrupted),
         loads=outlook.loads,
         ensemble=outlook.ensemble,
+        bars=settings.bars,
     )
     return Deployment(model, recordings, report_of(evidence))
 
@@ -171,7 +176,6 @@ def _run_facts(
     dataset: EventDataset,
     chosen: ChosenBoard,
     settings: DeploySettings,
-    trained: Recording | None,
 ) -> RunFacts:
     """Return the facts of a run that are known before its end."""
     from speckflex.report.facts import DataFacts, RunFacts
@@ -183,7 +187,7 @@ def _run_facts(
         board_note=chosen.note,
         bins=settings.bins if model.network is not None else None,
         folding=model.folding,
-        accuracy_before_folding=trained.accuracy() if trained else None,
+        model_path=str(model.path),
     )
 
 
@@ -210,17 +214,20 @@ def _players(
 
 
 def _references(model: ConvertedModel, bins: int) -> dict[str, Play]:
-    """Return the functions that play the torch networks, by name."""
+    """Return the functions that play the network as given, folded and in 8 bits, by name."""
     if model.network is None:
         return {}
+    from speckflex.deployment.eight_bit import EightBitSteps
     from speckflex.deployment.torch_reference import TorchReference
 
-    networks = {"torch": model.network, "trained": model.trained}
-    return {
-        name: TorchReference(network, model.program, bins=bins).play
-        for name, network in networks.items()
-        if network is not None
-    }
+    given = model.network if model.trained is None else model.trained
+    folded = model.folding.layers if model.folding else ()
+    norms = {layer.layer: layer.norms[-1] for layer in folded if layer.norms}
+    players = {"torch": TorchReference(given, model.program, bins=bins, norms=norms).play}
+    if model.trained is not None:
+        folded_network = TorchReference(model.network, model.program, bins=bins, step="folded")
+        players["folded"] = folded_network.play
+    return {**players, "eight-bit": EightBitSteps(model.program, model.network, bins=bins).play}
 
 
 @dataclass

@@ -29,19 +29,26 @@ class Accuracy:
     """How often a recording's last layer names the right class.
 
     Args:
-        share: right predictions per sample, 0 to 1.
+        share: right predictions per sample, 0 to 1. A sample without an answer is not right.
         interval: the 95 % Wilson interval of the share.
-        confusion: (class, predicted class) int64.
+        confusion: (class, predicted class) int64, of the samples with an answer.
+        labels_per_class: (class,) int64: the labelled samples of each class.
     """
 
     share: float
     interval: tuple[float, float]
     confusion: np.ndarray
+    labels_per_class: np.ndarray
+
+    @property
+    def samples(self) -> int:
+        """How many labelled samples there are."""
+        return int(self.labels_per_class.sum())
 
     @property
     def per_class(self) -> np.ndarray:
         """(class,) float: the share of each class's samples predicted right; NaN without any."""
-        totals = self.confusion.sum(axis=1)
+        totals = self.labels_per_class
         shares = np.full(len(totals), np.nan)
         return np.divide(self.confusion.diagonal(), totals, out=shares, where=totals > 0)
 
@@ -59,20 +66,26 @@ class Accuracy:
 class LayerDifference:
     """How far one layer's spikes are from the reference's.
 
+    A figure that would be 0 / 0 is None: two silent layers are not alike, there is nothing to
+    compare.
+
     Args:
         index: the layer's position in the network.
         name: the layer's name in the torch network.
         spikes_a: spikes of the reference, over all samples and neurons.
         spikes_b: spikes of the other.
         spike_difference: `sum |S - S'| / sum S` over samples and neurons (Eq. 16); infinite where
-            the reference is silent and the other isn't; None for a layer read by potentials.
+            the reference is silent and the other isn't; None where both are silent, and for a
+            layer read by potentials.
         per_sample: (sample,) float, the same for each sample alone; NaN where None.
-        cosine: of the two count arrays; of the potentials for a layer that is read by them.
+        cosine: of the two count arrays; of the potentials for a layer that is read by them. None
+            where one of the arrays is all zero.
         potential_difference: `sum |V - V'| / sum |V|` at the ends of the samples, in the
             program's integers; None where either recording has no potentials.
         first_divergence: the first event or neuron that differs; None where nothing does.
         reordered_samples: samples whose events are the same in another order.
         reason: why `spike_difference` is no finite number, "" where it is one.
+        by_potential: whether both recordings read the layer by its potentials.
     """
 
     index: int
@@ -81,11 +94,17 @@ class LayerDifference:
     spikes_b: int
     spike_difference: float | None
     per_sample: np.ndarray
-    cosine: float
+    cosine: float | None
     potential_difference: float | None = None
     first_divergence: Divergence | None = None
     reordered_samples: int = 0
     reason: str = ""
+    by_potential: bool = False
+
+    @property
+    def spike_ratio(self) -> float | None:
+        """Spikes of the other per spike of the reference; None where the reference is silent."""
+        return self.spikes_b / self.spikes_a if self.spikes_a else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as strict JSON types: null for what is no finite number."""
@@ -95,6 +114,7 @@ class LayerDifference:
             "name": self.name,
             "spikes_reference": self.spikes_a,
             "spikes_other": self.spikes_b,
+            "spike_ratio": self.spike_ratio,
             "spike_difference": _finite(self.spike_difference),
             "reason": self.reason,
             "per_sample": [_finite(float(value)) for value in self.per_sample],
@@ -114,7 +134,8 @@ class Difference:
         n_samples: how many samples both played.
         accuracy_a: of the reference; None without labels, samples or last layer.
         accuracy_b: of the other.
-        agreement: share of samples that both classify alike; None without a last layer.
+        agreement: share of samples that both classify alike; None without a last layer. A sample
+            without an answer in either recording is no agreement.
         noise_floor: the difference of a board against itself, where it was measured.
         unlike_inputs: samples known to have been played with other events.
     """
@@ -141,13 +162,13 @@ class Difference:
 
     @property
     def output(self) -> LayerDifference:
-        """The last layer that spikes; the very last where none does."""
-        spiking = [layer for layer in self.layers if layer.spike_difference is not None]
+        """The last layer that is read by its spikes; the very last where none is."""
+        spiking = [layer for layer in self.layers if not layer.by_potential]
         return (spiking or self.layers)[-1]
 
     @property
     def spike_difference(self) -> float | None:
-        """The spike difference of the output: the last layer that spikes."""
+        """The spike difference of the output: the last layer that is read by its spikes."""
         return self.output.spike_difference
 
     @property
@@ -188,7 +209,7 @@ def compare(
     Layers that only one of them monitored are left out.
 
     Args:
-        a: the reference: the real chip where there is one (MTT paper, Eq. 16).
+        a: the reference: the real chip where there is one, else its twin (MTT paper, Eq. 16).
         b: what is compared with it.
         noise_floor: the difference of a board against itself, to be shown beside this one.
         same_program: refuse recordings of different programs.
@@ -238,13 +259,14 @@ def measure_accuracy(recording: Recording, labels: np.ndarray | None = None) -> 
     known = np.zeros(0, bool) if labels is None else labels >= 0
     if labels is None or not known.any() or not _holds_last_layer(recording):
         return None
-    predictions, labels = recording.predictions()[known], labels[known]
-    right = int((predictions == labels).sum())
+    answers, labels = recording.answers()[known], labels[known]
+    right = int((answers == labels).sum())
     n_classes = max(recording.layer(-1).scores.shape[1], int(labels.max()) + 1)
     return Accuracy(
         right / len(labels),
         wilson_interval(right, len(labels)),
-        confusion_matrix(labels, predictions, n_classes),
+        confusion_matrix(labels, answers, n_classes),
+        np.bincount(labels, minlength=n_classes),
     )
 
 
@@ -270,26 +292,31 @@ def _compare_layer(a: LayerRecord, b: LayerRecord) -> LayerDifference:
         else None,
         first_divergence=find_divergence(a, b),
         reordered_samples=count_reordered(a, b),
-        reason=_reason(difference),
+        reason=_reason(difference, by_potential=by_potential),
+        by_potential=by_potential,
     )
 
 
 def _per_sample(a: np.ndarray, b: np.ndarray, *, by_potential: bool) -> np.ndarray:
     if by_potential:
         return np.full(len(a), np.nan)
-    return np.array([relative_difference(one, other) for one, other in zip(a, b, strict=True)])
+    pairs = zip(a, b, strict=True)
+    return np.array([relative_difference(*pair) for pair in pairs], np.float64)
 
 
-def _reason(difference: float | None) -> str:
-    if difference is None:
+def _reason(difference: float | None, *, by_potential: bool) -> str:
+    if by_potential:
         return "the layer is read by its potentials"
+    if difference is None:
+        return "neither recording has a spike in this layer"
     return "" if isfinite(difference) else "the reference has no spike in this layer, the other has"
 
 
 def _agreement(a: Recording, b: Recording) -> float | None:
     if not a.n_samples or not (_holds_last_layer(a) and _holds_last_layer(b)):
         return None
-    return float((a.predictions() == b.predictions()).mean())
+    answers = a.answers()
+    return float(((answers == b.answers()) & (answers >= 0)).mean())
 
 
 def _count_unlike_inputs(a: Recording, b: Recording) -> int:

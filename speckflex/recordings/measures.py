@@ -14,10 +14,10 @@ __all__ = [
 ]
 
 
-def relative_difference(reference: np.ndarray, other: np.ndarray) -> float:
+def relative_difference(reference: np.ndarray, other: np.ndarray) -> float | None:
     """Return `sum |S - S'| / sum |S|`, the spike difference of the MTT paper (Eq. 16).
 
-    0 where both are all zero; infinite where only the reference is.
+    None where both are all zero, since 0 / 0 has no value; infinite where only the reference is.
 
     Args:
         reference: `S`, any shape, integers.
@@ -26,20 +26,20 @@ def relative_difference(reference: np.ndarray, other: np.ndarray) -> float:
     difference = int(np.abs(np.asarray(reference, np.int64) - np.asarray(other, np.int64)).sum())
     scale = int(np.abs(np.asarray(reference, np.int64)).sum())
     if scale == 0:
-        return 0.0 if difference == 0 else inf
+        return None if difference == 0 else inf
     return difference / scale
 
 
-def cosine_similarity(reference: np.ndarray, other: np.ndarray) -> float:
+def cosine_similarity(reference: np.ndarray, other: np.ndarray) -> float | None:
     """Return the cosine of the angle between two arrays seen as vectors.
 
-    1 where both are all zero, 0 where only one is.
+    None where one of them is all zero: such a vector has no direction.
     """
     a = np.asarray(reference, np.float64).ravel()
     b = np.asarray(other, np.float64).ravel()
     norm_a, norm_b = float(a @ a), float(b @ b)
     if norm_a == 0 or norm_b == 0:
-        return 1.0 if norm_a == norm_b else 0.0
+        return None
     return min(1.0, float(a @ b) / sqrt(norm_a * norm_b))
 
 
@@ -57,13 +57,14 @@ def wilson_interval(n_right: int, n_samples: int) -> tuple[float, float]:
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return (class, predicted class) int64 counts.
+    """Return (class, predicted class) int64 counts of the samples that have a prediction.
 
     Args:
         labels: `(n,)` integers, 0 to `n_classes - 1`.
-        predictions: `(n,)` integers, 0 to `n_classes - 1`.
+        predictions: `(n,)` integers, 0 to `n_classes - 1`, or negative for no answer.
         n_classes: how many classes there are.
     """
     matrix = np.zeros((n_classes, n_classes), np.int64)
-    np.add.at(matrix, (labels, predictions), 1)
+    answered = predictions >= 0
+    np.add.at(matrix, (labels[answered], predictions[answered]), 1)
     return matrix

@@ -200,12 +200,23 @@ class Recording:
         """
         return self.layer(-1).scores.argmax(axis=1)
 
+    def answers(self) -> np.ndarray:
+        """Return the (sample,) int64 class that the last layer scores highest, -1 for no answer.
+
+        A sample whose scores are all 0 has no answer.
+        """
+        scored = self.layer(-1).scores.any(axis=1)
+        return np.where(scored, self.predictions(), -1)
+
     def accuracy(self) -> float | None:
-        """Return the share of labelled samples predicted right; None where there is none."""
+        """Return the share of labelled samples predicted right; None where there is none.
+
+        A sample without an answer is not right.
+        """
         known = np.zeros(0, bool) if self.labels is None else self.labels >= 0
         if not known.any():
             return None
-        return float((self.predictions() == self.labels)[known].mean())
+        return float((self.answers() == self.labels)[known].mean())
 
     def with_labels(self, labels: Sequence[int] | np.ndarray) -> Recording:
         """Return the same recording with the class of each sample.

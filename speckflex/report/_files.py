@@ -57,9 +57,17 @@ def read_report(path: str | Path) -> Report:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{path}: can't be read as JSON ({error}): check the file") from error
-    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
+    schema = facts.get("schema") if isinstance(facts, dict) else None
+    if type(schema) is int and schema != SCHEMA:
+        age = "an older" if schema < SCHEMA else "a newer"
         raise FileFormatError(
-            f"{path}: is no report of schema {SCHEMA}: give a report.json of this version"
+            f"{path}: is a report of schema {schema}, written by {age} version of speckflex; this"
+            f" version reads schema {SCHEMA}: deploy again with this version, or compare the"
+            " recordings beside the report"
+        )
+    if schema != SCHEMA:
+        raise FileFormatError(
+            f"{path}: is no report, it has no schema number: give a report.json of speckflex"
         )
     try:
         return from_plain(Report, facts)

@@ -13,12 +13,26 @@ if TYPE_CHECKING:
 
     from speckflex.recordings.recording import Recording
 
-__all__ = ["NAMES", "Comparison", "compare_roles", "played_role", "role_names"]
+__all__ = [
+    "BETWEEN",
+    "NAMES",
+    "PLAYED_ORDER",
+    "STEPS",
+    "Comparison",
+    "compare_roles",
+    "played_role",
+    "role_names",
+]
 
-# The reference of a comparison is the real chip where there is one (MTT paper, Eq. 16).
-REFERENCE_ORDER = ("chip", "torch", "twin")
+# The reference of a comparison is the hardware: the real chip where there is one, else its twin
+# (MTT paper, Eq. 16).
+REFERENCE_ORDER = ("chip", "twin", "torch")
 PLAYED_ORDER = ("chip", "twin")
 NAMES = {"torch": "the torch network", "twin": "the twin", "chip": "the chip"}
+# Between the network as it was given and the board; they are in the ladder, and in no other pair.
+BETWEEN = ("folded", "eight-bit")
+# From the network as it was given to the hardware.
+STEPS = ("trained", *BETWEEN, "twin", "chip")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +75,13 @@ def compare_roles(
 ) -> list[Comparison]:
     """Return the comparison of every pair, the main comparison first.
 
-    The main comparison is that of torch with the chip; without a chip, of the twin with torch.
+    The main comparison is that of torch with the chip; without a chip, of torch with the twin.
+    The reference is the chip, else the twin, else the first recording.
     """
     ranked = [role for role in REFERENCE_ORDER if role in recordings]
     ordered = ranked + [role for role in recordings if role not in ranked]
     pairs = [(a, b) for index, a in enumerate(ordered) for b in ordered[index + 1 :]]
+    pairs.sort(key=lambda pair: pair != (ordered[0], "torch"))
     names = role_names(recordings)
     return [
         Comparison(

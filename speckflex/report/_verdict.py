@@ -4,45 +4,94 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from speckflex.report.spelling import interval, percent, plural
+from speckflex.report.spelling import factor, interval, percent, plural, points
 
 if TYPE_CHECKING:
+    from speckflex.report.facts import ComparisonFacts, LayerComparison
     from speckflex.report.record import Report
 
 __all__ = ["verdict", "warnings_of"]
 
 
 def verdict(report: Report) -> str:
-    """Return the sentences that a reader should take away."""
-    noun = "synthetic sample" if report.synthetic else "sample"
-    opening = f"On {plural(report.samples, noun)}, "
+    """Return the sentences that a reader should take away, what is wrong first."""
+    opening = f"On {_samples(report)}, "
     accuracies, differences = _accuracies(report), _differences(report)
     if not accuracies and not differences:
         board = report.name_of(report.played)
-        return f"{opening}{board} ran; there is no second recording to compare it with."
-    first = f"{opening}{accuracies or differences.pop(0)}."
-    return " ".join([first, *(f"{_capital(clause)}." for clause in differences), *_alarms(report)])
+        sentences = [f"{opening}{board} ran; there is no second recording to compare it with."]
+    else:
+        first = accuracies or differences.pop(0)
+        sentences = [f"{clause}." for clause in (f"{opening}{first}", *map(_capital, differences))]
+    silent, missed = _silent_layers(report), _missed(report)
+    return " ".join([*silent, *missed, *sentences, *_alarms(report)])
 
 
 def warnings_of(report: Report) -> list[str]:
-    """Return the warnings of the recordings and of the conversion, and what folding cost."""
+    """Return the warnings of the recordings and of the conversion."""
     sentences = [f"warning: {words}" for words in (report.run.data.warnings if report.run else ())]
-    sentences += [
+    return sentences + [
         f"warning: {check.sentence}" for check in report.checks if check.severity == "warning"
     ]
-    before = report.run and report.run.accuracy_before_folding
-    if before is not None:
-        sentences.append(f"before folding the torch network classified {percent(before)} correctly")
-    return sentences
+
+
+def _samples(report: Report) -> str:
+    return plural(report.samples, "synthetic sample" if report.synthetic else "sample")
+
+
+def _silent_layers(report: Report) -> list[str]:
+    """Return a sentence that names the layers without any spike."""
+    silent, board = report.silent_layers, report.name_of(report.played)
+    if not silent:
+        return []
+    who = f"Layers {', '.join(silent)} never spike"
+    if len(silent) == 1:
+        who = f"Layer {silent[0]} never spikes"
+    return [f"{who} on {board}, so nothing can be said of what depends on it."]
+
+
+def _missed(report: Report) -> list[str]:
+    return [f"A bar is missed: {sentence}." for sentence in report.missed]
 
 
 def _accuracies(report: Report) -> str:
-    """Return a clause with the accuracy of every recording, "" where none is known."""
-    return ", ".join(
-        f"{report.name_of(role)} classifies {percent(share)} correctly"
-        f" (95 % interval {interval(bounds)})"
-        for role, share, bounds in report.accuracies.known
+    """Return a clause with the accuracy of every step and recording, "" where none is known."""
+    clauses = []
+    for rung in report.steps.ladder:
+        if rung.accuracy is None or rung.accuracy_interval is None:
+            continue
+        lost = rung.points_lost
+        bounds = f"95 % interval {interval(rung.accuracy_interval)}"
+        aside = bounds if lost is None else f"{_lost(lost)}; {bounds}"
+        clauses.append(f"{_of_step(rung.step, report)} {percent(rung.accuracy)} ({aside})")
+    clauses += [
+        f"{report.name_of(role)} {percent(share)} (95 % interval {interval(bounds)})"
+        for role, share, bounds in report.accuracies.beside_the_ladder
+    ]
+    if not clauses:
+        return ""
+    labelled = next(
+        (rung.labelled for rung in report.steps.ladder if rung.labelled), report.samples
     )
+    of_which = "" if labelled == report.samples else f"of which {labelled} have a label, "
+    return f"{of_which}classified correctly: {', '.join(clauses)}"
+
+
+def _of_step(step: str, report: Report) -> str:
+    """Return how a clause calls a step of the ladder."""
+    folded = any(rung.step == "folded" for rung in report.steps.ladder)
+    names = {
+        "trained": "the torch network as trained" if folded else "the torch network",
+        "folded": "folded",
+        "eight-bit": "in 8 bits and time steps",
+    }
+    return names.get(step) or report.name_of(step)
+
+
+def _lost(lost: float) -> str:
+    if abs(lost) < 0.005:
+        return "no point lost"
+    return f"{points(lost)} points lost" if lost > 0 else f"{points(-lost)} points won"
 
 
 def _differences(report: Report) -> list[str]:
@@ -51,19 +100,39 @@ def _differences(report: Report) -> list[str]:
         return []
     first = report.comparisons[0]
     other, reference = report.name_of(first.other), report.name_of(first.reference)
+    output = next(one for one in first.layers if one.name == first.spike_difference_layer)
+    by_potential = output.potential_difference is not None
+    if not by_potential and not output.spikes_reference and not output.spikes_other:
+        return [f"neither {other} nor {reference} has a spike in layer {output.name}"]
     if first.first_divergent_layer is None:
         return [f"{other} and {reference} are equal in every layer"]
     begins = f"{other} and {reference} first differ in layer {first.first_divergent_layer}"
-    if first.spike_difference is None:
+    if by_potential:
         return [begins]
-    layer = first.spike_difference_layer
-    read_by_spikes = layer == first.layers[-1].name
+    return [_totals(output, first, report), *_size(output, first, report), begins]
+
+
+def _totals(output: LayerComparison, pair: ComparisonFacts, report: Report) -> str:
+    """Return a clause with the spikes of both at the output, and how many times more they are."""
+    other, reference = report.name_of(pair.other), report.name_of(pair.reference)
+    read_by_spikes = output.index == pair.layers[-1].index
     where = "at the output" if read_by_spikes else "in the last layer that spikes"
-    size = (
-        f"{where} (layer {layer}) the spike difference of {other} from {reference} is"
-        f" {percent(first.spike_difference)}{_beside(report)}"
+    ratio = ""
+    if output.spikes_other and output.spikes_reference:
+        ratio = f", {factor(output.spikes_reference / output.spikes_other)}"
+    return (
+        f"{where} (layer {output.name}) {reference} sends {output.spikes_reference} spikes"
+        f"{ratio}{' as' if ratio.endswith('many') else ' than' if ratio else ' and'}"
+        f" {other}{f' ({output.spikes_other})' if ratio else f' {output.spikes_other}'}"
     )
-    return [size, begins]
+
+
+def _size(output: LayerComparison, pair: ComparisonFacts, report: Report) -> list[str]:
+    if output.spike_difference is None:
+        return []
+    other, reference = report.name_of(pair.other), report.name_of(pair.reference)
+    size = f"{percent(output.spike_difference)}{_beside(report)}"
+    return [f"with {reference} as the reference, the spike difference of {other} is {size}"]
 
 
 def _beside(report: Report) -> str:
@@ -81,7 +150,7 @@ def _beside(report: Report) -> str:
 
 def _capital(clause: str) -> str:
     """Return a clause as the start of a sentence; the name of a file stays as it is."""
-    starts = clause.startswith(("the ", "at ", "in "))
+    starts = clause.startswith(("the ", "at ", "in ", "with ", "neither "))
     return clause[:1].upper() + clause[1:] if starts else clause
 
 
@@ -102,7 +171,7 @@ def _silence(report: Report) -> str:
     ]
     if not silent or not report.accuracies.known:
         return ""
-    return f"Samples without an output, which count as class 0: {', '.join(silent)}."
+    return f"Samples without an answer, which count as wrong: {', '.join(silent)}."
 
 
 def _unlike_inputs(report: Report) -> str:

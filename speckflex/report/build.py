@@ -82,6 +82,8 @@ def assemble(evidence: Evidence, kind: type[SomeReport]) -> SomeReport:
         if entry.spread is not None and issubclass(entry.spread, Section)
     }
     report = kind(**vars(_facts(evidence)), **sections, verdict="")
+    missed = evidence.bars.missed(report)
+    report = replace(report, passed=not missed, missed=missed)
     return replace(report, verdict=verdict(report))
 
 
@@ -104,6 +106,8 @@ def _facts(evidence: Evidence) -> Facts:
         compared=first and first.other,
         spike_difference=difference and finite(difference.spike_difference),
         spike_difference_layer=difference and difference.output.name,
+        spike_ratio=difference and difference.output.spike_ratio,
+        silent_layers=_silent_layers(evidence.board),
         agreement=difference and difference.agreement,
         noise_floor=floor and finite(floor.spike_difference),
         layers=layer_facts(evidence),
@@ -120,6 +124,15 @@ def _program_facts(evidence: Evidence) -> ProgramFacts:
         return ProgramFacts(evidence.board.provenance.program_sha256, None, None, {})
     size = ProgramSize(program.input.shape, len(program.cores))
     return ProgramFacts(program.sha256, program.chip, size, dict(program.metadata))
+
+
+def _silent_layers(board: Recording) -> tuple[str, ...]:
+    """Return the layers without a spike in any sample, but for those read by their potentials."""
+    return tuple(
+        record.name
+        for record in board.layers
+        if record.potentials is None and not record.counts.any()
+    )
 
 
 def _comparison_facts(comparison: Comparison) -> ComparisonFacts:
@@ -151,6 +164,7 @@ def _layer_comparison(layer: LayerDifference) -> LayerComparison:
         name=layer.name,
         spikes_reference=layer.spikes_a,
         spikes_other=layer.spikes_b,
+        spike_ratio=layer.spike_ratio,
         spike_difference=finite(layer.spike_difference),
         reason=layer.reason,
         cosine=layer.cosine,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from speckflex.analysis.synops import measure_synops
 from speckflex.errors import ComparisonError
 from speckflex.recordings.compare import compare
-from speckflex.report._roles import compare_roles, played_role
+from speckflex.report._roles import (
+    BETWEEN,
+    PLAYED_ORDER,
+    STEPS,
+    compare_roles,
+    played_role,
+)
+from speckflex.report.bars import Bars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,17 +40,20 @@ class Evidence:
 
     Args:
         program: the program that ran; None if only recordings are at hand.
-        recordings: the recordings by role, without the second run of the board.
+        recordings: the recordings by role that are compared with each other: without the second
+            run of the board and the steps between torch and the board.
         input_events: the streams that were played, at least those of the first samples, `t` in µs.
         checks: findings of the conversion.
         comparisons: the comparisons of all pairs, the main comparison first.
         synops: synaptic operations of each core of the program; empty without a program.
+        ladder: the recordings by step, from the trained network to the board.
         synthetic: whether the samples are simulated.
         command: what the user typed.
         run: how a deployment ran; None for a comparison of recordings.
         loads: whether each core keeps up with `input_events`; empty if it was not measured.
         ensemble: plays of the first samples with small changes, with labels; None if there are
             none.
+        bars: what the report has to reach.
     """
 
     program: Program | None
@@ -52,11 +62,13 @@ class Evidence:
     checks: Sequence[Check]
     comparisons: Sequence[Comparison]
     synops: Sequence[LayerSynops]
+    ladder: Mapping[str, Recording]
     synthetic: bool = False
     command: str = ""
     run: RunFacts | None = None
     loads: Sequence[LayerLoad] = ()
     ensemble: Ensemble | None = None
+    bars: Bars = field(default_factory=Bars)
 
     @property
     def played(self) -> str:
@@ -103,7 +115,8 @@ def gather_evidence(
     Args:
         program: as in `Evidence`.
         recordings: the recordings by role; "repeat" is a second run of the board, and its
-            difference from the first run is the noise floor.
+            difference from the first run is the noise floor; "folded" and "eight-bit" are steps
+            between "torch" and the board.
         input_events: as in `Evidence`.
         checks: as in `Evidence`.
 
@@ -115,7 +128,8 @@ def gather_evidence(
             "there is no recording to report on: play the program on a board first"
         )
     _check_program(program, recordings)
-    repeat, recordings = recordings.get("repeat"), _without_repeat(recordings)
+    repeat, ladder = recordings.get("repeat"), _ladder(recordings)
+    recordings = _compared(recordings)
     board = recordings[played_role(recordings)]
     comparisons = compare_roles(
         recordings,
@@ -123,7 +137,7 @@ def gather_evidence(
         same_program=program is not None,
     )
     synops = () if program is None else measure_synops(program, board, input_events)
-    return Evidence(program, recordings, input_events, checks, comparisons, synops)
+    return Evidence(program, recordings, input_events, checks, comparisons, synops, ladder)
 
 
 def _check_program(program: Program | None, recordings: Mapping[str, Recording]) -> None:
@@ -136,5 +150,17 @@ def _check_program(program: Program | None, recordings: Mapping[str, Recording])
             )
 
 
-def _without_repeat(recordings: Mapping[str, Recording]) -> dict[str, Recording]:
-    return {role: r for role, r in recordings.items() if role != "repeat" or len(recordings) == 1}
+def _compared(recordings: Mapping[str, Recording]) -> dict[str, Recording]:
+    """Return the recordings that are compared with each other; a single one in any role."""
+    aside = ("repeat", *BETWEEN)
+    return {role: r for role, r in recordings.items() if role not in aside} or dict(recordings)
+
+
+def _ladder(recordings: Mapping[str, Recording]) -> dict[str, Recording]:
+    """Return the recordings of the ladder's steps, in their order."""
+    found = {role: recordings[role] for role in (*BETWEEN, *PLAYED_ORDER) if role in recordings}
+    torch = recordings.get("torch")
+    if torch is not None:
+        # a recording of torch alone may be one of the later steps
+        found.setdefault(torch.provenance.settings.get("step", "trained"), torch)
+    return {step: found[step] for step in STEPS if step in found}

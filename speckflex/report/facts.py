@@ -29,7 +29,7 @@ __all__ = [
     "RunFacts",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,8 @@ class RunFacts(Spread):
         board_note: why another board ran, "" where it was the one.
         bins: time steps of the torch reference; null without a torch network.
         folding: what folding batch norms and biases dropped; null where nothing was folded.
-        accuracy_before_folding: share of samples that the trained torch network classified
-            right before it was folded, 0 to 1; null where nothing was folded or no sample has a
-            label.
         interrupted: whether the user stopped the run before its end.
+        model_path: path of the model file, as it was given.
     """
 
     model: str
@@ -101,8 +99,8 @@ class RunFacts(Spread):
     board_note: str = ""
     bins: int | None = None
     folding: FoldReport | None = None
-    accuracy_before_folding: float | None = None
     interrupted: bool = False
+    model_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,8 @@ class LayerFacts:
             of the report, a fraction; null where it has no finite value.
         spike_difference_reason: why it has none, "" where it has one.
         cosine: cosine similarity of the two arrays of spike counts (of potentials, for a layer
-            that is read by them), -1 to 1; null with one recording.
+            that is read by them), -1 to 1; null with one recording, and where one of the arrays
+            is all zero.
         potential_difference: `sum |V - V'| / sum |V|` of the potentials at the ends of the
             samples, a fraction; null where either recording has none.
         noise_floor: spike difference of two runs of the board, a fraction; null where it ran
@@ -197,17 +196,20 @@ class AccuracyFacts:
     """How often one recording names the right class.
 
     Args:
-        share: share of samples classified right, 0 to 1.
+        share: share of samples classified right, 0 to 1; a sample without an answer is not right.
         interval: lower and upper end of its 95 % Wilson interval.
         per_class: share of each class's samples that were classified right; null for a class
             without samples.
-        confusion: number of samples by true class (outer list) and predicted class (inner list).
+        confusion: number of samples with an answer by true class (outer list) and predicted class
+            (inner list).
+        samples: number of labelled samples.
     """
 
     share: float
     interval: tuple[float, float]
     per_class: tuple[float | None, ...]
     confusion: tuple[tuple[int, ...], ...]
+    samples: int
 
     @staticmethod
     def of(accuracy: Accuracy | None) -> "AccuracyFacts | None":
@@ -219,6 +221,7 @@ class AccuracyFacts:
             accuracy.interval,
             tuple(finite(float(share)) for share in accuracy.per_class),
             tuple(tuple(row) for row in accuracy.confusion.tolist()),
+            accuracy.samples,
         )
 
 
@@ -244,11 +247,13 @@ class LayerComparison:
         name: name in the torch network.
         spikes_reference: spikes of the reference, over all samples.
         spikes_other: spikes of the other recording, over all samples.
+        spike_ratio: `sum S' / sum S`, spikes of the other for each one of the reference; null
+            where the reference is silent.
         spike_difference: `sum |S - S'| / sum S` over samples and neurons, a fraction; null where
-            it has no finite value.
+            it has no finite value, so also where neither spikes.
         reason: why it has none, "" where it has one.
         cosine: cosine similarity of the two arrays of spike counts (of potentials, for a layer
-            that is read by them), -1 to 1.
+            that is read by them), -1 to 1; null where one of the arrays is all zero.
         potential_difference: `sum |V - V'| / sum |V|` of the potentials at the ends of the
             samples, a fraction; null where either recording has none.
         first_divergence: first place where the layer differs; null where it is equal.
@@ -259,9 +264,10 @@ class LayerComparison:
     name: str
     spikes_reference: int
     spikes_other: int
+    spike_ratio: float | None
     spike_difference: float | None
     reason: str
-    cosine: float
+    cosine: float | None
     potential_difference: float | None
     first_divergence: Divergence | None
     reordered_samples: int
@@ -275,13 +281,13 @@ class ComparisonFacts:
         reference: role of the reference.
         other: role of the recording that is compared with it.
         samples: number of samples.
-        spike_difference: spike difference of the last layer that spikes, a fraction; null where
-            it has no finite value.
+        spike_difference: spike difference of the last layer that is read by its spikes, a
+            fraction; null where it has no finite value.
         spike_difference_layer: name of that layer.
         first_divergent_layer: name of the first layer, in network order, that differs; null
             where all are equal.
-        agreement: share of samples that both classify alike, 0 to 1; null where the last layer
-            was not monitored.
+        agreement: share of samples that both classify alike, 0 to 1; a sample without an answer
+            in one of them is no agreement; null where the last layer was not monitored.
         unlike_inputs: number of samples that were played with other events on the two boards.
         accuracy: accuracies of the two.
         layers: the layers that both recordings hold, in network order.
@@ -320,17 +326,26 @@ class Facts:
         lost_events: number of events known to be lost, over all recordings.
         reference: role of the reference of the main comparison; null with one recording.
         compared: role of the recording that is compared with it; null with one recording.
-        spike_difference: spike difference of the main comparison in the last layer that spikes,
-            a fraction; null with one recording or where it has no finite value.
+        spike_difference: spike difference of the main comparison in the last layer that is read
+            by its spikes, `sum |S - S'| / sum S` with S of `reference` and S' of `compared`, a
+            fraction; null with one recording or where it has no finite value, so also where
+            neither spikes.
         spike_difference_layer: name of that layer; null with one recording.
-        agreement: share of samples that both classify alike, 0 to 1; null with one recording or
-            where the last layer was not monitored.
-        noise_floor: spike difference of two runs of the board in the last layer that spikes, a
-            fraction; null where the board ran once.
+        spike_ratio: `sum S' / sum S` in that layer; null with one recording and where the
+            reference is silent.
+        silent_layers: names of the layers that are read by their spikes and have none on the
+            board, in any sample.
+        agreement: share of samples that both classify alike, 0 to 1; a sample without an answer
+            in one of them is no agreement; null with one recording or where the last layer was
+            not monitored.
+        noise_floor: spike difference of two runs of the board in the last layer that is read by
+            its spikes, a fraction; null where the board ran once, and where nothing spikes.
         layers: the layers, in network order.
         comparisons: all pairs of recordings, the main comparison first.
         checks: findings of the conversion.
         command: what the user typed, "" where the report was made from Python.
+        passed: whether no stated bar is missed; true where none was stated.
+        missed: a sentence for each stated bar that is missed.
         run: how a deployment ran; None for a comparison of recordings.
     """
 
@@ -348,12 +363,16 @@ class Facts:
     compared: str | None
     spike_difference: float | None
     spike_difference_layer: str | None
+    spike_ratio: float | None
+    silent_layers: tuple[str, ...]
     agreement: float | None
     noise_floor: float | None
     layers: tuple[LayerFacts, ...]
     comparisons: tuple[ComparisonFacts, ...]
     checks: tuple[Check, ...]
     command: str
+    passed: bool = True
+    missed: tuple[str, ...] = ()
     run: RunFacts | None = None
 
     def name_of(self, role: str) -> str:

@@ -11,6 +11,7 @@ from speckflex.report.sections._chance import Chance
 from speckflex.report.sections._cores import Cores
 from speckflex.report.sections._difference import Differences
 from speckflex.report.sections._divergence import FirstDivergence
+from speckflex.report.sections._ladder import Ladder
 from speckflex.report.sections._load import CoreLoads
 from speckflex.report.sections._neurons import Neurons
 from speckflex.report.sections._provenance import Origins
@@ -30,6 +31,7 @@ class Report(Facts):
 
     Args:
         verdict: the summary in a few sentences.
+        steps: what each step from the trained network to the chip costs.
         accuracies: how often each recording names the right class.
         differences: how far the recordings differ, layer by layer.
         chance: how far changed plays of the same samples differ; None where none were asked for.
@@ -43,6 +45,7 @@ class Report(Facts):
     """
 
     verdict: str
+    steps: Ladder
     accuracies: Accuracies
     differences: Differences = field(default_factory=Differences)
     chance: Chance | None = None

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["interval", "known", "millions", "milliseconds", "percent", "plural"]
+__all__ = [
+    "factor",
+    "interval",
+    "known",
+    "millions",
+    "milliseconds",
+    "percent",
+    "plural",
+    "points",
+]
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -21,6 +30,21 @@ def percent(share: float | None, digits: int = 2) -> str:
 def interval(bounds: tuple[float, float]) -> str:
     """Return two shares as the ends of an interval of percentages."""
     return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"
+
+
+def points(lost: float | None) -> str:
+    """Return percentage points with two digits, "-" where there are none."""
+    return "-" if lost is None else f"{lost + 0.0:.2f}"
+
+
+def factor(ratio: float) -> str:
+    """Return a ratio of totals in words, such as "5.5 % more" or "4.2 times as many"."""
+    if ratio >= 2:
+        return f"{ratio:.3g} times as many"
+    change = 100 * (ratio - 1)
+    if abs(change) < 0.05:
+        return "as many"
+    return f"{abs(change):.1f} % {'more' if change > 0 else 'fewer'}"
 
 
 def milliseconds(microseconds: float | None) -> str:

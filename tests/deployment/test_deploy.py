@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+import tonic
+import torch
 from networks_of_tests import small_network
 
 from speckflex.boards import open_board
@@ -20,6 +22,7 @@ from speckflex.networks.files import save_network
 from speckflex.program.program import Program
 from speckflex.recordings.recording import Recording
 from speckflex.report import render_html, render_text
+from speckflex.report.bars import Bars
 
 SHAPE = (2, 34, 34)
 
@@ -66,14 +69,66 @@ def stopping_after(n_samples):
     return progress
 
 
-def test_a_network_with_batch_norm_is_folded_and_shown_beside_its_trained_self(
-    model_file, recordings
-):
+def test_a_network_with_batch_norm_is_the_reference_as_it_was_given(model_file, recordings):
     deployment = run(model_file, recordings)
-    assert set(deployment.recordings) == {"torch", "trained", "twin"}
+    assert set(deployment.recordings) == {"torch", "folded", "eight-bit", "twin"}
     assert deployment.report.run.folding.layers[0].norms == ("norm1",)
-    trained = deployment.recordings["trained"].counts(0)
-    assert not np.array_equal(trained, deployment.recordings["torch"].counts(0))
+    given = network_spikes(small_network(norm=True), recordings, bins=10)
+    np.testing.assert_array_equal(deployment.recordings["torch"].counts(-1)[:, :, 0, 0], given)
+    assert not np.array_equal(
+        deployment.recordings["torch"].counts(0), deployment.recordings["folded"].counts(0)
+    )
+
+
+def network_spikes(network, recordings, *, bins):
+    """Return the (sample, class) output of a network at tonic's frames, one sample a pass."""
+    to_frame = tonic.transforms.ToFrame(sensor_size=(34, 34, 2), n_time_bins=bins)
+    found = []
+    with np.load(recordings) as archive:
+        for name in sorted(archive.files):
+            sample = archive[name]
+            frames = to_frame(sample).astype(np.float32)
+            # tonic drops what lies beyond the last whole bin; here it counts in the last one
+            whole = (sample["t"].max() - sample["t"].min()) // bins * bins
+            for event in sample[sample["t"] - sample["t"].min() >= whole]:
+                frames[-1, event["p"], event["y"], event["x"]] += 1
+            for module in network.modules():
+                if hasattr(module, "reset_states"):
+                    module.reset_states()
+            with torch.no_grad():
+                found.append(network(torch.from_numpy(frames)).sum(0).numpy())
+    return np.array(found)
+
+
+def test_each_step_from_the_trained_network_to_the_twin_is_in_the_ladder(model_file, recordings):
+    report = run(model_file, recordings).report
+    assert [rung.step for rung in report.steps.ladder] == ["trained", "folded", "eight-bit", "twin"]
+    assert [rung.before for rung in report.steps.ladder] == [None, "trained", "folded", "eight-bit"]
+    text = render_text(report)
+    assert "as trained" in text
+    assert "speckflex fold" in text
+    assert "--method mtt" in text
+
+
+def test_a_network_that_needs_no_folding_has_no_step_for_it(recordings, tmp_path):
+    save_network(small_network(), tmp_path / "plain.pt")
+    report = run(tmp_path / "plain.pt", recordings).report
+    assert [rung.step for rung in report.steps.ladder] == ["trained", "eight-bit", "twin"]
+
+
+def test_a_silent_network_is_named_in_the_first_line_and_passes_no_bar(recordings, tmp_path):
+    save_network(small_network(gain=1e-3), tmp_path / "silent.pt")
+    bars = Bars(max_spike_difference=10.0)
+    report = run(tmp_path / "silent.pt", recordings, bars=bars).report
+    assert report.silent_layers == ("conv1", "linear")
+    assert report.verdict.startswith("Layers conv1, linear never spike on the twin")
+    assert report.spike_difference is None
+    assert all(layer.cosine is None for layer in report.layers)
+    assert report.agreement == 0
+    assert not report.passed
+    assert "neither recording has a spike" in report.missed[0]
+    assert "equal" not in report.verdict
+    assert [rung.spike_difference for rung in report.steps.ladder] == [None] * 3
 
 
 def test_batches_do_not_change_what_is_recorded(model_file, recordings):

@@ -77,11 +77,27 @@ def test_the_reference_alone_is_the_denominator():
     assert compare(b, a).spike_difference == 3
 
 
-def test_two_silent_layers_do_not_differ():
-    layer = compare(recording(output([[0, 0]])), recording(output([[0, 0]]))).layers[0]
-    assert layer.spike_difference == 0
-    assert layer.cosine == 1
+def test_two_silent_layers_have_nothing_to_compare():
+    difference = compare(recording(output([[0, 0]])), recording(output([[0, 0]])))
+    layer = difference.layers[0]
+    assert (layer.spike_difference, layer.cosine, layer.spike_ratio) == (None, None, None)
+    assert layer.reason == "neither recording has a spike in this layer"
+    assert np.isnan(layer.per_sample).all()
     assert layer.first_divergence is None
+    assert difference.spike_difference is None
+    assert difference.agreement == 0
+
+
+def test_a_sample_without_an_answer_is_neither_right_nor_in_agreement():
+    labels = np.array([0, 0, 1])
+    a = recording(output([[0, 0], [3, 1], [0, 2]])).with_labels(labels)
+    b = recording(output([[0, 0], [2, 1], [0, 0]]))
+    difference = compare(a, b)
+    assert difference.agreement == pytest.approx(1 / 3)
+    assert difference.accuracy_a is not None
+    assert difference.accuracy_a.share == pytest.approx(2 / 3) == a.accuracy()
+    np.testing.assert_array_equal(difference.accuracy_a.confusion, [[1, 0], [0, 1]])
+    np.testing.assert_allclose(difference.accuracy_a.per_class, [0.5, 1])
 
 
 def test_a_silent_reference_gives_an_infinite_difference_and_strict_json():
@@ -96,7 +112,7 @@ def test_cosine_is_the_normalised_product(rng: np.random.Generator):
     a, b = rng.integers(0, 9, (2, 5, 4))
     expected = (a * b).sum() / sqrt((a**2).sum() * (b**2).sum())
     assert cosine_similarity(a, b) == pytest.approx(expected)
-    assert cosine_similarity(a, 0 * a) == 0
+    assert cosine_similarity(a, 0 * a) is None
 
 
 def test_narrow_integers_do_not_overflow():

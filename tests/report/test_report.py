@@ -30,6 +30,9 @@ from speckflex.report import (
     write_report,
 )
 from speckflex.report._as_json import from_plain, plain
+from speckflex.report.bars import Bars
+from speckflex.report.build import report_of
+from speckflex.report.evidence import gather_evidence
 from speckflex.report.facts import DataFacts, RunFacts
 from speckflex.report.sections._load import CoreLoads
 from speckflex.report.spelling import milliseconds, percent
@@ -56,7 +59,7 @@ def test_the_report_holds_what_scripts_rely_on(
     program: Program, recordings: dict[str, Recording], inputs: list[np.ndarray]
 ):
     report = build_report(program, recordings, input_events=inputs)
-    assert report.schema == 1
+    assert report.schema == 2
     assert report.program.sha256 == program.sha256
     assert report.board == "twin:0"
     assert report.synthetic is False
@@ -70,12 +73,12 @@ def test_the_report_holds_what_scripts_rely_on(
 
 def test_figures_are_those_of_compare(program: Program, recordings: dict[str, Recording]):
     report = build_report(program, recordings)
-    difference = compare(recordings["torch"], recordings["twin"])
+    difference = compare(recordings["twin"], recordings["torch"])
     assert report.spike_difference == difference.spike_difference
     for row, layer in zip(report.layers, difference.layers, strict=True):
         assert row.spike_difference == layer.spike_difference
         assert row.cosine == layer.cosine
-        assert row.spikes == layer.spikes_b
+        assert row.spikes == layer.spikes_a
     assert report.accuracies.accuracy["torch"] == recordings["torch"].accuracy()
 
 
@@ -94,7 +97,7 @@ def test_the_chip_is_the_reference_where_there_is_one(
 ):
     report = build_report(program, {**recordings, "chip": played(program, rng, "chip")})
     pairs = [(c.reference, c.other) for c in report.comparisons]
-    assert pairs == [("chip", "torch"), ("chip", "twin"), ("torch", "twin")]
+    assert pairs == [("chip", "torch"), ("chip", "twin"), ("twin", "torch")]
     assert (report.reference, report.compared) == ("chip", "torch")
     assert report.board == "chip:0"
 
@@ -116,14 +119,14 @@ def test_one_recording_alone_makes_a_report(program: Program, recordings: dict[s
     report = build_report(program, {"twin": recordings["twin"]})
     assert report.spike_difference is None
     assert report.comparisons == ()
-    assert "the twin classifies" in report.verdict
+    assert "classified correctly: the twin" in report.verdict
 
 
 def test_recordings_without_a_program_make_a_report(recordings: dict[str, Recording]):
     report = build_report(None, {"a.h5": recordings["torch"], "b.h5": recordings["twin"]})
     assert report.spike_difference is not None
     assert report.layers[0].kernel_memory is None
-    assert "the spike difference of b.h5 from a.h5 is" in report.verdict
+    assert "With a.h5 as the reference, the spike difference of b.h5 is" in report.verdict
     for render in (render_json, render_text, render_markdown, render_csv):
         assert render(report)
 
@@ -135,12 +138,14 @@ def test_a_recording_of_another_program_is_refused(recordings: dict[str, Recordi
 
 def test_the_text_lines_up_its_columns(program: Program, recordings: dict[str, Recording]):
     text = render_text(build_report(program, recordings, synthetic=True))
-    verdict, accuracy, layers, divergence, synthetic = text.split("\n\n")
+    verdict, ladder, layers, divergence, synthetic = text.split("\n\n")
     assert verdict.startswith("On 4 synthetic samples")
-    assert [line.split()[0] for line in layers.splitlines()] == ["layer", "conv1", "fc"]
-    ends = {len(line) for line in (*layers.splitlines()[:1], *layers.splitlines()[1:])}
-    assert len(ends) == 1
-    assert accuracy.splitlines()[1].startswith("torch")
+    title, *rows = layers.splitlines()
+    assert title == "spikes over 4 samples; the reference is the twin"
+    assert [line.split()[0] for line in rows] == ["layer", "conv1", "fc"]
+    assert len({len(line) for line in rows}) == 1
+    assert ladder.splitlines()[0] == "each step against the one before, over 4 samples"
+    assert ladder.splitlines()[2].startswith("as trained")
     assert divergence.startswith("First divergence: layer conv1, sample")
     assert synthetic.startswith("synthetic: the samples are simulated")
 
@@ -150,16 +155,34 @@ def test_without_any_recording_there_is_no_report(program: Program):
         build_report(program, {})
 
 
+def test_a_bar_for_a_figure_without_a_value_is_missed(
+    program: Program, recordings: dict[str, Recording]
+):
+    alone = {"twin": recordings["twin"].with_labels([-1] * 4)}
+    evidence = replace(gather_evidence(program, alone), bars=Bars(0.1, 0.1))
+    report = report_of(evidence)
+    assert not report.passed
+    assert ["no value" in sentence for sentence in report.missed] == [True, True]
+    assert report.verdict.startswith("A bar is missed: ")
+    assert build_report(program, alone).passed
+
+
 def test_equal_recordings_are_said_to_be_equal(program: Program, recordings: dict[str, Recording]):
     twin = recordings["twin"]
     report = build_report(program, {"torch": twin, "twin": twin})
-    assert "The twin and the torch network are equal in every layer." in report.verdict
+    assert "The torch network and the twin are equal in every layer." in report.verdict
     assert report.comparisons[0].first_divergence is None
 
 
 def test_the_verdict_carries_the_figures(program: Program, recordings: dict[str, Recording]):
     report = build_report(program, recordings, synthetic=True)
-    assert report.verdict.startswith("On 4 synthetic samples, the torch network classifies")
+    assert report.verdict.startswith(
+        "On 4 synthetic samples, classified correctly: the torch network"
+    )
+    spikes = {role: int(one.counts(-1).sum()) for role, one in recordings.items()}
+    assert f"(layer fc) the twin sends {spikes['twin']} spikes" in report.verdict
+    assert f"the torch network ({spikes['torch']})" in report.verdict
+    assert report.spike_ratio == spikes["torch"] / spikes["twin"]
     assert f"{100 * report.spike_difference:.2f} %" in report.verdict
     assert "8 events were lost" in report.verdict
 
@@ -214,16 +237,14 @@ def test_a_difference_in_front_of_an_output_of_potentials_is_not_called_the_outp
 
 
 @pytest.mark.parametrize("render", [render_text, render_markdown])
-def test_warnings_of_the_conversion_and_the_accuracy_before_folding_are_in_every_text(
+def test_warnings_of_the_conversion_are_in_every_text(
     render: Any, program: Program, recordings: dict[str, Recording]
 ):
     warning = Check("", "warning", "folding", "biases go", remedy="train on")
     note = Check("conv1", "note", "8-bit error", "hardly any")
     report = build_report(program, recordings, checks=[warning, note])
-    run = RunFacts("m.pt", DataFacts("d", ()), "twin", accuracy_before_folding=0.875)
-    text = render(replace(report, run=run))
+    text = render(replace(report, run=RunFacts("m.pt", DataFacts("d", ()), "twin")))
     assert "warning: the network: biases go: train on" in text
-    assert "before folding the torch network classified 87.50 % correctly" in text
     assert "hardly any" not in text
 
 
@@ -304,7 +325,7 @@ def test_json_is_strict_and_comes_back(program: Program, recordings: dict[str, R
     report = build_report(program, {"torch": silent, "twin": recordings["twin"]})
     text = render_json(report)
     facts = json.loads(text, parse_constant=no_constants)
-    assert facts["spike_difference"] is None
+    assert facts["spike_ratio"] == 0
     assert from_plain(Report, facts) == report
 
 
@@ -341,7 +362,7 @@ def test_names_can_not_break_out_of_markdown(rng: np.random.Generator):
     assert "<script>" not in text.replace("\\<", "")
     rows = [line for line in text.splitlines() if line.startswith("|") and "alert" in line]
     assert len(rows) == 1
-    assert rows[0].replace("\\|", "").count("|") == 9
+    assert rows[0].replace("\\|", "").count("|") == 10
 
 
 def test_the_markdown_names_program_board_and_losses(
@@ -366,9 +387,11 @@ def test_all_files_are_written(tmp_path: Path, program: Program, recordings: dic
     ("content", "problem"),
     [
         ("{", "as JSON"),
-        ("[1]", "no report of schema 1"),
-        ('{"schema": 2}', "no report of schema 1"),
-        ('{"schema": 1}', "'speckflex'"),
+        ("[1]", "it has no schema number"),
+        ('{"schema": 1}', "schema 1, written by an older version"),
+        ('{"schema": 3}', "schema 3, written by a newer version"),
+        ('{"schema": true}', "it has no schema number"),
+        ('{"schema": 2}', "'speckflex'"),
     ],
 )
 def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: str, problem: str):

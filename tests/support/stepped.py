@@ -23,7 +23,8 @@ def play_steps(program, frames):
     stage = program.input
     entering = staged(stage, np.asarray(frames, dtype=int))
     for destination in stage.destinations:
-        inputs[destination.core][:, : entering.shape[1]] += entering
+        first = destination.feature_shift
+        inputs[destination.core][:, first : first + entering.shape[1]] += entering
     spikes = []
     for core, arriving in zip(program.cores, inputs, strict=True):
         fired = fire(core, np.array([convolved(core, frame) for frame in arriving]))

@@ -14,7 +14,7 @@ from speckflex.report._section import Section
 from speckflex.report.charts._svg import LABEL, across, disc, drawing, label, line, shortened
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import AccuracyFacts, Facts
-from speckflex.report.spelling import interval, percent
+from speckflex.report.spelling import interval, percent, plural
 
 __all__ = ["Accuracies", "accuracy_chart"]
 
@@ -28,14 +28,15 @@ class Accuracies(Section):
     """How often each recording names the right class; "torch", "twin" and "chip" always appear.
 
     Args:
-        accuracy: share of samples classified right by role, 0 to 1; null without a recording or
-            labels.
+        accuracy: share of the labelled samples classified right by role, 0 to 1; "torch" is the
+            network as it was given; a sample without an answer is not right; null without a
+            recording or labels.
         accuracy_interval: lower and upper end of its 95 % Wilson interval, by role.
         accuracy_per_class: share of each class's samples that were classified right, by role;
             null for a class without samples.
-        confusion: number of samples by true class and predicted class, by role.
+        confusion: number of samples with an answer by true class and predicted class, by role.
         silent_outputs: number of samples in which the last layer scores no class, by role; they
-            count as class 0.
+            have no answer, which is not right and agrees with nothing.
     """
 
     anchor = "accuracy"
@@ -75,11 +76,16 @@ class Accuracies(Section):
             if share is not None and (interval := intervals[role]) is not None
         ]
 
+    @property
+    def beside_the_ladder(self) -> list[tuple[str, float, tuple[float, float]]]:
+        """Those of `known` that are no step of the ladder."""
+        return [one for one in self.known if one[0] not in ROLES]
+
     def blocks(self, facts: Facts) -> list[Block]:
-        """Return the table of the accuracies."""
+        """Return the table of the accuracies that the ladder does not show."""
         rows = [
             [facts.name_of(role).removeprefix("the "), percent(share), interval(bounds)]
-            for role, share, bounds in self.known
+            for role, share, bounds in self.beside_the_ladder
         ]
         headings = ["recording", "accuracy", "95 % interval"]
         return [Table("Share of samples classified right", headings, rows)] if rows else []
@@ -89,14 +95,15 @@ class Accuracies(Section):
         if not self.known:
             words = "The samples have no labels, or the last layer was not monitored"
             return [Text(f"{words}: there is no accuracy to show.")]
-        blocks: list[Block] = [
-            Drawing("Chart of the accuracies", accuracy_chart(self, facts)),
-            *self.blocks(facts),
-        ]
+        blocks: list[Block] = []
+        if self.beside_the_ladder:
+            chart = accuracy_chart(self, facts)
+            blocks = [Drawing("Chart of the accuracies", chart), *self.blocks(facts)]
         if facts.agreement is not None and facts.compared and facts.reference:
             both = f"{facts.opening(facts.compared)} and {facts.name_of(facts.reference)}"
             share = percent(facts.agreement)
-            blocks.append(Text(f"{both} name the same class in {share} of the samples."))
+            words = f"{both} name the same class in {share} of {plural(facts.samples, 'sample')}."
+            blocks.append(Text(f"{words} A sample without an answer is no agreement."))
         return [*blocks, *self._matrices(facts)]
 
     def _matrices(self, facts: Facts) -> list[Block]:
@@ -145,7 +152,7 @@ def accuracy_chart(accuracies: Accuracies, facts: Facts) -> Markup:
 
 def _silent_outputs(recording: Recording) -> int:
     """Return the number of samples in which the last layer scores no class."""
-    return int((~recording.layer(-1).scores.any(axis=1)).sum())
+    return int((recording.answers() < 0).sum())
 
 
 def _class_names(facts: Facts, n_classes: int) -> Sequence[str]:

@@ -11,7 +11,7 @@ from speckflex.report._blocks import Block, Drawing, Heading, Table, Text
 from speckflex.report._section import Section
 from speckflex.report.charts._svg import LABEL, across, box, drawing, label, line, shortened
 from speckflex.report.facts import Facts, LayerComparison, LayerFacts
-from speckflex.report.spelling import known, millions, percent
+from speckflex.report.spelling import known, millions, percent, plural
 
 __all__ = ["Differences", "difference_chart"]
 
@@ -62,32 +62,49 @@ def _formula(facts: Facts, compared: str, reference: str) -> str:
             f" {percent(facts.noise_floor)} at the output."
         )
     return (
-        "The spike difference is Σ|S - S'| / ΣS over neurons and samples. S is the"
-        f" spike count of a neuron in {facts.name_of(reference)}, S' its count in"
-        f" {facts.name_of(compared)}. {floor}"
+        "The spike difference is Σ|S - S'| / ΣS over neurons and"
+        f" {plural(facts.samples, 'sample')}. S is the spike count of a neuron in"
+        f" {facts.name_of(reference)}, the reference, S' its count in {facts.name_of(compared)}."
+        f" The column {compared}/{reference} is ΣS' / ΣS. {floor}"
     )
 
 
 def _layer_table(facts: Facts) -> Table:
-    """Return one row per layer: core, spikes, difference, work and memory."""
+    """Return one row per layer: core, spikes of both, difference, work and memory."""
+    pair = facts.comparisons[0] if facts.comparisons else None
+    ratios = {layer.index: layer.spike_ratio for layer in pair.layers} if pair else {}
     has_floor = any(layer.noise_floor is not None for layer in facts.layers)
     floor = ["noise floor"] if has_floor else []
-    headings = ["layer", "core", "spikes", "spike difference", *floor, "cosine", "peak SynOps/s"]
+    compared = [f"{pair.other}/{pair.reference}"] if pair else []
+    headings = ["layer", "core", "spikes", *compared, "spike difference", *floor, "cosine"]
+    headings += ["peak SynOps/s", "kernel words", "neuron words"]
     rows = [
         [
             layer.name,
             known(layer.core),
             known(layer.spikes),
+            *([_ratio(ratios.get(layer.index))] if pair else []),
             _difference(layer),
             *([percent(layer.noise_floor)] if has_floor else []),
-            "-" if layer.cosine is None else f"{layer.cosine:.4f}",
+            _cosine(layer, compared=pair is not None),
             millions(layer.synops_per_second_peak),
             _memory(layer.kernel_memory, layer.cost and layer.cost.kernel_limit),
             _memory(layer.neuron_memory, layer.cost and layer.cost.neuron_limit),
         ]
         for layer in facts.layers
     ]
-    return Table("Layers in network order", [*headings, "kernel words", "neuron words"], rows)
+    caption = f"Layers in network order, over {plural(facts.samples, 'sample')}"
+    title = ""
+    if pair:
+        title = (
+            f"spikes over {plural(facts.samples, 'sample')}; the reference is"
+            f" {facts.name_of(pair.reference)}"
+        )
+    return Table(caption, headings, rows, title)
+
+
+def _ratio(ratio: float | None) -> str:
+    return "n/a" if ratio is None else f"{ratio:.3f}"
 
 
 def _pair_table(facts: Facts) -> Table:
@@ -104,10 +121,19 @@ def _pair_table(facts: Facts) -> Table:
 
 
 def _difference(layer: LayerFacts | LayerComparison) -> str:
-    """Return a layer's spike difference, or that of its potentials where it never spikes."""
+    """Return a layer's spike difference, or that of its potentials; n/a where nothing spikes."""
     if layer.spike_difference is None and layer.potential_difference is not None:
         return f"{percent(layer.potential_difference)} (potential)"
+    reason = layer.reason if isinstance(layer, LayerComparison) else layer.spike_difference_reason
+    if layer.spike_difference is None and "spike in this layer" in reason:
+        return "n/a"
     return percent(layer.spike_difference)
+
+
+def _cosine(layer: LayerFacts, *, compared: bool) -> str:
+    if layer.cosine is None:
+        return "n/a" if compared else "-"
+    return f"{layer.cosine:.4f}"
 
 
 def _memory(used: int | None, limit: int | None) -> str:

@@ -13,7 +13,6 @@ from speckflex.report._blocks import Block, Heading, Terms
 from speckflex.report._section import Section
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts
-from speckflex.report.spelling import percent
 
 __all__ = ["Origins", "PlayedSamples"]
 
@@ -95,8 +94,6 @@ def _about_run(facts: Facts) -> list[tuple[str, str]]:
         rows.append(("Data", f"{facts.run.data.name}{synthetic}"))
         if facts.run.bins:
             rows.append(("Time bins of the torch network", str(facts.run.bins)))
-        if facts.run.accuracy_before_folding is not None:
-            rows.append(("Accuracy before folding", percent(facts.run.accuracy_before_folding)))
     rows.append(("speckflex", f"{facts.speckflex}, report schema {facts.schema}"))
     return rows + [(f"Program: {key}", value) for key, value in facts.program.metadata.items()]
 

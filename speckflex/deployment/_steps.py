@@ -1,0 +1,126 @@
+"""A network in time steps, recorded layer by layer like a board."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from speckflex.errors import NetworkError
+from speckflex.events.frames import to_frames
+from speckflex.events.streams import EVENT_DTYPE, check_events, make_events
+from speckflex.recordings.recording import (
+    LayerRecord,
+    Provenance,
+    Recording,
+    SampleLog,
+    concatenate_recordings,
+)
+from speckflex.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.program.program import Program
+    from speckflex.program.records import Core
+
+__all__ = ["StepPlayer"]
+
+
+class StepPlayer:
+    """What plays samples as frames of equal time; `forward` is that of each kind.
+
+    Args:
+        program: names the layers to record, and their scales.
+        bins: number of time steps per sample; states are reset before each sample.
+        step: the step of the ladder that it stands for: "trained", "folded" or "eight-bit".
+    """
+
+    def __init__(self, program: Program, *, bins: int, step: str) -> None:
+        if bins < 1:
+            raise NetworkError(f"{bins} time bins: the reference needs at least one")
+        self.program = program
+        self.bins = bins
+        self.step = step
+
+    def forward(self, frames: np.ndarray) -> list[np.ndarray]:
+        """Return each layer's output at the frames, both (sample, time, channel, y, x)."""
+        raise NotImplementedError
+
+    def play(
+        self, events: Sequence[np.ndarray], *, keep_events: bool = True, batch_size: int = 32
+    ) -> Recording:
+        """Return the spikes of each layer for each sample.
+
+        Args:
+            events: one structured array per sample, fields t (µs), x, y, p.
+            keep_events: keep binned spikes as events, not only their counts.
+            batch_size: number of samples that run at once.
+
+        Raises:
+            NetworkError: the network does not run on frames of the program's input shape.
+        """
+        shape = self.program.input.shape
+        samples = [check_events(e, shape, source=f"sample {i}") for i, e in enumerate(events)]
+        batches = [
+            self._play_batch(samples[start : start + batch_size])
+            for start in range(0, max(len(samples), 1), batch_size)
+        ]
+        recording = concatenate_recordings(batches)
+        return recording if keep_events else recording.without_events()
+
+    def _play_batch(self, samples: list[np.ndarray]) -> Recording:
+        outputs = [np.zeros((0, self.bins, *core.output_shape)) for core in self.program.cores]
+        if samples:
+            frames = [to_frames(one, self.program.input.shape, self.bins) for one in samples]
+            outputs = self.forward(np.stack(frames))
+        ends = np.stack([_bin_ends(e, self.bins) for e in samples] or [np.empty((0, self.bins))])
+        records = [
+            (_potential_record if core.readout == "potential" else _spike_record)(
+                index, core, values, ends[: len(samples)]
+            )
+            for index, (core, values) in enumerate(zip(self.program.cores, outputs, strict=True))
+        ]
+        logs = [
+            SampleLog(len(sample), len(sample), sum(int(r.counts[i].sum()) for r in records))
+            for i, sample in enumerate(samples)
+        ]
+        return Recording(tuple(records), len(records), tuple(logs), self._provenance())
+
+    def _provenance(self) -> Provenance:
+        return Provenance(
+            program_sha256=self.program.sha256,
+            board="torch",
+            kind="torch",
+            started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            versions={"speckflex": __version__, "torch": torch.__version__},
+            settings={"bins": str(self.bins), "step": self.step},
+        )
+
+
+def _bin_ends(events: np.ndarray, bins: int) -> np.ndarray:
+    """Return (bins,) int64 µs, the end of each equal time bin of a sample."""
+    if not events.size:
+        return np.zeros(bins, np.int64)
+    first, last = int(events["t"].min()), int(events["t"].max())
+    return first + (last - first) * np.arange(1, bins + 1) // bins
+
+
+def _potential_record(index: int, core: Core, values: np.ndarray, ends: np.ndarray) -> LayerRecord:
+    potentials = np.rint(values.sum(axis=1, dtype=np.float64) * core.scale).astype(np.int64)
+    silent = tuple(np.empty(0, EVENT_DTYPE) for _ in ends)
+    return LayerRecord(index, core.name, np.zeros_like(potentials), silent, potentials)
+
+
+def _spike_record(index: int, core: Core, values: np.ndarray, ends: np.ndarray) -> LayerRecord:
+    spikes = np.rint(values).astype(np.int64)
+    events = tuple(_binned_events(*pair) for pair in zip(spikes, ends, strict=True))
+    return LayerRecord(index, core.name, spikes.sum(axis=1), events)
+
+
+def _binned_events(spikes: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return (time, channel, y, x) spike counts as events in order of time, one per spike."""
+    step, channel, y, x = (np.repeat(axis, spikes[spikes > 0]) for axis in np.nonzero(spikes > 0))
+    return make_events(ends[step], x, y, channel)

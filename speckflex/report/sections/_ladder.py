@@ -1,0 +1,282 @@
+"""The ladder: what each step from the trained network to the chip costs."""
+
+# Annotations are evaluated here, see `speckflex.report.facts`.
+
+import shlex
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from markupsafe import Markup
+
+from speckflex.recordings.compare import Accuracy, measure_accuracy
+from speckflex.recordings.measures import relative_difference
+from speckflex.recordings.recording import LayerRecord, Recording
+from speckflex.report._blocks import Block, Drawing, Table, Text
+from speckflex.report._parts import finite
+from speckflex.report._section import Section
+from speckflex.report.charts._svg import LABEL, across, disc, drawing, label, line
+from speckflex.report.evidence import Evidence
+from speckflex.report.facts import Facts, RunFacts
+from speckflex.report.spelling import interval, known, percent, plural, points
+
+__all__ = ["Ladder", "Rung", "ladder_chart"]
+
+ROW = 30
+NAMES = {
+    "trained": "as trained",
+    "folded": "folded",
+    "eight-bit": "8 bits, time steps",
+    "twin": "twin, events",
+    "chip": "chip",
+}
+# Data that `speckflex finetune` knows by name; of a user's own file it knows no training part.
+NAMED_DATA = ("nmnist", "dvsgesture", "synthetic-digits", "synthetic-gestures")
+Step = Literal["trained", "folded", "eight-bit", "twin", "chip"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step from the trained network to the hardware, against the step before it.
+
+    Args:
+        step: "trained": the network as it was given, with its own batch norms and biases, in
+            time steps; "folded": without them; "eight-bit": the program's integers in time
+            steps; "twin": the same integers event by event; "chip": the board.
+        accuracy: share of the labelled samples classified right, 0 to 1; a sample without an
+            answer is not right; null without labels.
+        spike_difference: `sum |S - S'| / sum S` at the output between this step and the one
+            before it, a fraction; null for the first step, and where nothing spikes.
+        samples: number of samples.
+        labelled: number of these that have a label.
+        accuracy_interval: lower and upper end of the 95 % Wilson interval of the accuracy; null
+            without labels.
+        points_lost: percentage points of accuracy that the step loses, negative where it gains;
+            null for the first step and without labels.
+        newly_wrong: number of samples that the step before has right and this one wrong; null
+            where `points_lost` is.
+        newly_right: number of samples that the step before has wrong and this one right; null
+            where `points_lost` is.
+        before: the step before; null for the first one.
+        reference: the step whose spikes are S; null for the first step.
+        layer: name of the layer that is compared, the last one that is read by its spikes.
+        spikes: spikes of that layer in this step, over all samples.
+        unanswered: number of samples in which the last layer scores no class.
+        remedy: command that wins the step back; "" where nothing is lost or none is known.
+    """
+
+    step: Step
+    accuracy: float | None
+    spike_difference: float | None
+    samples: int
+    labelled: int
+    accuracy_interval: tuple[float, float] | None
+    points_lost: float | None
+    newly_wrong: int | None
+    newly_right: int | None
+    before: str | None
+    reference: str | None
+    layer: str
+    spikes: int
+    unanswered: int | None
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Ladder(Section):
+    """What each step from the trained network to the hardware costs.
+
+    Args:
+        ladder: the steps that there are, from the network as it was given to the hardware.
+    """
+
+    anchor = "ladder"
+    title = "From the trained network to the chip"
+
+    ladder: tuple[Rung, ...]
+
+    @classmethod
+    def collect(cls, evidence: Evidence) -> "Ladder":
+        """Return the steps of the recordings that there are."""
+        labels = next((r.labels for r in evidence.ladder.values() if r.labels is not None), None)
+        rungs: list[Rung] = []
+        before = None
+        for step, recording in evidence.ladder.items():
+            rungs.append(_rung(step, recording, before, labels, evidence.run))
+            before = (step, recording)
+        return cls(tuple(rungs))
+
+    def blocks(self, facts: Facts) -> list[Block]:
+        """Return the table of the steps, and the commands that win them back."""
+        if len(self.ladder) < 2 and all(rung.accuracy is None for rung in self.ladder):
+            return []
+        rows = [
+            [
+                _name(rung, facts),
+                percent(rung.accuracy),
+                "-" if rung.accuracy_interval is None else interval(rung.accuracy_interval),
+                points(rung.points_lost),
+                percent(rung.spike_difference),
+                known(rung.spikes),
+            ]
+            for rung in self.ladder
+        ]
+        samples = plural(self.ladder[0].samples, "sample")
+        title = f"each step against the one before, over {samples}"
+        headings = ["step", "accuracy", "95 % interval", "points lost", "spike diff."]
+        table = Table(
+            f"Accuracy and spike difference of each step against the one before, over {samples}",
+            [*headings, "output spikes"],
+            rows,
+            title,
+        )
+        remedies = [
+            f"To win back {_name(rung, facts)} ({points(rung.points_lost)} points, spike"
+            f" difference {percent(rung.spike_difference)}): {rung.remedy}"
+            for rung in self.ladder
+            if rung.remedy
+        ]
+        return [table, *(Text(words) for words in remedies)]
+
+    def page(self, facts: Facts) -> list[Block]:
+        """Return what the steps are, the chart, and the table with the commands."""
+        blocks = self.blocks(facts)
+        if not blocks:
+            return []
+        chart: list[Block] = []
+        if any(rung.accuracy is not None for rung in self.ladder):
+            chart = [Drawing("Chart of the ladder", ladder_chart(self.ladder, facts))]
+        return [Text(_explained(self.ladder)), *chart, *blocks]
+
+
+def _rung(
+    step: str,
+    recording: Recording,
+    before: tuple[str, Recording] | None,
+    labels: np.ndarray | None,
+    run: RunFacts | None,
+) -> Rung:
+    accuracy = measure_accuracy(recording, labels)
+    difference = reference = earlier = None
+    output = _output(recording)
+    if before is not None:
+        earlier = measure_accuracy(before[1], labels)
+        # Eq. 16: S is the hardware, or the step that stands for it
+        reference = step if step in ("twin", "chip") else before[0]
+        pair = (output, before[1].layer(output.index))
+        s, other = pair if reference == step else pair[::-1]
+        difference = relative_difference(s.counts, other.counts)
+    lost = None if accuracy is None or earlier is None else earlier.share - accuracy.share
+    wrong, right = _changed(recording, before, labels, accuracy)
+    return Rung(
+        step=step,  # pyright: ignore[reportArgumentType] - one of STEPS
+        accuracy=accuracy and accuracy.share,
+        spike_difference=finite(difference),
+        samples=recording.n_samples,
+        labelled=0 if accuracy is None else accuracy.samples,
+        accuracy_interval=accuracy and accuracy.interval,
+        points_lost=None if lost is None else 100 * lost,
+        newly_wrong=wrong,
+        newly_right=right,
+        before=before and before[0],
+        reference=reference,
+        layer=output.name,
+        spikes=int(output.counts.sum()),
+        unanswered=_unanswered(recording),
+        remedy=_remedy(step, run, lost, difference),
+    )
+
+
+def _output(recording: Recording) -> LayerRecord:
+    """Return the last layer that is read by its spikes; the very last where none is."""
+    spiking = [record for record in recording.layers if record.potentials is None]
+    return (spiking or list(recording.layers))[-1]
+
+
+def _changed(
+    recording: Recording,
+    before: tuple[str, Recording] | None,
+    labels: np.ndarray | None,
+    accuracy: Accuracy | None,
+) -> tuple[int | None, int | None]:
+    """Return how many samples are newly wrong, and newly right."""
+    if before is None or labels is None or accuracy is None:
+        return None, None
+    now, then = (one.answers() == labels for one in (recording, before[1]))
+    known_labels = labels >= 0
+    return int((then & ~now & known_labels).sum()), int((now & ~then & known_labels).sum())
+
+
+def _unanswered(recording: Recording) -> int | None:
+    if not any(record.index == recording.n_layers - 1 for record in recording.layers):
+        return None
+    return int((recording.answers() < 0).sum())
+
+
+def _remedy(step: str, run: RunFacts | None, lost: float | None, difference: float | None) -> str:
+    """Return the command that wins a step back; "" where nothing is lost."""
+    if run is None or not ((lost or 0) > 0 or (difference or 0) > 0):
+        return ""
+    data = run.data.name if run.data.name in NAMED_DATA else "TRAINING_DATA"
+    model = shlex.quote(run.model_path or run.model)
+    folds = run.folding is not None
+    start = "folded.pt" if folds else model
+    fold = f"speckflex fold {model} --out folded.pt && " if folds else ""
+    tune = f"{fold}speckflex finetune {start} --data {data} --out tuned.pt"
+    commands = {
+        "folded": f"{tune} --method mtt",
+        "eight-bit": f"{tune} --eight-bit",
+        "twin": f"{tune} --method mtt",
+        "chip": f"speckflex deploy {model} --board twin --ensemble 8",
+    }
+    return commands.get(step, "")
+
+
+def _name(rung: Rung, facts: Facts) -> str:
+    """Return what a table calls a step; a virtual devkit is not called a chip."""
+    if rung.step == "chip":
+        return facts.name_of("chip").removeprefix("the ")
+    return NAMES[rung.step]
+
+
+def _explained(ladder: tuple[Rung, ...]) -> str:
+    meanings = {
+        "trained": "the network as it was given, with its own batch norms and biases, in time"
+        " steps",
+        "folded": "the same network without batch norms and biases",
+        "eight-bit": "the integers of the program in time steps",
+        "twin": "the same integers, event by event",
+        "chip": "the same program on the board",
+    }
+    steps = "; ".join(f"{NAMES[rung.step]}: {meanings[rung.step]}" for rung in ladder)
+    return (
+        f"Each step is compared with the one before it. {steps}. The spike difference is Σ|S - S'|"
+        f" / ΣS in layer {ladder[-1].layer}; S is the twin or the chip where one of the two takes"
+        " part, else the earlier step. A sample without an answer counts as wrong."
+    )
+
+
+def ladder_chart(ladder: tuple[Rung, ...], facts: Facts) -> Markup:
+    """Return each step's accuracy as a point with its 95 % interval, the points lost beside it."""
+    marks = []
+    shown = [rung for rung in ladder if rung.accuracy is not None]
+    kinds = {"twin": "twin", "chip": "chip"}
+    for row, rung in enumerate(shown):
+        y = ROW * row + ROW / 2
+        low, high = rung.accuracy_interval or (0.0, 0.0)
+        marks += [
+            label(LABEL - 10, y + 5, _name(rung, facts), anchor="end"),
+            line(across(0), y, across(1), y, "axis"),
+            line(across(low), y, across(high), y, "interval"),
+            disc(across(rung.accuracy or 0.0), y, 6, f"mark {kinds.get(rung.step, 'torch')}"),
+        ]
+        if rung.points_lost is not None:
+            words = f"{-rung.points_lost:+.2f}"
+            marks.append(label(across(1) + 12, y + 5, words, kind="small"))
+    height = ROW * len(shown) + 22
+    marks += [
+        label(across(tick), height - 4, f"{100 * tick:.0f} %", anchor="middle", kind="small")
+        for tick in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    words = "; ".join(f"{_name(rung, facts)} {percent(rung.accuracy)}" for rung in shown)
+    return drawing(height, f"Accuracy of each step with 95 % Wilson intervals: {words}", marks)

@@ -1,0 +1,99 @@
+"""Every figure of report.json against a script that uses nothing of the package."""
+
+import subprocess
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import by_hand
+import numpy as np
+import pytest
+import torch
+from networks_of_tests import small_network
+from torch import nn
+
+from speckflex.boards import open_board
+from speckflex.boards.choosing import ChosenBoard
+from speckflex.conversion.model import read_model
+from speckflex.data.dataset import EventDataset
+from speckflex.deployment.deploy import DeploySettings, deploy
+from speckflex.events.streams import make_events
+from speckflex.networks.files import save_network
+
+SHAPE = (2, 34, 34)
+N_SAMPLES = 6
+
+
+def relu_network():
+    """Return a network with ReLUs and biases, read by its potentials."""
+    torch.manual_seed(1)
+    layers = OrderedDict(
+        conv1=nn.Conv2d(2, 4, 3, stride=2, padding=1),
+        relu1=nn.ReLU(),
+        pool1=nn.AvgPool2d(4),
+        flatten=nn.Flatten(),
+        linear=nn.Linear(64, 5),
+    )
+    network = nn.Sequential(layers)
+    network.conv1.weight.data *= 4
+    return network.eval()
+
+
+NETWORKS = {
+    "batch norm": lambda: small_network(norm=True),
+    "biases and ReLU": relu_network,
+    "silent": lambda: small_network(gain=1e-3),
+}
+
+
+def data_set() -> EventDataset:
+    """Return short recordings of two densities; the last one has no label."""
+    rng = np.random.default_rng(7)
+    samples = []
+    for index in range(N_SAMPLES):
+        n = 300 + 150 * (index % 2)
+        times = np.sort(rng.integers(0, 30_000, n))
+        columns = [rng.integers(0, side, n) for side in (34, 34, 2)]
+        samples.append(make_events(times, *columns))
+    labels = np.array([0, 1, 2, 3, 4, -1])
+    names = tuple(str(number) for number in range(10))
+    return EventDataset("made up", SHAPE, names, labels, True, tuple(samples), lambda item: item)
+
+
+@pytest.mark.parametrize(
+    ("kind", "board"), [*((kind, "twin") for kind in NETWORKS), ("batch norm", "virtual:speck2e")]
+)
+def test_every_figure_is_that_of_the_files_beside_it(kind: str, board: str, tmp_path: Path):
+    save_network(NETWORKS[kind](), tmp_path / "model.pt")
+    data = data_set()
+    model = read_model(tmp_path / "model.pt", input_shape=SHAPE)
+    with open_board(board) as opened:
+        settings = DeploySettings(batch=4, events_of=2)
+        deployment = deploy(model, data, ChosenBoard(opened, board), settings=settings)
+    deployment.save(tmp_path / "out")
+    assert by_hand.check(tmp_path / "out", list(data.items)) > 100
+
+
+def test_a_wrong_figure_is_found(tmp_path: Path):
+    save_network(small_network(), tmp_path / "model.pt")
+    data = data_set()
+    model = read_model(tmp_path / "model.pt", input_shape=SHAPE)
+    with open_board("twin") as opened:
+        deploy(model, data, ChosenBoard(opened, "twin")).save(tmp_path / "out")
+    report = tmp_path / "out" / "report.json"
+    text = report.read_text(encoding="utf-8")
+    report.write_text(text.replace('"samples": 6', '"samples": 7', 1), encoding="utf-8")
+    with pytest.raises(AssertionError, match="samples: the report says 7, by hand it is 6"):
+        by_hand.check(tmp_path / "out", list(data.items))
+
+
+def test_the_script_imports_nothing_of_the_package():
+    code = "import sys, by_hand; print([m for m in sys.modules if m.startswith('speckflex')])"
+    done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
+        [sys.executable, "-c", code],
+        cwd=Path(by_hand.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,265 @@
+"""The figures of a report.json, computed anew with numpy and h5py from the files beside it.
+
+This script imports nothing of the package: it reads the formats as `docs/formats.md` describes
+them. It also runs by itself: `python tests/support/by_hand.py DIR EVENTS.npz`.
+"""
+
+import io
+import json
+import math
+import sys
+import zipfile
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+STEPS = {"trained": "torch", "folded": "folded", "eight-bit": "eight-bit", "twin": "twin"}
+STEPS["chip"] = "chip"
+
+
+class Played:
+    """One recording, as its file has it."""
+
+    def __init__(self, path):
+        with h5py.File(path) as file:
+            self.manifest = json.loads(file["manifest"][()])
+            self.labels = file["labels"][:].astype(int) if "labels" in file else None
+            self.logs = {name: file[f"samples/{name}"][:].astype(int) for name in file["samples"]}
+            groups = [file[f"layers/{n}"] for n in range(len(self.manifest["layers"]))]
+            self.counts = [group["counts"][:].astype(int) for group in groups]
+            self.potentials = [
+                group["potentials"][:].astype(int) if "potentials" in group else None
+                for group in groups
+            ]
+            self.events = [
+                _events(group["events"]) if "events" in group else [] for group in groups
+            ]
+
+    @property
+    def scores(self):
+        """(sample, class) what the last layer scores."""
+        last = self.potentials[-1]
+        return (self.counts[-1] if last is None else last).sum((2, 3))
+
+    @property
+    def answers(self):
+        """The class of each sample, None for no answer."""
+        return [int(row.argmax()) if row.any() else None for row in self.scores]
+
+    @property
+    def output(self):
+        """Position of the last layer that is read by its spikes."""
+        spiking = [n for n, values in enumerate(self.potentials) if values is None]
+        return (spiking or range(len(self.counts)))[-1]
+
+
+def _events(group):
+    offsets = group["offsets"][:].astype(int)
+    columns = {name: group[name][:].astype(int) for name in "txyp"}
+    return [
+        {name: column[start:stop] for name, column in columns.items()}
+        for start, stop in pairwise(offsets)
+    ]
+
+
+def read_program(path):
+    """Return the cores and the input stage of a program as plain data, weights as int arrays."""
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        program = manifest["program"]
+        for index, core in enumerate(program["cores"]):
+            for name in ("weights", "initial_state"):
+                if core[name] is not None:
+                    data = io.BytesIO(archive.read(f"cores/{index}/{name}.npy"))
+                    core[name] = np.load(data, allow_pickle=False).astype(int)
+    return program, manifest["sha256"]
+
+
+def difference(s, other):
+    """Return Eq. 16, None where it has no finite value."""
+    total = int(s.sum())
+    return int(np.abs(s - other).sum()) / total if total else None
+
+
+def cosine(a, b):
+    """Return the cosine of two arrays, None where one of them is all zero."""
+    lengths = math.sqrt(float((a * a).sum())) * math.sqrt(float((b * b).sum()))
+    return float((a * b).sum()) / lengths if lengths else None
+
+
+def share_right(played, labels):
+    """Return the accuracy, None without labels."""
+    if labels is None or not (labels >= 0).any():
+        return None
+    pairs = [(a, t) for a, t in zip(played.answers, labels.tolist(), strict=True) if t >= 0]
+    return sum(a == t for a, t in pairs) / len(pairs)
+
+
+def check(folder, inputs):
+    """Compare every figure of `folder`/report.json with its files; return how many there were.
+
+    Args:
+        folder: what `speckflex deploy --out` wrote.
+        inputs: one structured array of t, x, y, p a sample.
+    """
+    folder = Path(folder)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    played = {
+        path.stem.removeprefix("recording-"): Played(path)
+        for path in sorted(folder.glob("recording-*.h5"))
+    }
+    program, sha256 = read_program(folder / "program.speck")
+    figures = Figures()
+    figures.same("sha256", report["program"]["sha256"], sha256)
+    compared = {role: one for role, one in played.items() if role in ("torch", "twin", "chip")}
+    labels = next((one.labels for one in played.values() if one.labels is not None), None)
+    _check_accuracy(figures, report, compared, labels)
+    _check_ladder(figures, report, played, labels)
+    _check_layers(figures, report, compared, program)
+    _check_memory(figures, report, program)
+    return figures.count
+
+
+class Figures:
+    """Counts figures and holds each against the one computed by hand."""
+
+    def __init__(self):
+        self.count = 0
+
+    def same(self, name, stated, by_hand):
+        """Fail where a stated figure is not the one by hand, but for rounding of floats."""
+        self.count += 1
+        alike = (
+            math.isclose(stated, by_hand, rel_tol=1e-9, abs_tol=1e-12)
+            if isinstance(stated, float) and isinstance(by_hand, float | int)
+            else stated == by_hand
+        )
+        assert alike, f"{name}: the report says {stated!r}, by hand it is {by_hand!r}"
+
+
+def _check_accuracy(figures, report, played, labels):
+    board = played["chip" if "chip" in played else "twin"]
+    figures.same("samples", report["samples"], len(board.counts[0]))
+    figures.same(
+        "lost", report["lost_events"], sum(int(p.logs["lost"].sum()) for p in played.values())
+    )
+    for role in ("torch", "twin", "chip"):
+        own = share_right(played[role], labels) if role in played else None
+        figures.same(f"accuracy of {role}", report["accuracy"][role], own)
+        if role not in played:
+            continue
+        silent = sum(answer is None for answer in played[role].answers)
+        figures.same(f"silent outputs of {role}", report["silent_outputs"][role], silent)
+        if own is None:
+            continue
+        pairs = zip(labels.tolist(), played[role].answers, strict=True)
+        counted = Counter((t, a) for t, a in pairs if t >= 0 and a is not None)
+        for truth, row in enumerate(report["confusion"][role]):
+            for answer, count in enumerate(row):
+                figures.same(f"confusion {truth} {answer}", count, counted[truth, answer])
+            n = int((labels == truth).sum())
+            figures.same(
+                f"accuracy of class {truth}",
+                report["accuracy_per_class"][role][truth],
+                counted[truth, truth] / n if n else None,
+            )
+        _check_interval(figures, report["accuracy_interval"][role], own, int((labels >= 0).sum()))
+
+
+def _check_interval(figures, stated, share, n):
+    """Hold an interval against Wilson's formula (1927) at 95 %."""
+    z = 1.959963984540054
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    for end, by_hand in zip(stated, (centre - half, centre + half), strict=True):
+        figures.same("interval", round(end, 9), round(by_hand, 9))
+
+
+def _check_ladder(figures, report, played, labels):
+    steps = [step for step, role in STEPS.items() if role in played]
+    figures.same("steps", [rung["step"] for rung in report["ladder"]], steps)
+    before = None
+    for rung in report["ladder"]:
+        own = played[STEPS[rung["step"]]]
+        accuracy = share_right(own, labels)
+        figures.same(f"ladder: {rung['step']}", rung["accuracy"], accuracy)
+        figures.same("ladder: samples", rung["samples"], len(own.counts[0]))
+        figures.same("ladder: spikes", rung["spikes"], int(own.counts[own.output].sum()))
+        expected = lost = None
+        if before is not None:
+            output = own.output
+            hardware = rung["step"] in ("twin", "chip")
+            pair = (own, before) if hardware else (before, own)
+            expected = difference(*(one.counts[output] for one in pair))
+            if accuracy is not None:
+                lost = 100 * (share_right(before, labels) - accuracy)
+                answers = zip(before.answers, own.answers, labels.tolist(), strict=True)
+                wrong = sum(a == t != b for a, b, t in answers)
+                figures.same("newly wrong", rung["newly_wrong"], wrong)
+        figures.same("ladder: difference", rung["spike_difference"], expected)
+        figures.same("ladder: points", rung["points_lost"], lost)
+        before = own
+
+
+def _check_layers(figures, report, played, program):
+    board_role = "chip" if "chip" in played else "twin"
+    board, torch = played[board_role], played.get("torch")
+    silent = [
+        core["name"]
+        for core, counts in zip(program["cores"], board.counts, strict=True)
+        if core["readout"] == "spikes" and not counts.any()
+    ]
+    figures.same("silent layers", report["silent_layers"], silent)
+    for n, layer in enumerate(report["layers"]):
+        own = board.counts[n]
+        figures.same("spikes", layer["spikes"], int(own.sum()))
+        figures.same("silent neurons", layer["silent_neurons"], float((own.sum(0) == 0).mean()))
+        if torch is None:
+            continue
+        by_potential = board.potentials[n] is not None
+        values = (
+            (board.potentials[n], torch.potentials[n]) if by_potential else (own, torch.counts[n])
+        )
+        expected = None if by_potential else difference(own, torch.counts[n])
+        figures.same("spike difference", layer["spike_difference"], expected)
+        figures.same("cosine", layer["cosine"], cosine(*values))
+    if torch is not None:
+        figures.same("reference", report["reference"], board_role)
+        output = board.output
+        s, other = board.counts[output], torch.counts[output]
+        figures.same("difference", report["spike_difference"], difference(s, other))
+        ratio = int(other.sum()) / int(s.sum()) if s.any() else None
+        figures.same("ratio", report["spike_ratio"], ratio)
+        pairs = list(zip(board.answers, torch.answers, strict=True))
+        agreed = sum(a == b is not None for a, b in pairs)
+        figures.same("agreement", report["agreement"], agreed / len(pairs))
+
+
+def _check_memory(figures, report, program):
+    """Hold words and weights against the datasheet's formulas (3.2.4.1) and the arrays."""
+    for layer, core in zip(report["layers"], program["cores"], strict=True):
+        weights = core["weights"]
+        out, channels, ky, kx = weights.shape
+        height, width = (
+            (core["input_shape"][1 + axis] + 2 * core["padding"][axis] - kernel)
+            // core["stride"][axis]
+            + 1
+            for axis, kernel in enumerate((ky, kx))
+        )
+        bits = [math.ceil(math.log2(n)) for n in (ky * kx, out, height, width)]
+        figures.same("kernel memory", layer["kernel_memory"], channels * 2 ** (bits[0] + bits[1]))
+        figures.same("neuron memory", layer["neuron_memory"], out * 2 ** (bits[2] + bits[3]))
+        figures.same("zero weights", layer["weights_zero"], float((weights == 0).mean()))
+        at_the_end = float(np.isin(weights, (-128, 127)).mean())
+        figures.same("saturated weights", layer["weights_saturated"], at_the_end)
+        strong = float((weights >= core["threshold_high"]).mean())
+        figures.same("strong weights", layer["weights_above_threshold"], strong)
+
+
+if __name__ == "__main__":
+    with np.load(sys.argv[2]) as archive:
+        samples = [archive[name] for name in archive.files]
+    sys.stdout.write(f"{check(sys.argv[1], samples)} figures are as computed by hand\n")
