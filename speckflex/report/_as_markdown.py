@@ -27,7 +27,7 @@ def render_markdown(report: Report) -> str:
     parts += [_shown(block) for section in report.sections for block in section.blocks(report)]
     parts.append(
         f"program `{report.program.sha256[:12]}` · board {_escape(report.board)} ·"
-        f" {report.samples} samples, {report.lost_events} events lost"
+        f" {report.samples} samples, {report.lost_events} events known lost"
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 

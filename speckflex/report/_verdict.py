@@ -30,6 +30,13 @@ def verdict(report: Report) -> str:
 def warnings_of(report: Report) -> list[str]:
     """Return the warnings of the recordings and of the conversion."""
     sentences = [f"warning: {words}" for words in (report.run.data.warnings if report.run else ())]
+    doubled = report.lost.doubled
+    if doubled:
+        spikes = report.lost.losses[doubled].repeated_spikes
+        sentences.append(
+            f"warning: {report.name_of(doubled)} sends spikes twice: {spikes} spikes repeat one of"
+            " the same neuron and µs, more than on the twin: count on no figure of its spikes"
+        )
     return sentences + [
         f"warning: {check.sentence}" for check in report.checks if check.severity == "warning"
     ]
@@ -156,11 +163,29 @@ def _capital(clause: str) -> str:
 
 def _alarms(report: Report) -> list[str]:
     """Return sentences about what makes the figures doubtful."""
-    alarms = []
-    if report.lost_events:
-        alarms.append(f"{plural(report.lost_events, 'event')} were lost.")
-    alarms += [_silence(report), _unlike_inputs(report), _overload(report)]
+    alarms = [*_losses(report), _silence(report), _unlike_inputs(report), _overload(report)]
     return [sentence for sentence in alarms if sentence]
+
+
+def _losses(report: Report) -> list[str]:
+    """Return sentences about known losses, an estimate of others, and doubled output."""
+    sentences = []
+    for role, lost in report.lost.losses.items():
+        board, estimate = report.name_of(role), lost.estimate
+        if lost.all_known and not lost.known:
+            continue
+        known = f"{lost.known} known lost on {board}"
+        if lost.all_known:
+            sentences.append(f"{known}.")
+        elif estimate is None:
+            sentences.append(f"{known}, which does not count all losses: play twice to estimate.")
+        else:
+            sentences.append(
+                f"{known}, which does not count all losses: two plays differ as if"
+                f" {percent(estimate.share)} of the spikes ({estimate.spikes:.0f} of a play) were"
+                " lost or doubled."
+            )
+    return sentences
 
 
 def _silence(report: Report) -> str:

@@ -54,6 +54,7 @@ class Evidence:
         ensemble: plays of the first samples with small changes, with labels; None if there are
             none.
         bars: what the report has to reach.
+        repeat: the second run of the board; None if it ran once.
     """
 
     program: Program | None
@@ -69,6 +70,7 @@ class Evidence:
     loads: Sequence[LayerLoad] = ()
     ensemble: Ensemble | None = None
     bars: Bars = field(default_factory=Bars)
+    repeat: Recording | None = None
 
     @property
     def played(self) -> str:
@@ -137,7 +139,9 @@ def gather_evidence(
         same_program=program is not None,
     )
     synops = () if program is None else measure_synops(program, board, input_events)
-    return Evidence(program, recordings, input_events, checks, comparisons, synops, ladder)
+    return Evidence(
+        program, recordings, input_events, checks, comparisons, synops, ladder, repeat=repeat
+    )
 
 
 def _check_program(program: Program | None, recordings: Mapping[str, Recording]) -> None:

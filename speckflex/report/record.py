@@ -13,6 +13,7 @@ from speckflex.report.sections._difference import Differences
 from speckflex.report.sections._divergence import FirstDivergence
 from speckflex.report.sections._ladder import Ladder
 from speckflex.report.sections._load import CoreLoads
+from speckflex.report.sections._losses import Losses
 from speckflex.report.sections._neurons import Neurons
 from speckflex.report.sections._provenance import Origins
 from speckflex.report.sections._sample import OneSample
@@ -34,6 +35,7 @@ class Report(Facts):
         steps: what each step from the trained network to the chip costs.
         accuracies: how often each recording names the right class.
         differences: how far the recordings differ, layer by layer.
+        lost: what was lost on the way, as far as it can be known.
         chance: how far changed plays of the same samples differ; None where none were asked for.
         neurons: how far the recordings differ, neuron by neuron.
         divergence: the first place where the recordings differ.
@@ -48,6 +50,7 @@ class Report(Facts):
     steps: Ladder
     accuracies: Accuracies
     differences: Differences = field(default_factory=Differences)
+    lost: Losses
     chance: Chance | None = None
     neurons: Neurons = field(default_factory=Neurons)
     divergence: FirstDivergence = field(default_factory=FirstDivergence)

@@ -155,6 +155,39 @@ def test_without_any_recording_there_is_no_report(program: Program):
         build_report(program, {})
 
 
+def test_losses_of_a_board_that_does_not_count_them_are_estimated_from_two_plays(
+    program: Program, recordings: dict[str, Recording], rng: np.random.Generator
+):
+    chip, repeat = (played(program, rng, "chip") for _ in range(2))
+    report = build_report(program, {**recordings, "chip": chip, "repeat": repeat})
+    lost = report.lost.losses["chip"]
+    squares = sum(((chip.counts(n) - repeat.counts(n)) ** 2).sum() for n in range(2))
+    total = sum((chip.counts(n) + repeat.counts(n)).sum() for n in range(2))
+    assert lost.estimate is not None
+    assert lost.estimate.share == squares / total
+    assert "4 known lost on the chip, which does not count all losses" in report.verdict
+    assert "no counter tells" in render_text(report)
+    assert "no counter tells" in render_markdown(report)
+
+
+def test_output_that_comes_twice_is_warned_of(program: Program, recordings: dict[str, Recording]):
+    def doubled(record: Any):
+        twice = tuple(np.sort(np.repeat(one, 2), order="t") for one in record.events)
+        return replace(record, events=twice, counts=2 * record.counts)
+
+    twin = recordings["twin"]
+    chip = replace(
+        twin,
+        layers=tuple(map(doubled, twin.layers)),
+        provenance=replace(twin.provenance, kind="chip", board="chip:0"),
+    )
+    text = render_text(build_report(program, {**recordings, "chip": chip}))
+    spikes = sum(int(twin.counts(n).sum()) for n in range(2))
+    assert "warning: the chip sends spikes twice" in text
+    assert f"{spikes} spikes repeat" in text
+    assert "spikes twice" not in render_text(build_report(program, recordings))
+
+
 def test_a_bar_for_a_figure_without_a_value_is_missed(
     program: Program, recordings: dict[str, Recording]
 ):
@@ -184,7 +217,7 @@ def test_the_verdict_carries_the_figures(program: Program, recordings: dict[str,
     assert f"the torch network ({spikes['torch']})" in report.verdict
     assert report.spike_ratio == spikes["torch"] / spikes["twin"]
     assert f"{100 * report.spike_difference:.2f} %" in report.verdict
-    assert "8 events were lost" in report.verdict
+    assert "4 known lost on the twin" in report.verdict
 
 
 def test_the_verdict_holds_the_chip_against_twin_and_itself(
@@ -371,7 +404,7 @@ def test_the_markdown_names_program_board_and_losses(
     text = render_markdown(build_report(program, recordings, synthetic=True))
     assert "(synthetic data)" in text
     assert f"`{program.sha256[:12]}`" in text
-    assert "8 events lost" in text
+    assert "8 events known lost" in text
 
 
 def test_all_files_are_written(tmp_path: Path, program: Program, recordings: dict[str, Recording]):

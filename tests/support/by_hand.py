@@ -120,6 +120,7 @@ def check(folder, inputs):
     _check_ladder(figures, report, played, labels)
     _check_layers(figures, report, compared, program)
     _check_memory(figures, report, program)
+    _check_losses(figures, report, played)
     return figures.count
 
 
@@ -236,6 +237,27 @@ def _check_layers(figures, report, played, program):
         pairs = list(zip(board.answers, torch.answers, strict=True))
         agreed = sum(a == b is not None for a, b in pairs)
         figures.same("agreement", report["agreement"], agreed / len(pairs))
+
+
+def _check_losses(figures, report, played):
+    for role, stated in report["losses"].items():
+        own, repeat = played[role], played.get("repeat")
+        figures.same("known lost", stated["known"], int(own.logs["lost"].sum()))
+        counted = Counter(
+            (n, sample, *spike)
+            for n, samples in enumerate(own.events)
+            for sample, events in enumerate(samples)
+            for spike in zip(*(events[name].tolist() for name in "txyp"), strict=True)
+        )
+        repeated = sum(count - 1 for count in counted.values())
+        figures.same("repeated spikes", stated["repeated_spikes"], repeated)
+        if repeat is None or role != report["played"]:
+            figures.same("no estimate", stated["estimate"], None)
+            continue
+        pairs = list(zip(own.counts, repeat.counts, strict=True))
+        squares = sum(int(((a - b) ** 2).sum()) for a, b in pairs)
+        share = squares / sum(int((a + b).sum()) for a, b in pairs)
+        figures.same("estimated share", stated["estimate"]["share"], share)
 
 
 def _check_memory(figures, report, program):
