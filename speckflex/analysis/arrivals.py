@@ -9,7 +9,7 @@ import numpy as np
 from speckflex.events.streams import make_events
 from speckflex.program.records import InputStage
 from speckflex.program.routing import Places, deliver, enter, places_of
-from speckflex.twin.decimator import Decimator
+from speckflex.twin.cores import Decimator
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from speckflex.program.program import Program
-    from speckflex.twin.service import CoreLoad
+    from speckflex.twin.outputs import CoreLoad
 
 __all__ = ["LONGEST_WAIT", "LayerLoad", "measure_load"]
 

@@ -20,8 +20,8 @@ from speckflex.chips.formats import NEURON_MAX, NEURON_MIN
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.events.streams import check_events
 from speckflex.recordings.recording import LayerRecord, Provenance, Recording, SampleLog
-from speckflex.twin.batch import Batch, play_parallel
-from speckflex.twin.machine import Machine, MachineModel, SampleOutput
+from speckflex.twin.machine import Machine, MachineModel
+from speckflex.twin.parallel import PlayRequest, play_parallel
 from speckflex.twin.settings import TwinSettings
 from speckflex.version import __version__
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.twin.cores import RunningCore
     from speckflex.twin.gpu.twin import GpuTwin
-    from speckflex.twin.service import CoreLoad
+    from speckflex.twin.graph import Graph
+    from speckflex.twin.outputs import CoreLoad, SampleOutput
 
 __all__ = ["Device", "Twin"]
 
@@ -83,7 +84,7 @@ class Twin(BoardContext):
         check_is_program(program)
         self._check_open()
         model = MachineModel(program, self.settings)
-        gpu = _load_gpu(model) if self.device == "cuda" else None
+        gpu = _load_gpu(model.graph) if self.device == "cuda" else None
         # a program that is refused leaves the one before it in place
         self._machines, self._gpu = [Machine(model)], gpu
         self._sha256 = program.sha256
@@ -111,17 +112,17 @@ class Twin(BoardContext):
             BoardError: the board is closed, has no program, or a layer doesn't exist.
             EventsError: a sample is no event stream of the input's shape.
         """
-        machine, model = self._loaded()
-        samples = check_samples(events, model.program.input.shape)
-        layers = check_monitor(monitor, len(model.cores))
+        machine, graph = self._loaded()
+        samples = check_samples(events, graph.program.input.shape)
+        layers = check_monitor(monitor, len(graph.cores))
         started = datetime.now(timezone.utc).isoformat()
-        batch = Batch(samples, layers, keep_events)
+        request = PlayRequest(samples, layers, keep_events)
         if self._gpu is not None:
-            outputs = self._gpu.play(batch, machine, reset=reset)
+            outputs = self._gpu.play(request, machine, reset=reset)
         elif reset and min(self.threads, len(samples)) > 1:
-            outputs = play_parallel(batch, self._machines, self.threads)
+            outputs = play_parallel(request, self._machines, self.threads)
         else:
-            outputs = [batch.play(machine, index, reset=reset) for index in range(len(samples))]
+            outputs = [request.play(machine, index, reset=reset) for index in range(len(samples))]
         return self._recording(layers, [len(sample) for sample in samples], outputs, started)
 
     def play_stream(
@@ -140,10 +141,10 @@ class Twin(BoardContext):
             BoardError: the board is closed, has no program, or a layer doesn't exist.
             EventsError: a block is no event stream of the input's shape.
         """
-        machine, model = self._loaded()
-        layers = check_monitor(monitor, len(model.cores))
+        machine, graph = self._loaded()
+        layers = check_monitor(monitor, len(graph.cores))
         started = datetime.now(timezone.utc).isoformat()
-        shape = model.program.input.shape
+        shape = graph.program.input.shape
         checked = (
             check_events(block, shape, source=f"block {index}")
             for index, block in enumerate(blocks)
@@ -204,11 +205,11 @@ class Twin(BoardContext):
         if self._closed:
             raise BoardError("the twin is closed: open it again with open_board('twin')")
 
-    def _loaded(self) -> tuple[Machine, MachineModel]:
+    def _loaded(self) -> tuple[Machine, Graph]:
         self._check_open()
         if not self._machines:
             raise BoardError("the twin has no program: call load(program) before playing")
-        return self._machines[0], self._machines[0].model
+        return self._machines[0], self._machines[0].model.graph
 
     def _running(self, layer: int) -> RunningCore:
         machine, _ = self._loaded()
@@ -217,13 +218,13 @@ class Twin(BoardContext):
     def _recording(
         self, layers: list[int], written: list[int], outputs: list[SampleOutput], started: str
     ) -> Recording:
-        _, model = self._loaded()
+        _, graph = self._loaded()
         self.loads = tuple(output.loads for output in outputs)
         return Recording(
             layers=tuple(
-                _record(model, outputs, index, position) for position, index in enumerate(layers)
+                _record(graph, outputs, index, position) for position, index in enumerate(layers)
             ),
-            n_layers=len(model.cores),
+            n_layers=len(graph.cores),
             samples=tuple(map(_log, written, outputs)),
             provenance=self._provenance(started),
         )
@@ -245,10 +246,8 @@ class Twin(BoardContext):
         )
 
 
-def _record(
-    model: MachineModel, outputs: list[SampleOutput], index: int, position: int
-) -> LayerRecord:
-    core = model.program.cores[index]
+def _record(graph: Graph, outputs: list[SampleOutput], index: int, position: int) -> LayerRecord:
+    core = graph.program.cores[index]
     layers = [output.layers[position] for output in outputs]
     empty = np.empty((0, *core.output_shape), np.int64)
     events = [layer.events for layer in layers if layer.events is not None]
@@ -294,10 +293,10 @@ def _check_device(device: str) -> None:
         check_gpu()
 
 
-def _load_gpu(model: MachineModel) -> GpuTwin:
+def _load_gpu(graph: Graph) -> GpuTwin:
     from speckflex.twin.gpu.twin import GpuTwin
 
-    return GpuTwin(model)
+    return GpuTwin(graph)
 
 
 def _n_processors() -> int:

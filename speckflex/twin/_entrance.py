@@ -13,7 +13,7 @@ from speckflex.twin._slow_clock import RunningClock
 from speckflex.twin.event_filter import RunningFilter
 
 if TYPE_CHECKING:
-    from speckflex.twin.machine import MachineModel
+    from speckflex.twin.graph import Graph
 
 __all__ = ["Entrance", "Entry"]
 
@@ -39,14 +39,14 @@ class Entrance:
     """Lets the events of one sample in.
 
     Args:
-        model: of the program.
+        graph: of the program.
     """
 
-    def __init__(self, model: MachineModel) -> None:
-        self._model = model
-        self._clock, self._n_ticks = RunningClock(model.settings), 0
-        rule = model.program.input.event_filter
-        self._filter = None if rule is None else RunningFilter(rule, model.entered)
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._clock, self._n_ticks = RunningClock(graph.settings), 0
+        rule = graph.program.input.event_filter
+        self._filter = None if rule is None else RunningFilter(rule, graph.entered)
 
     @property
     def n_events(self) -> int:
@@ -63,9 +63,9 @@ class Entrance:
 
     def admit(self, events: np.ndarray, *, with_times: bool = True) -> Entry:
         """Return the sample's next events, `(n,)`, as the cores get them."""
-        settings = self._model.settings
+        settings = self._graph.settings
         queue = Queue(
-            addresses_of(events, self._model.program.input.shape),
+            addresses_of(events, self._graph.program.input.shape),
             events["t"].astype(np.int64) if with_times else None,
         )
         if not (settings.has_slow_clock or settings.is_timed):
@@ -89,7 +89,7 @@ class Entrance:
             return Entry(queue, np.array([self._n_ticks]), np.zeros(1, np.int64), np.array([0]))
         self._n_ticks = int(ticks[-1])
         bounds = np.empty(0, np.int64)
-        if self._model.leaks or self._model.settings.overtakes:
+        if self._graph.leaks or self._graph.settings.overtakes:
             # no event overtakes a tick
             bounds = np.flatnonzero(np.diff(ticks)) + 1
         begins, ends = np.append(0, bounds), np.append(bounds, len(queue))

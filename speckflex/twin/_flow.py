@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.kernels.flow import PROGRESS, Source, Stream, flow
-from speckflex.twin._cache_lines import zeros_apart
-from speckflex.twin._network import NetworkModel, RunningNetwork
+from speckflex.kernels.flow_blocks import PROGRESS, FlowState, Inflow, flow_blocks
+from speckflex.twin._joined_cores import JoinedCoresModel, RunningJoinedCores
 from speckflex.twin._passage import EVENTS_PER_CHUNK, Passage
 from speckflex.twin._queues import Queue
-from speckflex.twin.cores import SPIKES_PER_CALL
+from speckflex.twin.cores import SPIKES_PER_CALL, zeros_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from speckflex.twin._kept_spikes import KeptSpikes
-    from speckflex.twin._passage import Graph
     from speckflex.twin.cores import RunningCore
+    from speckflex.twin.graph import Graph
+    from speckflex.twin.outputs import KeptSpikes
 
 __all__ = ["Flow", "FlowModel"]
 
@@ -28,7 +27,7 @@ class FlowModel:
 
     def __init__(self, graph: Graph) -> None:
         rooms = [max(SPIKES_PER_CALL, core.most_spikes) for core in graph.cores]
-        self.network = NetworkModel(graph, rooms)
+        self.joined = JoinedCoresModel(graph, rooms)
         self.longest_queue = max(rooms)
         self.chunk_size = EVENTS_PER_CHUNK
 
@@ -42,9 +41,9 @@ class Flow(Passage):
 
     def __init__(self, model: FlowModel, cores: Sequence[RunningCore]) -> None:
         super().__init__(cores)
-        self._network = model.network.arrays
-        self._first_spikes = self._network.cores["spikes"].tolist()
-        self._running = RunningNetwork(model.network, cores)
+        self._joined = model.joined.arrays
+        self._first_spikes = self._joined.cores["spikes"].tolist()
+        self._running = RunningJoinedCores(model.joined, cores)
         self._progress = zeros_apart(len(cores) + 1, PROGRESS)
         self._ends = zeros_apart(model.longest_queue, np.int32)
         self._times = zeros_apart(0, np.int64)
@@ -63,27 +62,27 @@ class Flow(Passage):
         if len(queue) > len(self._ends):
             # longer than any of the cores' own, such as a spike of every neuron at a tick
             self._ends = zeros_apart(len(queue), np.int32)
-        stream = self._stream()
-        times = stream.times[:0] if queue.times is None else queue.times
-        core, whole = source, Source(source, queue.codes, times)
+        state = self._state()
+        times = state.times[:0] if queue.times is None else queue.times
+        core, whole = source, Inflow(source, queue.codes, times)
         while core >= 0 and not self._stopped():
-            core = flow(whole, core, self._network, stream)
+            core = flow_blocks(whole, core, self._joined, state)
             if self._kept:
-                self._read(stream)
+                self._read(state)
 
-    def _read(self, stream: Stream) -> None:
+    def _read(self, state: FlowState) -> None:
         """Keep the spikes that the kernel has left to be read."""
         n_unread = self._progress["unread"]
         for core, n_spikes in enumerate(n_unread.tolist()):
             if n_spikes:
                 first = self._first_spikes[core]
                 own = slice(first, first + n_spikes)
-                self._kept.add(core, Queue(stream.spikes[own], stream.times[own]))
+                self._kept.add(core, Queue(state.spikes[own], state.times[own]))
         n_unread[:] = 0
 
-    def _stream(self) -> Stream:
+    def _state(self) -> FlowState:
         running = self._running
-        return Stream(
+        return FlowState(
             progress=self._progress,
             seen=running.seen,
             memory=running.memory,

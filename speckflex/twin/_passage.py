@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from speckflex.program.routing import Edge
-    from speckflex.twin._kept_spikes import KeptSpikes
     from speckflex.twin._queues import Queue
-    from speckflex.twin.cores import CoreModel, RunningCore
-    from speckflex.twin.service import CoreLoad
-    from speckflex.twin.settings import TwinSettings
+    from speckflex.twin.cores import RunningCore
+    from speckflex.twin.outputs import CoreLoad, KeptSpikes
 
-__all__ = ["EVENTS_PER_CHUNK", "Graph", "Passage", "PassageModel"]
+__all__ = ["EVENTS_PER_CHUNK", "Passage", "PassageModel"]
 
 EVENTS_PER_CHUNK = 8192
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """The cores of a program and where each sends its spikes.
-
-    Args:
-        cores: the cores' constants, each behind its senders.
-        edges: for each core, and behind them for the input, its destinations.
-        settings: the twin's.
-    """
-
-    cores: Sequence[CoreModel]
-    edges: Sequence[Sequence[Edge]]
-    settings: TwinSettings
 
 
 class PassageModel(Protocol):

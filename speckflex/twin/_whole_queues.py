@@ -15,9 +15,9 @@ from speckflex.twin.queue_runner import QueueRunner
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from speckflex.twin._kept_spikes import KeptSpikes
-    from speckflex.twin._passage import Graph
     from speckflex.twin.cores import RunningCore
+    from speckflex.twin.graph import Graph
+    from speckflex.twin.outputs import KeptSpikes
 
 __all__ = ["WholeQueues", "WholeQueuesModel"]
 

@@ -1,4 +1,4 @@
-"""One core of the twin: its constants in the kernel's layout, and its potentials."""
+"""One core of the twin: its constants in the kernel's layout, its potentials, its decimator."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE
 from speckflex.kernels.records import LAYOUT, ROUTE, RULE
 from speckflex.program.routing import Places, column_spans, places_of, row_spans
-from speckflex.twin._cache_lines import zeros_apart
 from speckflex.twin._slow_clock import leak_into
-from speckflex.twin.decimator import Decimator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +20,13 @@ if TYPE_CHECKING:
     from speckflex.twin._queues import Queue
     from speckflex.twin.settings import OutputOrder, TwinSettings
 
-__all__ = ["CoreModel", "Emission", "RunningCore"]
+__all__ = ["CoreModel", "Decimator", "Emission", "RunningCore", "zeros_apart"]
 
 # Room for the spikes of one kernel call: small enough to stay in a processor's second cache.
 SPIKES_PER_CALL = 2**15
 MASKS_PER_FLUSH = 2**10
+CACHE_LINES = 128  # bytes: processors fetch lines of 64 in pairs
+RATIOS = (2, 4, 8, 16, 32, 128, 256, 512)  # DS table 4; 64 is skipped there
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +190,57 @@ class RunningCore:
         monitored = sent if after else spikes
         count_into(monitored.codes, self.counts)
         return Emission(monitored, sent)
+
+
+class Decimator:
+    """Counts a core's spikes and passes one in N.
+
+    Attributes:
+        ratio: N; 1 where no decimator is on.
+        phase: which of N passes, counted from 0.
+    """
+
+    def __init__(self, core: Core, settings: TwinSettings) -> None:
+        interval = core.decimator_interval
+        self.ratio = 1 if interval is None else RATIOS[interval]
+        self.phase = self.ratio - 1 if settings.decimator_passes == "last" else 0
+        self._seen = np.zeros(1, np.int64)
+
+    @property
+    def seen(self) -> int:
+        """How many spikes came before."""
+        return int(self._seen[0])
+
+    @seen.setter
+    def seen(self, value: int) -> None:
+        self._seen[0] = value
+
+    def move_into(self, seen: np.ndarray) -> None:
+        """Keep how many spikes came before in another array, `(1,) int64`, and its value."""
+        seen[:] = self._seen
+        self._seen = seen
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self.seen = 0
+
+    def passing(self, n_spikes: int) -> slice:
+        """Return which of the next spikes pass."""
+        first = (self.phase - self.seen) % self.ratio
+        self.seen += n_spikes
+        return slice(first, None, self.ratio)
+
+
+def zeros_apart(size: int, dtype: type[np.generic] | np.dtype) -> np.ndarray:
+    """Return an array that shares no cache line with another one.
+
+    Threads write to the arrays of their machines all the time. Where two such arrays meet in a
+    line, as small layers' would, each write takes the line from the other processor.
+    """
+    n_bytes = int(size) * np.dtype(dtype).itemsize
+    room = np.zeros(n_bytes + 2 * CACHE_LINES, np.uint8)
+    start = -room.ctypes.data % CACHE_LINES
+    return room[start : start + n_bytes].view(dtype)
 
 
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.integrate import LANES, CoreArrays, integrate
-from speckflex.twin._cache_lines import zeros_apart
 from speckflex.twin._engines import Engines
 from speckflex.twin._queues import Queue
-from speckflex.twin.cores import MASKS_PER_FLUSH, SPIKES_PER_CALL
+from speckflex.twin.cores import MASKS_PER_FLUSH, SPIKES_PER_CALL, zeros_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
-from speckflex.kernels.serve import (
+from speckflex.kernels.serve_events import (
     DROPS,
     LOGGED,
     SERVER,
@@ -16,54 +15,26 @@ from speckflex.kernels.serve import (
     STATE,
     WAITS,
     Servers,
-    Source,
-    Work,
-    serve,
+    ServiceState,
+    TimedInflow,
+    serve_events,
 )
-from speckflex.twin._network import NetworkModel, RunningNetwork, starts_of
+from speckflex.twin._joined_cores import JoinedCoresModel, RunningJoinedCores, starts_of
 from speckflex.twin._passage import EVENTS_PER_CHUNK, Passage
 from speckflex.twin._queues import Queue
 from speckflex.twin.cores import SPIKES_PER_CALL
+from speckflex.twin.outputs import CoreLoad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from speckflex.program.records import Core
-    from speckflex.twin._kept_spikes import KeptSpikes
-    from speckflex.twin._passage import Graph
     from speckflex.twin.cores import RunningCore
+    from speckflex.twin.graph import Graph
+    from speckflex.twin.outputs import KeptSpikes
     from speckflex.twin.settings import TwinSettings
 
-__all__ = ["CoreLoad", "Service", "ServiceModel"]
-
-
-@dataclass(frozen=True)
-class CoreLoad:
-    """How busy one core was during one sample, under a stated rate of work.
-
-    Args:
-        name: the layer's name.
-        events: events that arrived.
-        dropped: of these, turned away by the congestion balancer.
-        busy: µs of work.
-        span: µs from when the first event was ready to when the core was done with all.
-        longest_wait: µs that an event waited before the core took it, from when its sender was
-            done with the work that made it; for an event of the input, from its time.
-        backlog: µs for which the core was not done once the last event was ready.
-        stalled: µs for which the core, its work done, held spikes that found no room further on.
-        input_wait: µs that an event of the input was late at the most when the core, which it
-            had found full, had room for it; 0 where the input does not send to the core.
-    """
-
-    name: str
-    events: int
-    dropped: int
-    busy: float
-    span: float
-    longest_wait: float
-    backlog: float
-    stalled: float
-    input_wait: float
+__all__ = ["Service", "ServiceModel"]
 
 
 class ServiceModel:
@@ -101,7 +72,7 @@ class ServiceModel:
     def __init__(self, graph: Graph) -> None:
         cores, settings = graph.cores, graph.settings
         rooms = [core.most_spikes for core in cores]
-        self.network = NetworkModel(graph, rooms)
+        self.joined = JoinedCoresModel(graph, rooms)
         rows = np.zeros(len(cores), SERVER)
         for row, model in zip(rows, cores, strict=True):
             row["when_full"], row["capacity"] = _room(model.core, settings)
@@ -129,9 +100,9 @@ class Service(Passage):
     def __init__(self, model: ServiceModel, cores: Sequence[RunningCore]) -> None:
         super().__init__(cores)
         self.model = model
-        running = RunningNetwork(model.network, cores)
+        running = RunningJoinedCores(model.joined, cores)
         self._state = np.zeros(len(cores) + 1, STATE)
-        self._work = Work(
+        self._service = ServiceState(
             state=self._state,
             ring=np.zeros(int(model.servers.rows["capacity"].sum())),
             memory=running.memory,
@@ -156,19 +127,21 @@ class Service(Passage):
 
     def loads(self) -> tuple[CoreLoad, ...]:
         """Return what the cores did since the sample began."""
-        rows, cores = self._state[:-1], self.model.network.cores
+        rows, cores = self._state[:-1], self.model.joined.cores
         return tuple(_load(model.core.name, row) for model, row in zip(cores, rows, strict=True))
 
     def _follow(self, source: int, queue: Queue) -> None:
-        network, row = self.model.network.arrays, self._state[source]
+        joined, row = self.model.joined.arrays, self._state[source]
         # with a rate, all that is sent has its moment
         moments = cast("np.ndarray", queue.moments)
         row["spike"], row["n_spikes"] = 0, len(queue)
-        row["edge"] = network.cores[source]["end_edge"]
-        sender, whole = source, Source(source, queue.codes, moments)
+        row["edge"] = joined.cores[source]["end_edge"]
+        sender, whole = source, TimedInflow(source, queue.codes, moments)
         while sender >= 0 and not self._stopped():
-            sender, n_logged = serve(whole, sender, network, self.model.servers, self._work)
-            self._keep(queue, self._work.log[:n_logged])
+            sender, n_logged = serve_events(
+                whole, sender, joined, self.model.servers, self._service
+            )
+            self._keep(queue, self._service.log[:n_logged])
 
     def _keep(self, queue: Queue, log: np.ndarray) -> None:
         """Hand over what was logged, core by core."""

@@ -18,12 +18,12 @@ from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels import cuda_device, cuda_integrate
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
-from speckflex.twin.gpu import _batch as gpu_batch
 from speckflex.twin.gpu import _core as gpu_core
 from speckflex.twin.gpu import _graph as gpu_graph
+from speckflex.twin.gpu import _samples as gpu_samples
 from speckflex.twin.gpu import twin as gpu_twin
 from speckflex.twin.gpu.twin import GpuTwin
-from speckflex.twin.machine import MachineModel
+from speckflex.twin.graph import Graph
 from speckflex.twin.settings import EngineTimes, TwinSettings
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -47,7 +47,7 @@ def few_threads(monkeypatch):
         monkeypatch.setattr(cuda_integrate, "FLAGS", 2)
         monkeypatch.setattr(gpu_core, "FLAGS", 2)
         monkeypatch.setattr(gpu_core, "MOST_THREADS", 6)
-        monkeypatch.setattr(gpu_batch, "GATHERING_THREADS", 3)
+        monkeypatch.setattr(gpu_samples, "GATHERING_THREADS", 3)
         share_arrays_safely(monkeypatch)
         interval = sys.getswitchinterval()
         # threads take turns often: quick at barriers, and hard on a missing one
@@ -384,9 +384,7 @@ def test_a_sample_takes_no_more_room_than_was_counted(rng, monkeypatch, n_sender
     small = replace(small, destinations=(Destination(1),))
     stage = InputStage((1, 1, 1), destinations=(Destination(0), Destination(1))[:n_senders])
     program = Program((small, wide), stage, chip="unbounded")
-    counted = GpuTwin(MachineModel(program, TwinSettings())).bytes_per_sample(
-        with_times=keep_events
-    )
+    counted = GpuTwin(Graph(program, TwinSettings())).bytes_per_sample(with_times=keep_events)
     events = programs.random_events(rng, (1, 1, 1), 2)
     play_on("cuda", program, [events], keep_events=keep_events)
     assert sum(taken) <= counted

@@ -19,7 +19,7 @@ from speckflex.kernels.cuda_integrate import (
     integrate_batch,
 )
 from speckflex.kernels.records import ALL, PASSING, RULE
-from speckflex.twin.decimator import Decimator
+from speckflex.twin.cores import Decimator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

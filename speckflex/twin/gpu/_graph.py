@@ -1,4 +1,4 @@
-"""Samples at play on a GPU through programs in which a core has several senders."""
+"""Spikes on a GPU through programs in which a core has several senders."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from speckflex.kernels.cuda_integrate import (
     integrate_depth_first,
 )
 from speckflex.kernels.records import EDGE
-from speckflex.twin.gpu._batch import DeviceBatch
 from speckflex.twin.gpu._core import DeviceCore, DeviceNeurons, DeviceQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from speckflex.twin.machine import MachineModel
+    from speckflex.twin.graph import Graph
 
-__all__ = ["DeviceGraph", "GraphBatch"]
+__all__ = ["DeviceGraph", "GraphPassage"]
 
 
 class DeviceGraph:
     """The tables of all cores in one, in the GPU's memory.
 
     Args:
-        model: of the program.
+        graph: of the program.
         cores: its cores on the GPU.
     """
 
-    def __init__(self, model: MachineModel, cores: Sequence[DeviceCore]) -> None:
+    def __init__(self, graph: Graph, cores: Sequence[DeviceCore]) -> None:
         self.cores = cores
         self.sizes = np.array([core.n_neurons for core in cores])
         self.room = max(core.room for core in cores)
@@ -48,7 +47,7 @@ class DeviceGraph:
         n_fields = [len(core.fields) for core in cores]
         fields = np.concatenate([core.fields for core in cores], dtype=FIELD)
         fields["weight"] += np.repeat(_starts([len(w) for w in weights]), n_fields)
-        edges, edge_ends = _edges(model, _starts(n_fields))
+        edges, edge_ends = _edges(graph, _starts(n_fields))
         tables = (edges, edge_ends, constants, fields, np.concatenate(weights))
         self.tables = tuple(map(upload, tables))
 
@@ -64,7 +63,7 @@ class DeviceGraph:
         )
 
 
-class GraphBatch(DeviceBatch):
+class GraphPassage:
     """The neurons of many samples on a GPU; each walks the graph of its cores depth first.
 
     The kernel is started once for all samples and all cores, and again while one of them had
@@ -72,26 +71,16 @@ class GraphBatch(DeviceBatch):
 
     Args:
         graph: of the program on the GPU.
-        model: of the program.
         n_samples: how many samples play.
-        monitor: positions of the layers to report.
-        keep_events: keep the spikes, not their counts alone.
+        with_times: keep the spikes, each with its time.
     """
 
-    def __init__(
-        self,
-        graph: DeviceGraph,
-        model: MachineModel,
-        n_samples: int,
-        monitor: Sequence[int],
-        *,
-        keep_events: bool,
-    ) -> None:
-        self._graph = graph
+    def __init__(self, graph: DeviceGraph, n_samples: int, *, with_times: bool) -> None:
+        self._graph, self._with_times = graph, with_times
         total, n_cores = int(graph.sizes.sum()) * n_samples, len(graph.cores)
         self._state, self._counts = allocate(total, np.int16), allocate(total, np.int64)
         starts = _starts(graph.sizes) * n_samples
-        cores = [
+        self.cores = [
             DeviceNeurons(
                 core,
                 self._state[start : start + n_samples * core.n_neurons].reshape(n_samples, -1),
@@ -99,20 +88,20 @@ class GraphBatch(DeviceBatch):
             )
             for core, start in zip(graph.cores, starts.tolist(), strict=True)
         ]
-        super().__init__(model, cores, monitor, keep_events=keep_events)
-        room = (n_cores, n_samples, graph.room if self._with_times else 1)
+        room = (n_cores, n_samples, graph.room if with_times else 1)
         self._pending = allocate((n_samples, graph.n_pending), np.int32)
         self._spikes, self._times = allocate(room, np.int32), allocate(room, np.int64)
 
-    def _run(self, queue: DeviceQueue) -> None:
-        n_samples, n_cores = len(queue.first), len(self._cores)
+    def run(self, queue: DeviceQueue) -> Iterator[tuple[int, DeviceQueue]]:
+        """Run events of the input through all cores; see `DevicePassage.run`."""
+        n_samples, n_cores = len(queue.first), len(self.cores)
         depths = (queue.lengths > 0).astype(np.int64)
         frames = np.zeros((n_samples, MOST_FRAMES), FRAME)
         frames["n_spikes"][:, 0] = queue.lengths
         events = (queue.codes, queue.times, int(self._with_times), upload(queue.first))
         while depths.any():
             tallies = np.zeros((n_samples, n_cores), TALLY)
-            tallies["n_fired"] = np.column_stack([core.seen for core in self._cores])
+            tallies["n_fired"] = np.column_stack([core.seen for core in self.cores])
             on_device = upload(depths), upload(frames), upload(tallies)
             launch(
                 integrate_depth_first, n_samples, self._graph.n_threads, *events,
@@ -120,10 +109,10 @@ class GraphBatch(DeviceBatch):
                 self._times, *on_device,
             )  # fmt: skip
             depths, frames, tallies = (array.copy_to_host() for array in on_device)
-            for index in range(n_cores):
-                self._cores[index].seen[:] = tallies["n_fired"][:, index]
+            for index, core in enumerate(self.cores):
+                core.seen[:] = tallies["n_fired"][:, index]
                 if self._with_times:
-                    self._keep(index, self._kept_spikes(index, tallies["n_kept"][:, index]))
+                    yield index, self._kept_spikes(index, tallies["n_kept"][:, index])
 
     def _kept_spikes(self, index: int, n_spikes: np.ndarray) -> DeviceQueue:
         n_samples, room = len(n_spikes), self._graph.room
@@ -136,10 +125,10 @@ def _starts(lengths: Any) -> np.ndarray:
     return np.cumsum(lengths) - lengths
 
 
-def _edges(model: MachineModel, first_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _edges(graph: Graph, first_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each edge's core and first row of fields, by sender, and where senders' begin."""
     senders = [
-        sorted(edges, key=lambda edge: edge.rank) for edges in (model.input_edges, *model.edges)
+        sorted(edges, key=lambda edge: edge.rank) for edges in (graph.edges[-1], *graph.edges[:-1])
     ]
     table = [(edge.target, first_rows[edge.target] + edge.offset) for e in senders for edge in e]
     # never empty

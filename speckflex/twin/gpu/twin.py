@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.kernels.cuda_device import free_memory, is_available, is_compiler_available
 from speckflex.kernels.cuda_integrate import MOST_FRAMES
-from speckflex.twin.gpu._batch import DeviceBatch, TreeBatch
 from speckflex.twin.gpu._core import DeviceCore
-from speckflex.twin.gpu._graph import DeviceGraph, GraphBatch
+from speckflex.twin.gpu._graph import DeviceGraph, GraphPassage
+from speckflex.twin.gpu._samples import DeviceSamples
+from speckflex.twin.gpu._tree import TreePassage
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from speckflex.twin.batch import Batch
-    from speckflex.twin.machine import Machine, MachineModel, SampleOutput
+    from speckflex.twin.graph import Graph
+    from speckflex.twin.machine import Machine
+    from speckflex.twin.outputs import SampleOutput
+    from speckflex.twin.parallel import PlayRequest
 
 __all__ = ["GpuTwin", "check_gpu"]
 
@@ -57,25 +60,25 @@ class GpuTwin:
     """Plays samples on a GPU, and leaves the last one's neurons to the CPU's machine.
 
     Args:
-        model: of the program.
+        graph: of the program.
 
     Raises:
         BoardError: the program or the settings ask for what a GPU doesn't do, or its driver fails.
     """
 
-    def __init__(self, model: MachineModel) -> None:
-        _check_settings(model)
-        _check_size(model)
-        self._model = model
+    def __init__(self, graph: Graph) -> None:
+        _check_settings(graph)
+        _check_size(graph)
+        self._graph = graph
         with _driver_failures():
-            self._cores = [DeviceCore(core) for core in model.cores]
-            self._graph = DeviceGraph(model, self._cores) if model.merges else None
+            self._cores = [DeviceCore(core) for core in graph.cores]
+            self._merging = DeviceGraph(graph, self._cores) if graph.merges else None
 
-    def play(self, batch: Batch, machine: Machine, *, reset: bool) -> list[SampleOutput]:
+    def play(self, request: PlayRequest, machine: Machine, *, reset: bool) -> list[SampleOutput]:
         """Return every sample's output.
 
         Args:
-            batch: the samples.
+            request: the samples.
             machine: has the neurons that the first sample goes on from without `reset`, and
                 gets those of the last one.
             reset: set every neuron to its initial state before each sample.
@@ -85,10 +88,10 @@ class GpuTwin:
         """
         outputs: list[SampleOutput] = []
         with _driver_failures():
-            n_at_once = min(self._n_at_once(batch), SAMPLES_AT_ONCE if reset else 1)
-            for start in range(0, len(batch.samples), n_at_once):
-                samples = batch.samples[start : start + n_at_once]
-                outputs += self._play_at_once(samples, batch, machine, reset=reset)
+            n_at_once = min(self._n_at_once(request), SAMPLES_AT_ONCE if reset else 1)
+            for start in range(0, len(request.samples), n_at_once):
+                samples = request.samples[start : start + n_at_once]
+                outputs += self._play_at_once(samples, request, machine, reset=reset)
         return outputs
 
     def play_stream(
@@ -100,7 +103,7 @@ class GpuTwin:
             BoardError: the GPU's driver fails, also when the GPU has too little memory.
         """
         with _driver_failures():
-            played = self._batch(monitor, 1, keep_events=False)
+            played = self._begin(monitor, 1, keep_events=False)
             played.take(machine)
             for block in blocks:
                 played.feed([block])
@@ -109,30 +112,33 @@ class GpuTwin:
 
     def bytes_per_sample(self, *, with_times: bool) -> int:
         """Return how much of the GPU's memory the neurons and spikes of one sample take."""
-        if self._graph is not None:
-            return self._graph.bytes_per_sample(with_times=with_times)
+        if self._merging is not None:
+            return self._merging.bytes_per_sample(with_times=with_times)
         return sum(core.bytes_per_sample(with_times=with_times) for core in self._cores)
 
     def _play_at_once(
-        self, samples: Sequence[np.ndarray], batch: Batch, machine: Machine, *, reset: bool
+        self, samples: Sequence[np.ndarray], request: PlayRequest, machine: Machine, *, reset: bool
     ) -> list[SampleOutput]:
         # what these samples take of the memory is free again when this returns
-        played = self._batch(batch.layers, len(samples), keep_events=batch.keep_events)
+        played = self._begin(request.layers, len(samples), keep_events=request.keep_events)
         played.begin() if reset else played.take(machine)
         played.feed(samples)
         played.give(machine)
         return played.outputs()
 
-    def _batch(self, monitor: Sequence[int], n_samples: int, *, keep_events: bool) -> DeviceBatch:
-        if self._graph is not None:
-            return GraphBatch(self._graph, self._model, n_samples, monitor, keep_events=keep_events)
-        return TreeBatch(self._model, self._cores, n_samples, monitor, keep_events=keep_events)
+    def _begin(self, monitor: Sequence[int], n_samples: int, *, keep_events: bool) -> DeviceSamples:
+        with_times = keep_events and bool(monitor)
+        if self._merging is not None:
+            passage = GraphPassage(self._merging, n_samples, with_times=with_times)
+        else:
+            passage = TreePassage(self._graph, self._cores, n_samples, with_times=with_times)
+        return DeviceSamples(self._graph, passage, monitor, keep_events=keep_events)
 
-    def _n_at_once(self, batch: Batch) -> int:
+    def _n_at_once(self, request: PlayRequest) -> int:
         """Return how many samples the GPU has room for."""
-        most_events = max(map(len, batch.samples), default=0)
+        most_events = max(map(len, request.samples), default=0)
         # an address and a time for each event
-        each = self.bytes_per_sample(with_times=batch.keep_events) + 12 * most_events
+        each = self.bytes_per_sample(with_times=request.keep_events) + 12 * most_events
         room = MEMORY_SHARE * free_memory()
         if room < each:
             raise BoardError(
@@ -140,12 +146,12 @@ class GpuTwin:
                 f" {room / 2**20:.0f}, a share of {MEMORY_SHARE:.0%} of what is free: free some, or"
                 " play on device 'cpu'"
             )
-        return int(min(room / each, len(batch.samples) + 1))
+        return int(min(room / each, len(request.samples) + 1))
 
 
-def _check_settings(model: MachineModel) -> None:
-    defaults, settings = TwinSettings(), model.settings
-    leaks = model.leaks and settings.has_slow_clock
+def _check_settings(graph: Graph) -> None:
+    defaults, settings = TwinSettings(), graph.settings
+    leaks = graph.leaks and settings.has_slow_clock
     for name in LEAKING_SETTINGS if leaks else CPU_SETTINGS:
         value, default = getattr(settings, name), getattr(defaults, name)
         if value != default:
@@ -155,9 +161,9 @@ def _check_settings(model: MachineModel) -> None:
             )
 
 
-def _check_size(model: MachineModel) -> None:
-    n_cores, most = len(model.cores), MOST_FRAMES - 1
-    if model.merges and n_cores > most:
+def _check_size(graph: Graph) -> None:
+    n_cores, most = len(graph.cores), MOST_FRAMES - 1
+    if graph.merges and n_cores > most:
         raise BoardError(
             f"a program of {n_cores} layers in which some have several senders: a GPU plays such"
             f" programs of up to {most} layers, play on device 'cpu'"

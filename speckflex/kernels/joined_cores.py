@@ -1,14 +1,14 @@
-"""All cores of a network, one behind the other, as kernels that run them together take them."""
+"""All cores of a program, one behind the other, as kernels that run them together take them."""
 
 from typing import Any, NamedTuple
 
-__all__ = ["EVENTS_PER_CALL", "Network"]
+__all__ = ["EVENTS_PER_CALL", "JoinedCores"]
 
 # A call of a kernel returns after so many events, so that an interrupt is noticed.
 EVENTS_PER_CALL = 2**20
 
 
-class Network(NamedTuple):
+class JoinedCores(NamedTuple):
     """What never changes of all cores.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.integrate import LANES
-from speckflex.kernels.network import Network
+from speckflex.kernels.joined_cores import JoinedCores
 from speckflex.kernels.records import (
     ALL,
     COLUMN_SPAN,
@@ -20,22 +20,20 @@ from speckflex.kernels.records import (
     ROW_SPAN,
     RULE,
 )
-from speckflex.twin._cache_lines import zeros_apart
-from speckflex.twin.cores import MASKS_PER_FLUSH
-from speckflex.twin.decimator import Decimator
+from speckflex.twin.cores import MASKS_PER_FLUSH, Decimator, zeros_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.program.routing import Edge
-    from speckflex.twin._passage import Graph
     from speckflex.twin.cores import RunningCore
+    from speckflex.twin.graph import Graph
     from speckflex.twin.settings import TwinSettings
 
-__all__ = ["NetworkModel", "RunningNetwork", "starts_of"]
+__all__ = ["JoinedCoresModel", "RunningJoinedCores", "starts_of"]
 
 
-class NetworkModel:
+class JoinedCoresModel:
     """What never changes while a program runs; shared by all threads.
 
     Attributes:
@@ -50,7 +48,7 @@ class NetworkModel:
         self.cores = cores = graph.cores
         sorted_edges = [sorted(group, key=lambda edge: edge.rank) for group in graph.edges]
         table = self._table(sorted_edges, rooms, graph.settings)
-        self.arrays = Network(
+        self.arrays = JoinedCores(
             cores=table,
             edges=np.array(
                 [
@@ -99,7 +97,7 @@ class NetworkModel:
         return routes
 
 
-class RunningNetwork:
+class RunningJoinedCores:
     """The potentials and spike counts of all cores, one behind the other.
 
     Attributes:
@@ -114,7 +112,7 @@ class RunningNetwork:
         cores: the cores, which keep their potentials and counts here from now on.
     """
 
-    def __init__(self, model: NetworkModel, cores: Sequence[RunningCore]) -> None:
+    def __init__(self, model: JoinedCoresModel, cores: Sequence[RunningCore]) -> None:
         table = model.arrays.cores
         self.memory = zeros_apart(table["memory"][-1], np.int16)
         self.counts = zeros_apart(table["counts"][-1], np.int64)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -11,70 +10,77 @@ from speckflex.kernels.cuda_batch import GATHERING, gather_batch
 from speckflex.kernels.cuda_device import allocate, launch, upload
 from speckflex.twin._entrance import Entrance
 from speckflex.twin._queues import Queue, concatenate_queues
-from speckflex.twin.gpu._core import DeviceCore, DeviceNeurons, DeviceQueue, DeviceRunningCore
-from speckflex.twin.machine import LayerOutput, SampleOutput
+from speckflex.twin.gpu._core import DeviceNeurons, DeviceQueue
+from speckflex.twin.outputs import KeptSpikes, LayerOutput, SampleOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from speckflex.program.routing import Edge
-    from speckflex.twin.machine import Machine, MachineModel
+    from speckflex.twin.graph import Graph
+    from speckflex.twin.machine import Machine
 
-__all__ = ["DeviceBatch", "TreeBatch"]
+__all__ = ["DevicePassage", "DeviceSamples"]
 
 GATHERING_THREADS = 256
 
 
-class DeviceBatch(ABC):
-    """The neurons of many samples on a GPU, and how events come in and results out.
+class DevicePassage(Protocol):
+    """How spikes pass through the cores on a GPU, in many samples at once."""
+
+    @property
+    def cores(self) -> Sequence[DeviceNeurons]:
+        """The neurons of each core."""
+        ...
+
+    def run(self, queue: DeviceQueue) -> Iterator[tuple[int, DeviceQueue]]:
+        """Run events of the input through all cores.
+
+        Returns:
+            for blocks of spikes that a monitor sees, the core's position and the spikes, which
+            are valid until the next block.
+        """
+        ...
+
+
+class DeviceSamples:
+    """Many samples at play on a GPU: how events come in and results go out.
 
     Args:
-        model: of the program.
-        cores: the neurons of each core.
+        graph: of the program.
+        passage: how spikes pass through its cores.
         monitor: positions of the layers to report.
         keep_events: keep the spikes, not their counts alone.
     """
 
     def __init__(
-        self,
-        model: MachineModel,
-        cores: Sequence[DeviceNeurons],
-        monitor: Sequence[int],
-        *,
-        keep_events: bool,
+        self, graph: Graph, passage: DevicePassage, monitor: Sequence[int], *, keep_events: bool
     ) -> None:
-        n_samples = len(cores[0].seen)
-        self._model, self._cores = model, cores
-        self._monitor = monitor
-        self._with_times = keep_events and bool(monitor)
+        self._graph, self._passage, self._monitor = graph, passage, monitor
+        n_samples = len(passage.cores[0].seen)
         self._ticks = np.zeros(n_samples, np.int64)
-        self._entrances = [Entrance(model) for _ in range(n_samples)]
+        self._entrances = [Entrance(graph) for _ in range(n_samples)]
         kept_layers = monitor if keep_events else ()
-        self._kept = [model.keep(kept_layers) for _ in range(n_samples)]
-
-    @abstractmethod
-    def _run(self, queue: DeviceQueue) -> None:
-        """Run events of the input through all cores, and keep the spikes that are wanted."""
+        self._kept = [KeptSpikes(graph.cores, kept_layers) for _ in range(n_samples)]
 
     def begin(self) -> None:
         """Set every neuron to its initial state."""
-        for core in self._cores:
+        for core in self._passage.cores:
             core.begin()
 
     def take(self, machine: Machine) -> None:
         """Go on from the neurons of a machine, with one sample."""
-        for core, host in zip(self._cores, machine.cores, strict=True):
+        for core, host in zip(self._passage.cores, machine.cores, strict=True):
             core.take(host)
 
     def give(self, machine: Machine) -> None:
         """Leave the neurons of the last sample to a machine."""
-        for core, host in zip(self._cores, machine.cores, strict=True):
+        for core, host in zip(self._passage.cores, machine.cores, strict=True):
             core.give(host)
 
     def feed(self, samples: Sequence[np.ndarray]) -> None:
         """Run further events of each sample through all cores, between the slow clock's ticks."""
         entries = [
-            entrance.admit(events, with_times=self._with_times)
+            entrance.admit(events, with_times=bool(self._kept[0]))
             for entrance, events in zip(self._entrances, samples, strict=True)
         ]
         # never empty
@@ -89,7 +95,10 @@ class DeviceBatch(ABC):
         for part in range(ends.shape[1]):
             self._tick(ticks[:, part])
             first = begins[:, part]
-            self._run(DeviceQueue(*columns, first, ends[:, part] - first))
+            for index, spikes in self._passage.run(
+                DeviceQueue(*columns, first, ends[:, part] - first)
+            ):
+                self._keep(index, spikes)
 
     def outputs(self) -> list[SampleOutput]:
         """Return what the monitored layers did on each sample."""
@@ -102,12 +111,12 @@ class DeviceBatch(ABC):
     def _tick(self, ticks: np.ndarray) -> None:
         """Leak all cores until the slow clock has ticked so often, `(samples,) int64`."""
         if (ticks > self._ticks).any():
-            for core in self._cores:
+            for core in self._passage.cores:
                 core.leak(ticks - self._ticks)
         self._ticks = ticks
 
     def _layer_outputs(self, index: int) -> list[LayerOutput]:
-        core, model = self._cores[index], self._model.cores[index]
+        core, model = self._passage.cores[index], self._graph.cores[index]
         columns = core.counts.copy_to_host(), core.state.copy_to_host()
         return [
             LayerOutput.of(model, counts, state, kept.events(index))
@@ -116,7 +125,7 @@ class DeviceBatch(ABC):
 
     def _keep(self, index: int, spikes: DeviceQueue) -> None:
         n_spikes = int(spikes.lengths.sum())
-        if not (self._with_times and index in self._monitor and n_spikes):
+        if not n_spikes or index not in self._kept[0]:
             return
         ends = np.cumsum(spikes.lengths)
         parts = np.zeros(len(ends), GATHERING)
@@ -130,47 +139,6 @@ class DeviceBatch(ABC):
         columns = (np.split(array.copy_to_host(), ends[:-1]) for array in (codes, times))
         for kept, codes_of_one, times_of_one in zip(self._kept, *columns, strict=True):
             kept.add(index, Queue(codes_of_one, times_of_one))
-
-
-class TreeBatch(DeviceBatch):
-    """The neurons of many samples on a GPU, and the queues between their cores.
-
-    Each core has one sender. It is started once for all samples, and again while one of them
-    had no room for its spikes; what it sends goes through the cores behind it before it is
-    started again.
-
-    Args:
-        model: of the program.
-        cores: its cores on the GPU.
-        n_samples: how many samples play.
-        monitor: positions of the layers to report.
-        keep_events: keep the spikes, not their counts alone.
-    """
-
-    def __init__(
-        self,
-        model: MachineModel,
-        cores: Sequence[DeviceCore],
-        n_samples: int,
-        monitor: Sequence[int],
-        *,
-        keep_events: bool,
-    ) -> None:
-        with_times = keep_events and bool(monitor)
-        self._running = [
-            DeviceRunningCore(core, n_samples, with_times=with_times) for core in cores
-        ]
-        super().__init__(model, self._running, monitor, keep_events=keep_events)
-
-    def _run(self, queue: DeviceQueue) -> None:
-        self._flow(self._model.input_edges, queue)
-
-    def _flow(self, edges: Sequence[Edge], queue: DeviceQueue) -> None:
-        """Send spikes along the edges of one sender, and on to the end of the network."""
-        for edge in edges:
-            for emission in self._running[edge.target].run(queue):
-                self._keep(edge.target, emission.monitored)
-                self._flow(self._model.edges[edge.target], emission.sent)
 
 
 def _table(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import EVENTS_PER_CALL, Network
+from speckflex.kernels.joined_cores import EVENTS_PER_CALL, JoinedCores
 from speckflex.kernels.records import ALL, PASSING
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "STATE",
     "WAITS",
     "Servers",
-    "Source",
-    "Work",
-    "serve",
+    "ServiceState",
+    "TimedInflow",
+    "serve_events",
 ]
 
 # What becomes of an event that finds a core full: it waits where there is room without end, its
@@ -88,7 +88,7 @@ class Servers(NamedTuple):
     ranks: Any
 
 
-class Work(NamedTuple):
+class ServiceState(NamedTuple):
     """What all cores are at; every array is changed in place.
 
     Args:
@@ -112,7 +112,7 @@ class Work(NamedTuple):
     log: Any
 
 
-class Source(NamedTuple):
+class TimedInflow(NamedTuple):
     """What goes into the cores: events of the input, or spikes of one core.
 
     Args:
@@ -127,8 +127,12 @@ class Source(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def serve(
-    source: Source, sender: int, network: Network, servers: Servers, work: Work
+def serve_events(
+    source: TimedInflow,
+    sender: int,
+    joined: JoinedCores,
+    servers: Servers,
+    service: ServiceState,
 ) -> tuple[int, int]:
     """Follow the spikes of a source to the end of the network, depth first, with their times.
 
@@ -138,18 +142,18 @@ def serve(
     Args:
         source: what goes in; `n_spikes` in its state says n.
         sender: the source's row at first, then what the last call returned.
-        network: what does not change of the cores.
+        joined: what does not change of the cores.
         servers: what does not change of them as servers.
-        work: what does.
+        service: what does.
 
     Returns:
         the sender to go on with, -1 when all is done, and how many spikes are in the log.
     """
     # taken apart once: numba counts references at each use of a tuple's arrays
-    cores, edges, routes, row_spans, column_spans, weights, layout, rule = network
+    cores, edges, routes, row_spans, column_spans, weights, layout, rule = joined
     rows, durations, ranks = servers
     origin, addresses, moments = source
-    state, ring, memory, counts, seen, pending, spikes, log = work
+    state, ring, memory, counts, seen, pending, spikes, log = service
     code, end = np.empty(1, np.int32), np.empty(1, np.int32)
     n_logged, n_events, entrance = 0, 0, len(cores) - 1
     while n_events < EVENTS_PER_CALL:

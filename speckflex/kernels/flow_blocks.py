@@ -6,10 +6,10 @@ import numpy as np
 from numba import njit
 
 from speckflex.kernels.integrate import CoreArrays, integrate
-from speckflex.kernels.network import EVENTS_PER_CALL, Network
+from speckflex.kernels.joined_cores import EVENTS_PER_CALL, JoinedCores
 from speckflex.kernels.records import ALL, PASSING
 
-__all__ = ["PROGRESS", "Source", "Stream", "flow"]
+__all__ = ["PROGRESS", "FlowState", "Inflow", "flow_blocks"]
 
 # More of a core's spikes are read at once, as long as they are in a processor's second cache.
 MOST_UNREAD = 2**10
@@ -27,7 +27,7 @@ PROGRESS = np.dtype(
 )
 
 
-class Source(NamedTuple):
+class Inflow(NamedTuple):
     """What goes into the cores: events of the input, or spikes of one core.
 
     Args:
@@ -41,7 +41,7 @@ class Source(NamedTuple):
     times: Any
 
 
-class Stream(NamedTuple):
+class FlowState(NamedTuple):
     """What the cores are at; every array is changed in place.
 
     Args:
@@ -67,7 +67,7 @@ class Stream(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def flow(source: Source, last: int, network: Network, stream: Stream) -> int:
+def flow_blocks(source: Inflow, last: int, joined: JoinedCores, state: FlowState) -> int:
     """Run the spikes of a source through all cores behind it.
 
     A core runs until its room for spikes is full. They go through all cores behind it before it
@@ -77,75 +77,73 @@ def flow(source: Source, last: int, network: Network, stream: Stream) -> int:
     Args:
         source: what goes in.
         last: the source's row at first, then what the last call returned.
-        network: what does not change; every core behind the source has one sender
+        joined: what does not change; every core behind the source has one sender
             and keeps the kernel's order of output.
-        stream: what does.
+        state: what does.
 
     Returns:
         the core to call again with, once all that is unread has been read; -1 when all is done.
     """
-    progress, core, n_events = stream.progress, last, 0
+    progress, core, n_events = state.progress, last, 0
     while True:
-        if core != source.row and _thins_what_is_read(core, network, progress):
-            _decimate(core, network, stream)
-        for edge in range(network.cores[core]["first_edge"], network.cores[core]["end_edge"]):
-            progress[network.edges[edge]["target"]]["done"] = 0
-        following = _next(network, progress)
+        if core != source.row and _thins_what_is_read(core, joined, progress):
+            _decimate(core, joined, state)
+        for edge in range(joined.cores[core]["first_edge"], joined.cores[core]["end_edge"]):
+            progress[joined.edges[edge]["target"]]["done"] = 0
+        following = _next(joined, progress)
         if following < 0:
             return -1
         if progress[following]["unread"]:
             return core
         core = following
-        n_events += _run(core, source, network, stream)
-        _monitor(core, network, stream)
-        most_unread = 0 if _thins_what_is_read(core, network, progress) else MOST_UNREAD
+        n_events += _run(core, source, joined, state)
+        _monitor(core, joined, state)
+        most_unread = 0 if _thins_what_is_read(core, joined, progress) else MOST_UNREAD
         if progress[core]["unread"] > most_unread or n_events > EVENTS_PER_CALL:
             return core
 
 
 @njit(cache=True, nogil=True)
-def _thins_what_is_read(core: int, network: Network, progress: np.ndarray) -> bool:
+def _thins_what_is_read(core: int, joined: JoinedCores, progress: np.ndarray) -> bool:
     """Return whether a core's decimator may work only after the caller has read its spikes."""
-    row = network.cores[core]
+    row = joined.cores[core]
     return progress[core]["watched"] and row["monitors"] == ALL and row["ratio"] > 1
 
 
 @njit(cache=True, nogil=True)
-def _next(network: Network, progress: np.ndarray) -> int:
+def _next(joined: JoinedCores, progress: np.ndarray) -> int:
     """Return the last core that has events waiting, -1 for none.
 
     Cores stand behind their senders. So all that a core sends is gone before it runs again.
     """
     for core in range(len(progress) - 2, -1, -1):
-        sender = network.cores[core]["sender"]
+        sender = joined.cores[core]["sender"]
         if sender >= 0 and progress[core]["done"] < progress[sender]["sent"]:
             return core
     return -1
 
 
 @njit(cache=True, nogil=True)
-def _run(core: int, source: Source, network: Network, stream: Stream) -> int:
+def _run(core: int, source: Inflow, joined: JoinedCores, state: FlowState) -> int:
     """Run a core on the events that wait, until it has no more room; return how many it ran."""
-    progress, row, begun = stream.progress, network.cores[core], stream.progress[core]["done"]
-    sender, first = row["sender"], network.cores[row["sender"]]["spikes"]
-    codes = source.addresses if sender == source.row else stream.spikes[first:]
+    progress, row, begun = state.progress, joined.cores[core], state.progress[core]["done"]
+    sender, first = row["sender"], joined.cores[row["sender"]]["spikes"]
+    codes = source.addresses if sender == source.row else state.spikes[first:]
     # the input has no spikes, and its row says where the last core's end
-    spikes = stream.spikes[row["spikes"] : network.cores[core + 1]["spikes"]]
+    spikes = state.spikes[row["spikes"] : joined.cores[core + 1]["spikes"]]
     arrays = CoreArrays(
-        network.routes[row["routes"] :], network.row_spans, network.column_spans,
-        network.weights[row["weights"] :], stream.memory[row["memory"] :], network.layout,
-        network.rule, core, stream.pending,
+        joined.routes[row["routes"] :], joined.row_spans, joined.column_spans,
+        joined.weights[row["weights"] :], state.memory[row["memory"] :], joined.layout,
+        joined.rule, core, state.pending,
     )  # fmt: skip
-    done, n_spikes = integrate(
-        codes[: progress[sender]["sent"]], begun, arrays, spikes, stream.ends
-    )
+    done, n_spikes = integrate(codes[: progress[sender]["sent"]], begun, arrays, spikes, state.ends)
     progress[core]["done"], progress[core]["sent"] = done, n_spikes
-    ends = stream.ends[begun:done]
-    if len(stream.times):
+    ends = state.ends[begun:done]
+    if len(state.times):
         times = source.times[begun:done]
         if sender != source.row:
-            times = stream.times[first + begun : first + done]
-        _inherit(times, ends, stream.times[row["spikes"] :])
+            times = state.times[first + begun : first + done]
+        _inherit(times, ends, state.times[row["spikes"] :])
     return done - begun
 
 
@@ -166,39 +164,39 @@ def _inherit(times_of_events: np.ndarray, ends: np.ndarray, times: np.ndarray) -
 
 
 @njit(cache=True, nogil=True)
-def _decimate(core: int, network: Network, stream: Stream) -> None:
+def _decimate(core: int, joined: JoinedCores, state: FlowState) -> None:
     """Keep one of so many of a core's spikes."""
-    row, spikes, times = network.cores[core], stream.spikes, stream.times
+    row, spikes, times = joined.cores[core], state.spikes, state.times
     ratio, first, n_passing = row["ratio"], row["spikes"], 0
     if ratio == 1:
         return
-    seen = stream.seen[core]
-    for spike in range(first, first + stream.progress[core]["sent"]):
+    seen = state.seen[core]
+    for spike in range(first, first + state.progress[core]["sent"]):
         if seen % ratio == row["passing"]:
             spikes[first + n_passing] = spikes[spike]
             if len(times):
                 times[first + n_passing] = times[spike]
             n_passing += 1
         seen += 1
-    stream.seen[core], stream.progress[core]["sent"] = seen, n_passing
+    state.seen[core], state.progress[core]["sent"] = seen, n_passing
 
 
 @njit(cache=True, nogil=True)
-def _monitor(core: int, network: Network, stream: Stream) -> None:
+def _monitor(core: int, joined: JoinedCores, state: FlowState) -> None:
     """Count the spikes that a core's monitor sees, and leave to its receivers what they get."""
-    progress, monitors = stream.progress, network.cores[core]["monitors"]
+    progress, monitors = state.progress, joined.cores[core]["monitors"]
     if monitors == PASSING:
-        _decimate(core, network, stream)
-    _count(core, network, stream)
+        _decimate(core, joined, state)
+    _count(core, joined, state)
     if progress[core]["watched"]:
         progress[core]["unread"] = progress[core]["sent"]
-    if monitors == ALL and not _thins_what_is_read(core, network, progress):
-        _decimate(core, network, stream)
+    if monitors == ALL and not _thins_what_is_read(core, joined, progress):
+        _decimate(core, joined, state)
 
 
 @njit(cache=True, nogil=True)
-def _count(core: int, network: Network, stream: Stream) -> None:
+def _count(core: int, joined: JoinedCores, state: FlowState) -> None:
     """Add a core's spikes to the counts of its neurons."""
-    first, counts = network.cores[core]["spikes"], stream.counts[network.cores[core]["counts"] :]
-    for spike in stream.spikes[first : first + stream.progress[core]["sent"]]:
+    first, counts = joined.cores[core]["spikes"], state.counts[joined.cores[core]["counts"] :]
+    for spike in state.spikes[first : first + state.progress[core]["sent"]]:
         counts[spike] += 1

@@ -1,4 +1,4 @@
-"""Many samples at once: threads, each with its own neurons."""
+"""Samples to play, one by one or in threads that have neurons of their own."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from speckflex.twin.machine import Machine, SampleOutput
+from speckflex.twin.machine import Machine
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Batch", "play_parallel"]
+    from speckflex.twin.outputs import SampleOutput
+
+__all__ = ["PlayRequest", "play_parallel"]
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class PlayRequest:
     """Samples to play, and what to keep of them.
 
     Args:
@@ -44,26 +46,28 @@ class Batch:
         )
 
 
-def play_parallel(batch: Batch, machines: list[Machine], threads: int) -> list[SampleOutput]:
+def play_parallel(
+    request: PlayRequest, machines: list[Machine], threads: int
+) -> list[SampleOutput]:
     """Return every sample's output.
 
     Args:
-        batch: the samples, at least one.
+        request: the samples, at least one.
         machines: of one program, at least one; as many are added as there are threads, since
             one that has played is faster than a new one. The first will be the one that played
             the last sample.
         threads: how many samples run at the same time.
     """
-    n_threads = min(threads, len(batch.samples))
+    n_threads = min(threads, len(request.samples))
     machines += [Machine(machines[0].model) for _ in range(n_threads - len(machines))]
     outputs: dict[int, SampleOutput] = {}
     players: dict[int, Machine] = {}
-    waiting = iter(range(len(batch.samples)))
+    waiting = iter(range(len(request.samples)))
 
     def play_on(own: Machine) -> None:
         # each index is handed to one thread; the last sample's machine gets no other behind it
         for index in waiting:
-            outputs[index], players[index] = batch.play(own, index), own
+            outputs[index], players[index] = request.play(own, index), own
 
     with ThreadPoolExecutor(n_threads) as pool:
         try:
@@ -74,11 +78,11 @@ def play_parallel(batch: Batch, machines: list[Machine], threads: int) -> list[S
                 other.result()
         except BaseException:
             # threads end at their next chunk, so that Ctrl-C returns promptly
-            batch.interrupt.set()
+            request.interrupt.set()
             pool.shutdown(wait=False, cancel_futures=True)
             # and until then the others play
             del machines[1:]
             raise
-    n_samples = len(batch.samples)
+    n_samples = len(request.samples)
     machines.sort(key=lambda machine: machine is not players[n_samples - 1])
     return [outputs[index] for index in range(n_samples)]
