@@ -222,9 +222,8 @@ def integrate_depth_first(
     stack = cuda.local.array(MOST_FRAMES, FRAME)
     tally = cuda.local.array(MOST_FRAMES, TALLY)
     depth, turn = depths[sample] - 1, 0
-    _copy_frames(frames[sample], stack, depth + 1)
-    _copy_tallies(tallies[sample], tally, len(cores))
-    # nobody changes what another has yet to read
+    _copy_walk(frames[sample], stack, depth + 1, tallies[sample], tally, len(cores))
+    # no thread changes what another one has yet to read
     cuda.syncthreads()
     # not as the loop's condition, which the compiler writes twice: it takes a third more registers
     while True:
@@ -245,13 +244,10 @@ def integrate_depth_first(
             core, tally[target], state[base:], counts[base:], pending[sample],
             spikes[target, sample], spike_times[target, sample], words, turn,
         )  # fmt: skip
-        if n_passed:
-            depth += 1
-            _open_frame(stack[depth], target + 1, n_passed, edge_ends)
+        depth = _open_frame(stack, depth, target + 1, n_passed, edge_ends)
     if thread == 0:
         depths[sample] = depth + 1
-        _copy_frames(stack, frames[sample], depth + 1)
-        _copy_tallies(tally, tallies[sample], len(cores))
+        _copy_walk(stack, frames[sample], depth + 1, tally, tallies[sample], len(cores))
 
 
 @cuda.jit(device=True)
@@ -298,10 +294,24 @@ def _waiting_spike(
 
 
 @cuda.jit(device=True)
-def _open_frame(frame: np.void, sender: int, n_spikes: int, edge_ends: np.ndarray) -> None:
-    """Let the spikes of a sender wait, the first of them for the first of its edges."""
+def _open_frame(
+    stack: np.ndarray, depth: int, sender: int, n_spikes: int, edge_ends: np.ndarray
+) -> int:
+    """Put the spikes of a sender, if there are any, on top of the stack; return its new depth.
+
+    Args:
+        stack: `(frames,) FRAME`, changed in place.
+        depth: of the top.
+        sender: 0 for the input, then the cores.
+        n_spikes: how many spikes wait; the first of them takes the first edge next.
+        edge_ends: where the edges of each sender begin, and the end.
+    """
+    if n_spikes == 0:
+        return depth
+    frame = stack[depth + 1]
     frame["sender"], frame["spike"] = sender, 0
     frame["n_spikes"], frame["edge"] = n_spikes, edge_ends[sender]
+    return depth + 1
 
 
 @cuda.jit(device=True)
@@ -359,20 +369,25 @@ def _clear(words: np.ndarray) -> None:
 
 
 @cuda.jit(device=True)
-def _copy_frames(source: np.ndarray, target: np.ndarray, n_frames: int) -> None:
-    """Copy the lowest frames, field by field: numba's simulator copies no record whole."""
+def _copy_walk(
+    frames: np.ndarray,
+    to_frames: np.ndarray,
+    n_frames: int,
+    tallies: np.ndarray,
+    to_tallies: np.ndarray,
+    n_cores: int,
+) -> None:
+    """Copy the lowest frames and all tallies, field by field.
+
+    numba's simulator can't copy a whole record.
+    """
     for depth in range(n_frames):
-        frame, copy = source[depth], target[depth]
+        frame, copy = frames[depth], to_frames[depth]
         copy["sender"], copy["spike"] = frame["sender"], frame["spike"]
         copy["n_spikes"], copy["edge"] = frame["n_spikes"], frame["edge"]
-
-
-@cuda.jit(device=True)
-def _copy_tallies(source: np.ndarray, target: np.ndarray, n_cores: int) -> None:
-    """Copy the tallies of all cores, field by field."""
     for core in range(n_cores):
-        target[core]["n_fired"] = source[core]["n_fired"]
-        target[core]["n_kept"] = source[core]["n_kept"]
+        to_tallies[core]["n_fired"] = tallies[core]["n_fired"]
+        to_tallies[core]["n_kept"] = tallies[core]["n_kept"]
 
 
 @cuda.jit(device=True)

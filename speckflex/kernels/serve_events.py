@@ -162,8 +162,8 @@ def serve_events(
             edge = edges[row["edge"]]
             target, code[0] = edge["target"], row["address"] + edge["first_route"]
             row["edge"] += 1
-            duration = float(durations[code[0]])
-            if _arrives(rows[target], state[target], row, ring, duration, sender == entrance):
+            server, duration = rows[target], durations[code[0]]
+            if _arrives(server, state[target], row, ring, duration, sender == entrance):
                 core = cores[target]
                 own = spikes[core["spikes"] :]
                 arrays = CoreArrays(
@@ -171,25 +171,21 @@ def serve_events(
                     memory[core["memory"] :], layout, rule, target, pending,
                 )  # fmt: skip
                 _, n_spikes = integrate(code, 0, arrays, own, end)
-                if rows[target]["reorders"]:
+                if server["reorders"]:
                     own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
                 _begin(state[target], sender, n_spikes, core["end_edge"])
-                sender = target
-                n_events += 1
+                sender, n_events = target, n_events + 1
         elif row["spike"] < row["n_spikes"]:
             if n_logged == len(log):
                 return sender, n_logged
             if sender == origin:
-                row["ready"] = moments[row["spike"]]
-                row["clock"] = max(row["clock"], row["ready"])
-                row["address"] = addresses[row["spike"]]
+                _set_out(row, moments[row["spike"]], addresses[row["spike"]])
             else:
                 row["address"] = spikes[core["spikes"] + row["spike"]]
             row["spike"] += 1
             seen[sender] += 1
             if _leaves(core, row, seen[sender], counts):
-                log[n_logged]["core"], log[n_logged]["address"] = sender, row["address"]
-                log[n_logged]["cause"] = state[origin]["spike"] - 1
+                _log(log[n_logged], sender, row["address"], state[origin]["spike"] - 1)
                 n_logged += 1
         elif sender == origin:
             return -1, n_logged
@@ -233,6 +229,19 @@ def _arrives(
     row["busy"] += duration
     row["ready"] = row["clock"] = start + duration
     return True
+
+
+@njit(cache=True, nogil=True)
+def _set_out(row: np.ndarray, moment: float, address: int) -> None:
+    """Let the source send what it has at an address, not before a moment (µs)."""
+    row["ready"], row["clock"] = moment, max(row["clock"], moment)
+    row["address"] = address
+
+
+@njit(cache=True, nogil=True)
+def _log(entry: np.ndarray, core: int, address: int, cause: int) -> None:
+    """Write an entry, a LOGGED."""
+    entry["core"], entry["address"], entry["cause"] = core, address, cause
 
 
 @njit(cache=True, nogil=True)
