@@ -122,7 +122,13 @@ class Twin(BoardContext):
         elif reset and min(self.threads, len(samples)) > 1:
             outputs = play_parallel(request, self._machines, self.threads)
         else:
-            outputs = [request.play(machine, index, reset=reset) for index in range(len(samples))]
+            outputs = []
+            for index, sample in enumerate(samples):
+                if reset:
+                    machine.reset()
+                outputs.append(
+                    machine.play([sample], layers, sample=index, keep_events=keep_events)
+                )
         return self._recording(layers, [len(sample) for sample in samples], outputs, started)
 
     def play_stream(
@@ -152,7 +158,7 @@ class Twin(BoardContext):
         if self._gpu is not None:
             output = self._gpu.play_stream(checked, machine, layers)
         else:
-            output = machine.play(checked, layers, keep_events=False, stopped=lambda: False)
+            output = machine.play(checked, layers, keep_events=False)
         return self._recording(layers, [output.accepted], [output], started)
 
     def read_neurons(self, layer: int = -1) -> np.ndarray:

@@ -57,7 +57,8 @@ class Flow(Passage):
             if not self._times.size:
                 self._times = zeros_apart(self._running.spikes.size, np.int64)
 
-    def _follow(self, source: int, queue: Queue) -> None:
+    def follow(self, source: int, queue: Queue) -> None:
+        """Run what a source sends through all cores behind it; see `Passage.follow`."""
         self._progress["sent"][source] = len(queue)
         if len(queue) > len(self._ends):
             # longer than any of the cores' own, such as a spike of every neuron at a tick

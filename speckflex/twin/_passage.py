@@ -49,20 +49,21 @@ class Passage(ABC):
         del sample  # most ways have nothing random
         self._kept, self._stopped = kept, stopped
 
-    def play(self, events: Queue) -> None:
-        """Let events of the input through all cores."""
-        self._follow(len(self._cores), events)
-
     def send(self, index: int, spikes: Queue) -> None:
         """Let spikes that no event made leave a core, and through all cores behind it."""
         emission = self._cores[index].send(spikes)
         self._kept.add(index, emission.monitored)
-        self._follow(index, emission.sent)
+        self.follow(index, emission.sent)
 
     def loads(self) -> tuple[CoreLoad, ...]:
         """Return how busy each core was in this sample; empty without a rate of work."""
         return ()
 
     @abstractmethod
-    def _follow(self, source: int, queue: Queue) -> None:
-        """Deliver the spikes of a source: a core by its position; the input is the last one."""
+    def follow(self, source: int, queue: Queue) -> None:
+        """Run what a source sends through all cores behind it.
+
+        Args:
+            source: a core's position; the input's is behind that of the last core.
+            queue: spikes of the core, or events of the input.
+        """

@@ -63,19 +63,22 @@ class WholeQueues(Passage):
         for runner in self._runners:
             runner.begin_sample(sample)
 
-    def play(self, events: Queue) -> None:
-        """Let events of the input through all cores."""
+    def follow(self, source: int, queue: Queue) -> None:
+        """Run what a source sends through all cores behind it; see `Passage.follow`."""
+        if source < len(self._cores):
+            self._follow_part(source, queue)
+            return
         start = 0
-        while start < len(events) and not self._stopped():
-            size, self._longest = self._part if self._model.parts else len(events), 0
-            super().play(events.take(slice(start, start + size)))
+        while start < len(queue) and not self._stopped():
+            size, self._longest = self._part if self._model.parts else len(queue), 0
+            self._follow_part(source, queue.take(slice(start, start + size)))
             start += size
             if self._longest > SPIKES_PER_QUEUE:
                 self._part = max(1, self._part // 2)
             else:
                 self._part = min(LARGEST_PART, 2 * self._part)
 
-    def _follow(self, source: int, queue: Queue) -> None:
+    def _follow_part(self, source: int, queue: Queue) -> None:
         if self._merges:
             queue = replace(queue, path=np.empty((len(queue), 0), np.int32)).numbered()
         arrivals: list[list[Queue]] = [[] for _ in self._cores]

@@ -88,7 +88,7 @@ class Machine:
         *,
         sample: int = 0,
         keep_events: bool,
-        stopped: Callable[[], bool],
+        stopped: Callable[[], bool] | None = None,
     ) -> SampleOutput:
         """Play one sample and return what the monitored layers did.
 
@@ -97,8 +97,9 @@ class Machine:
             monitor: positions of the layers to report.
             sample: its place among the samples, which seeds what is random.
             keep_events: keep the spikes, not their counts alone.
-            stopped: asked before each chunk whether to end early.
+            stopped: asked before each chunk whether to end early; None for never.
         """
+        stopped = stopped or _never
         kept = KeptSpikes(self.model.graph.cores, monitor if keep_events else ())
         for core in self.cores:
             core.begin_sample()
@@ -122,12 +123,12 @@ class Machine:
         entry = self._entrance.admit(chunk, with_times=with_times)
         if len(entry.ends) == 1:
             self._tick(int(entry.ticks[0]), int(entry.moments[0]))
-            self._passage.play(entry.queue)
+            self._passage.follow(len(self.cores), entry.queue)
             return
         begin = 0
         for ticks, moment, end in zip(entry.ticks, entry.moments, entry.ends, strict=True):
             self._tick(int(ticks), int(moment))
-            self._passage.play(entry.queue.take(slice(begin, end)))
+            self._passage.follow(len(self.cores), entry.queue.take(slice(begin, end)))
             begin = end
 
     def _tick(self, ticks: int, time: int) -> None:
@@ -144,3 +145,7 @@ class Machine:
             for index, addresses in enumerate(fired):
                 times = np.full(len(addresses), time)
                 self._passage.send(index, Queue(addresses, times, times.astype(np.float64)))
+
+
+def _never() -> bool:
+    return False

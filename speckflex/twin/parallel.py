@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speckflex.twin.machine import Machine
@@ -25,31 +25,17 @@ class PlayRequest:
         samples: event arrays, checked.
         layers: positions of the monitored layers.
         keep_events: keep the spikes, not their counts alone.
-        interrupt: set to end all plays at their next chunk.
     """
 
     samples: list[np.ndarray]
     layers: list[int]
     keep_events: bool
-    interrupt: threading.Event = field(default_factory=threading.Event)
-
-    def play(self, machine: Machine, index: int, *, reset: bool = True) -> SampleOutput:
-        """Play one of the samples on a machine."""
-        if reset:
-            machine.reset()
-        return machine.play(
-            [self.samples[index]],
-            self.layers,
-            sample=index,
-            keep_events=self.keep_events,
-            stopped=self.interrupt.is_set,
-        )
 
 
 def play_parallel(
     request: PlayRequest, machines: list[Machine], threads: int
 ) -> list[SampleOutput]:
-    """Return every sample's output.
+    """Return every sample's output, each played from the initial state.
 
     Args:
         request: the samples, at least one.
@@ -62,12 +48,20 @@ def play_parallel(
     machines += [Machine(machines[0].model) for _ in range(n_threads - len(machines))]
     outputs: dict[int, SampleOutput] = {}
     players: dict[int, Machine] = {}
-    waiting = iter(range(len(request.samples)))
+    waiting, interrupt = iter(range(len(request.samples))), threading.Event()
 
     def play_on(own: Machine) -> None:
         # each index is handed to one thread; the last sample's machine gets no other behind it
         for index in waiting:
-            outputs[index], players[index] = request.play(own, index), own
+            own.reset()
+            outputs[index] = own.play(
+                [request.samples[index]],
+                request.layers,
+                sample=index,
+                keep_events=request.keep_events,
+                stopped=interrupt.is_set,
+            )
+            players[index] = own
 
     with ThreadPoolExecutor(n_threads) as pool:
         try:
@@ -78,7 +72,7 @@ def play_parallel(
                 other.result()
         except BaseException:
             # threads end at their next chunk, so that Ctrl-C returns promptly
-            request.interrupt.set()
+            interrupt.set()
             pool.shutdown(wait=False, cancel_futures=True)
             # and until then the others play
             del machines[1:]

@@ -121,7 +121,7 @@ class Service(Passage):
 
     def send(self, index: int, spikes: Queue) -> None:
         """Let spikes that no event made leave a core, and through all cores behind it."""
-        self._follow(index, spikes)
+        self.follow(index, spikes)
         row = self._state[index]
         row["free"] = row["clock"]
 
@@ -130,7 +130,8 @@ class Service(Passage):
         rows, cores = self._state[:-1], self.model.joined.cores
         return tuple(_load(model.core.name, row) for model, row in zip(cores, rows, strict=True))
 
-    def _follow(self, source: int, queue: Queue) -> None:
+    def follow(self, source: int, queue: Queue) -> None:
+        """Run what a source sends through all cores behind it; see `Passage.follow`."""
         joined, row = self.model.joined.arrays, self._state[source]
         # with a rate, all that is sent has its moment
         moments = cast("np.ndarray", queue.moments)

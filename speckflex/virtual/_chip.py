@@ -287,7 +287,7 @@ class VirtualChip:
 
 def _play(machine: Machine, events: np.ndarray, watched: Sequence[int]) -> list[np.ndarray]:
     """Return the spikes of the watched layers, each an event array with `t` as in `events`."""
-    output = machine.play([events], watched, keep_events=True, stopped=lambda: False)
+    output = machine.play([events], watched, keep_events=True)
     return [layer.events for layer in output.layers if layer.events is not None]
 
 
