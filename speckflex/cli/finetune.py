@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.options import model_argument, nir_options, take_nir_options
-from speckflex.cli.training_options import method_options, training_options
+from speckflex.cli.training_options import board_options, method_options, training_options
 from speckflex.cli.training_run import run_training
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = ["command"]
 )
 @nir_options
 @method_options("mtt")
+@board_options
 @click.option(
     "--vote-by-spikes",
     is_flag=True,
@@ -33,19 +34,24 @@ __all__ = ["command"]
 )
 @training_options(epochs=10, learning_rate=1e-3, shift=2, clip_weights=True)
 def command(model: Path, **options: Any) -> None:
-    """Fine-tune the bias-free network in MODEL with mixed time steps and write the best epoch.
+    """Fine-tune the bias-free network in MODEL for the chip and write the best epoch.
 
-    The gains of remaining batch norms stay fixed and are merged into the weights at the end.
+    With method board, the board itself plays each batch on the 8-bit program of the moment, and
+    its spikes are what the loss is computed from. MODEL must be trained for it. The gains of
+    remaining batch norms are merged into the weights: before the training with method board, at
+    the end with the others.
     """
     from speckflex.networks.files import load_network
     from speckflex.training import finetune_network
-    from speckflex.training.pipeline import add_voting_neuron
+    from speckflex.training.pipeline import add_voting_neuron, merge_network
     from speckflex.training.suitability import check_bias_free
 
     network = load_network(model, factory=options["factory"], nir=take_nir_options(options))
     check_bias_free(network)
     if options["vote_by_spikes"]:
         network = add_voting_neuron(network)
+    if options["method"] == "board":
+        network = merge_network(network)
     # known from the start, so that a checkpoint of another training is refused early
     options["batch_norm_mode"] = "locked"
     run_training(options, lambda _dataset: network, finetune_network)

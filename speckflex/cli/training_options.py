@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Any], Any]
 
-__all__ = ["method_options", "training_options"]
+__all__ = ["board_options", "method_options", "training_options"]
 
 file_type = click.Path(dir_okay=False, path_type=Path)
 out_file_type = OutFileType()
@@ -38,8 +38,9 @@ def method_options(default: str) -> Decorator:
         setting(
             "--method",
             str,
-            "Time steps: one fixed T, one T drawn for all stages, or one drawn for each stage.",
-            metavar="sdt|nmt|mtt",
+            "Time steps: one fixed T, one T drawn for all stages, or one drawn for each stage; or a"
+            " board that plays the forward pass (finetune).",
+            metavar="sdt|nmt|mtt|board",
         ),
         setting("--t-max --t", int, "Frames per recording, and the largest number of time steps."),
         setting(
@@ -65,6 +66,26 @@ def method_options(default: str) -> Decorator:
         ),
     )
     return _all(options)
+
+
+def board_options(function: Any) -> Any:
+    """Add what belongs to method board alone."""
+    setting = partial(_setting, asdict(TrainingSettings()))
+    options = (
+        setting(
+            "--board",
+            str,
+            "Board of method board: twin, twin:cuda, virtual:speck2e, speck2e:0.",
+            metavar="NAME",
+        ),
+        setting(
+            "--vary",
+            str,
+            "What differs from play to play (board): order of output, times, lost events.",
+            metavar="order,jitter[=US],drop[=SHARE]",
+        ),
+    )
+    return _all(options)(function)
 
 
 def training_options(**defaults: Any) -> Decorator:
@@ -124,7 +145,8 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
         setting(
             "--choose-by",
             CHOOSERS,
-            "What chooses the best epoch: torch at T_max, or the twin, event by event.",
+            "What chooses the best epoch: torch at T_max, the twin, event by event, or the board of"
+            " method board. [default: torch; board with method board]",
             name="chosen_by",
         ),
         setting("--patience", int, "Stop after this many epochs without a better one."),
@@ -163,7 +185,7 @@ def _setting(
         name,
         type=kind if isinstance(kind, type) else click.Choice(kind),
         default=values[name],
-        show_default=values[name] is not None,
+        show_default=values[name] not in (None, ""),
         help=text,
         metavar=metavar,
     )

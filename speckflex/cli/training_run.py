@@ -114,6 +114,8 @@ def _show(
         "validation_accuracy": best.validation_accuracy,
         "validation_loss": best.validation_loss,
         "twin_accuracy": best.twin_accuracy,
+        "board": options["board"] if options["method"] == "board" else None,
+        "board_accuracy": best.board_accuracy,
         "training_recordings": len(data.training),
         "validation_recordings": len(data.validation),
         "synthetic": dataset.synthetic,
@@ -124,6 +126,8 @@ def _show(
     on_twin = ""
     if best.twin_accuracy is not None:
         on_twin = f", {best.twin_accuracy:.2%} on the twin"
+    if best.board_accuracy is not None:
+        on_twin = f", {best.board_accuracy:.2%} on board {options['board']}"
     kind = "synthetic recordings" if dataset.synthetic else "recordings"
     click.echo(
         f"validation accuracy {best.validation_accuracy:.2%} at T = {options['t_max']}{on_twin}"

@@ -3,9 +3,9 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["EXPONENTIAL", "GIVEN", "TRIANGULAR", "if_backward"]
+__all__ = ["EXPONENTIAL", "GIVEN", "TRIANGULAR", "fill_slopes", "if_backward"]
 
-# Kinds of surrogate gradient, as a function of u: see `_fill_slopes`.
+# Kinds of surrogate gradient, as a function of u: see `fill_slopes`.
 GIVEN, EXPONENTIAL, TRIANGULAR = 0, 1, 2
 
 F = np.float32
@@ -54,7 +54,7 @@ def if_backward(
             last = time == n_steps - 1
             later = state_gradient[sample] if last else gradient[sample, time + 1]
             slopes = gradient[sample, time]
-            _fill_slopes(before[sample, time], threshold, kind, height, sharpness, slopes)
+            fill_slopes(before[sample, time], threshold, kind, height, sharpness, slopes)
             for i in range(n_neurons):
                 slopes[i] = _derivative(
                     before[sample, time, i],
@@ -109,7 +109,7 @@ def _derivative(
 
 
 @njit(cache=True, nogil=True)
-def _fill_slopes(
+def fill_slopes(
     before: np.ndarray,
     threshold: float,
     kind: int,

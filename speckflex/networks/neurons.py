@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     _Run = Callable[[Sequence[torch.Tensor], Sequence[Any]], None]
 
-__all__ = ["FusedIAFSqueeze", "Triangular", "fused_layers", "fused_neurons"]
+__all__ = ["SURROGATES", "FusedIAFSqueeze", "Triangular", "fused_layers", "fused_neurons"]
 
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 

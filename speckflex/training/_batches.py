@@ -25,12 +25,16 @@ class FrameBatch:
         labels: (recording,) int64.
         weights: (recording,) float32, 1; 0 for the stand-in of a process without a recording.
         total: number of recordings of the batch in all processes together.
+        positions: (recording,) int64, in the set.
+        shifts: (recording, 2) int64, pixels in y and x by which the frames were moved.
     """
 
     frames: torch.Tensor
     labels: torch.Tensor
     weights: torch.Tensor
     total: int
+    positions: np.ndarray
+    shifts: np.ndarray
 
     def to(self, device: torch.device) -> FrameBatch:
         """Return the same batch on a device."""
@@ -87,6 +91,8 @@ def iterate_batches(
             labels=recordings.labels[torch.from_numpy(chosen)],
             weights=torch.full((len(chosen),), 0.0 if stand_in else 1.0),
             total=len(whole),
+            positions=chosen,
+            shifts=order.shifts[chosen],
         )
 
 

@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 
 from speckflex.errors import TrainingError
 from speckflex.training._calibration import batch_norms, recalibrate_batch_norm
 from speckflex.training._evaluation import evaluate, mean_output
+from speckflex.training._loss import add_gradient
 from speckflex.training._non_finite import first_non_finite_layer
 from speckflex.training._quantise_aware import clip_weights
 from speckflex.training._steps import Outcome, Timesteps, draw_timesteps, run_passes
@@ -21,6 +21,7 @@ from speckflex.training._synops import counted_synops
 from speckflex.training._twin_validation import twin_accuracy
 from speckflex.training.metrics import EpochMetrics, Progress
 from speckflex.training.mixed.stages import reset_states
+from speckflex.training.on_board.board_step import board_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,9 +57,11 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
         _update_statistics(run, batches())
     with run.deployed_weights():
         validation = evaluate(run.mixed, run.data.validation, device=run.fabric.device)
-    on_twin = None
-    if run.settings.chosen_by == "twin":
+    on_twin = on_board = None
+    if run.settings.chooser == "twin":
         on_twin = twin_accuracy(run.mixed.network, run.data.validation)
+    elif run.board is not None and run.settings.chooser == "board":
+        on_board = run.board.accuracy(run.mixed.network, run.data.validation)
     return EpochMetrics(
         epoch=len(run.history) + 1,
         loss=loss / seen,
@@ -68,16 +71,20 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
         learning_rate=rate,
         seconds=round(time.monotonic() - started, 3),
         twin_accuracy=on_twin,
+        board_accuracy=on_board,
     )
 
 
 def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
     """Make one optimiser step and return the loss and hits of the batch in all processes."""
     settings, fabric = run.settings, run.fabric
-    timesteps = draw_timesteps(settings, run.mixed.n_stages, run.step_generator)
     run.optimiser.zero_grad()
-    with run.deployed_weights():
-        outcome = run_passes(partial(_run_pass, run, batch), timesteps)
+    if settings.method == "board":
+        outcome = board_step(run, batch, index)
+    else:
+        timesteps = draw_timesteps(settings, run.mixed.n_stages, run.step_generator)
+        with run.deployed_weights():
+            outcome = run_passes(partial(_run_pass, run, batch), timesteps)
     if fabric.world_size > 1:
         local = torch.tensor(outcome, dtype=torch.float64, device=fabric.device)
         total = torch.as_tensor(fabric.all_reduce(local, reduce_op="sum"))
@@ -107,19 +114,15 @@ def _run_pass(
     """Run a batch at given time steps and add its gradient."""
     settings, fabric = run.settings, run.fabric
     scale = timesteps[-1] / settings.t_max if settings.output == "total" else 1.0
-    # Processes' gradients are averaged, so each counts its part of the whole batch.
-    share = fabric.world_size / batch.total
     # Processes exchange gradients in the last pass of a step only.
     exchange = fabric.no_backward_sync(run.model, enabled=not is_last)  # pyright: ignore[reportArgumentType]
     counting = counted_synops(run.mixed) if settings.synops_weight else nullcontext([])
     with exchange, counting as synops:
         scores = mean_output(run.model(batch.frames, timesteps)) * scale
-        losses = functional.cross_entropy(scores, batch.labels, reduction="none") * batch.weights
-        penalty = sum(synops) * float(batch.weights.any()) * settings.synops_weight / 1e6
-        fabric.backward((losses.sum() + penalty) * share)
+        penalty = sum(synops) * settings.synops_weight / 1e6
+        outcome = add_gradient(run, batch, scores, penalty)
     reset_states(run.mixed)
-    hits = (scores.argmax(dim=1) == batch.labels) * batch.weights
-    return Outcome(float(losses.detach().sum()), float(hits.sum()))
+    return outcome
 
 
 def _update_statistics(run: TrainingRun, batches: Iterable[FrameBatch]) -> None:

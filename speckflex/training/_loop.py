@@ -106,6 +106,7 @@ def fit(
     with torch.random.fork_rng(devices=[]), ExitStack() as stack:
         torch.manual_seed(settings.seed + fabric.global_rank)
         run = start_run(network, data, settings, fabric)
+        stack.callback(run.close)
         stack.enter_context(fused_neurons(run.mixed))
         if files.resume is not None:
             restore_run(run, files.resume)

@@ -18,6 +18,7 @@ from speckflex.training._quantise_aware import eight_bit_weights
 from speckflex.training._twin_validation import program_of
 from speckflex.training.metrics import Progress
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states, split_stages
+from speckflex.training.on_board.board_loop import BoardLoop, open_loop
 from speckflex.training.suitability import check_trainable
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class TrainingRun:
         schedule: one step per optimiser step.
         order_generator: draws order and shifts, in the same way in every process.
         step_generator: draws time steps, in the same way in every process.
+        board: what plays the forward pass with method "board"; None with the other methods.
         history: the epochs that are done.
         best: the epoch to keep: the best of them, or the last.
         best_weights: the network's state after it, on the CPU.
@@ -64,9 +66,15 @@ class TrainingRun:
     schedule: torch.optim.lr_scheduler.LRScheduler
     order_generator: np.random.Generator
     step_generator: torch.Generator
+    board: BoardLoop | None = None
     history: list[EpochMetrics] = field(default_factory=list)
     best: EpochMetrics | None = None
     best_weights: dict[str, torch.Tensor] | None = None
+
+    def close(self) -> None:
+        """Close the board, if there is one."""
+        if self.board is not None:
+            self.board.close()
 
     @property
     def is_done(self) -> bool:
@@ -138,7 +146,7 @@ def start_run(
     stages = split_stages(network, granularity=settings.granularity)
     mixed = MixedTimestepNetwork(network, stages, upsampling=settings.upsampling)
     reset_states(mixed)
-    if settings.chosen_by == "twin":
+    if settings.chooser == "twin":
         # A network that does not convert is refused before the first epoch.
         program_of(network, data.validation)
     if settings.batch_norm_mode == "locked":
@@ -166,4 +174,5 @@ def start_run(
         schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=n_steps),
         order_generator=np.random.default_rng(settings.seed),
         step_generator=torch.Generator().manual_seed(settings.seed),
+        board=open_loop(network, data, settings) if settings.method == "board" else None,
     )

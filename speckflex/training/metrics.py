@@ -25,11 +25,13 @@ class EpochMetrics:
         loss: mean over the training recordings and the time steps of each step.
         accuracy: share of training recordings that were classified right, in the same mean.
         validation_loss: at T_max.
-        validation_accuracy: at T_max; it chooses the best epoch unless the twin does.
+        validation_accuracy: at T_max; it chooses the best epoch unless the twin or a board does.
         learning_rate: of the epoch's last step.
         seconds: duration of the epoch.
         twin_accuracy: on the validation recordings, event by event in 8 bits; None where it was
             not measured.
+        board_accuracy: on the validation recordings, on the board of method "board"; None where
+            it was not measured.
     """
 
     epoch: int
@@ -40,11 +42,15 @@ class EpochMetrics:
     learning_rate: float
     seconds: float
     twin_accuracy: float | None = None
+    board_accuracy: float | None = None
 
     @property
     def chosen_by(self) -> float:
         """The accuracy that chooses the best epoch."""
-        return self.validation_accuracy if self.twin_accuracy is None else self.twin_accuracy
+        played = (self.board_accuracy, self.twin_accuracy)
+        return next(
+            (accuracy for accuracy in played if accuracy is not None), self.validation_accuracy
+        )
 
     def is_better_than(self, other: EpochMetrics | None) -> bool:
         """Return whether validation is better: by accuracy, then by loss."""

@@ -136,8 +136,13 @@ def train_network(
         options: for `fit`: files, fabric, watch.
 
     Raises:
-        TrainingError: see `fit`.
+        TrainingError: the method needs a trained network; or see `fit`.
     """
+    if settings.method == "board":
+        raise TrainingError(
+            "method board begins with a trained network, because fresh weights give too few spikes"
+            " to learn from: train by another method, then run speckflex finetune --method board"
+        )
     return fit(network, data, replace(settings, batch_norm_mode="train"), **options)
 
 
@@ -158,6 +163,9 @@ def finetune_network(
         TrainingError: the network has a bias or a running mean; or see `fit`.
     """
     check_bias_free(network)
+    if settings.method == "board":
+        # The program's weights are what trains, and a norm has none of its own.
+        network = merge_network(network)
     result = fit(network, data, replace(settings, batch_norm_mode="locked"), **options)
     return replace(result, network=merge_network(result.network))
 

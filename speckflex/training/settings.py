@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from speckflex.errors import TrainingError
+from speckflex.training.on_board.variation import Variation
 
 __all__ = [
     "CHOOSERS",
@@ -20,12 +21,12 @@ __all__ = [
 
 Upsampling = Literal["copy", "spread"]
 
-METHODS = ("sdt", "nmt", "mtt")
+METHODS = ("sdt", "nmt", "mtt", "board")
 OPTIMISERS = ("adamw", "sgd")
 BATCH_NORM_MODES = ("train", "locked")
 MIXED_SAMPLERS = ("fixed-first", "uniform", "non-increasing")
 OUTPUTS = ("mean", "total")
-CHOOSERS = ("torch", "twin")
+CHOOSERS = ("torch", "twin", "board")
 KEPT_EPOCHS = ("best", "last")
 UPSAMPLINGS = get_args(Upsampling)
 MAX_VALIDATION_SHARE = 0.5
@@ -37,7 +38,8 @@ class TrainingSettings:
 
     Args:
         method: "sdt" trains only at `t_max`, "nmt" at one number of time steps drawn in each
-            iteration, "mtt" at numbers drawn for each stage (Du et al. 2025, section 4).
+            iteration, "mtt" at numbers drawn for each stage (Du et al. 2025, section 4). With
+            "board" a board plays the forward pass, event by event on the 8-bit program.
         t_max: number of frames of a recording, and the largest number of time steps.
         samples_per_step: drawn configurations whose gradients are added up in one optimiser step
             (nmt, mtt).
@@ -51,8 +53,9 @@ class TrainingSettings:
             which training at mixed time steps may need: validation at `t_max` does not see what
             it gains at other T.
         chosen_by: the accuracy on the validation part that decides which epoch is better: "torch"
-            at `t_max`, or "twin", which plays the recordings event by event on the converted
-            8-bit program.
+            at `t_max`, "twin", which plays the recordings event by event on the converted 8-bit
+            program, or "board", the board of method "board". None for the board where there is
+            one, and for torch otherwise.
         patience: training stops after so many epochs without a better validation; None to run
             all epochs.
         seed: for split, order, augmentation and drawn time steps.
@@ -70,6 +73,10 @@ class TrainingSettings:
         upsampling: the frames that a longer stage gets from a shorter one: "copy" (the paper) or
             "spread". With "total" and "spread" charge means the same at every T; for multi-spike
             neurons this gives much better accuracy (examples/nmnist), so it is the default.
+        board: what plays the forward pass of method "board", a name as for `open_board`. Its
+            spikes are counted in `t_max` frames for the gradient.
+        vary: what differs from play to play with method "board": "order", "jitter=MICROSECONDS"
+            and "drop=SHARE", with commas between them; "" for nothing.
     """
 
     method: str = "sdt"
@@ -82,7 +89,7 @@ class TrainingSettings:
     weight_decay: float = 0.0
     validation_share: float = 0.1
     keep: str = "best"
-    chosen_by: str = "torch"
+    chosen_by: str | None = None
     patience: int | None = None
     seed: int = 0
     shift: int = 0
@@ -94,6 +101,13 @@ class TrainingSettings:
     granularity: int = 1
     upsampling: Upsampling = "spread"
     output: str = "total"
+    board: str = "twin"
+    vary: str = ""
+
+    @property
+    def chooser(self) -> str:
+        """What decides which epoch is better: "torch", "twin" or "board"."""
+        return self.chosen_by or ("board" if self.method == "board" else "torch")
 
     def __post_init__(self) -> None:
         for name in ("t_max", "samples_per_step", "epochs", "batch_size", "granularity"):
@@ -109,11 +123,12 @@ class TrainingSettings:
             _check_at_least(name, getattr(self, name), 0)
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            if value not in choices:
+            if value not in choices and not (name == "chosen_by" and value is None):
                 raise TrainingError(
                     f"{name.replace('_', ' ')} {value!r} is not known: choose one of"
                     f" {', '.join(choices)}"
                 )
+        _check_board(self)
         if not 0 < self.learning_rate < float("inf"):
             raise TrainingError(
                 f"learning rate {self.learning_rate}: must be a positive number: give one such as"
@@ -136,6 +151,19 @@ _CHOICES = {
     "keep": KEPT_EPOCHS,
     "chosen_by": CHOOSERS,
 }
+
+
+def _check_board(settings: TrainingSettings) -> None:
+    """Check what belongs to method "board" alone."""
+    Variation.parse(settings.vary)
+    if settings.method == "board":
+        return
+    for name, value in (("vary", settings.vary), ("chosen by", settings.chosen_by == "board")):
+        if value:
+            raise TrainingError(
+                f"{name} {settings.vary or 'board'} with method {settings.method}: only method"
+                " board plays on a board: choose it, or leave this setting out"
+            )
 
 
 def _check_at_least(name: str, value: float, least: int) -> None:

@@ -1,0 +1,1 @@
+"""Training whose forward pass a board plays: the method "board"."""

@@ -1,0 +1,188 @@
+"""The board of a training: it plays each batch and the recordings that choose the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from speckflex.boards import open_board
+from speckflex.boards.family import BoardName, find_family
+from speckflex.conversion.convert import convert
+from speckflex.errors import ConversionError, NetworkError, PlacementError, TrainingError
+from speckflex.training.on_board.playing import PlayedBatch, check_all_layers, play_batch
+from speckflex.training.on_board.requantise import check_requantises, with_weights
+from speckflex.training.on_board.variation import Variation
+from speckflex.twin.settings import TwinSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from speckflex.boards import Board
+    from speckflex.data.dataset import EventDataset
+    from speckflex.program.program import Program
+    from speckflex.training.data import FrameSet, TrainingData
+    from speckflex.training.settings import TrainingSettings
+
+__all__ = ["BoardLoop", "open_loop"]
+
+RECORDINGS_AT_ONCE = 64
+# So many recordings show whether every layer spikes.
+TRIED_RECORDINGS = 32
+
+
+@dataclass(eq=False)
+class BoardLoop:
+    """A board under a network that changes.
+
+    Args:
+        name: of the board.
+        threads: of a board that has threads.
+        program: what the network converted to before the training.
+        variation: how plays differ.
+        boards: the opened board; one for each order of output that was drawn.
+    """
+
+    name: str
+    threads: int
+    program: Program
+    variation: Variation
+    boards: dict[str | None, Board] = field(default_factory=dict)
+
+    def play(
+        self,
+        network: nn.Module,
+        streams: list[np.ndarray],
+        n_bins: int,
+        generator: np.random.Generator,
+    ) -> tuple[Program, PlayedBatch]:
+        """Return the program of the network as it is now, and what it did with a batch.
+
+        Args:
+            network: the one of `program` with other weights.
+            streams: an event array for each recording.
+            n_bins: number of frames that the spikes are counted in.
+            generator: draws what varies from play to play.
+        """
+        program = with_weights(self.program, network)
+        board = self._board(self.variation.draw_order(generator))
+        board.load(program)
+        varied = [self.variation.change(events, generator) for events in streams]
+        return program, play_batch(board, varied, program.input.shape, n_bins)
+
+    def accuracy(self, network: nn.Module, recordings: FrameSet) -> float:
+        """Return the share of recordings that the board classifies right, without variations."""
+        dataset = events_of(recordings)
+        board = self._board(None)
+        board.load(with_weights(self.program, network))
+        right = 0
+        for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
+            part = dataset[first : first + RECORDINGS_AT_ONCE]
+            played = board.play([events for events, _ in part], keep_events=False)
+            right += int((played.predictions() == part.labels).sum())
+        return right / len(dataset)
+
+    def try_out(self, recordings: FrameSet) -> None:
+        """Check, on some recordings, that every layer spikes and that the board returns it.
+
+        Raises:
+            TrainingError: it does not.
+        """
+        dataset = events_of(recordings)
+        step = max(len(dataset) // TRIED_RECORDINGS, 1)
+        part = dataset[: step * TRIED_RECORDINGS : step]
+        board = self._board(None)
+        board.load(self.program)
+        played = board.play([events for events, _ in part])
+        check_all_layers(board, played)
+        for core, layer in zip(self.program.cores, played.layers, strict=True):
+            if core.readout == "spikes" and not layer.counts.any():
+                raise TrainingError(
+                    f"layer {core.name} sends no spike on board {self.name} in any of {len(part)}"
+                    " recordings, so it gets no gradient: train the network first (speckflex"
+                    " train), or lower its thresholds"
+                )
+
+    def close(self) -> None:
+        """Close the board."""
+        while self.boards:
+            _, board = self.boards.popitem()
+            board.close()
+
+    def _board(self, order: str | None) -> Board:
+        if order not in self.boards:
+            settings: dict[str, Any] = {"threads": self.threads}
+            if order is not None:
+                settings["settings"] = TwinSettings(output_order=order)  # pyright: ignore[reportArgumentType]
+            accepted = find_family(self.name).accepted(settings)
+            self.boards[order] = open_board(self.name, **accepted)
+        return self.boards[order]
+
+
+def open_loop(network: nn.Module, data: TrainingData, settings: TrainingSettings) -> BoardLoop:
+    """Return the board of a training, open, after everything that can be checked before it.
+
+    Raises:
+        TrainingError: the board can't play the network, returns too little, or the network has
+            a silent layer.
+        BoardNotFoundError: there is no such board.
+        BoardError: the board can't be opened.
+    """
+    family = find_family(settings.board)
+    if family.kind == "replay":
+        raise TrainingError(
+            f"board {settings.board}: holds the spikes of one program, and training changes the"
+            " program in each step: train on twin, or on a chip"
+        )
+    variation = Variation.parse(settings.vary)
+    if variation.order and "settings" not in family.settings:
+        raise TrainingError(
+            f"board {settings.board}: its order of output can't be chosen: leave order out of the"
+            " variations, or train on twin"
+        )
+    shape = events_of(data.training).shape
+    events_of(data.validation)
+    program = _convert(network, shape, settings.board)
+    check_requantises(program, network)
+    loop = BoardLoop(settings.board, torch.get_num_threads(), program, variation)
+    try:
+        loop.try_out(data.training)
+    except BaseException:
+        loop.close()
+        raise
+    return loop
+
+
+def events_of(recordings: FrameSet) -> EventDataset:
+    """Return the event streams of recordings.
+
+    Raises:
+        TrainingError: only their frames are known.
+    """
+    if recordings.events is None:
+        raise TrainingError(
+            "a board can't play the recordings, because only frames of them are known: make them"
+            " by cache_frames"
+        )
+    return recordings.events
+
+
+def _convert(network: nn.Module, shape: Any, board: str) -> Program:
+    name = BoardName.parse(board)
+    chip = find_family(board).chip_at(name.address) or "unbounded"
+    try:
+        program = convert(network, shape, chip=chip)
+    except (ConversionError, NetworkError, PlacementError) as error:
+        raise TrainingError(
+            f"board {board} can't play the network because it does not convert ({error}): change"
+            " the network, or choose another method"
+        ) from error
+    last = program.cores[-1]
+    if last.output_shape[1:] != (1, 1):
+        raise TrainingError(
+            f"layer {last.name} has a map of {last.output_shape[1:]} for each class: training on a"
+            " board takes one output neuron for each class, such as those of a Linear"
+        )
+    return program

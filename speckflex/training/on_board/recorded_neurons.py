@@ -1,0 +1,123 @@
+"""Neurons that send the spikes which a board recorded, with a gradient."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.autograd.function import once_differentiable
+
+from speckflex.kernels.by_sample import run_by_sample
+from speckflex.kernels.if_backward import GIVEN
+from speckflex.kernels.recorded_neurons import recorded_backward, recorded_forward
+from speckflex.networks.neurons import SURROGATES
+from speckflex.training._weight_layers import weight_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import nn
+
+    from speckflex.program.program import Program
+
+__all__ = ["recorded_neurons"]
+
+
+class _Rule(NamedTuple):
+    """A neuron in the network's units, as the kernels take it."""
+
+    threshold: float
+    to_zero: bool
+    low: float
+    surrogate: Any
+
+    @property
+    def numbers(self) -> list[Any]:
+        return [np.float32(self.threshold), self.to_zero, np.float32(self.low)]
+
+
+@contextmanager
+def recorded_neurons(
+    network: nn.Module, program: Program, spikes: Sequence[torch.Tensor]
+) -> Iterator[None]:
+    """Let the neurons of a network send recorded spikes while the context lasts.
+
+    A neuron integrates its currents frame by frame, with the recorded spikes as resets and the
+    program's lower bound. Its potential only serves the gradient: the spikes are those that were
+    recorded, whatever the potential.
+
+    Args:
+        network: a chain of layers on squeezed frames.
+        program: what ran on the board.
+        spikes: for each core (recording, time, channel, y, x) float32.
+    """
+    changed = []
+    try:
+        for core, layer, recorded in zip(
+            program.cores, weight_layers(network), spikes, strict=True
+        ):
+            if layer.neuron is None or layer.threshold is None:
+                continue
+            neuron: Any = layer.neuron
+            low = core.threshold_low * layer.threshold / core.threshold_high
+            rule = _Rule(layer.threshold, core.return_to_zero, low, neuron.surrogate_grad_fn)
+            vars(neuron)["forward"] = partial(_send, recorded, rule)
+            changed.append(neuron)
+        yield
+    finally:
+        for neuron in changed:
+            del vars(neuron)["forward"]
+
+
+def _send(recorded: torch.Tensor, rule: _Rule, current: torch.Tensor) -> torch.Tensor:
+    return _RecordedSpikes.apply(current, recorded, rule)  # pyright: ignore[reportReturnType]
+
+
+class _RecordedSpikes(torch.autograd.Function):
+    """Currents `(batch * time, ...)` to the spikes that were recorded, of the same shape."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, current: torch.Tensor, recorded: torch.Tensor, rule: _Rule
+    ) -> torch.Tensor:
+        by_sample = (*recorded.shape[:2], -1)
+        before = torch.empty((*recorded.shape[:2], recorded[0, 0].numel()))
+        arrays = [_array(current, by_sample), _array(recorded, by_sample), before.numpy()]
+        run_by_sample(recorded_forward, arrays, rule.numbers, torch.get_num_threads())
+        ctx.save_for_backward(before, recorded)
+        ctx.rule = rule
+        return recorded.view(current.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - torch types its wrapper so
+        ctx: Any, *grad_outputs: torch.Tensor
+    ) -> tuple[torch.Tensor, None, None]:
+        before, recorded = ctx.saved_tensors
+        (by_spikes,) = grad_outputs
+        surrogate, threshold = ctx.rule.surrogate, ctx.rule.threshold
+        kind, height, sharpness = SURROGATES.get(type(surrogate), _given)(surrogate, threshold)
+        gradient = torch.empty_like(before)
+        if kind == GIVEN:
+            gradient.copy_(surrogate(before, threshold))
+        arrays = [
+            _array(by_spikes, before.shape),
+            _array(recorded, before.shape),
+            before.numpy(),
+            gradient.numpy(),
+        ]
+        numbers = [*ctx.rule.numbers, kind, np.float32(height), np.float32(sharpness)]
+        run_by_sample(recorded_backward, arrays, numbers, torch.get_num_threads())
+        return gradient.view(by_spikes.shape), None, None
+
+
+def _array(tensor: torch.Tensor, shape: Sequence[int]) -> np.ndarray:
+    return tensor.detach().contiguous().view(tuple(shape)).numpy()
+
+
+def _given(surrogate: Any, threshold: float) -> tuple[int, float, float]:
+    """Let a surrogate that no kernel knows compute its own values."""
+    return GIVEN, 0.0, 0.0
