@@ -30,6 +30,7 @@ PROMISES = {
     ".json": "JSON",
     ".csv": "a table",
     ".html": "a page",
+    ".svg": "a picture",
 }
 # Most systems allow names of 255 bytes; a temporary name takes 40 characters of the target's.
 SHARED_CHARACTERS = 40

@@ -21,6 +21,7 @@ COMMANDS = (
     "train",
     "fold",
     "finetune",
+    "evaluate",
     "convert",
     "check",
     "compare",

@@ -1,0 +1,162 @@
+"""`speckflex evaluate`: a network in torch at several T, and on a board."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speckflex.cli.options import (
+    OutFileType,
+    data_options,
+    json_option,
+    model_argument,
+    model_options,
+    open_data,
+    seed_option,
+    take_nir_options,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from speckflex.deployment.timesteps import Answers, TimestepCurve
+
+__all__ = ["command"]
+
+
+class TimestepsType(click.ParamType):
+    """Numbers of time steps, such as `1,2,5,10`."""
+
+    name = "T,T,.."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return positive integers in ascending order, each once."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isdecimal() and part.isascii() and int(part) for part in parts):
+            self.fail(
+                f"{value!r} is no list of time steps: write numbers of at least 1 with commas"
+                " between them, such as 1,2,5,10",
+                param,
+                ctx,
+            )
+        return tuple(sorted({int(part) for part in parts}))
+
+
+@click.command("evaluate")
+@model_argument
+@click.option(
+    "--t",
+    "timesteps",
+    type=TimestepsType(),
+    default="1,2,5,10,20,50,100",
+    show_default=True,
+    help="Numbers of time steps in torch.",
+)
+@click.option(
+    "--board",
+    default="twin",
+    show_default=True,
+    help="twin, twin:cuda, virtual:speck2e, speck2e:0.",
+)
+@data_options
+@model_options
+@click.option(
+    "-o",
+    "--out",
+    type=OutFileType(".svg", other=".html"),
+    help="The .svg file to write, or an .html file: accuracy and spike difference over T.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
+)
+@seed_option
+@json_option
+def command(model: Path, **options: Any) -> None:
+    """Measure the network in MODEL (.pt or .nir) at each T in torch, and on a board.
+
+    Prints the accuracy with its 95 % Wilson interval, and how far the output spikes at each T
+    differ from those of the board.
+    """
+    curve = _measure(model, options)
+    if options["out"]:
+        _write(curve, options["out"])
+    if options["as_json"]:
+        click.echo(json.dumps(_plain(curve), indent=2))
+        return
+    _show(curve)
+    if options["out"]:
+        click.echo(f"written: {options['out']}")
+
+
+def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
+    from speckflex.boards.choosing import chip_for, choose_board
+    from speckflex.boards.family import find_family
+    from speckflex.chips.speck import UNBOUNDED
+    from speckflex.cli.progress import progress_bar
+    from speckflex.conversion.model import read_model, stated_shape
+    from speckflex.deployment.timesteps import measure_timesteps
+
+    options["input_shape"] = options["input_shape"] or stated_shape(path)
+    dataset = open_data(options)
+    name = options["board"]
+    model = read_model(
+        path,
+        input_shape=options["input_shape"] or dataset.shape,
+        # a network that is too large for a chip can still be measured on the twin
+        chip=UNBOUNDED.name if find_family(name).is_twin else chip_for(name),
+        factory=options["factory"],
+        nir=take_nir_options(options),
+    )
+    chosen = choose_board(name, threads=options["threads"])
+    if chosen.note:
+        click.echo(f"board: {chosen.board.name}; {chosen.note}", err=True)
+    with chosen.board as board, progress_bar(f"playing on {board.name}", len(dataset)) as advance:
+        return measure_timesteps(model, dataset, board, options["timesteps"], advance=advance)
+
+
+def _write(curve: TimestepCurve, path: Path) -> None:
+    from speckflex._support.files import write_whole
+    from speckflex.deployment.timestep_plot import render_page, render_svg
+    from speckflex.errors import FileFormatError
+
+    render = render_page if path.suffix.lower() == ".html" else render_svg
+    write_whole(path, render(curve), FileFormatError)
+
+
+def _show(curve: TimestepCurve) -> None:
+    from speckflex.cli.tables import echo_table
+
+    kind = "synthetic recordings" if curve.synthetic else "recordings"
+    columns = ("", "accuracy", "95 % interval", "spike difference")
+    rows = [
+        (f"torch, T = {point.timesteps}", *_cells(point), _percent(point.spike_difference))
+        for point in curve.in_torch
+    ]
+    rows.append((f"board {curve.board}", *_cells(curve.on_board), "reference"))
+    echo_table(columns, rows, title=f"{curve.model}, {len(curve.labels)} {kind} of {curve.data}")
+
+
+def _cells(point: Answers) -> tuple[str, str]:
+    if point.accuracy is None or point.interval is None:
+        return "-", "-"
+    return f"{point.accuracy:.2%}", f"{point.interval[0]:.2%} to {point.interval[1]:.2%}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _plain(curve: TimestepCurve) -> dict[str, Any]:
+    """Return the figures as JSON types, with each prediction for paired tests."""
+    values = asdict(curve)
+    values["labels"] = curve.labels.tolist()
+    for point in (values["on_board"], *values["in_torch"]):
+        point["predictions"] = point["predictions"].tolist()
+    return values

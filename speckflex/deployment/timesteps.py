@@ -1,0 +1,169 @@
+"""The accuracy of a network in torch at several numbers of time steps, and on a board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from speckflex.deployment.torch_reference import TorchReference
+from speckflex.errors import EventsError, NetworkError
+from speckflex.recordings.measures import relative_difference, wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from speckflex.boards import Board
+    from speckflex.conversion.model import ConvertedModel
+    from speckflex.data import EventDataset
+
+__all__ = ["Answers", "TimestepCurve", "measure_timesteps"]
+
+RECORDINGS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a network answered to every recording, on a board or in torch.
+
+    Args:
+        timesteps: T in torch; None on the board.
+        predictions: (recording,) int64, the class of each recording.
+        accuracy: share that is right; None if no recording has a label.
+        interval: lower and upper end of its 95 % Wilson interval; None without labels.
+        spike_difference: Eq. 16 on the last layer, with the board as the reference: 0.2 is a
+            difference of one spike for five on the board. None on the board, if the last layer
+            is read by potential, or if it is silent on the board.
+    """
+
+    timesteps: int | None
+    predictions: np.ndarray
+    accuracy: float | None
+    interval: tuple[float, float] | None
+    spike_difference: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TimestepCurve:
+    """A network at several T beside the board, on the same recordings.
+
+    Args:
+        model: name of the file.
+        data: name of the data set.
+        synthetic: whether its recordings are simulated.
+        board: name of the board.
+        program_sha256: hash of the program that the board ran.
+        labels: (recording,) int64, the class of each recording, negative if unknown.
+        on_board: the answers of the board.
+        in_torch: the answers of torch, in the order of T.
+    """
+
+    model: str
+    data: str
+    synthetic: bool
+    board: str
+    program_sha256: str
+    labels: np.ndarray
+    on_board: Answers
+    in_torch: tuple[Answers, ...]
+
+
+def measure_timesteps(
+    model: ConvertedModel,
+    dataset: EventDataset,
+    board: Board,
+    timesteps: Sequence[int],
+    *,
+    advance: Callable[[int], None] | None = None,
+) -> TimestepCurve:
+    """Play recordings on a board and in torch at each T (MTT: Table 1 and Figure 4).
+
+    The float network runs as it was converted, with each recording cut into T frames of equal
+    time. The board plays the same recordings event by event on the 8-bit program.
+
+    Args:
+        model: holds a network; a `.speck` file does not.
+        dataset: at least one recording.
+        board: any board.
+        timesteps: each at least 1.
+        advance: called with the number of recordings that were played.
+
+    Raises:
+        NetworkError: the file holds a program alone, or a T is below 1.
+        EventsError: there is no recording.
+    """
+    if model.network is None:
+        raise NetworkError(
+            f"{model.path}: holds a program, which has no time steps: give the .pt or .nir file"
+            " that it was converted from"
+        )
+    if not len(dataset):
+        raise EventsError(f"{dataset.name} holds no recording: check the folder")
+    references = [TorchReference(model.network, model.program, bins=t) for t in timesteps]
+    board.load(model.program)
+    played = _play(dataset, board, references, advance)
+    labels, spikes = dataset.labels, played[0].counts
+    by_spikes = model.program.cores[-1].readout == "spikes"
+    in_torch = [
+        _answers(
+            t, part.predictions, labels, _difference(spikes, part.counts) if by_spikes else None
+        )
+        for t, part in zip(timesteps, played[1:], strict=True)
+    ]
+    return TimestepCurve(
+        model=model.path.name,
+        data=dataset.name,
+        synthetic=dataset.synthetic,
+        board=board.name,
+        program_sha256=model.program.sha256,
+        labels=labels,
+        on_board=_answers(None, played[0].predictions, labels, None),
+        in_torch=tuple(in_torch),
+    )
+
+
+class _Played(NamedTuple):
+    """The last layer of one player: classes (recording,) and spikes (recording, neuron)."""
+
+    predictions: np.ndarray
+    counts: np.ndarray
+
+
+def _play(
+    dataset: EventDataset,
+    board: Board,
+    references: Sequence[TorchReference],
+    advance: Callable[[int], None] | None,
+) -> list[_Played]:
+    """Return what the board played, and then what each reference did."""
+    parts: list[list[_Played]] = [[] for _ in range(1 + len(references))]
+    for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
+        events = [events for events, _ in dataset[first : first + RECORDINGS_AT_ONCE]]
+        recordings = [board.play(events, monitor=[-1], keep_events=False)]
+        recordings += [reference.play(events, keep_events=False) for reference in references]
+        for part, recording in zip(parts, recordings, strict=True):
+            counts = recording.counts(-1).reshape(len(events), -1)
+            part.append(_Played(recording.predictions(), counts))
+        if advance is not None:
+            advance(len(events))
+    return [_Played(*map(np.concatenate, zip(*part, strict=True))) for part in parts]
+
+
+def _difference(reference: np.ndarray, other: np.ndarray) -> float | None:
+    return relative_difference(reference, other) if reference.any() else None
+
+
+def _answers(
+    timesteps: int | None,
+    predictions: np.ndarray,
+    labels: np.ndarray,
+    spike_difference: float | None,
+) -> Answers:
+    known = labels >= 0
+    accuracy = interval = None
+    if known.any():
+        right = int((predictions == labels)[known].sum())
+        accuracy = right / int(known.sum())
+        interval = wilson_interval(right, int(known.sum()))
+    return Answers(timesteps, predictions, accuracy, interval, spike_difference)
