@@ -39,7 +39,7 @@ def save_run(run: TrainingRun, path: Path) -> None:
     """
     state = {
         "format": FORMAT,
-        "settings": asdict(run.settings),
+        "settings": _plain(run.settings),
         "data": run.data.sha256,
         "network": run.mixed.state_dict(),
         "optimiser": run.optimiser.state_dict(),
@@ -157,10 +157,15 @@ def _check_network(network: nn.Module, state: dict[str, Any], path: Path) -> Non
 
 
 def _check_settings(settings: TrainingSettings, state: dict[str, Any], path: Path) -> None:
-    now = asdict(settings)
+    now = _plain(settings)
     for name, value in state["settings"].items():
         if now.get(name) != value:
             raise TrainingError(
                 f"{path}: was made with {name.replace('_', ' ')} {value}, now it is"
                 f" {now.get(name)}: resume with the same settings"
             )
+
+
+def _plain(settings: TrainingSettings) -> dict[str, Any]:
+    """Return the settings by name, with the default of the chooser spelled out."""
+    return {**asdict(settings), "chosen_by": settings.chooser}
