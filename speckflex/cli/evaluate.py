@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex.cli.data_options import data_options, open_data
 from speckflex.cli.options import (
     OutFileType,
-    data_options,
     json_option,
     model_argument,
     model_options,
-    open_data,
     seed_option,
     take_nir_options,
 )
