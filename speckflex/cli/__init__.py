@@ -17,6 +17,7 @@ __all__ = ["main"]
 # In the order of the work; each command is `command` in `speckflex/cli/NAME.py`.
 COMMANDS = (
     "demo",
+    "view",
     "deploy",
     "train",
     "fold",

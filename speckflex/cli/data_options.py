@@ -1,16 +1,27 @@
-"""The options that choose recordings and say how they are read."""
+"""The options that choose recordings, say how they are read, and fit them to a network."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from speckflex.data import EventDataset
+from speckflex.errors import SpeckflexError
 
-__all__ = ["SizeType", "data_options", "open_data", "reading_options", "take_reading"]
+if TYPE_CHECKING:
+    from speckflex.data import EventDataset, Preprocessing
+
+__all__ = [
+    "data_options",
+    "open_data",
+    "preprocessing_options",
+    "reading_options",
+    "recording_options",
+    "take_preprocessing",
+    "take_reading",
+]
 
 READING = ("fields", "time_unit", "sensor")
 
@@ -52,6 +63,102 @@ class SizeType(click.ParamType):
         return (second, first) if mark == "x" else (first, second)
 
 
+class CropType(click.ParamType):
+    """A part of the sensor: `X,Y,W,H`, or the size of a part in its centre."""
+
+    name = "X,Y,W,H|H,W|WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Crop`."""
+        from speckflex.data import Crop
+
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        if len(parts) == 4 and all(part.isdecimal() for part in parts):
+            x, y, width, height = map(int, parts)
+            if width and height:
+                return Crop((height, width), (y, x))
+        if len(parts) <= 2:
+            return Crop(SizeType().convert(value, param, ctx))
+        return self.fail(
+            f"{value!r} is no part of a sensor: write x,y,width,height, or the size of its centre"
+            " as height,width or widthxheight",
+            param,
+            ctx,
+        )
+
+
+class DurationType(click.ParamType):
+    """A time with its unit, given as `0.3s`, `300ms` or `300us`."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return µs, at least 1."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(s|ms|us|µs)", str(value).strip())
+        factor = {"s": 1e6, "ms": 1e3}.get(found[2], 1.0) if found else 0.0
+        microseconds = round(float(found[1]) * factor) if found else 0
+        if not 1 <= microseconds < 2**62:
+            self.fail(f"{value!r} is no time: write it with its unit, such as 0.3s", param, ctx)
+        return microseconds
+
+
+def preprocessing_options(function: Any) -> Any:
+    """Add the options that fit recordings to a network; `take_preprocessing` reads them."""
+    function = click.option(
+        "--stride",
+        type=DurationType(),
+        help="Time from one window to the next. [default: the window]",
+    )(function)
+    function = click.option(
+        "--window",
+        type=DurationType(),
+        help="Play each whole window of this length, such as 0.3s, as a sample of its own.",
+    )(function)
+    function = click.option(
+        "--merge-polarities", is_flag=True, help="Send both polarities to channel 0."
+    )(function)
+    function = click.option(
+        "--resize-keeps",
+        type=click.Choice(["counts", "rate"]),
+        default="counts",
+        show_default=True,
+        help="What --resize keeps: the number of events, as the chip's pooling does, or the mean"
+        " rate of a pixel.",
+    )(function)
+    function = click.option(
+        "--resize",
+        type=SizeType(),
+        help="Pool the events to a sensor of this size, such as 34x34.",
+    )(function)
+    return click.option(
+        "--crop",
+        type=CropType(),
+        help="Part of the sensor to keep, before --resize: its corner and size, or the size of a"
+        " part in the centre.",
+    )(function)
+
+
+def take_preprocessing(options: dict[str, Any]) -> Preprocessing:
+    """Return what the options of `preprocessing_options` say."""
+    from speckflex.data import Preprocessing
+
+    try:
+        return Preprocessing(
+            crop=options["crop"],
+            resize=options["resize"],
+            keep=options["resize_keeps"],
+            merge=options["merge_polarities"],
+            window=options["window"],
+            stride=options["stride"],
+        )
+    except SpeckflexError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def reading_options(function: Any) -> Any:
     """Add the options for what files may leave open; `take_reading` reads them."""
     function = click.option(
@@ -80,8 +187,9 @@ def take_reading(options: dict[str, Any]) -> dict[str, Any]:
 
 def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> EventDataset:
     """Return the recordings that `data_options` and `seed_option` chose."""
-    from speckflex.data import open_dataset
+    from speckflex.data import open_dataset, preprocess
 
+    settings = take_preprocessing(options)
     dataset = open_dataset(
         options["data"] or default,
         split=options["split"],
@@ -91,13 +199,15 @@ def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> 
         download=options["download"],
         **take_reading(options),
     )
+    # a recording may have several windows
+    dataset = preprocess(dataset, settings).balanced(options["samples"], seed=options["seed"])
     shape = options["input_shape"]
     return dataset if shape is None else dataset.on_sensor(shape)
 
 
-def data_options(function: Any, *, default: str = " [default: synthetic-digits]") -> Any:
-    """Add the options that choose recordings; `default` ends the help text of --data."""
-    function = reading_options(function)
+def recording_options(function: Any) -> Any:
+    """Add the options that say which recordings of a source are used, and how."""
+    function = reading_options(preprocessing_options(function))
     function = click.option(
         "--download",
         is_flag=True,
@@ -114,13 +224,18 @@ def data_options(function: Any, *, default: str = " [default: synthetic-digits]"
         type=click.IntRange(min=1),
         help="Number of recordings to use, balanced over the classes. [default: all]",
     )(function)
-    function = click.option(
+    return click.option(
         "--split",
         type=click.Choice(["test", "train", "all"]),
         default="test",
         show_default=True,
         help="Part of the data set to use.",
     )(function)
+
+
+def data_options(function: Any, *, default: str = " [default: synthetic-digits]") -> Any:
+    """Add the options that choose recordings; `default` ends the help text of --data."""
+    function = recording_options(function)
     return click.option(
         "--data",
         metavar="PATH|NAME",

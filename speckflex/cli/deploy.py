@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from speckflex.boards.choosing import ChosenBoard
+    from speckflex.data import EventDataset
     from speckflex.deployment.deploy import Deployment
 
 __all__ = ["command"]
@@ -152,7 +153,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     with ExitStack() as stack:
         stack.enter_context(chosen.board)
         # before the progress bar, which would draw over this line in a terminal
-        _announce(chosen, as_json=options["as_json"])
+        _announce(chosen, dataset, as_json=options["as_json"])
         progress = stack.enter_context(
             progress_bar(f"playing on {chosen.board.name}", len(dataset))
         )
@@ -180,8 +181,10 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     return deployment, chosen
 
 
-def _announce(chosen: ChosenBoard, *, as_json: bool) -> None:
+def _announce(chosen: ChosenBoard, dataset: EventDataset, *, as_json: bool) -> None:
     click.echo(f"board: {_board_line(chosen)}", err=as_json)
+    for sentence in dataset.changes:
+        click.echo(f"recordings: {sentence}", err=as_json)
 
 
 def _board_line(chosen: ChosenBoard) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import reading_options
+from speckflex.cli.data_options import preprocessing_options, reading_options
 from speckflex.cli.options import OutFileType, json_option, seed_option
 from speckflex.training.settings import (
     CHOOSERS,
@@ -92,7 +92,14 @@ def training_options(**defaults: Any) -> Decorator:
     """Return a decorator that adds what both commands take, with a command's own defaults."""
     values = asdict(TrainingSettings(**defaults))
     return _all(
-        (*_run_options(), reading_options, *_setting_options(values), seed_option, json_option)
+        (
+            *_run_options(),
+            reading_options,
+            preprocessing_options,
+            *_setting_options(values),
+            seed_option,
+            json_option,
+        )
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import take_reading
+from speckflex.cli.data_options import take_preprocessing, take_reading
 from speckflex.cli.interrupts import Interruption
 from speckflex.training.settings import TrainingSettings
 
@@ -40,7 +40,7 @@ def run_training(
     """
     import torch
 
-    from speckflex.data import open_dataset
+    from speckflex.data import open_dataset, preprocess
     from speckflex.data.order import OrderWatch
     from speckflex.networks.files import save_network
     from speckflex.training import TrainingFiles, open_fabric
@@ -54,15 +54,16 @@ def run_training(
         torch.set_num_threads(options["threads"])
     fabric = open_fabric(options["accelerator"], precision=options["precision"])
     order = OrderWatch()
-    dataset = order.over(
-        open_dataset(
-            options["data"],
-            split="train",
-            limit=options["samples"],
-            seed=settings.seed,
-            **take_reading(options),
-        )
+    fit = take_preprocessing(options)
+    dataset = open_dataset(
+        options["data"],
+        split="train",
+        limit=options["samples"],
+        seed=settings.seed,
+        **take_reading(options),
     )
+    dataset = preprocess(dataset, fit).balanced(options["samples"], seed=settings.seed)
+    dataset = order.over(dataset)
     network = build(dataset)
     data = _read(dataset, network, settings, files.resume)
     if fabric.is_global_zero:

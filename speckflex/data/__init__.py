@@ -4,18 +4,27 @@ from speckflex.data._augment import augment_gesture, mirror, roll
 from speckflex.data._sources import open_dataset
 from speckflex.data.dataset import UNKNOWN, EventDataset
 from speckflex.data.formats._idx import read_idx
+from speckflex.data.preprocessing import Crop, Preprocessing, preprocess
+from speckflex.data.summary import EventSummary, count_events, count_frames, summarise
 from speckflex.data.synthetic._digits import write_synthetic_digits
 from speckflex.data.synthetic._gestures import write_synthetic_gestures
 from speckflex.data.synthetic._images import write_saccade_recordings
 
 __all__ = [
     "UNKNOWN",
+    "Crop",
     "EventDataset",
+    "EventSummary",
+    "Preprocessing",
     "augment_gesture",
+    "count_events",
+    "count_frames",
     "mirror",
     "open_dataset",
+    "preprocess",
     "read_idx",
     "roll",
+    "summarise",
     "write_saccade_recordings",
     "write_synthetic_digits",
     "write_synthetic_gestures",

@@ -12,7 +12,7 @@ import numpy as np
 from speckflex.errors import EventsError
 from speckflex.events.streams import check_events
 
-__all__ = ["UNKNOWN", "EventDataset"]
+__all__ = ["UNKNOWN", "EventDataset", "fitting_options"]
 
 LATEST_START = 86_400_000_000  # µs, a day
 UNKNOWN = -1  # the label of a recording that comes without one
@@ -34,6 +34,7 @@ class EventDataset(Sequence[Sample]):
         read: returns the events of an item, in the order of the file.
         shape_stated: whether the recordings or the user state `shape`; otherwise it is the extent
             of the events, and the sensor may be larger.
+        changes: sentences about what was done to the recordings before they are played.
     """
 
     name: str
@@ -44,6 +45,7 @@ class EventDataset(Sequence[Sample]):
     items: tuple[Any, ...]
     read: Callable[[Any], np.ndarray]
     shape_stated: bool = True
+    changes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -63,12 +65,19 @@ class EventDataset(Sequence[Sample]):
         """
         if isinstance(index, slice):
             return self.subset(np.arange(len(self))[index])
-        item, label = self.items[index], int(self.labels[index])
+        return self.events_of(self.items[index]), int(self.labels[index])
+
+    def events_of(self, item: Any) -> np.ndarray:
+        """Return the events of an item, inside `shape` and with times from 0 on.
+
+        Raises:
+            EventsError: the recording can't be read or does not fit `shape`.
+        """
         events = self.read(item)
         if events.size and not 0 <= events["t"].min() <= LATEST_START:
             events = events.copy()
             events["t"] -= events["t"].min()
-        return check_events(events, self.shape, source=str(item)), label
+        return check_events(events, self.shape, source=str(item))
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> EventDataset:
         """Return a data set of the recordings at `indices`, in that order."""
@@ -88,9 +97,10 @@ class EventDataset(Sequence[Sample]):
         if any(size < known for size, known in zip(shape, self.shape, strict=True)):
             raise EventsError(
                 f"{self.name}: its recordings have the shape {self.shape} (channel, y, x), {shape}"
-                " is smaller: crop or rescale them, or use the shape of the recordings"
+                f" is smaller: {fitting_options(self.shape, shape)}, or use the shape of the"
+                " recordings"
             )
-        return replace(self, shape=shape)
+        return replace(self, shape=shape, shape_stated=True)
 
     def balanced(self, limit: int | None, *, seed: int = 0) -> EventDataset:
         """Return `limit` recordings, spread evenly over the classes.
@@ -112,3 +122,16 @@ class EventDataset(Sequence[Sample]):
         decks = [rng.permutation(np.flatnonzero(self.labels == c)) for c in np.unique(self.labels)]
         turns = [i for turn in zip_longest(*decks) for i in turn if i is not None]
         return self.subset(turns[:limit])
+
+
+def fitting_options(have: tuple[int, int, int], want: tuple[int, int, int]) -> str:
+    """Return the options that make recordings of one (channel, y, x) shape fit another.
+
+    Args:
+        have: shape of the recordings.
+        want: shape that a network takes.
+    """
+    options = ["--merge-polarities"] * (have[0] == 2 and want[0] == 1)
+    if want[1] < have[1] or want[2] < have[2]:
+        options.append(f"--resize {min(want[2], have[2])}x{min(want[1], have[1])}")
+    return f"fit them with {' '.join(options)}" if options else "crop or rescale them"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
 from speckflex.boards import open_board
+from speckflex.data.dataset import fitting_options
 from speckflex.data.order import OrderWatch
 from speckflex.deployment._players import Players, play_dataset
 from speckflex.errors import EventsError
@@ -149,7 +150,10 @@ def deploy(
             events_of=settings.events_of,
             progress=progress,
         )
-    recordings = played.recordings(dataset.labels)
+    recordings = {
+        name: _with_changes(recording, dataset)
+        for name, recording in played.recordings(dataset.labels).items()
+    }
     outlook = _outlook(model.program, dataset, settings, played)
     evidence = gather_evidence(
         model.program,
@@ -171,6 +175,15 @@ def deploy(
     return Deployment(model, recordings, report_of(evidence))
 
 
+def _with_changes(recording: Recording, dataset: EventDataset) -> Recording:
+    """Return a recording whose provenance says what was done to its input."""
+    if not dataset.changes:
+        return recording
+    provenance = recording.provenance
+    settings = {**provenance.settings, "input": "; ".join(dataset.changes)}
+    return replace(recording, provenance=replace(provenance, settings=settings))
+
+
 def _run_facts(
     model: ConvertedModel,
     dataset: EventDataset,
@@ -182,7 +195,7 @@ def _run_facts(
 
     return RunFacts(
         model=model.path.name,
-        data=DataFacts(dataset.name, tuple(dataset.classes)),
+        data=DataFacts(dataset.name, tuple(dataset.classes), changes=dataset.changes),
         board_asked=chosen.asked,
         board_note=chosen.note,
         bins=settings.bins if model.network is not None else None,
@@ -277,5 +290,6 @@ def _check_dataset(model: ConvertedModel, dataset: EventDataset) -> None:
     if tuple(dataset.shape) != tuple(expected):
         raise EventsError(
             f"{dataset.name}: its events have shape {tuple(dataset.shape)} (channel, y, x), the"
-            f" network takes {tuple(expected)}: choose other data or convert with its shape"
+            f" network takes {tuple(expected)}: {fitting_options(dataset.shape, expected)}, choose"
+            " other data, or convert with its shape"
         )

@@ -71,11 +71,13 @@ class DataFacts:
         name: its folder, file or name.
         classes: names of its classes, in the order of their numbers.
         warnings: sentences about its recordings, such as that their times run backwards.
+        changes: what was done to its recordings before they were played, such as a crop.
     """
 
     name: str
     classes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def _read_header(path: Path, content: bytes) -> Header:
         begin = content.partition(b"\n")[0][:20].decode("latin-1").strip()
         raise EventsError(
             f"{path}: begins with {shown(begin)!r}, AEDAT 2.0 and 3.1 can be read: convert the file"
-            " with DV, or give an .aedat4 file its own suffix"
+            " with DV, whose AEDAT 4 has a suffix of its own"
         )
     end = 0
     while content[end : end + 1] == b"#":

@@ -92,6 +92,8 @@ def _about_run(facts: Facts) -> list[tuple[str, str]]:
     if facts.run is not None:
         synthetic = " (synthetic)" if facts.synthetic else ""
         rows.append(("Data", f"{facts.run.data.name}{synthetic}"))
+        if facts.run.data.changes:
+            rows.append(("Recordings", "; ".join(facts.run.data.changes)))
         if facts.run.bins:
             rows.append(("Time bins of the torch network", str(facts.run.bins)))
     rows.append(("speckflex", f"{facts.speckflex}, report schema {facts.schema}"))
