@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sinabs.layers as sl
 import torch
@@ -18,6 +18,8 @@ __all__ = ["check_intact", "check_tensor"]
 
 # Far beyond any network; Python itself gives up at a depth of about a thousand.
 DEEPEST = 50
+# What torch.compile leaves on a module in memory; torch itself does not save it.
+COMPILED_CALL = "_compiled_call_impl"
 REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
@@ -34,17 +36,17 @@ def check_intact(network: nn.Module, source: str) -> None:
     Raises:
         NetworkError: a module is incomplete, holds a hook, or an attribute hides a method.
     """
-    for name, module in _walk(network, "", source, set()):
+    for name, module in _walk(network, "", source, {}):
         layer = f"{source}: module {name_of(name)} ({type(module).__name__})"
         _check_complete(module, layer)
         for key, value in (*vars(module)["_parameters"].items(), *vars(module)["_buffers"].items()):
             if value is not None:
                 check_tensor(value, f"{layer} {key}")
         for key, value in vars(module).items():
-            if key.endswith("_hooks") and value:
+            if (key.endswith("_hooks") or key == COMPILED_CALL) and value:
                 raise NetworkError(
-                    f"{layer} has {key}, which would run together with the layer: remove its hooks"
-                    " and save it again"
+                    f"{layer} has {key}, which would run together with the layer or in its place:"
+                    " remove it and save the module again"
                 )
             if callable(getattr(type(module), key, None)):
                 raise NetworkError(
@@ -80,19 +82,44 @@ def _check_complete(module: nn.Module, layer: str) -> None:
             _ = module.arg_dict
         except AttributeError:
             missing = ["complete set of sinabs' settings"]
+        else:
+            _check_settings(module, layer)
     if not isinstance(vars(module).get("_non_persistent_buffers_set"), set):
         missing = ["set of its buffers"]
     if missing:
         raise NetworkError(f"{layer} is incomplete, it has no {missing[0]}: save the module again")
 
 
+def _check_settings(module: sl.StatefulLayer, layer: str) -> None:
+    """Check that a threshold and a lower bound are numbers that neurons can reach."""
+    for key in ("spike_threshold", "min_v_mem"):
+        value: Any = getattr(module, key, None)
+        if value is None:
+            continue
+        number = isinstance(value, torch.Tensor) and value.is_floating_point()
+        endless = number and key == "spike_threshold" and bool(torch.isinf(value).any())
+        if not number or endless or bool(torch.isnan(value).any()):
+            raise NetworkError(
+                f"{layer} has a {key} that is no tensor of floating numbers, or not finite: make"
+                " the neurons again and load their weights"
+            )
+
+
 def _walk(
-    module: nn.Module, name: str, source: str, seen: set[int]
+    module: nn.Module, name: str, source: str, done: dict[int, bool]
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Yield every module once; torch's own walk fails on incomplete modules."""
-    if id(module) in seen:
+    """Yield every module once; torch's own walk fails on incomplete modules.
+
+    `done` says of each module that was met, by its id, whether all inside it was met too.
+    """
+    if done.get(id(module)):
         return
-    seen.add(id(module))
+    if id(module) in done:
+        raise NetworkError(
+            f"{source}: module {name_of(name)} ({type(module).__name__}) holds itself: save a"
+            " network whose layers are in a row"
+        )
+    done[id(module)] = False
     if name.count(".") >= DEEPEST:
         raise NetworkError(
             f"{source}: module {name[:40]}.. lies more than {DEEPEST} containers deep: save a"
@@ -112,4 +139,5 @@ def _walk(
     yield name, module
     for child_name, child in vars(module)["_modules"].items():
         if child is not None:
-            yield from _walk(child, f"{name}.{child_name}".lstrip("."), source, seen)
+            yield from _walk(child, f"{name}.{child_name}".lstrip("."), source, done)
+    done[id(module)] = True

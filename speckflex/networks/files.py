@@ -2,43 +2,64 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from speckflex._support.files import suffix_problem, write_whole
-from speckflex.errors import FileFormatError, NetworkError
+from speckflex.errors import NetworkError
+from speckflex.networks._checkpoint import checked_state, find_network, opaque_part, shape_beside
 from speckflex.networks._intact import check_intact
-from speckflex.networks._pickle import load_pickle, pickle_module
+from speckflex.networks._safetensors import read_safetensors
 from speckflex.networks._spiking import spiking_network
-from speckflex.networks._state_dict import find_state_dict, load_state, network_from_factory
+from speckflex.networks._state_dict import load_state
+from speckflex.networks._torch_file import read_torch_file, torch_file_of
 from speckflex.networks.copying import copy_network, forget_states
+from speckflex.networks.factories import network_from_factory
+from speckflex.networks.file_kinds import (
+    LEGACY,
+    NIR,
+    PICKLE,
+    SAFETENSORS,
+    TORCH,
+    FileKind,
+    kind_of_file,
+    refusal_of,
+)
 from speckflex.networks.layer_kinds import check_layers
-from speckflex.networks.nir._hdf5 import is_nir
 from speckflex.networks.nir._network import load_nir, nir_input_shape
 from speckflex.networks.nir.options import NirOptions
 
 if TYPE_CHECKING:
+    from speckflex.networks._checkpoint import Found
     from speckflex.program.records import Shape
 
-__all__ = ["load_network", "save_network", "stated_input_shape"]
+__all__ = ["check_saved_whole", "load_network", "save_network", "stated_input_shape"]
+
+log = logging.getLogger(__name__)
 
 
 def load_network(
     path: str | Path,
     *,
     factory: str | None = None,
+    key: str | None = None,
     input_shape: Shape | None = None,
     nir: NirOptions | None = None,
 ) -> nn.Module:
     """Return the spiking network in a model file; nothing in the file is executed.
 
     Args:
-        path: a `.nir` graph, a whole module of torch.nn, sinabs and speckflex layers as
-            `torch.save` writes it, or a state dict.
+        path: a `.nir` graph; a whole module of torch.nn, sinabs and speckflex layers as
+            `torch.save` writes it, a state dict, or a checkpoint that holds one of them; or
+            a safetensors file.
         factory: makes the network that a state dict belongs to: a built-in name or
-            `package.module:factory`.
+            `package.module:factory`, followed by its arguments, such as
+            `"mymod:make bias=False width=16"`.
+        key: where in a checkpoint the network is, such as "ema"; needed if it has several.
         input_shape: (channel, y, x); a ReLU network is run once on it if it is given.
         nir: what a NIR graph leaves open, such as its time step.
 
@@ -48,50 +69,82 @@ def load_network(
         FileFormatError: the file is damaged or of another kind.
     """
     path = Path(path)
-    _check_file(path)
-    network = _read_network(path, factory, nir)
+    kind = kind_of_file(path)
+    if kind is NIR:
+        _refuse_choices(path, factory, key)
+        network = load_nir(path, nir)
+    else:
+        _refuse_nir_options(path, nir)
+        network = _read_network(path, kind, factory, key)
     check_layers(network, str(path))
     spiking = spiking_network(network, input_shape=input_shape)
     forget_states(spiking)
     return spiking
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise NetworkError(f"{path}: is a folder: name the model file in it")
-    if not path.exists():
-        raise NetworkError(f"{path}: no such file: check the path")
-    if path.suffix.lower() == ".speck":
-        raise FileFormatError(f"{path}: is a Program already: load it with Program.load")
-
-
-def _read_network(path: Path, factory: str | None, nir: NirOptions | None) -> nn.Module:
+def _read_network(path: Path, kind: FileKind, factory: str | None, key: str | None) -> nn.Module:
     """Return the network as the file, or the file and its factory, describe it."""
-    if path.suffix.lower() == ".nir" or is_nir(path):
-        _refuse_factory(path, factory, "a NIR graph")
-        return load_nir(path, nir)
-    _refuse_nir_options(path, nir)
-    content = load_pickle(path)
-    if isinstance(content, nn.Module):
-        _refuse_factory(path, factory, "a whole module")
-        check_intact(content, str(path))
-        return content
-    state = find_state_dict(content, str(path))
+    if kind in {TORCH, LEGACY, PICKLE}:
+        content: Any = read_torch_file(path).value
+    elif kind is SAFETENSORS:
+        content = read_safetensors(path)
+    else:
+        raise refusal_of(path, kind)
+    found = find_network(content, str(path), key)
+    source = f"{path}: {found.key}" if found.key else str(path)
+    if isinstance(found.value, dict):
+        return _network_of_state(source, found, factory)
+    return _network_of_module(source, found, factory)
+
+
+def _network_of_module(source: str, found: Found, factory: str | None) -> nn.Module:
+    if factory is not None:
+        return _network_of_state(source, found, factory)
+    foreign = opaque_part(found.value)
+    if foreign:
+        raise NetworkError(
+            f"{source}: asks for {foreign}, which is no layer of torch.nn, sinabs or speckflex:"
+            " save its state dict, or name the factory of its network (--network), so that only"
+            " the weights are read"
+        )
+    check_intact(found.value, source)
+    return _in_single_precision(found.value, source)
+
+
+def _network_of_state(source: str, found: Found, factory: str | None) -> nn.Module:
+    state = checked_state(found.value, source)
     if factory is None:
         raise NetworkError(
-            f"{path}: holds a state dict of {len(state)} tensors and no network: name its factory"
+            f"{source}: holds a state dict of {len(state)} tensors and no network: name its factory"
             " (--network) as package.module:factory or one of the built-in networks"
         )
     network = network_from_factory(factory)
-    load_state(network, state, str(path))
+    load_state(network, state, source)
     return network
 
 
-def _refuse_factory(path: Path, factory: str | None, kind: str) -> None:
-    if factory is not None:
-        raise NetworkError(
-            f"{path}: holds {kind}, which needs no factory, but {factory} was given: leave it out"
-        )
+def _in_single_precision(network: nn.Module, source: str) -> nn.Module:
+    """Return the network with its floating numbers as float32, in which all else is computed."""
+    types = {
+        value.dtype
+        for tensors in (network.parameters(), network.buffers())
+        for value in tensors
+        if value.is_floating_point() and value.dtype != torch.float32
+    }
+    if types:
+        names = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
+        log.warning("%s: its %s numbers are taken as float32", source, names)
+        network.float()
+    return network
+
+
+def _refuse_choices(path: Path, factory: str | None, key: str | None) -> None:
+    for option, value in (("factory", factory), ("key", key)):
+        if value is not None:
+            raise NetworkError(
+                f"{path}: holds a graph, which needs no {option}, but {value} was given: leave it"
+                " out"
+            )
 
 
 def _refuse_nir_options(path: Path, nir: NirOptions | None) -> None:
@@ -105,14 +158,19 @@ def _refuse_nir_options(path: Path, nir: NirOptions | None) -> None:
 def stated_input_shape(path: str | Path) -> Shape | None:
     """Return the (channel, y, x) that a model file states for its input; None where it does not.
 
-    Of the files that `load_network` takes, a NIR graph states it.
+    Of the files that `load_network` takes, a NIR graph states it, and a checkpoint that has an
+    `input_shape` beside its network.
 
     Raises:
         SpeckflexError: the file is missing or damaged.
     """
     path = Path(path)
-    _check_file(path)
-    return nir_input_shape(path) if is_nir(path) else None
+    kind = kind_of_file(path)
+    if kind is NIR:
+        return nir_input_shape(path)
+    if kind in {TORCH, LEGACY}:
+        return shape_beside(read_torch_file(path, values=False).value)
+    return None
 
 
 def save_network(network: nn.Module, path: str | Path) -> None:
@@ -129,4 +187,16 @@ def save_network(network: nn.Module, path: str | Path) -> None:
     stripped = copy_network(network)
     forget_states(stripped)
     check_intact(stripped, f"{path} (not written)")
-    write_whole(path, pickle_module(stripped), NetworkError)
+    write_whole(path, torch_file_of(stripped), NetworkError)
+
+
+def check_saved_whole(network: nn.Module) -> None:
+    """Check that `save_network` would take a network, such as before it is trained.
+
+    Raises:
+        NetworkError: it holds what `load_network` would refuse.
+    """
+    stripped = copy_network(network)
+    forget_states(stripped)
+    check_intact(stripped, f"network {type(network).__name__}")
+    torch_file_of(stripped)

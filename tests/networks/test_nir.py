@@ -288,10 +288,15 @@ def test_a_file_with_wrong_bytes_is_refused_in_one_line_or_loads(seed, tmp_path)
         assert str(error).isprintable()  # noqa: PT017  most of them are refused, not all
 
 
-def test_a_file_with_the_suffix_of_a_graph_must_be_one(tmp_path):
+def test_a_torch_file_with_the_suffix_of_a_graph_is_read_as_what_it_is(tmp_path):
     save_network(nn.Sequential(nn.Linear(2, 2)), tmp_path / "model.pt")
     (tmp_path / "model.pt").rename(tmp_path / "model.nir")
-    assert "is no HDF5 file" in _refusal(tmp_path / "model.nir", FileFormatError)
+    assert isinstance(load_network(tmp_path / "model.nir")[0], nn.Linear)
+
+
+def test_a_text_with_the_suffix_of_a_graph_is_called_damaged(tmp_path):
+    (tmp_path / "model.nir").write_text("a graph")
+    assert "HDF5 can't read it" in _refusal(tmp_path / "model.nir", FileFormatError)
 
 
 def test_a_graph_is_recognised_without_its_suffix(tmp_path):

@@ -366,7 +366,7 @@ def test_commands_take_the_shape_and_the_time_step_of_a_graph(tmp_path):
     assert "--dt 0.001" in run(main, ["check", str(path)]).output
     assert run(main, ["check", str(path), "--dt", "0.001"]).exit_code == 0
     other = run(main, ["check", str(path), "--dt", "0.001", "--input-shape", "2,9,9"])
-    assert "its Input node states events of shape (2, 8, 8)" in other.output
+    assert "states events of shape (2, 8, 8)" in other.output
     out = tmp_path / "model.speck"
     done = run(main, ["convert", str(path), "--dt", "0.001", "--out", str(out)])
     assert done.exit_code == 0, done.output

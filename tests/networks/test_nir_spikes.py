@@ -106,5 +106,5 @@ def test_spike_data_are_not_taken_for_a_network(tmp_path):
     from speckflex.networks.files import load_network
 
     save_nir_data(recorded(), small_program(), tmp_path / "spikes.nir")
-    with pytest.raises(FileFormatError, match="holds NIR spike data and no network"):
+    with pytest.raises(FileFormatError, match="is NIR spike data and no network"):
         load_network(tmp_path / "spikes.nir")

@@ -26,6 +26,11 @@ def mnist():
 def small():
     return nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(16, 2))
 
+def spiking(threshold=1.0, bound=-1.0):
+    import sinabs.layers as sl
+    neurons = sl.IAFSqueeze(batch_size=1, spike_threshold=threshold, min_v_mem=bound)
+    return nn.Sequential(nn.Conv2d(2, 4, 3), neurons)
+
 def fails():
     raise RuntimeError("first line\\nsecond line")
 
@@ -104,9 +109,12 @@ def test_without_a_factory_the_remedy_is_named(tmp_path):
         load_network(tmp_path / "state.pt")
 
 
-def test_a_factory_for_a_whole_module_is_refused(tmp_path):
-    torch.save(_small(), tmp_path / "model.pt")
-    assert "leave it out" in _refusal(tmp_path / "model.pt", "nmnist-3c1fc")
+def test_with_a_factory_a_whole_module_gives_its_weights_alone(factories, tmp_path):
+    whole = nn.Sequential(nn.Conv2d(2, 4, 3, stride=2), nn.Flatten(), nn.Linear(16, 2))
+    torch.save(whole, tmp_path / "model.pt")
+    network = load_network(tmp_path / "model.pt", factory=f"{factories}:small")
+    assert network[0].stride == (1, 1)
+    assert torch.equal(network[2].weight, whole[2].weight)
 
 
 @pytest.mark.parametrize(
@@ -153,3 +161,95 @@ def test_a_missing_or_unknown_key_is_named(change, message, factories, tmp_path)
 def test_a_file_without_tensors_by_name_is_refused(content, tmp_path):
     torch.save(content, tmp_path / "state.pt")
     assert "neither a module nor a dict of tensors" in _refusal(tmp_path / "state.pt", "vggsnn")
+
+
+def _spiking_state(**settings) -> dict[str, torch.Tensor]:
+    """Return weights of the factory `spiking`, with these settings of its neurons."""
+    weights = nn.Sequential(nn.Conv2d(2, 4, 3)).state_dict()
+    return weights | {f"1.{key}": torch.tensor(value) for key, value in settings.items()}
+
+
+def _settings(network: nn.Module) -> tuple[float, float]:
+    return float(network[1].spike_threshold), float(network[1].min_v_mem)
+
+
+def test_settings_that_a_file_lacks_stay_as_the_factory_made_them(factories, tmp_path, caplog):
+    torch.save(_spiking_state(), tmp_path / "weights.pt")
+    network = load_network(
+        tmp_path / "weights.pt", factory=f"{factories}:spiking threshold=0.5 bound=-2.0"
+    )
+    assert _settings(network) == (0.5, -2)
+    assert "the factory's 1.spike_threshold = 0.5, 1.min_v_mem = -2 stay" in caplog.text
+
+
+def test_settings_in_a_file_are_taken_and_told_where_they_differ(factories, tmp_path, caplog):
+    state = _spiking_state(spike_threshold=2.0, min_v_mem=-1.0, v_mem=[1.0, 2.0])
+    torch.save(state, tmp_path / "weights.pt")
+    network = load_network(tmp_path / "weights.pt", factory=f"{factories}:spiking")
+    assert _settings(network) == (2, -1)
+    assert not network[1].v_mem.any()
+    assert "1.spike_threshold is 2 in the file and 1 in the factory: the file's is taken" in (
+        caplog.text
+    )
+    assert "min_v_mem" not in caplog.text
+
+
+def test_a_whole_set_of_equal_settings_needs_no_word(factories, tmp_path, caplog):
+    torch.save(_spiking_state(spike_threshold=1.0, min_v_mem=-1.0), tmp_path / "weights.pt")
+    load_network(tmp_path / "weights.pt", factory=f"{factories}:spiking")
+    assert not caplog.text
+
+
+def test_a_threshold_for_each_neuron_is_taken(factories, tmp_path):
+    thresholds = torch.rand(4, 6, 6) + 0.5
+    state = _spiking_state(min_v_mem=-1.0) | {"1.spike_threshold": thresholds}
+    torch.save(state, tmp_path / "weights.pt")
+    network = load_network(tmp_path / "weights.pt", factory=f"{factories}:spiking")
+    assert torch.equal(network[1].spike_threshold, thresholds)
+
+
+def test_a_setting_that_the_factorys_neurons_do_not_have_is_refused(factories, tmp_path):
+    torch.save(_spiking_state(spike_threshold=1.0, min_v_mem=-3.0), tmp_path / "weights.pt")
+    message = _refusal(tmp_path / "weights.pt", f"{factories}:spiking bound=None")
+    assert "1.min_v_mem is -3, and the factory's neurons have no min_v_mem" in message
+    assert "make them with min_v_mem=-3" in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), 3])
+def test_a_setting_that_is_no_number_is_refused(value, factories, tmp_path):
+    torch.save(_spiking_state(spike_threshold=value), tmp_path / "weights.pt")
+    assert "1.spike_threshold is" in _refusal(tmp_path / "weights.pt", f"{factories}:spiking")
+
+
+SNNTORCH = {
+    "threshold": 0.5,
+    "beta": 1.0,
+    "graded_spikes_factor": 1.0,
+    "reset_mechanism_val": 0,
+}
+
+
+def test_settings_of_snntorch_are_taken_for_those_of_sinabs(factories, tmp_path, caplog):
+    torch.save(_spiking_state(**SNNTORCH), tmp_path / "weights.pt")
+    network = load_network(tmp_path / "weights.pt", factory=f"{factories}:spiking")
+    assert _settings(network) == (0.5, -1)
+    assert "1.threshold is 0.5 in the file and 1 in the factory: the file's is taken" in caplog.text
+    assert "1.min_v_mem = -1 stay" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("beta", 0.9, "snnTorch's beta = 0.9, and Speck's neurons do not leak"),
+        ("alpha", [1.0, 0.5], "do not leak"),
+        ("graded_spikes_factor", 2.0, "send plain spikes"),
+        ("reset_mechanism_val", 1, r"reset mechanism 'zero', the factory's have 'subtract'"),
+        ("reset_mechanism_val", 2, r"reset mechanism 'none'"),
+    ],
+)
+def test_what_sinabs_neurons_do_not_do_in_snntorchs_place_is_refused(
+    setting, value, message, factories, tmp_path
+):
+    state = _spiking_state(**{**SNNTORCH, setting: value})
+    torch.save(state, tmp_path / "weights.pt")
+    assert message in _refusal(tmp_path / "weights.pt", f"{factories}:spiking")

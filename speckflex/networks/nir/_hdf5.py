@@ -8,28 +8,24 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from speckflex._support.hdf5 import Hdf5Guard, is_hdf5
-from speckflex._support.text import first_line, shown
+from speckflex._support.hdf5 import Hdf5Guard
+from speckflex._support.text import shown
 from speckflex.errors import FileFormatError
-from speckflex.networks._pickle import MAX_UNPACKED_BYTES
+from speckflex.networks._hdf5 import damaged_hdf5, text_of
+from speckflex.networks._limits import MAX_UNPACKED_BYTES
 from speckflex.networks.nir._records import Graph, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["is_nir", "read_graph"]
+__all__ = ["read_graph"]
 
 # A hard link may lead from a group to a group around it, so that no walk over them would end.
 DEEPEST = 20
 MOST_NODES = 10_000
 NUMBERS = "biuf"
 GUARD = Hdf5Guard(FileFormatError, "export the graph again", MAX_UNPACKED_BYTES)
-
-
-def is_nir(path: Path) -> bool:
-    """Return whether a file begins as HDF5 files do; False where it can't be read."""
-    return is_hdf5(path)
 
 
 def read_graph(path: Path) -> Graph:
@@ -39,8 +35,6 @@ def read_graph(path: Path) -> Graph:
         FileFormatError: the file is damaged, claims more than it stores, takes data from other
             files, or holds no NIR graph.
     """
-    if not is_nir(path):
-        raise FileFormatError(f"{path}: is no HDF5 file, as NIR files are: export it again")
     try:
         GUARD.check_heaps(path)
         with h5py.File(path, "r") as file:
@@ -49,16 +43,14 @@ def read_graph(path: Path) -> Graph:
     except FileFormatError:
         raise
     except Exception as error:  # HDF5 raises anything on a damaged file
-        raise FileFormatError(
-            f"{path}: is damaged, HDF5 can't read it ({shown(first_line(error))}): export it again"
-        ) from error
+        raise damaged_hdf5(path, error) from error
 
 
 def _version(file: h5py.File) -> str:
     """Return the version of nir that wrote the file; "" where it does not say."""
     found = file.get("version", file.attrs.get("version", ""))
     value = found[()] if isinstance(found, h5py.Dataset) and found.shape == () else found
-    text = _text(value)
+    text = text_of(value)
     return "" if text is None else text[:20]
 
 
@@ -73,7 +65,9 @@ class _Reader:
     def whole(self, file: h5py.File) -> Graph:
         root = file.get("node")
         if not isinstance(root, h5py.Group):
-            raise FileFormatError(f"{self.path}: {_other_content(file)}")
+            raise FileFormatError(
+                f"{self.path}: has no group 'node', as NIR files have: export the network with nir"
+            )
         graph = self.node("", root, 0)
         if isinstance(graph, Node):
             raise FileFormatError(
@@ -136,7 +130,7 @@ class _Reader:
                 f"{where} has edges of shape {dataset.shape}, not pairs of names: export the graph"
                 " again"
             )
-        names = [_text(name) for name in dataset[()].reshape(-1)]
+        names = [text_of(name) for name in dataset[()].reshape(-1)]
         if None in names:
             raise FileFormatError(
                 f"{where} has edges that are not names but {dataset.dtype}: export the graph again"
@@ -150,7 +144,7 @@ class _Reader:
             raise FileFormatError(f"{where} is a group in place of values: export the graph again")
         if item.dtype.kind in NUMBERS:
             return np.asarray(item[()])
-        text = _text(item[()]) if item.size == 1 else None
+        text = text_of(item[()]) if item.size == 1 else None
         if text is None:
             raise FileFormatError(
                 f"{where} holds {item.dtype} of shape {item.shape}, neither numbers nor a text:"
@@ -167,24 +161,4 @@ class _Reader:
         for key, item in found.items() if isinstance(found, h5py.Group) else ():
             if isinstance(item, h5py.Dataset) and item.shape == ():
                 value = item[()]
-                yield key, value.item() if item.dtype.kind in NUMBERS else _text(value)
-
-
-def _text(value: Any) -> str | None:
-    """Return a text that h5py gives as bytes, str or an array with one of them; else None."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return str(value) if isinstance(value, str) else None
-
-
-def _other_content(file: h5py.File) -> str:
-    """Return what an HDF5 file without a graph is, as far as it says so, and what to do."""
-    if _text(file.attrs.get("__type__", "")) == "NIRGraphData":
-        return "holds NIR spike data and no network: name the file of the graph"
-    if _text(file.attrs.get("content", "")) == "speckflex recording":
-        return "is a recording and no network: name the model file"
-    return (
-        "is an HDF5 file without a NIR graph (it has no group 'node'): export the network with nir"
-    )
+                yield key, value.item() if item.dtype.kind in NUMBERS else text_of(value)

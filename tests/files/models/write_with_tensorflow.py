@@ -1,0 +1,36 @@
+"""Write the network with TensorFlow: TFLite, and Keras' ONNX export through tf2onnx.
+
+KERAS_BACKEND=tensorflow python write_with_tensorflow.py FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from onnx.reference import ReferenceEvaluator
+from relu_network import inputs
+from write_with_keras import network
+
+
+def main() -> None:
+    """Write the files."""
+    folder, net = Path(sys.argv[1]), network()
+    maps = inputs().transpose(0, 2, 3, 1)
+    converter = tf.lite.TFLiteConverter.from_keras_model(net)
+    (folder / "tensorflow.tflite").write_bytes(converter.convert())
+    net.export(folder / "tensorflow.onnx", format="onnx", verbose=False)
+    graph = ReferenceEvaluator(onnx.load(folder / "tensorflow.onnx"))
+    (values,) = graph.run(None, {graph.input_names[0]: maps})
+    np.savez_compressed(
+        folder / "tensorflow.npz", values=values, keras=net.predict(maps, verbose=0)
+    )
+    print(*(f"{name} {version(name)}" for name in ("tensorflow-cpu", "keras", "tf2onnx", "onnx")))
+
+
+if __name__ == "__main__":
+    main()
