@@ -83,6 +83,7 @@ def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -
         input_shape=options["input_shape"] or (dataset.shape if dataset is not None else None),
         chip=options["chip"],
         factory=options["factory"],
+        key=options["key"],
         nir=take_nir_options(options),
     )
 

@@ -142,6 +142,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
         input_shape=options["input_shape"] or dataset.shape,
         chip=UNBOUNDED.name if options["unbounded"] else chip_for(board),
         factory=options["factory"],
+        key=options["key"],
         nir=take_nir_options(options),
     )
     chosen = choose_board(

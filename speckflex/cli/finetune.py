@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.options import model_argument, nir_options, take_nir_options
+from speckflex.cli.options import (
+    model_argument,
+    nir_options,
+    take_nir_options,
+    weights_options,
+)
 from speckflex.cli.training_options import board_options, method_options, training_options
 from speckflex.cli.training_run import run_training
 
@@ -18,12 +23,7 @@ __all__ = ["command"]
 
 @click.command("finetune")
 @model_argument
-@click.option(
-    "--network",
-    "factory",
-    metavar="NAME|PACKAGE.MODULE:FACTORY",
-    help="What builds the network when MODEL holds only a state dict.",
-)
+@weights_options
 @nir_options
 @method_options("mtt")
 @board_options
@@ -46,7 +46,12 @@ def command(model: Path, **options: Any) -> None:
     from speckflex.training.pipeline import add_voting_neuron, merge_network
     from speckflex.training.suitability import check_bias_free
 
-    network = load_network(model, factory=options["factory"], nir=take_nir_options(options))
+    network = load_network(
+        model,
+        factory=options["factory"],
+        key=options["key"],
+        nir=take_nir_options(options),
+    )
     check_bias_free(network)
     if options["vote_by_spikes"]:
         network = add_voting_neuron(network)

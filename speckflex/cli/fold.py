@@ -41,7 +41,9 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
 
     shape = options["input_shape"]
     nir = take_nir_options(options)
-    network = load_network(model, factory=options["factory"], input_shape=shape, nir=nir)
+    network = load_network(
+        model, factory=options["factory"], key=options["key"], input_shape=shape, nir=nir
+    )
     folded, report = fold_with_report(network, input_shape=shape)
     save_network(folded, out)
     if as_json:

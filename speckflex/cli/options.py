@@ -30,6 +30,7 @@ __all__ = [
     "seed_option",
     "slow_clock_option",
     "take_nir_options",
+    "weights_options",
 ]
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -193,7 +194,7 @@ def take_nir_options(options: dict[str, Any]) -> NirOptions:
 
 
 def model_options(function: Any) -> Any:
-    """Add the options for reading a model: its factory, its input shape, and NIR's options."""
+    """Add the options for reading a model: its weights, its input shape, and NIR's options."""
     function = nir_options(function)
     function = click.option(
         "--input-shape",
@@ -201,9 +202,20 @@ def model_options(function: Any) -> Any:
         help="Channels, height and width of the input. [default: those of the file, if it states"
         " them, or of the data]",
     )(function)
+    return weights_options(function)
+
+
+def weights_options(function: Any) -> Any:
+    """Add the options for a MODEL that holds weights: its network, and its place in the file."""
+    function = click.option(
+        "--key",
+        metavar="NAME",
+        help="Part of a checkpoint that holds the weights, such as ema, if it has several.",
+    )(function)
     return click.option(
         "--network",
         "factory",
-        metavar="NAME|PACKAGE.MODULE:FACTORY",
-        help="Function that builds the network if MODEL holds only a state dict.",
+        metavar="NETWORK",
+        help="What builds the network if MODEL holds only weights: a name of speckflex, or a"
+        ' function with its arguments, such as "mymod:make bias=False width=16".',
     )(function)

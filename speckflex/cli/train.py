@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from speckflex.cli.training_options import method_options, training_options
 from speckflex.cli.training_run import run_training
@@ -18,7 +19,14 @@ __all__ = ["command"]
 
 
 @click.command("train")
-@click.option("--network", default="nmnist-3c1fc", show_default=True, help="Name of the network.")
+@click.option(
+    "--network",
+    default="nmnist-3c1fc",
+    show_default=True,
+    help="A name of speckflex, or a function that builds the network, with its arguments, such as"
+    ' "mymod:make width=16". A function that has arguments input_shape or n_classes is given those'
+    " of the recordings.",
+)
 @method_options("sdt")
 @training_options(shift=2, clip_weights=True)
 @click.option("--width", type=click.IntRange(min=1), help="The most channels. [default: paper's]")
@@ -53,16 +61,50 @@ def command(**options: Any) -> None:
     run_training(options, lambda dataset: _build(dataset, options), train_network)
 
 
+# They describe the networks of speckflex, not those of a user's function.
+BUILT_IN_OPTIONS = ("width", "neuron", "lower_bound", "voting", "batch_norm")
+
+
 def _build(dataset: EventDataset, options: dict[str, Any]) -> nn.Module:
+    from speckflex.networks.factories import parse_factory
     from speckflex.training.pipeline import bounded_neuron, new_network
 
-    return new_network(
-        options["network"],
-        seed=options["seed"],
-        neuron=bounded_neuron(options["neuron"], options["lower_bound"]),
-        width=options["width"],
-        voting=options["voting"],
-        batch_norm=options["batch_norm"],
-        input_shape=dataset.shape,
-        n_classes=len(dataset.classes),
-    )
+    factory = parse_factory(options["network"])
+    shape, n_classes = dataset.shape, len(dataset.classes)
+    if ":" in factory.name:
+        _refuse_built_in_options(factory.name)
+        return _own_network(options, input_shape=shape, n_classes=n_classes)
+    choices: dict[str, Any] = {
+        "neuron": bounded_neuron(options["neuron"], options["lower_bound"]),
+        "width": options["width"],
+        "voting": options["voting"],
+        "batch_norm": options["batch_norm"],
+        "input_shape": shape,
+        "n_classes": n_classes,
+    }
+    return new_network(factory.name, seed=options["seed"], **{**choices, **factory.arguments})
+
+
+def _own_network(options: dict[str, Any], **offered: Any) -> nn.Module:
+    """Return the network of a user's function, its weights drawn from the seed."""
+    import torch
+
+    from speckflex.networks.factories import network_from_factory
+    from speckflex.networks.files import check_saved_whole
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options["seed"])
+        network = network_from_factory(options["network"], **offered)
+    check_saved_whole(network)
+    return network
+
+
+def _refuse_built_in_options(name: str) -> None:
+    context = click.get_current_context()
+    for option in BUILT_IN_OPTIONS:
+        if context.get_parameter_source(option) is not ParameterSource.DEFAULT:
+            flag = f"--{option.replace('_', '-')}"
+            raise click.UsageError(
+                f"{flag} describes the networks of speckflex, not {name}: give the function its"
+                f' arguments, such as --network "{name} width=16"'
+            )

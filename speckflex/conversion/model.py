@@ -53,6 +53,7 @@ def read_model(
     input_shape: Shape | None = None,
     chip: str = "speck2e",
     factory: str | None = None,
+    key: str | None = None,
     nir: NirOptions | None = None,
     **options: Any,
 ) -> ConvertedModel:
@@ -63,7 +64,8 @@ def read_model(
         input_shape: (channel, y, x) of the events; a `.speck` file knows its own, and a `.nir`
             file may.
         chip: "speck2e", "speck2f" or "unbounded".
-        factory: what builds the network of a state dict.
+        factory: what builds the network of a state dict, with its arguments.
+        key: the part of a checkpoint that holds the network, if it has several.
         nir: what a NIR graph leaves open, such as its time step.
         options: of `convert`, by name.
 
@@ -73,12 +75,12 @@ def read_model(
     path = Path(path)
     if _is_program(path):
         _refuse_nir_options(path, nir)
-        program = _load_program(path, input_shape, factory)
+        program = _load_program(path, input_shape, factory or key)
         return ConvertedModel(path, program, checks=_kept_checks(program))
     from speckflex.conversion.convert import convert_with_checks
 
     input_shape = _known_shape(path, input_shape)
-    trained, network, folding = _load_and_fold(path, input_shape, factory, nir)
+    trained, network, folding = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
     conversion = convert_with_checks(network, input_shape, chip=chip, **options)
     found = _folding_checks(folding)
     kept = {check.rule: check.message for check in found}
@@ -99,6 +101,7 @@ def check_model(
     input_shape: Shape | None = None,
     chip: str = "speck2e",
     factory: str | None = None,
+    key: str | None = None,
     nir: NirOptions | None = None,
 ) -> CheckTable:
     """Return what the model in a file costs on the chip, and all that is in its way.
@@ -108,7 +111,8 @@ def check_model(
         input_shape: (channel, y, x) of the events; a `.speck` file knows its own, and a `.nir`
             file may.
         chip: "speck2e", "speck2f" or "unbounded"; a `.speck` file knows its own.
-        factory: what builds the network of a state dict.
+        factory: what builds the network of a state dict, with its arguments.
+        key: the part of a checkpoint that holds the network, if it has several.
         nir: what a NIR graph leaves open, such as its time step.
 
     Raises:
@@ -117,12 +121,12 @@ def check_model(
     path = Path(path)
     if _is_program(path):
         _refuse_nir_options(path, nir)
-        program = _load_program(path, input_shape, factory)
+        program = _load_program(path, input_shape, factory or key)
         return check_program(program, found=_kept_checks(program))
     from speckflex.conversion.convert import check_network
 
     input_shape = _known_shape(path, input_shape)
-    _, network, folding = _load_and_fold(path, input_shape, factory, nir)
+    _, network, folding = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
     table = check_network(network, input_shape, chip=chip)
     return replace(table, checks=ordered([*_folding_checks(folding), *table.checks]))
 
@@ -131,13 +135,13 @@ def _is_program(path: Path) -> bool:
     return path.suffix.lower() == ".speck"
 
 
-def _load_program(path: Path, input_shape: Shape | None, factory: str | None) -> Program:
-    """Return the program in a file, checked against the shape and factory that were given."""
+def _load_program(path: Path, input_shape: Shape | None, choice: str | None) -> Program:
+    """Return the program in a file, checked against the shape, factory or key that were given."""
     program = Program.load(path)
-    if factory is not None:
+    if choice is not None:
         raise NetworkError(
-            f"{path}: holds a program, which needs no factory, but {factory} was given: leave it"
-            " out"
+            f"{path}: holds a program, which needs no factory and no key, but {choice} was given:"
+            " leave it out"
         )
     if input_shape is not None and tuple(input_shape) != program.input.shape:
         raise NetworkError(
@@ -172,7 +176,7 @@ def _known_shape(path: Path, input_shape: Shape | None) -> Shape:
     stated = stated_shape(path)
     if input_shape is not None and stated not in {None, tuple(input_shape)}:
         raise NetworkError(
-            f"{path}: its Input node states events of shape {stated} (channel, y, x), not"
+            f"{path}: it states events of shape {stated} (channel, y, x), not"
             f" {tuple(input_shape)}: leave the input shape out, or choose other data"
         )
     shape = input_shape or stated
@@ -185,13 +189,13 @@ def _known_shape(path: Path, input_shape: Shape | None) -> Shape:
 
 
 def _load_and_fold(
-    path: Path, input_shape: Shape, factory: str | None, nir: NirOptions | None
+    path: Path, input_shape: Shape, nir: NirOptions | None, **choices: str | None
 ) -> tuple[nn.Module, nn.Module, FoldReport]:
     """Return the network as loaded, the one without bias, and what that dropped."""
     from speckflex.networks.files import load_network
     from speckflex.networks.fold import fold_with_report
 
-    trained = load_network(path, factory=factory, input_shape=input_shape, nir=nir)
+    trained = load_network(path, input_shape=input_shape, nir=nir, **choices)
     network, folding = fold_with_report(trained, input_shape=input_shape)
     return trained, network, folding
 

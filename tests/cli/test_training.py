@@ -265,3 +265,77 @@ def test_a_network_read_by_potential_can_be_made_to_vote_by_spikes(digits, tmp_p
     assert finetuned.exit_code == 0, finetuned.output
     assert isinstance(load_network(tuned)[-1], StatefulLayer)
     assert not isinstance(load_network(base)[-1], StatefulLayer)
+
+
+OWN_NETWORK = """
+import sinabs.layers as sl
+from torch import nn
+
+def make(n_classes, width=4, input_shape=(2, 34, 34)):
+    def neurons():
+        return sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0)
+    return nn.Sequential(
+        nn.Conv2d(input_shape[0], width, 3, stride=2, padding=1, bias=False),
+        neurons(),
+        nn.AvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(width * 16, n_classes, bias=False),
+        neurons(),
+    )
+
+class Own(nn.Sequential):
+    pass
+
+def own(n_classes):
+    return Own(*make(n_classes))
+
+def fails(n_classes):
+    raise ValueError("no")
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    (tmp_path / "network_to_train.py").write_text(OWN_NETWORK)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "network_to_train"
+
+
+def test_a_function_of_the_users_is_trained_with_its_arguments(own_module, digits, tmp_path):
+    out = tmp_path / "own.pt"
+    command = ("train", "--data", digits, "--out", out, "--t", "4", "--epochs", "1")
+    done = run(*command, "--network", f"{own_module}:make width=3", "--batch-size", "20")
+    assert done.exit_code == 0, done.output
+    network = load_network(out)
+    assert network[0].out_channels == 3
+    assert network[4].out_features == 10
+
+
+@pytest.mark.parametrize(
+    ("network", "more", "message"),
+    [
+        ("make", ("--width", "3"), "--width describes the networks of speckflex"),
+        ("make depth=3", (), "unexpected keyword argument 'depth'"),
+        ("own", (), "holds network_to_train.Own, which is no layer"),
+        ("fails", (), "failed (ValueError: no)"),
+    ],
+)
+def test_a_function_that_does_not_fit_is_refused_before_training(
+    network, more, message, own_module, digits, tmp_path
+):
+    command = ("train", "--data", digits, "--out", tmp_path / "own.pt", "--epochs", "1")
+    refused = run(*command, "--network", f"{own_module}:{network}", *more)
+    assert refused.exit_code == (2 if more else 1), refused.output
+    assert message in " ".join(refused.output.split())
+    assert not (tmp_path / "own.pt").exists()
+
+
+def test_built_in_networks_take_arguments_too(digits, tmp_path):
+    command = ("train", "--data", digits, "--out", tmp_path / "a.pt", *QUICK)
+    assert run(*command, "--network", "nmnist-3c1fc width=6").exit_code == 0
+    wide = [
+        layer.out_channels
+        for layer in load_network(tmp_path / "a.pt")
+        if hasattr(layer, "stride") and hasattr(layer, "out_channels")
+    ]
+    assert max(wide) == 6
