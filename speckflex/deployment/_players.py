@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from speckflex.analysis.synops import measure_known_synops
 from speckflex.recordings.recording import concatenate_recordings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy as np
 
+    from speckflex.analysis.synops import LayerSynops
     from speckflex.data import EventDataset
+    from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
 
     Play = Callable[..., Recording]
@@ -33,21 +36,30 @@ class Players:
     one_by_one: dict[str, Play] = field(default_factory=dict)
 
     def play(
-        self, events: list[np.ndarray], *, keep_events: bool
-    ) -> Iterator[dict[str, Recording]]:
-        """Yield one recording per player, each time of samples that all players have played."""
+        self, events: list[np.ndarray], *, keep: bool
+    ) -> Iterator[tuple[list[np.ndarray], dict[str, Recording]]]:
+        """Yield events and one recording per player, of samples that all players have played.
+
+        Args:
+            events: one array per sample.
+            keep: whether all players keep their spikes, not their counts alone; the board keeps
+                them in any case, so that its work can be measured.
+        """
+        board = _board_of({**self.in_batches, **self.one_by_one})
         batch = {
-            name: play(events, keep_events=keep_events) for name, play in self.in_batches.items()
+            name: play(events, keep_events=keep or name == board)
+            for name, play in self.in_batches.items()
         }
         if not self.one_by_one:
-            yield batch
+            yield events, batch
             return
         for index, sample in enumerate(events):
             alone = {
-                name: play([sample], keep_events=keep_events)
+                name: play([sample], keep_events=keep or name == board)
                 for name, play in self.one_by_one.items()
             }
-            yield {name: whole.part(index, index + 1) for name, whole in batch.items()} | alone
+            parts = {name: whole.part(index, index + 1) for name, whole in batch.items()}
+            yield [sample], parts | alone
 
 
 @dataclass
@@ -57,17 +69,24 @@ class Played:
     Args:
         parts: one recording per player, each part of some samples.
         events: input events of the samples whose spikes are kept.
+        synops: the synaptic operations of each part, one entry per core.
         interrupted: whether the user stopped the playing before the last sample.
     """
 
     parts: list[dict[str, Recording]] = field(default_factory=list)
     events: list[np.ndarray] = field(default_factory=list)
+    synops: list[tuple[LayerSynops, ...]] = field(default_factory=list)
     interrupted: bool = False
 
-    @property
-    def first_events(self) -> list[np.ndarray]:
-        """The input events of the first samples that were played."""
-        return self.events[: sum(map(_n_samples, self.parts))]
+    def add(
+        self, events: list[np.ndarray], part: dict[str, Recording], program: Program, *, keep: bool
+    ) -> None:
+        """Take in a part that all have played: measure its work, and drop spikes not to be kept."""
+        synops = measure_known_synops(program, part[_board_of(part)], events)
+        kept = part if keep else {name: one.without_events() for name, one in part.items()}
+        self.synops.append(synops)
+        self.parts.append(kept)
+        self.events.extend(events if keep else ())
 
     def recordings(self, labels: np.ndarray) -> dict[str, Recording]:
         """Return one recording per player, with labels.
@@ -85,6 +104,7 @@ class Played:
 def play_dataset(
     players: Players,
     dataset: EventDataset,
+    program: Program,
     *,
     batch: int,
     events_of: int,
@@ -93,8 +113,9 @@ def play_dataset(
     """Play a data set on all players, up to its end or a keyboard interrupt.
 
     Args:
-        players: the players.
+        players: the players; the one of the board, "chip" or else "twin", is measured.
         dataset: the recordings; not empty.
+        program: what the board plays.
         batch: number of samples that one player plays before the next player plays them.
         events_of: number of first samples that keep their spikes, rounded up to whole batches.
         progress: called with the number of samples that all players have just played.
@@ -106,16 +127,20 @@ def play_dataset(
     try:
         for start in range(0, len(dataset), batch):
             events = [events for events, _ in dataset[start : start + batch]]
-            keeps = len(played.events) < events_of
-            played.events.extend(events if keeps else ())
-            for part in players.play(events, keep_events=keeps):
-                played.parts.append(part)
+            keep = start < events_of
+            for streams, part in players.play(events, keep=keep):
+                played.add(streams, part, program, keep=keep)
                 progress(_n_samples(part))
     except KeyboardInterrupt:
         if not played.parts:
             raise
         played.interrupted = True
     return played
+
+
+def _board_of(players: Mapping[str, object]) -> str:
+    """Return the name of the board among the players."""
+    return "chip" if "chip" in players else "twin"
 
 
 def _n_samples(part: dict[str, Recording]) -> int:

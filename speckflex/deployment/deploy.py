@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
+from speckflex.analysis.synops import add_synops
 from speckflex.boards import open_board
 from speckflex.data.dataset import fitting_options
 from speckflex.data.order import OrderWatch
@@ -146,6 +147,7 @@ def deploy(
         played = play_dataset(
             players,
             watch.over(dataset),
+            model.program,
             batch=settings.batch,
             events_of=settings.events_of,
             progress=progress,
@@ -158,8 +160,9 @@ def deploy(
     evidence = gather_evidence(
         model.program,
         recordings,
-        input_events=played.first_events,
+        input_events=played.events,
         checks=model.checks,
+        synops=add_synops(played.synops),
     )
     run = _run_facts(model, dataset, chosen, settings)
     data = replace(run.data, warnings=tuple(watch.warnings))
@@ -265,7 +268,7 @@ def _outlook(
     outlook = _Outlook(interrupted=played.interrupted)
     if outlook.interrupted:
         return outlook
-    events = played.first_events
+    events = played.events
     try:
         outlook.loads = measure_load(program, events, settings=settings.of_twin)
         if settings.ensemble:

@@ -46,6 +46,7 @@ def _layer(index: int, name: str, evidence: Evidence, weight_error: object) -> L
         index=index,
         name=name,
         spikes=spikes.get(evidence.played),
+        spikes_per_inference=_per_sample(spikes.get(evidence.played), evidence.board.n_samples),
         spikes_by_role=spikes,
         silent_neurons=_silent_share(counts.get(evidence.played)),
         spike_difference=layer and finite(layer.spike_difference),
@@ -61,6 +62,10 @@ def _layer(index: int, name: str, evidence: Evidence, weight_error: object) -> L
         synops=synops,
         weight_error=weight_error if isinstance(weight_error, float) else None,
     )
+
+
+def _per_sample(spikes: int | None, n_samples: int) -> float | None:
+    return None if spikes is None or not n_samples else spikes / n_samples
 
 
 def _silent_share(counts: np.ndarray | None) -> float | None:

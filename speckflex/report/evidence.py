@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from speckflex.analysis.synops import measure_synops
+from speckflex.analysis.synops import measure_known_synops
 from speckflex.errors import ComparisonError
 from speckflex.recordings.compare import compare
 from speckflex.report._roles import (
@@ -111,6 +111,7 @@ def gather_evidence(
     *,
     input_events: Sequence[np.ndarray] = (),
     checks: Sequence[Check] = (),
+    synops: Sequence[LayerSynops] | None = None,
 ) -> Evidence:
     """Compare the recordings and measure the work of the cores.
 
@@ -121,6 +122,7 @@ def gather_evidence(
             between "torch" and the board.
         input_events: as in `Evidence`.
         checks: as in `Evidence`.
+        synops: as in `Evidence`; None to measure the first samples, whose events are at hand.
 
     Raises:
         ComparisonError: there is no recording, or they can't be compared.
@@ -138,7 +140,8 @@ def gather_evidence(
         noise_floor=None if repeat is None else compare(board, repeat),
         same_program=program is not None,
     )
-    synops = () if program is None else measure_synops(program, board, input_events)
+    if synops is None:
+        synops = () if program is None else measure_known_synops(program, board, input_events)
     return Evidence(
         program, recordings, input_events, checks, comparisons, synops, ladder, repeat=repeat
     )

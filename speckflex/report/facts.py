@@ -150,6 +150,7 @@ class LayerFacts:
         name: name in the torch network.
         spikes: spikes that the board recorded, over all samples; null where it was not
             monitored.
+        spikes_per_inference: the same for each sample.
         spikes_by_role: the same of every recording that holds the layer.
         silent_neurons: share of its neurons without any spike on the board, 0 to 1; null where
             it was not monitored.
@@ -168,8 +169,10 @@ class LayerFacts:
         neuron_memory: words of neuron memory that it takes; null without a program.
         cost: its integers and its core, where there is a program.
         synops_per_second_peak: most synaptic operations per second in any window of
-            `synops.window_us`; null where they were not measured.
-        synops: its synaptic operations in full; null without a program.
+            `synops.window_us` that begins at an event, over the samples that `synops` of the
+            layer states; null where they were not measured.
+        synops: its synaptic operations in full, and over how many samples; null without a
+            program.
         weight_error: what rounding to 8 bits changed in its weights, relative to their size;
             null where it is not known.
     """
@@ -177,6 +180,7 @@ class LayerFacts:
     index: int
     name: str
     spikes: int | None
+    spikes_per_inference: float | None
     spikes_by_role: Mapping[str, int]
     silent_neurons: float | None
     spike_difference: float | None

@@ -10,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ReferenceTwin
 
-from speckflex.analysis.synops import count_taps, measure_synops, synops_per_window
+from speckflex.analysis.synops import (
+    add_synops,
+    count_taps,
+    measure_known_synops,
+    measure_synops,
+    synops_per_window,
+)
 from speckflex.boards.twin import Twin
 from speckflex.chips.speck import SPECK2E
+from speckflex.errors import ComparisonError
 from speckflex.events.streams import EVENT_DTYPE, make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
@@ -189,3 +196,31 @@ def test_adjoining_windows_hold_all_operations(rng: np.random.Generator):
     starts, rates = synops_per_window(core, events, window=10_000)
     assert rates.sum() * 0.010 == pytest.approx(count_taps(core, events).sum())
     np.testing.assert_array_equal(np.diff(starts), 10_000)
+
+
+def test_events_of_another_set_of_samples_are_refused():
+    program = one_core()
+    streams = [events_at([0], 4, 4)] * 3
+    with pytest.raises(ComparisonError, match=r"events of 3 samples .* has 2: .* first 2 "):
+        measure_synops(program, silent(program, 2), streams)
+    with pytest.raises(ComparisonError, match="the input: the events of 1 samples"):
+        measure_synops(program, silent(program, 2), streams[:1])
+    (found,) = measure_synops(program, silent(program, 3).part(0, 2), streams[:2])
+    assert (found.samples, found.total, found.per_inference) == (2, 72, 36)
+
+
+def test_the_work_of_a_run_is_that_of_all_its_parts():
+    program = one_core()
+    streams = [events_at(times, 4, 4) for times in ([0, 20_000], [5, 9_000, 9_999], [7])]
+    whole = measure_synops(program, silent(program, 3), streams)
+    parts = [
+        measure_synops(program, silent(program, len(part)), part)
+        for part in (streams[:1], streams[1:])
+    ]
+    assert add_synops(parts) == whole
+
+
+def test_the_first_samples_are_measured_where_no_more_events_are_known():
+    program = one_core()
+    (found,) = measure_known_synops(program, silent(program, 3), [events_at([0], 4, 4)])
+    assert (found.samples, found.total) == (1, 36)

@@ -138,7 +138,7 @@ def test_a_recording_of_another_program_is_refused(recordings: dict[str, Recordi
 
 def test_the_text_lines_up_its_columns(program: Program, recordings: dict[str, Recording]):
     text = render_text(build_report(program, recordings, synthetic=True))
-    verdict, ladder, layers, divergence, synthetic = text.split("\n\n")
+    verdict, ladder, layers, divergence, work, synthetic = text.split("\n\n")
     assert verdict.startswith("On 4 synthetic samples")
     title, *rows = layers.splitlines()
     assert title == "spikes over 4 samples; the reference is the twin"
@@ -146,6 +146,7 @@ def test_the_text_lines_up_its_columns(program: Program, recordings: dict[str, R
     assert len({len(line) for line in rows}) == 1
     assert ladder.splitlines()[0] == "each step against the one before, over 4 samples"
     assert ladder.splitlines()[2].startswith("as trained")
+    assert work.startswith("work of the cores, over 4 samples\nlayer")
     assert divergence.startswith("First divergence: layer conv1, sample")
     assert synthetic.startswith("synthetic: the samples are simulated")
 
@@ -395,7 +396,7 @@ def test_names_can_not_break_out_of_markdown(rng: np.random.Generator):
     assert "<script>" not in text.replace("\\<", "")
     rows = [line for line in text.splitlines() if line.startswith("|") and "alert" in line]
     assert len(rows) == 1
-    assert rows[0].replace("\\|", "").count("|") == 10
+    assert rows[0].replace("\\|", "").count("|") == 9
 
 
 def test_the_markdown_names_program_board_and_losses(

@@ -121,6 +121,7 @@ def check(folder, inputs):
     _check_layers(figures, report, compared, program)
     _check_memory(figures, report, program)
     _check_losses(figures, report, played)
+    _check_work(figures, report, played, program, inputs)
     return figures.count
 
 
@@ -258,6 +259,67 @@ def _check_losses(figures, report, played):
         squares = sum(int(((a - b) ** 2).sum()) for a, b in pairs)
         share = squares / sum(int((a + b).sum()) for a, b in pairs)
         figures.same("estimated share", stated["estimate"]["share"], share)
+
+
+def _check_work(figures, report, played, program, inputs):
+    """Hold totals against counts times fan-out, and the first core's peak against its events."""
+    board = played["chip" if "chip" in played else "twin"]
+    stage = program["input"]
+    assert stage["pooling"] == [1, 1], "this script knows no other input stage"
+    assert not any(stage[name] for name in ("merge_polarities", "mirror_y", "swap_xy"))
+    arriving = [np.zeros((len(inputs), *core["input_shape"]), int) for core in program["cores"]]
+    for sample, events in enumerate(inputs):
+        for destination in stage["destinations"]:
+            place = (sample, events["p"], events["y"], events["x"])
+            np.add.at(arriving[destination["core"]], place, 1)
+    for core, counts in zip(program["cores"], board.counts, strict=True):
+        for destination in core["destinations"]:
+            p, first = destination["pooling"], destination["feature_shift"]
+            n, channels, height, width = counts.shape
+            whole = counts[:, :, : height // p * p, : width // p * p]
+            pooled = whole.reshape(n, channels, height // p, p, width // p, p).sum((3, 5))
+            arriving[destination["core"]][:, first : first + channels] += pooled
+    for n, (core, layer) in enumerate(zip(program["cores"], report["layers"], strict=True)):
+        fans = fan_out(core)
+        work = (arriving[n] * fans).sum((1, 2, 3))
+        synops = layer["synops"]
+        figures.same("synops: samples", synops["samples"], len(inputs))
+        figures.same("synops: events", synops["input_events"], int(arriving[n].sum()))
+        figures.same("synops: total", synops["total"], int(work.sum()))
+        figures.same("synops: each", synops["per_inference"], int(work.sum()) / len(inputs))
+        lasting = [max(10_000, int(e["t"].max() - e["t"].min())) / 1e6 for e in inputs]
+        demand = max(float(w) / seconds for w, seconds in zip(work, lasting, strict=True))
+        figures.same("synops: demand", synops["sustained_per_second"], demand)
+        spikes = int(board.counts[n].sum())
+        figures.same("spikes each", layer["spikes_per_inference"], spikes / len(inputs))
+        if n == 0:
+            peak = max(busiest_window(events, fans) for events in inputs)
+            figures.same("synops: peak", layer["synops_per_second_peak"], 100.0 * peak)
+
+
+def fan_out(core):
+    """Return (y, x): the neurons that an event at a place updates, counted kernel by kernel."""
+    out, _, *kernel = core["weights"].shape
+    sides = []
+    for axis in range(2):
+        size, pad, stride = (
+            core["input_shape"][1 + axis],
+            core["padding"][axis],
+            core["stride"][axis],
+        )
+        n_neurons = (size + 2 * pad - kernel[axis]) // stride + 1
+        covered = np.zeros(size + 2 * pad, int)
+        for neuron in range(n_neurons):
+            covered[neuron * stride : neuron * stride + kernel[axis]] += 1
+        sides.append(covered[pad : pad + size])
+    return out * np.outer(*sides)
+
+
+def busiest_window(events, fans):
+    """Return the most updates in any 10 ms that begin at an event."""
+    work = fans[events["y"], events["x"]]
+    times = events["t"]
+    return max(int(work[(times >= t) & (times < t + 10_000)].sum()) for t in times)
 
 
 def _check_memory(figures, report, program):

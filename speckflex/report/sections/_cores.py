@@ -12,13 +12,13 @@ from speckflex.analysis.arrivals import core_inputs
 from speckflex.analysis.synops import WINDOW, synops_per_window
 from speckflex.chips import DEFAULT_CHIP, find_chip
 from speckflex.chips.chip import Chip, CoreLimits
-from speckflex.report._blocks import Block, Drawing, Heading, Text
+from speckflex.report._blocks import Block, Drawing, Heading, Table, Text
 from speckflex.report._parts import DRAWN
 from speckflex.report._section import Section
 from speckflex.report.charts._svg import LABEL, across, box, drawing, label, line, shortened
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts, LayerFacts
-from speckflex.report.spelling import percent
+from speckflex.report.spelling import millions, percent, plural
 
 __all__ = ["Cores", "SynopsLimit", "WorkOverTime", "cores_chart", "work_chart"]
 
@@ -55,6 +55,7 @@ class WorkOverTime:
         start_ms: `(window,) float64`, start of each window, ms.
         rate: `(window,) float64`, synaptic operations per second in each window.
         window_ms: width of the windows, ms.
+        peak: most operations per second in any window that begins at an event, over all samples.
     """
 
     layer: str
@@ -62,6 +63,7 @@ class WorkOverTime:
     start_ms: np.ndarray
     rate: np.ndarray
     window_ms: float
+    peak: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,29 @@ class Cores(Section):
         source = "unverified: one thesis on a Speck2f"
         return cls(SynopsLimit(WINDOW, chip.synops_per_second, source), _work(evidence))
 
+    def blocks(self, facts: Facts) -> list[Block]:
+        """Return the work of each layer: in all, for each inference, and per second."""
+        measured = [layer for layer in facts.layers if layer.synops and not layer.synops.reason]
+        if not measured:
+            return []
+        rows = [
+            [
+                layer.name,
+                "-" if layer.spikes_per_inference is None else f"{layer.spikes_per_inference:.1f}",
+                str(synops.total),
+                "-" if synops.per_inference is None else f"{synops.per_inference:.0f}",
+                millions(synops.sustained_per_second),
+                millions(synops.peak_per_second),
+            ]
+            for layer in measured
+            if (synops := layer.synops) is not None
+        ]
+        headings = ["layer", "spikes/inference", "SynOps", "SynOps/inference"]
+        samples = measured[0].synops.samples if measured[0].synops else 0
+        caption = f"Work of the cores, over {plural(samples, 'sample')}"
+        headings += ["demand SynOps/s", "peak SynOps/s"]
+        return [Table(caption, headings, rows, caption.lower())]
+
     def page(self, facts: Facts) -> list[Block]:
         """Return the cores as tiles, and the work over time."""
         if facts.program.chip is None:
@@ -104,10 +129,12 @@ class Cores(Section):
             blocks.append(Drawing("Chart of the cores", chart))
         else:
             blocks.append(Text("The program is not placed on cores: it runs on the twin only."))
+        blocks += self.blocks(facts)
         work = [row for row in self.work if len(row.rate)]
         if work:
             words = (
-                "Synaptic operations per second of each layer, in the sample in which they peak."
+                "Synaptic operations per second of each layer, in windows side by side, in the"
+                " busiest of the samples whose events are kept."
             )
             chart = work_chart(work, self.synops.limit_per_second)
             blocks += [
@@ -121,8 +148,10 @@ class Cores(Section):
         limit = f"{self.synops.limit_per_second / 1e6:.0f} million"
         return (
             f"The program is for {chip}. A core is said to do {limit} synaptic operations per"
-            f" second ({self.synops.limit_source}). Peaks are means over"
-            f" {self.synops.window_us / 1000:.0f} ms."
+            f" second ({self.synops.limit_source}). A peak is the most in"
+            f" {self.synops.window_us / 1000:.0f} ms that begin at an event, in any sample. The"
+            " demand is the work of a sample over the time that its input lasts, in the sample"
+            " where this is highest."
         )
 
 
@@ -134,13 +163,21 @@ def _work(evidence: Evidence) -> tuple[WorkOverTime, ...]:
     lines = []
     for layer in evidence.synops:
         streams = core_inputs(program, evidence.board, evidence.input_events, layer.index)
-        if streams is None or layer.peak_sample is None:
+        if not streams or layer.peak_per_second is None:
             continue
-        events = streams[layer.peak_sample]
-        starts, rates = synops_per_window(program.cores[layer.index], events, window=layer.window)
-        milliseconds = layer.window / 1000
+        core = program.cores[layer.index]
+        found = [synops_per_window(core, events, window=layer.window) for events in streams]
+        busiest = max(range(len(found)), key=lambda n: found[n][1].max(initial=0.0))
+        starts, rates = found[busiest]
         lines.append(
-            WorkOverTime(layer.name, layer.peak_sample, starts / 1000, rates, milliseconds)
+            WorkOverTime(
+                layer=layer.name,
+                sample=busiest,
+                start_ms=starts / 1000,
+                rate=rates,
+                window_ms=layer.window / 1000,
+                peak=layer.peak_per_second,
+            )
         )
     return tuple(lines)
 
@@ -211,7 +248,7 @@ def work_chart(lines: Sequence[WorkOverTime], limit: float) -> Markup:
     height = STRIP * len(lines) + 12
     marks.append(label(across(0), height - 2, "0 ms", kind="small"))
     marks.append(label(across(1), height - 2, f"{end:.0f} ms", anchor="end", kind="small"))
-    words = "; ".join(f"{row.layer} at most {_per_second(row)}" for row in lines)
+    words = "; ".join(f"{row.layer} {_per_second(row)}" for row in lines)
     return drawing(height, f"Synaptic operations per second over time: {words}", marks)
 
 
@@ -237,4 +274,4 @@ def _strip(row: WorkOverTime, top: float, end: float, limit: float) -> list[Mark
 
 
 def _per_second(row: WorkOverTime) -> str:
-    return f"{max(row.rate, default=0.0) / 1e6:.3g} million/s"
+    return f"peak {row.peak / 1e6:.3g} million/s"

@@ -11,7 +11,7 @@ from speckflex.report._blocks import Block, Drawing, Heading, Table, Text
 from speckflex.report._section import Section
 from speckflex.report.charts._svg import LABEL, across, box, drawing, label, line, shortened
 from speckflex.report.facts import Facts, LayerComparison, LayerFacts
-from speckflex.report.spelling import known, millions, percent, plural
+from speckflex.report.spelling import known, percent, plural
 
 __all__ = ["Differences", "difference_chart"]
 
@@ -77,7 +77,7 @@ def _layer_table(facts: Facts) -> Table:
     floor = ["noise floor"] if has_floor else []
     compared = [f"{pair.other}/{pair.reference}"] if pair else []
     headings = ["layer", "core", "spikes", *compared, "spike difference", *floor, "cosine"]
-    headings += ["peak SynOps/s", "kernel words", "neuron words"]
+    headings += ["kernel words", "neuron words"]
     rows = [
         [
             layer.name,
@@ -87,7 +87,6 @@ def _layer_table(facts: Facts) -> Table:
             _difference(layer),
             *([percent(layer.noise_floor)] if has_floor else []),
             _cosine(layer, compared=pair is not None),
-            millions(layer.synops_per_second_peak),
             _memory(layer.kernel_memory, layer.cost and layer.cost.kernel_limit),
             _memory(layer.neuron_memory, layer.cost and layer.cost.neuron_limit),
         ]
