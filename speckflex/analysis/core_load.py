@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from speckflex.analysis.synops import WINDOW
 from speckflex.boards.twin import Twin
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
 
     from speckflex.program.program import Program
     from speckflex.twin.outputs import CoreLoad
@@ -21,7 +22,7 @@ __all__ = ["LONGEST_WAIT", "LayerLoad", "measure_load"]
 # µs; a choice of this project: a tenth of the 100 ms of silence that ends a read-out in sinabs.
 LONGEST_WAIT = 10_000.0
 
-Verdict = Literal["keeps up", "overloaded", "drops while held up", "holds the input up"]
+Verdict = Literal["keeps up", "overloaded", "drops while held up", "holds the input up", "held up"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,14 @@ class LayerLoad:
         name: name of the layer.
         events: number of events that arrived, over all samples.
         dropped: number of these that the congestion balancer of the core dropped.
-        sustained: synaptic operations per second, mean over the busiest sample.
-        utilisation: `sustained` as a share of the stated rate of the core.
+        demand: synaptic operations per second that are asked of the core: the work of a sample
+            over the time that its input lasts (at least 10 ms), in the sample where this is
+            highest.
+        served: synaptic operations per second that the core does in that sample: the same work
+            over the time until the core is done with it, if that is longer.
+        factor: `demand` as a multiple of the stated rate of a core; above 1 no buffer helps.
+        utilisation: share of the time between its first event and its last that the core works,
+            in the busiest sample.
         longest_wait: longest time that an event waits for the core if any number of events may
             wait, µs.
         backlog: time that the core, under the same condition, still works after the last event
@@ -44,15 +51,19 @@ class LayerLoad:
         input_wait: longest delay of an input event because the core is full, µs; 0 if the input
             does not send to the core.
         verdict: "overloaded" if the core itself drops events or lets them wait too long, "drops
-            while held up" or "holds the input up" if a later core is the cause, else "keeps up".
+            while held up", "holds the input up" or, if it only stalls too long, "held up" if a
+            later core is the cause, else "keeps up".
         passed: whether the verdict is "keeps up".
+        samples: number of samples that were played.
     """
 
     index: int
     name: str
     events: int
     dropped: int
-    sustained: float
+    demand: float
+    served: float
+    factor: float
     utilisation: float
     longest_wait: float
     backlog: float
@@ -60,6 +71,7 @@ class LayerLoad:
     input_wait: float
     verdict: Verdict
     passed: bool
+    samples: int
 
 
 def measure_load(
@@ -97,12 +109,50 @@ def measure_load(
     if rate is None:
         rate = program.chip_record.synops_per_second
     settings = replace(settings or TwinSettings(), synops_per_second=rate)
-    roomy = _play(program, events, replace(settings, input_buffer=None))
+    endless = replace(settings, input_buffer=None)
+    roomy = _play(program, events, endless)
     tight = _play(program, events, settings)
+    asked = roomy
+    if any(core.congestion_balancer for core in program.cores):
+        # what a balancer drops was asked of its core too
+        cores = tuple(replace(core, congestion_balancer=False) for core in program.cores)
+        asked = _play(replace(program, cores=cores), events, endless)
+    lasting = _input_times(events)
     return tuple(
-        _worst((index, core.name), roomy[index], tight[index], (rate, longest_wait))
+        _worst(
+            (index, core.name),
+            roomy[index],
+            tight[index],
+            _Demand([one.busy for one in asked[index]], lasting),
+            (rate, longest_wait),
+        )
         for index, core in enumerate(program.cores)
     )
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """The work that is asked of a core, by sample.
+
+    Args:
+        busy: µs of work.
+        lasting: µs that the input lasts.
+    """
+
+    busy: Sequence[float]
+    lasting: Sequence[float]
+
+    @property
+    def highest(self) -> int | None:
+        """The sample with the most work for the time that its input lasts."""
+        shares = [busy / time for busy, time in zip(self.busy, self.lasting, strict=True)]
+        return max(range(len(shares)), key=shares.__getitem__, default=None)
+
+
+def _input_times(events: np.ndarray | Sequence[np.ndarray]) -> list[float]:
+    """Return the time from the first event of each sample to its last, at least a window, µs."""
+    samples = [events] if getattr(events, "dtype", None) is not None else events
+    return [float(max(WINDOW, np.ptp(one["t"]) if len(one) else 0)) for one in samples]
 
 
 def _play(
@@ -119,9 +169,16 @@ def _worst(
     layer: tuple[int, str],
     roomy: Sequence[CoreLoad],
     tight: Sequence[CoreLoad],
+    asked: _Demand,
     limits: tuple[float, float],
 ) -> LayerLoad:
     rate, limit = limits
+    demand = served = 0.0
+    highest = asked.highest
+    if highest is not None:
+        lasting = asked.lasting[highest]
+        demand = rate * asked.busy[highest] / lasting
+        served = rate * roomy[highest].busy / max(lasting, roomy[highest].span)
     utilisation = max((load.busy / load.span for load in roomy if load.span), default=0.0)
     dropped = sum(load.dropped for load in tight)
     wait, input_wait = _most(roomy, "longest_wait"), _most(tight, "input_wait")
@@ -132,12 +189,16 @@ def _worst(
         verdict = "drops while held up"
     elif input_wait > limit:
         verdict = "holds the input up"
+    elif _most(tight, "stalled") > limit:
+        verdict = "held up"
     return LayerLoad(
         index=layer[0],
         name=layer[1],
         events=sum(load.events for load in tight),
         dropped=dropped,
-        sustained=utilisation * rate,
+        demand=demand,
+        served=served,
+        factor=demand / rate,
         utilisation=utilisation,
         longest_wait=wait,
         backlog=_most(roomy, "backlog"),
@@ -145,6 +206,7 @@ def _worst(
         input_wait=input_wait,
         verdict=verdict,
         passed=verdict == "keeps up",
+        samples=len(tight),
     )
 
 

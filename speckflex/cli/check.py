@@ -134,9 +134,10 @@ def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
     for load in loads:
         severity = "note" if load.passed else "warning"
         click.echo(
-            f"{severity}: {load.name}: {load.verdict}: {load.sustained / 1e6:.3g} million synaptic"
-            f" operations per second keep its core busy for {load.utilisation:.1%} of the time, an"
-            f" event waits up to {milliseconds(load.longest_wait)}{_held_up(load)} (at an"
+            f"{severity}: {load.name}: {load.verdict}: {load.demand / 1e6:.3g} million synaptic"
+            f" operations per second are asked of its core ({load.factor:.2g} times its rate),"
+            f" {load.served / 1e6:.3g} million are served, an event waits up to"
+            f" {milliseconds(load.longest_wait)}{_held_up(load)} (at an"
             " unverified rate)"
         )
     if loads:

@@ -93,6 +93,13 @@ __all__ = ["command"]
     metavar="SPIKES",
     help="Ensemble: number of spikes of cores 0 and 1 within which their order may change.",
 )
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SYNOPS",
+    help="Synaptic operations per second that a core does: also play the twin at this rate, where"
+    " input events that find no room are lost, and report its accuracy. [default: no such play]",
+)
 @slow_clock_option
 @seed_option
 @json_option
@@ -169,6 +176,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
             ),
             seed=options["seed"],
             slow_clock=options["slow_clock"],
+            rate=options["rate"],
             bars=Bars(options["max_spike_difference"], options["min_accuracy"]),
         )
         deployment = deploy(

@@ -14,6 +14,7 @@ from speckflex.boards import open_board
 from speckflex.data.dataset import fitting_options
 from speckflex.data.order import OrderWatch
 from speckflex.deployment._players import Players, play_dataset
+from speckflex.deployment._rate import twin_at_rate
 from speckflex.errors import EventsError
 from speckflex.events.perturbation import Perturbation
 from speckflex.report.bars import Bars
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from speckflex.recordings.recording import Recording
     from speckflex.report.facts import RunFacts
     from speckflex.report.record import Report
+
+AT_RATE = "at rate"  # the player of a twin whose cores take their time
 
 __all__ = ["DeploySettings", "Deployment", "deploy"]
 
@@ -55,6 +58,9 @@ class DeploySettings:
         slow_clock: frequency of the slow clock of the twin that plays beside the chosen board,
             Hz; None for no slow clock.
         bars: what the report has to reach.
+        rate: synaptic operations per second of a core, at which the load is measured and the
+            twin plays once more, its input lost where a core has no room; None to measure the
+            load at the rate of the chip's record, and not to play so.
     """
 
     bins: int = 10
@@ -67,6 +73,7 @@ class DeploySettings:
     seed: int = 0
     slow_clock: float | None = None
     bars: Bars = field(default_factory=Bars)
+    rate: float | None = None
 
     @property
     def of_twin(self) -> TwinSettings:
@@ -156,6 +163,7 @@ def deploy(
         name: _with_changes(recording, dataset)
         for name, recording in played.recordings(dataset.labels).items()
     }
+    at_rate = recordings.pop(AT_RATE, None)
     outlook = _outlook(model.program, dataset, settings, played)
     evidence = gather_evidence(
         model.program,
@@ -172,6 +180,8 @@ def deploy(
         command=command,
         run=replace(run, data=data, interrupted=outlook.interrupted),
         loads=outlook.loads,
+        at_rate=at_rate,
+        rate=settings.rate,
         ensemble=outlook.ensemble,
         bars=settings.bars,
     )
@@ -226,6 +236,9 @@ def _players(
         plays["twin" if family.is_twin else "chip"] = board.play
         if settings.repeat and not family.repeats:
             plays["repeat"] = board.play
+        if settings.rate is not None:
+            rated = twin_at_rate(model.program, settings.rate, settings.of_twin, settings.threads)
+            players.in_batches[AT_RATE] = stack.enter_context(rated).play
         yield players
 
 
@@ -270,7 +283,9 @@ def _outlook(
         return outlook
     events = played.events
     try:
-        outlook.loads = measure_load(program, events, settings=settings.of_twin)
+        outlook.loads = measure_load(
+            program, events, synops_per_second=settings.rate, settings=settings.of_twin
+        )
         if settings.ensemble:
             ensemble = play_ensemble(
                 program,

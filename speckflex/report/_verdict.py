@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from speckflex.report.spelling import factor, interval, percent, plural, points
+from speckflex.report.spelling import (
+    factor,
+    interval,
+    millions,
+    milliseconds,
+    percent,
+    plural,
+    points,
+)
 
 if TYPE_CHECKING:
     from speckflex.report.facts import ComparisonFacts, LayerComparison
@@ -207,6 +215,26 @@ def _unlike_inputs(report: Report) -> str:
 
 
 def _overload(report: Report) -> str:
+    """Return which cores can not serve what is asked of them, and what accuracies assume."""
+    loads = report.core_loads
+    if loads is None:
+        return _peaks(report)
+    if not loads.overloaded:
+        return loads.assumption if loads.at_rate else ""
+    layers = ", ".join(
+        f"{layer.name} is asked for {millions(layer.demand)} SynOps/s and serves"
+        f" {millions(layer.served)} ({layer.factor:.2f} times its rate)"
+        for layer in loads.overloaded
+    )
+    samples = plural(loads.load_samples, "sample")
+    return (
+        f"Overload in the first {samples}: {layers}; the input or an event waits up to"
+        f" {milliseconds(loads.delay)}, at an unverified rate of {millions(loads.load_rate)}"
+        f" SynOps/s a core. {loads.assumption}"
+    )
+
+
+def _peaks(report: Report) -> str:
     limit = report.cores.synops.limit_per_second
     over = [layer.name for layer in report.layers if (layer.synops_per_second_peak or 0) > limit]
     if not over:

@@ -55,6 +55,9 @@ class Evidence:
             none.
         bars: what the report has to reach.
         repeat: the second run of the board; None if it ran once.
+        at_rate: the twin at a stated rate, its input lost where a core has no room; None if it
+            was not played so.
+        rate: that rate, synaptic operations per second of a core.
     """
 
     program: Program | None
@@ -71,6 +74,8 @@ class Evidence:
     ensemble: Ensemble | None = None
     bars: Bars = field(default_factory=Bars)
     repeat: Recording | None = None
+    at_rate: Recording | None = None
+    rate: float | None = None
 
     @property
     def played(self) -> str:

@@ -68,6 +68,8 @@ def test_without_balancer_nothing_is_dropped_and_events_wait():
     assert load.longest_wait == pytest.approx(990)
     assert load.backlog == pytest.approx(1000)
     assert load.utilisation == pytest.approx(1)
+    # 1000 operations in the shortest window of 10 ms
+    assert (load.demand, load.served, load.factor) == pytest.approx((1e5, 1e5, 0.1))
     assert load.passed
 
 
@@ -75,7 +77,31 @@ def test_a_core_that_falls_behind_does_not_pass():
     times = np.arange(4000)
     (load,) = measure_load(one_pixel_program(), events_at(times), synops_per_second=1e6)
     assert load.longest_wait == pytest.approx(10 * 3999 - 3999)
+    # 4000 events of 10 operations are asked for in 10 ms, and done after 40 ms
+    assert (load.demand, load.served, load.factor) == pytest.approx((4e6, 1e6, 4))
     assert not load.passed
+
+
+def test_what_a_balancer_drops_was_demanded_too():
+    program = one_pixel_program(congestion_balancer=True)
+    (load,) = measure_load(program, events_at(range(4000)), synops_per_second=1e6)
+    assert load.dropped > 0
+    assert load.demand == pytest.approx(4e6)
+    assert load.served < 1.1e6
+
+
+def test_a_core_that_stalls_for_long_does_not_keep_up():
+    first = Core("first", np.full((1, 1, 1, 1), 50), 50, -50, (1, 1, 1))
+    second = replace(first, name="second", destinations=(Destination(2),))
+    slow = Core("slow", np.ones((50, 1, 1, 1)), 99, -1, (1, 1, 1))
+    program = Program(
+        (replace(first, destinations=(Destination(1),)), second, slow),
+        InputStage((1, 1, 1)),
+        chip="unbounded",
+    )
+    loads = measure_load(program, events_at(range(1000)), synops_per_second=1e6)
+    assert [load.verdict for load in loads] == ["holds the input up", "held up", "overloaded"]
+    assert loads[1].stalled > 10_000
 
 
 def test_the_wait_adds_up_along_the_network():

@@ -116,6 +116,20 @@ def test_a_network_that_needs_no_folding_has_no_step_for_it(recordings, tmp_path
     assert [rung.step for rung in report.steps.ladder] == ["trained", "eight-bit", "twin"]
 
 
+def test_at_a_low_rate_input_is_lost_and_its_accuracy_stands_beside_the_others(
+    model_file, recordings
+):
+    report = run(model_file, recordings, rate=1e4).report
+    stated = report.core_loads.at_rate
+    assert stated.synops_per_second == report.core_loads.load_rate == 1e4
+    assert 0 < stated.lost < stated.input_events
+    assert "With cores that do 0.01 M SynOps/s, the twin loses" in report.verdict
+    assert "conv1 is asked for" in report.verdict
+    generous = run(model_file, recordings, rate=1e12).report
+    assert generous.core_loads.at_rate.lost == 0
+    assert run(model_file, recordings).report.core_loads.at_rate is None
+
+
 def test_a_silent_network_is_named_in_the_first_line_and_passes_no_bar(recordings, tmp_path):
     save_network(small_network(gain=1e-3), tmp_path / "silent.pt")
     bars = Bars(max_spike_difference=10.0)

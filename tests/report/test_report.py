@@ -306,7 +306,7 @@ def test_the_load_of_the_cores_is_in_every_text(
 ):
     loads = measure_load(program, inputs, synops_per_second=1e3)
     report = build_report(program, recordings, input_events=inputs)
-    report = replace(report, core_loads=CoreLoads(loads, len(inputs)))
+    report = replace(report, core_loads=CoreLoads(loads, len(inputs), 1e3, None))
     assert loads[0].input_wait > 10_000
     for text in (render_text(report), render_markdown(report)):
         for word in ("stalled", "input held up", f"{loads[0].input_wait / 1000:.3g} ms"):

@@ -5,13 +5,35 @@
 from dataclasses import dataclass
 
 from speckflex.analysis.core_load import LayerLoad
+from speckflex.recordings.compare import measure_accuracy
 from speckflex.report._blocks import Block, Table, Text
 from speckflex.report._section import Section
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts
-from speckflex.report.spelling import millions, milliseconds, percent, plural
+from speckflex.report.spelling import interval, millions, milliseconds, percent, plural
 
-__all__ = ["CoreLoads"]
+__all__ = ["CoreLoads", "RateFacts"]
+
+
+@dataclass(frozen=True)
+class RateFacts:
+    """The twin at a stated rate, where input events are lost that find no room at a core.
+
+    Args:
+        synops_per_second: the rate of a core, synaptic operations per second.
+        accuracy: share of the labelled samples classified right, 0 to 1; null without labels.
+        accuracy_interval: lower and upper end of its 95 % Wilson interval; null without labels.
+        input_events: number of input events.
+        lost: number of events that found no room: of the input, or at a congestion balancer.
+        samples: number of samples.
+    """
+
+    synops_per_second: float
+    accuracy: float | None
+    accuracy_interval: tuple[float, float] | None
+    input_events: int
+    lost: int
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -20,7 +42,9 @@ class CoreLoads(Section):
 
     Args:
         load: one entry per core of the program, in network order.
-        load_samples: number of samples that were played to measure it.
+        load_samples: number of samples that were played to measure it, the first ones.
+        load_rate: rate of a core that was assumed, synaptic operations per second.
+        at_rate: accuracy under a stated rate; null where none was stated.
     """
 
     anchor = "load"
@@ -28,21 +52,55 @@ class CoreLoads(Section):
 
     load: tuple[LayerLoad, ...]
     load_samples: int
+    load_rate: float
+    at_rate: RateFacts | None
 
     @classmethod
     def collect(cls, evidence: Evidence) -> "CoreLoads | None":
         """Return the load of every core; None where it was not measured."""
-        if not evidence.loads:
+        if not evidence.loads or evidence.program is None:
             return None
-        return cls(tuple(evidence.loads), len(evidence.input_events))
+        rate = evidence.rate or evidence.program.chip_record.synops_per_second
+        samples = evidence.loads[0].samples
+        return cls(tuple(evidence.loads), samples, rate, _at_rate(evidence))
+
+    @property
+    def overloaded(self) -> list[LayerLoad]:
+        """The cores that can not serve what is asked of them."""
+        return [layer for layer in self.load if layer.verdict == "overloaded"]
+
+    @property
+    def delay(self) -> float:
+        """The longest delay of an input event, or wait of an event for a core, µs."""
+        return max(max(layer.input_wait, layer.longest_wait) for layer in self.load)
+
+    @property
+    def assumption(self) -> str:
+        """The sentence on what the accuracies assume, or what they are at a stated rate."""
+        stated = self.at_rate
+        if stated is None:
+            return (
+                "Accuracies and spikes assume cores that keep up with their events; --rate R plays"
+                " the twin with cores that do R synaptic operations per second."
+            )
+        right = ""
+        if stated.accuracy is not None and stated.accuracy_interval is not None:
+            bounds = interval(stated.accuracy_interval)
+            right = f" classifies {percent(stated.accuracy)} correctly (95 % interval {bounds}) and"
+        return (
+            f"With cores that do {millions(stated.synops_per_second)} SynOps/s, the twin{right}"
+            f" loses {stated.lost} events, where the input has {stated.input_events}; the other"
+            " accuracies assume cores that keep up."
+        )
 
     def blocks(self, facts: Facts) -> list[Block]:
-        """Return one row per core: how busy it is, and whether it keeps up."""
+        """Return one row per core: what is asked of it, and whether it keeps up."""
         rows = [
             [
                 layer.name,
-                millions(layer.sustained),
-                percent(layer.utilisation),
+                millions(layer.demand),
+                millions(layer.served),
+                f"{layer.factor:.2f}",
                 milliseconds(layer.longest_wait),
                 milliseconds(layer.stalled),
                 milliseconds(layer.input_wait),
@@ -51,17 +109,40 @@ class CoreLoads(Section):
             ]
             for layer in self.load
         ]
-        headings = ["layer", "sustained SynOps/s", "busy", "longest wait", "stalled"]
+        headings = ["layer", "demand SynOps/s", "served", "of rate", "longest wait", "stalled"]
         headings += ["input held up", "dropped", "verdict"]
-        return [Table("Load of the cores", headings, rows, "load of the cores")]
+        samples = f"the first {plural(self.load_samples, 'sample')}"
+        title = (
+            f"load of the cores, over {samples} at {millions(self.load_rate)} SynOps/s (unverified)"
+        )
+        caption = f"Load of the cores, over {samples}"
+        return [Table(caption, headings, rows, title), Text(self.assumption)]
 
     def page(self, facts: Facts) -> list[Block]:
         """Return how the load was measured, and the table."""
         words = (
-            "Waiting times in the busiest of the first"
+            "Demand is the work of a sample over the time that its input lasts, in the sample where"
+            " this is highest; served is the same work over the time until the core is done, if"
+            " that is longer. Waiting times are those of the worst of the first"
             f" {plural(self.load_samples, 'sample')}. A core takes events in the order in which"
             " they arrive. A full core holds up the cores that send to it: they stall, and in the"
             " end the input waits. The rate of a core, the number of events that may wait for it"
             " and the model are unverified."
         )
         return [Text(words), *self.blocks(facts)]
+
+
+def _at_rate(evidence: Evidence) -> RateFacts | None:
+    recording = evidence.at_rate
+    if recording is None or evidence.rate is None:
+        return None
+    labels = next((r.labels for r in evidence.recordings.values() if r.labels is not None), None)
+    accuracy = measure_accuracy(recording, labels)
+    return RateFacts(
+        synops_per_second=evidence.rate,
+        accuracy=accuracy and accuracy.share,
+        accuracy_interval=accuracy and accuracy.interval,
+        input_events=sum(log.written for log in recording.samples),
+        lost=recording.lost_events,
+        samples=recording.n_samples,
+    )
