@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["first_line", "one_line", "shown"]
+__all__ = ["first_line", "one_line", "printable", "shown"]
 
 LONGEST_REASON = 160
 
@@ -21,3 +21,11 @@ def one_line(text: object) -> str:
 def shown(name: str) -> str:
     """Return a name out of a file as messages show it: in one line, and without control codes."""
     return name if name.isprintable() else ascii(name)
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, with escapes in place of control codes.
+
+    For messages with the names of files, which may hold any character.
+    """
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)

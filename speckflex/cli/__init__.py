@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from speckflex._support.text import printable
 from speckflex.cli.interrupts import Interruption, quiet_interrupts
 from speckflex.errors import BoardNotFoundError, SpeckflexError, TrainingInterruptedError
 from speckflex.version import __version__
@@ -70,14 +71,15 @@ class CommandGroup(click.Group):
             raise Interruption("interrupted") from error
         except SpeckflexError as error:
             failure = FAILURES.get(type(error), click.ClickException)
-            raise failure(str(error)) from error
+            raise failure(printable(str(error))) from error
         except OSError as error:
             if (
                 error.errno == EPIPE
             ):  # the reader of our output has closed the pipe; click exits quietly
                 raise
             place = error.filename or "standard output"
-            raise click.ClickException(f"{place}: {error.strerror}: check the path") from error
+            message = printable(f"{place}: {error.strerror}: check the path")
+            raise click.ClickException(message) from error
 
 
 @click.command(

@@ -130,3 +130,23 @@ def test_what_can_t_be_read_is_one_line(tmp_path: Path, name: str, message: str)
     assert done.exit_code == 1
     assert message in done.output
     assert done.output.count("\n") == 1
+
+
+def test_the_name_of_a_file_can_t_steer_the_terminal(tmp_path: Path):
+    path = tmp_path / "\x1b[31mred\n.npy"
+    path.write_bytes(b"bad")
+    done = run(path, color=True)
+    assert done.output.count("\n") == 1
+    assert "\\x1b[31mred\\n.npy: no plain numpy array" in done.output
+    np.save(path, EVENTS)
+    assert "\x1b" not in run(path, color=True, env={"NO_COLOR": "1"}).output
+
+
+@pytest.mark.parametrize("n_events", [0, 1])
+def test_a_recording_of_one_event_or_none_is_shown(tmp_path: Path, n_events: int):
+    np.save(tmp_path / "a.npy", EVENTS[:n_events])
+    done = run(tmp_path / "a.npy", "--html", tmp_path / "a.html")
+    assert done.exit_code == 0, done.output
+    assert re.search(rf"events +{n_events}\n", done.output)
+    facts = json.loads(run(tmp_path / "a.npy", "--json").output)
+    assert facts["recordings"][0]["rate"] is None

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,6 +96,19 @@ def test_a_file_of_another_tool_holds_the_events_that_it_was_given(file: Written
     np.testing.assert_array_equal(found, expected(file))
     shape = (2, made_recording.HEIGHT, made_recording.WIDTH)
     assert (dataset.shape, dataset.shape_stated, label) == (shape, file.sized, -1)
+
+
+@pytest.mark.parametrize("suffix", [".raw", ".dat", ".aedat4", ".es", ".csv"])
+def test_a_folder_for_each_class_of_them_is_a_data_set(tmp_path: Path, suffix: str):
+    # as in CIFAR10-DVS: airplane/cifar10_airplane_0.aedat4
+    chosen = [file for file in WRITTEN if file.name.endswith(suffix)][-1]
+    need_package(chosen.name)
+    for name in ("ship", "airplane"):
+        (tmp_path / name).mkdir()
+        shutil.copy(FILES / chosen.name, tmp_path / name / f"cifar10_{name}_0{suffix}")
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes == ("airplane", "ship")
+    assert [(len(events), label) for events, label in dataset] == [(400, 0), (400, 1)]
 
 
 def test_the_documentation_says_what_was_tried_and_what_came_of_it():

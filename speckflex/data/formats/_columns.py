@@ -175,7 +175,7 @@ def _microseconds(times: np.ndarray, unit: str | None, source: str) -> np.ndarra
                 " unknown unit: say it, such as --time-unit s"
             )
         return times if unit is None else np.rint(times * (MICROSECONDS / TIME_UNITS[unit]))
-    if unit in {None, "us"} or times.dtype.kind not in "iu" or not times.size:
+    if unit is None or unit == "us" or times.dtype.kind not in "iu" or not times.size:
         return times
     if unit == "ns":
         return times // (TIME_UNITS["ns"] // MICROSECONDS)

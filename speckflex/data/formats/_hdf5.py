@@ -49,15 +49,15 @@ class Place(NamedTuple):
     Attributes:
         path: of the file.
         name: of the group or array; "" for the whole file.
-        index: of a spike train among several; -1 where there is one recording.
+        train: the number of a spike train among several; -1 where there is one recording.
     """
 
     path: Path
     name: str = ""
-    index: int = -1
+    train: int = -1
 
     def __str__(self) -> str:
-        part = f" (spike train {self.index})" if self.index >= 0 else ""
+        part = f" (spike train {self.train})" if self.train >= 0 else ""
         return f"{self.path}{f' ({shown(self.name)})' if self.name else part}"
 
 
@@ -114,7 +114,7 @@ def _list_trains(path: Path, file: h5py.File) -> Contents:
         keys = np.atleast_1d(_array(path, file, "extra/keys")[()]).tolist()
         classes = tuple(shown(_text(key)) for key in keys)
     return Contents(
-        tuple(Place(path, index=index) for index in range(n_trains)),
+        tuple(Place(path, train=train) for train in range(n_trains)),
         labels,
         classes if labels and max(labels) < len(classes) else (),
         (1, 1, UNITS),
@@ -123,7 +123,7 @@ def _list_trains(path: Path, file: h5py.File) -> Contents:
 
 def _read(place: Place, *, reading: Reading) -> np.ndarray:
     with _opened(place.path) as file:
-        if place.index >= 0:
+        if place.train >= 0:
             return _read_train(place, file)
         if any("/" in name for name in reading.fields.values()):
             columns = {role: _values(place, file, name) for role, name in reading.fields.items()}
@@ -150,7 +150,7 @@ def _read_array(place: Place, array: np.ndarray, reading: Reading) -> np.ndarray
 
 def _read_train(place: Place, file: h5py.File) -> np.ndarray:
     """Return a spike train: x is the unit, t in seconds becomes µs."""
-    times, units = (np.asarray(_array(place.path, file, name)[place.index]) for name in SPIKES)
+    times, units = (np.asarray(_array(place.path, file, name)[place.train]) for name in SPIKES)
     if times.shape != units.shape or times.ndim != 1 or not np.isfinite(times).all():
         raise EventsError(
             f"{place}: has times of shape {times.shape} and units of shape {units.shape}: each"
