@@ -28,8 +28,8 @@ class InstalledSamna:
 
     Args:
         kind: "real" for the vendor's binary; "stub" for the package of that name on the package
-            index, whose import runs pip; "missing" where there is neither.
-        version: as its metadata has it, "" where there is none.
+            index, whose import runs pip; "missing" if there is neither.
+        version: according to its metadata; "" if that has none.
     """
 
     kind: Literal["real", "stub", "missing"]
@@ -63,7 +63,7 @@ def real_samna_installed() -> bool:
 def load_samna() -> ModuleType:
     """Return samna: the real one if installed, else the stand-in of `speckflex.virtual`.
 
-    There is only ever one of them in a process: what is loaded already stays.
+    A process has only one of them: the one that was loaded first stays.
 
     Raises:
         BoardError: the vendor's samna is older than what sinabs' backend works with, can't be

@@ -1,4 +1,4 @@
-"""What the boards of this package do alike: check what they are given, and close."""
+"""What all boards of this package share: checks of their arguments, and closing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["BoardContext", "check_is_program", "check_monitor", "check_samples"]
 
 
 class BoardContext(ABC):
-    """A board in a `with` statement, which closes it at the end of the block, also on errors."""
+    """A board for a `with` statement; the end of the block closes it, also after an error."""
 
     @abstractmethod
     def close(self) -> None:
@@ -33,7 +33,7 @@ class BoardContext(ABC):
 
     @abstractmethod
     def _check_open(self) -> None:
-        """Raise a BoardError where the board is closed."""
+        """Raise a BoardError if the board is closed."""
 
     def __enter__(self) -> Self:
         """Return the board itself."""

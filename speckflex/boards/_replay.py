@@ -1,4 +1,4 @@
-"""A saved recording as a board: what was played on it once can be asked for again."""
+"""A saved recording as a board: it answers with what was recorded."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["Replay"]
 
 
 class Replay(BoardContext):
-    """A board that answers from a recording, and says so where the recording has no answer.
+    """A board that answers from a recording, and raises an error if that has no answer.
 
     Samples are answered in the order they were recorded, over several calls of `play`; `load`
     goes back to the first one. What is played must be what was recorded: the number of events is
-    compared, and the events themselves where the recording has their hash.
+    compared, and the events themselves if the recording has their hash.
 
     Args:
         path: of a recording file.
@@ -84,8 +84,8 @@ class Replay(BoardContext):
     ) -> Recording:
         """Return what the next samples spiked when they were recorded.
 
-        Whether the neurons were reset before each sample then is not recorded; `reset` has no
-        effect.
+        A recording does not say whether the neurons were reset before each sample, so `reset` has
+        no effect.
 
         Args:
             events: one structured array, or one per sample; fields t (µs), x, y, p.
@@ -148,7 +148,7 @@ class Replay(BoardContext):
         return tuple(recorded.layer(index) for index in check_monitor(monitor, recorded.n_layers))
 
     def _check_spikes(self, layers: Sequence[LayerRecord], end: int) -> None:
-        """See that the recording holds the spikes of all samples before `end`."""
+        """Check that the recording holds the spikes of all samples before `end`."""
         for layer in layers:
             held = 0 if layer.events is None else len(layer.events)
             if held < end:

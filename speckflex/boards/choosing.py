@@ -23,7 +23,7 @@ class ChosenBoard:
     Args:
         board: the board.
         asked: the name that was asked for.
-        note: why it is another board than the one asked for; "" where it is that one.
+        note: why this is not the board that was asked for; "" if it is.
     """
 
     board: Board
@@ -32,7 +32,7 @@ class ChosenBoard:
 
     @property
     def family(self) -> BoardFamily:
-        """What is known of all boards of its kind."""
+        """What is known of all boards of its family."""
         return family_of(self.board)
 
 
@@ -47,13 +47,13 @@ def choose_board(
 
     Args:
         name: as for `open_board`; a family of chips without an address, such as "speck2e", is
-            its first chip, or the twin where none is attached.
+            its first chip, or the twin if none is attached.
         require_chip: make a missing chip an error.
         slow_clock: Hz of the board's slow clock; None for none. A board without one ignores it.
-        threads: of the twin; None for one a processor.
+        threads: of the twin; None for one per processor.
 
     Raises:
-        BoardNotFoundError: there is no such board, or no chip where one is required.
+        BoardNotFoundError: there is no such board, or no chip although one is required.
         BoardError: the board can't be opened, or a setting is out of range.
     """
     family = find_family(name)

@@ -1,4 +1,4 @@
-"""What a machine has and lacks for a board, found out by looking, never by guessing."""
+"""What a machine has for a board, and what it lacks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ RULE_WORDS = ("synsense", "speck", "samna")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Args:
-        subject: what.
+        subject: its name.
         state: "ok"; "missing" for what the board needs and isn't there; "note" for the rest.
-        found: what there is.
+        found: what was found.
         remedy: what to do about it, "" for nothing.
     """
 
@@ -59,7 +59,7 @@ def diagnose(board: str = "twin") -> list[Finding]:
     """Return what this machine has and lacks for a board.
 
     Args:
-        board: as for `open_board`; what only another board needs is a note.
+        board: as for `open_board`; a thing that only other boards need becomes a note.
 
     Raises:
         BoardNotFoundError: there is no such board.
@@ -122,7 +122,7 @@ def _samna(*, needed: bool) -> Finding:
 
 
 def _usb(*, needed: bool) -> Finding:
-    """Return whether this user may write to any USB device: a devkit is one."""
+    """Return whether this user may write to any USB device, such as a devkit."""
     state = "missing" if needed else "note"
     nodes = sorted(USB_FOLDER.glob("*/*")) if USB_FOLDER.is_dir() else []
     if not nodes:
@@ -136,7 +136,7 @@ def _usb(*, needed: bool) -> Finding:
     found = f"{writable} of {len(nodes)} devices may be written by this user"
     if writable == len(nodes):
         return Finding("USB", "ok", found)
-    # which of them is a devkit can't be told: its vendor and product numbers are not published
+    # nothing tells which one is a devkit: its vendor and product numbers are not published
     return Finding(
         "USB",
         "note",
@@ -147,7 +147,7 @@ def _usb(*, needed: bool) -> Finding:
 
 
 def _udev() -> Finding:
-    """Return whether a udev rule names the vendor; its contents are the vendor's to give."""
+    """Return whether a udev rule names the vendor; only the vendor knows what it must contain."""
     for folder in RULE_FOLDERS:
         for path in sorted(folder.glob("*.rules")) if folder.is_dir() else []:
             try:

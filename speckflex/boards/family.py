@@ -1,4 +1,4 @@
-"""The families of boards: what can be asked of a board before it is opened.
+"""The families of boards: what is known of a board before it is opened.
 
 A board's name is a family and an address, such as "speck2e:0". Each family is an entry point of the
 group `speckflex.boards`; another package adds one by an entry point of its own:
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 GROUP = "speckflex.boards"
-OWN = "twin"  # the family that installed metadata of this version has in any case
+OWN = "twin"  # any installed metadata of this version lists this family
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,18 @@ class BoardFamily:
         kind: what recordings of its boards say: "twin", "chip", "virtual", "replay", or a word of
             your own.
         label: what such a board is, in a few words.
-        called: what a sentence calls such a board, such as "the chip".
+        called: how a sentence names such a board, such as "the chip".
         open: returns an opened board whose `name` begins with the family. It takes the address,
             and the settings by name.
         settings: the names of the settings. A setting `slow_clock` is a rate in Hz, a setting
-            `threads` a number of threads: `speckflex deploy` passes them on where there are such.
-        chip_at: returns the name of the chip at an address; None where the board runs programs
-            for any chip. It may raise what `open` raises.
+            `threads` a number of threads: `speckflex deploy` passes them to the families that have
+            them.
+        chip_at: returns the name of the chip at an address; None if the board runs programs for any
+            chip. It may raise what `open` raises.
         names: names of boards that can always be opened, each with what it is.
         is_twin: whether it is the software twin, with which other boards are compared.
         is_chip: whether silicon computes the spikes.
-        is_devkit: whether programs take the way to a chip, through samna or its stand-in.
+        is_devkit: whether programs reach it as they reach a chip, through samna or its stand-in.
         needs_samna: whether the vendor's samna and a USB device are needed.
         one_by_one: whether each sample takes its own time, so that batches bring no gain.
         repeats: whether the same events always give the same spikes.
@@ -130,7 +131,7 @@ def find_families() -> tuple[BoardFamily, ...]:
 
 
 def board_called(name: str, kind: str) -> str:
-    """Return what a sentence calls the board of a recording, such as "the virtual devkit".
+    """Return how a sentence names the board of a recording, such as "the virtual devkit".
 
     Args:
         name: of the board; its family may be one that is not installed here.

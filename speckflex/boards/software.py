@@ -29,8 +29,8 @@ def open_twin(
     Args:
         address: the device, in place of `device`.
         threads: how many samples run at the same time; None for one per processor.
-        settings: choices where nobody knows what the chip does.
-        slow_clock: Hz of an external slow clock; None for what the settings say.
+        settings: choices about what nobody knows of the chip.
+        slow_clock: Hz of an external slow clock; None to take it from the settings.
         device: "cpu" or "cuda".
 
     Raises:

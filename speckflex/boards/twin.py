@@ -40,7 +40,7 @@ Device = Literal["cpu", "cuda"]
 
 
 class Twin(BoardContext):
-    """A board made of software: the same Program in, the spikes the chip should give out.
+    """A board of software: it takes a chip's Program and returns the spikes the chip should send.
 
     Attributes:
         loads: for each sample of the last play, how busy each core was; empty unless
@@ -48,13 +48,13 @@ class Twin(BoardContext):
 
     Args:
         threads: how many samples run at the same time; None for one per processor.
-        settings: choices where nobody knows what the chip does.
-        device: "cpu", or "cuda" for a GPU of NVIDIA's, which plays all samples at once and
-            gives the same spikes; it has run in a simulator alone, never on a GPU.
+        settings: choices about what nobody knows of the chip.
+        device: "cpu", or "cuda" for an NVIDIA GPU, which plays all samples at once and gives the
+            same spikes; this has only run in a simulator, never on a GPU.
 
     Raises:
         BoardError: `threads` is no positive integer.
-        BoardNotFoundError: the device is not known, or not there.
+        BoardNotFoundError: the device is not known, or is missing.
     """
 
     name = "twin"
@@ -137,7 +137,7 @@ class Twin(BoardContext):
         """Play one sample that comes in blocks, and return what the layers counted.
 
         No more than one block is held at a time, so a stream may be longer than the memory.
-        The neurons begin as they are: see `reset`.
+        The neurons start from their present state: see `reset`.
 
         Args:
             blocks: structured arrays, one behind the other; fields t (µs), x, y, p.
@@ -177,7 +177,7 @@ class Twin(BoardContext):
             layer: position in the network, -1 the last.
 
         Raises:
-            BoardError: shape or range do not fit, or there is no such layer.
+            BoardError: the shape or the range does not fit, or there is no such layer.
         """
         state = self._running(layer).state
         values = np.asarray(values)
@@ -287,7 +287,7 @@ def _check_device(device: str) -> None:
             f"the twin's device {device!r} is not known: choose one of {', '.join(known)}"
         )
     if device == "cuda":
-        # loads numba's part for GPUs, which nobody else needs
+        # imported here alone, because it loads numba's part for GPUs
         try:
             from speckflex.twin.gpu.twin import check_gpu
         except ImportError as error:

@@ -1,4 +1,4 @@
-"""The family of virtual devkits: a program takes the way to a chip, to the stand-in's devkit."""
+"""The family of virtual devkits: programs reach them as they reach a chip, through the stand-in."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def open_virtual(
 
     Args:
         address: a chip such as "speck2e", or a type of devkit such as "Speck2fModuleDevKit".
-        speed: board seconds per real second; infinite where events are to take no time.
+        speed: board seconds per real second; infinite if events take no time.
         faults: what goes wrong on it.
-        twin: choices of the twin behind it where nobody knows what the chip does.
+        twin: choices of the twin behind it, about what nobody knows of the chip.
         settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given.
 
     Raises:

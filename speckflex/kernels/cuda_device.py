@@ -38,14 +38,14 @@ def upload(array: np.ndarray) -> Any:
 
 
 def allocate(shape: int | tuple[int, ...], dtype: type[np.generic] | np.dtype) -> Any:
-    """Return an array on the GPU whose values are anything."""
+    """Return an array on the GPU with undefined values."""
     return cuda.device_array(shape, dtype)
 
 
 def launch(kernel: Any, n_blocks: int, n_threads: int, *arguments: Any) -> None:
     """Start a kernel with one block per sample."""
     with warnings.catch_warnings():
-        # A stream is one sample, and so one block. By its words: numba and numba-cuda, which
-        # takes the place of its part for GPUs, each have a class of their own for it.
+        # A stream is one sample, and so one block. Matched by its text: numba, and numba-cuda,
+        # which replaces numba's part for GPUs, each have a class of their own for it.
         warnings.filterwarnings("ignore", message=".*Grid size .* low occupancy")
         kernel[n_blocks, n_threads](*arguments)

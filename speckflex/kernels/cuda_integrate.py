@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 FLAGS = 32  # threads whose flags share a word
-MOST_THREADS = 256  # a block; unverified for speed, no GPU was at hand
+MOST_THREADS = 256  # a block; whether it is fast is unverified: no GPU was available
 MOST_WORDS = 3 * (MOST_THREADS // FLAGS)
 MOST_FRAMES = 33  # the input and 32 cores
 
@@ -119,12 +119,12 @@ def integrate_batch(
     """Run events through one core: block s those of sample s, one after the other.
 
     The arithmetic of `integrate.py`. The threads of a block share the neurons that have the
-    event in their field, in the order of output. Each neuron that fires sets a flag; what
-    flags stand before its own tells where its spike goes. One barrier stands between the
-    flags of a tile and their reading, and it also orders the potentials: who updates a neuron
-    on the next event has passed it after who updated it on this one. The words of flags are
-    used in turns of three, so that clearing them needs no barrier of its own. Stops early
-    when `spikes` might not hold one more event's output.
+    event in their field, in the order of output. Each neuron that fires sets a flag; the number of
+    flags before its own tells where its spike goes. One barrier stands between setting and reading
+    the flags of a tile. It also orders the potentials: a thread updates a neuron on the next event
+    only after the barrier, and by then the thread that updates it on this event has done so. The
+    words of flags are used in turns of three, so that clearing them needs no barrier of its own.
+    Stops early when `spikes` might not hold one more event's output.
 
     Args:
         codes: int32, rows of `fields`, one per event, of all samples.
@@ -444,7 +444,7 @@ def _rank(fires: int, thread: int, words: np.ndarray, turn: int, n_words: int) -
         if word == own_word:
             before = n_fired + cuda.popc(np.uint32(flags & (own_bit - np.uint32(1))))
         n_fired += cuda.popc(flags)
-    # those of the call before: nobody reads them any more
+    # the flags of the previous call: no thread reads them any more
     if thread < n_words:
         words[(turn + 2) % 3 * n_words + thread] = 0
     return before, n_fired

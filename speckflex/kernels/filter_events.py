@@ -10,8 +10,8 @@ FILTER = np.dtype(
         ("reach_y", np.int64),  # pixels
         ("reach_x", np.int64),
         ("window", np.int64),  # ticks
-        ("counts_own", np.bool_),  # its own pixel is company too
-        ("low_pass", np.bool_),  # drops events with company, instead of those without
+        ("counts_own", np.bool_),  # an earlier event of the same pixel counts
+        ("low_pass", np.bool_),  # drops events that have company, instead of those that have none
     ],
     align=True,
 )
@@ -26,7 +26,7 @@ def filter_events(
     rule: np.ndarray,
     kept: np.ndarray,
 ) -> None:
-    """Decide which events have company in space and time, or come too soon.
+    """Decide which events have company: a recent event close by.
 
     Args:
         rows: `(n,) int32`, y.

@@ -42,7 +42,7 @@ class Inflow(NamedTuple):
 
 
 class FlowState(NamedTuple):
-    """What the cores are at; every array is changed in place.
+    """The state of all cores; every array is changed in place.
 
     Args:
         progress: `(c + 1,) PROGRESS`; the last row is the input's.
@@ -153,7 +153,7 @@ def _inherit(times_of_events: np.ndarray, ends: np.ndarray, times: np.ndarray) -
     spike = 0
     for event in range(ends.size):
         time = times_of_events[event]
-        # a few without a question: how many spikes an event has is as good as random
+        # the first few without a condition: a processor can't predict how many there are
         for offset in range(AT_ONCE):
             times[spike + offset] = time
         spike += AT_ONCE

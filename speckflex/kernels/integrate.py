@@ -177,11 +177,11 @@ def _run_vector(
     mask = update_lanes(
         memory.state, neuron, memory.weights, tap, n_valid, rule.high, rule.low, rule.keep
     )
-    # Kept without a branch: which neurons fire is as good as random, and a processor pays
-    # dearly for a wrong guess.
+    # Kept without a branch: a processor can't predict which neurons fire, and a wrong prediction
+    # costs much time.
     memory.pending[n_pending] = np.uint64(mask) << np.uint64(32) | np.uint64(neuron)
     n_pending += mask != 0
-    # The spikes are written later, in one go, which must not wait for memory.
+    # The spikes are written later, all at once, and that must not wait for memory.
     prefetch(memory.spikes, n_spikes)
     n_spikes += count_fired(mask)
     return n_pending, n_spikes
@@ -190,7 +190,7 @@ def _run_vector(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _expand(memory: Memory, n_pending: int, n_spikes: int) -> int:
     """Write the addresses that masks stand for; return the new number of spikes."""
-    # Up to a zero: a counted loop is unrolled, and takes half as long again.
+    # Up to a zero: a counted loop is unrolled, and takes 1.5 times as long.
     memory.pending[n_pending] = np.uint64(0)
     index, pending = 0, memory.pending[0]
     while pending:

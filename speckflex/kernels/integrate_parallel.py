@@ -8,7 +8,7 @@ from speckflex.kernels.integrate import CoreArrays, integrate
 __all__ = ["ENGINE", "N_ENGINES", "integrate_parallel"]
 
 N_ENGINES = 2
-# What an engine is at.
+# The state of an engine.
 ENGINE = np.dtype(
     [
         ("next", np.int64),  # event

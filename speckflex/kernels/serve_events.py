@@ -22,11 +22,11 @@ __all__ = [
     "serve_events",
 ]
 
-# What becomes of an event that finds a core full: it waits where there is room without end, its
-# sender waits with it, or it is gone.
+# What happens to an event that finds a core full: it waits in a queue without limit, it stays at
+# its sender, which waits too, or it is dropped.
 WAITS, STALLS, DROPS = 0, 1, 2
 
-# What never changes of a server beside its core.
+# What never changes of a server, besides its core.
 SERVER = np.dtype(
     [
         ("ring", np.int64),  # where its own begins in the ring of all
@@ -37,7 +37,7 @@ SERVER = np.dtype(
     align=True,
 )
 
-# What a core, or the input, is at; times in µs.
+# The state of a core, or of the input; times in µs.
 STATE = np.dtype(
     [
         ("sender", np.int64),  # of the event in work
@@ -74,12 +74,12 @@ LOGGED = np.dtype(
 
 
 class Servers(NamedTuple):
-    """What never changes of all servers beside their cores.
+    """What never changes of all servers, besides their cores.
 
     Args:
         rows: `(c,) SERVER`.
-        durations: `(m,) float64`, µs of work for an event on each route; negative where the
-            route leads nowhere.
+        durations: `(m,) float64`, µs of work for an event on each route; negative if the route
+            leads nowhere.
         ranks: int64, of each neuron of all cores in the order of output.
     """
 
@@ -89,7 +89,7 @@ class Servers(NamedTuple):
 
 
 class ServiceState(NamedTuple):
-    """What all cores are at; every array is changed in place.
+    """The state of all cores; every array is changed in place.
 
     Args:
         state: `(c + 1,) STATE`.
@@ -221,7 +221,7 @@ def _arrives(
             return False
         sender["stalled"] += room - sender["clock"]
         sender["clock"] = room
-        # an event that another destination held up is none of this core's making
+        # this core did not cause the delay of an event that another destination held up
         if from_input:
             row["input_wait"] = max(row["input_wait"], room - ready)
     start = max(sender["clock"], row["free"])

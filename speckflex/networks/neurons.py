@@ -87,7 +87,7 @@ class FusedIAFSqueeze(IAFSqueeze):
         return spikes
 
     def _samples(self, n_frames: int) -> int | None:
-        """Return the samples that `n_frames` belong to; None where they can't be told."""
+        """Return how many samples `n_frames` belong to; None if that is not known."""
         n_samples = self.batch_size if self.batch_size > 0 else n_frames // self.num_timesteps
         n_steps = self.num_timesteps if self.num_timesteps > 0 else n_frames // n_samples
         return n_samples if n_samples * n_steps == n_frames else None
@@ -118,7 +118,7 @@ def fused_layers(layers: Iterable[nn.Module]) -> Iterator[None]:
 
 
 class _Rule(NamedTuple):
-    """A neuron in numbers, as the kernels of `speckflex.kernels.if_forward` take them."""
+    """The numbers of a neuron, as the kernels of `speckflex.kernels.if_forward` take them."""
 
     threshold: float
     most_spikes: float
@@ -186,7 +186,7 @@ def _prepare_state(layer: IAF, shape: tuple[int, ...]) -> None:
 
 
 def _rule(layer: IAF, current: torch.Tensor) -> _Rule | None:
-    """Return the layer in numbers, or None where the kernels do not know its kind."""
+    """Return the layer's numbers, or None if the kernels do not know its kind."""
     threshold, low = _number(layer.spike_threshold), _number(layer.min_v_mem, absent=-np.inf)
     most_spikes, step = _most_spikes(layer.spike_fn), _reset_step(layer.reset_fn, threshold)
     known = (
@@ -222,7 +222,7 @@ def _number(value: torch.Tensor | None, *, absent: float | None = None) -> float
 
 
 def _most_spikes(spike_fn: Any) -> float | None:
-    """Return how often a neuron may fire in a step, None for functions that are not sinabs'."""
+    """Return how often a neuron may fire in a step; None for a function that is not sinabs'."""
     if spike_fn is MultiSpike:
         return float("inf")
     if spike_fn is SingleSpike:
@@ -234,7 +234,7 @@ def _most_spikes(spike_fn: Any) -> float | None:
 
 
 def _reset_step(reset_fn: Any, threshold: float | None) -> float | None:
-    """Return what a spike subtracts, or the value to reset to; None where it is not sinabs'."""
+    """Return what a spike subtracts, or the value to reset to; None if it is not sinabs'."""
     if type(reset_fn) is MembraneSubtract:
         return threshold if reset_fn.subtract_value is None else float(reset_fn.subtract_value)
     return float(reset_fn.reset_value) if type(reset_fn) is MembraneReset else None
@@ -274,7 +274,7 @@ def _native_surrogate(rule: _Rule, dtype: torch.dtype) -> tuple[int, float, floa
 
 
 def _numbers(rule: _Rule, dtype: torch.dtype) -> list[Any]:
-    """Return what both kernels take behind their arrays, floats in the arrays' own dtype."""
+    """Return what both kernels take after their arrays, floats in the arrays' own dtype."""
     as_float = FLOATS[dtype]
     return [
         as_float(rule.threshold),

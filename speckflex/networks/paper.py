@@ -82,12 +82,12 @@ class NetworkFactory:
     Args:
         name: the key in `NETWORKS`.
         blocks: the convolutions, in order.
-        hidden: output features of each linear layer but the last, in widths.
+        hidden: output features of each linear layer but the last, as multiples of the width.
         width: the most channels of a convolution, W in the paper's names.
         input_shape: (channel, y, x) of a frame.
         n_classes: output features.
         voting: the paper's choice for this network.
-        batch_norm: whether the paper trains it with batch norm to begin with.
+        batch_norm: whether the paper starts its training with batch norm.
         input_pooling: side of the average pooling before the first convolution; 1 for none.
     """
 
@@ -114,7 +114,7 @@ class NetworkFactory:
         """Return the network with fresh weights, for squeezed frames `(batch * time, c, y, x)`.
 
         Layers are called pool0, conv1, norm1, spike1, pool1, .., flatten, linear5, spike5, ..;
-        the number is that of the weight layer. What is not given is as in the paper.
+        the number is that of the weight layer. An argument that is not given is as in the paper.
 
         Args:
             neuron: makes a new neuron layer at each call.

@@ -29,7 +29,7 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 NPY_HEADER_BYTES = 4096
 # Far above any layer: the largest of the published nets has 2.4 million weights.
 MAX_ARRAY_BYTES = 2**29
-# What zipfile raises on foreign, cut, locked or exotic archives.
+# What zipfile raises for foreign, cut, locked or exotic archives.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     EOFError,
@@ -73,7 +73,8 @@ def open_archive(path: str | Path) -> Iterator[Archive]:
     """Open the file at `path`, to read its arrays while it is open.
 
     Raises:
-        FileFormatError: the file is missing, damaged or has no manifest; while it is open as well.
+        FileFormatError: the file is missing, damaged or has no manifest; also raised while it is
+            open.
     """
     path = Path(path)
     try:
@@ -107,7 +108,8 @@ class Archive:
         """Return an array that is of the stated `dtype` and `shape`.
 
         Raises:
-            FileFormatError: it is of others, or unpacks to more bytes than they have.
+            FileFormatError: it has another dtype or shape, or unpacks to more bytes than these
+                take.
         """
         dtype, shape = np.dtype(stated["dtype"]), tuple(stated["shape"])
         size = dtype.itemsize * math.prod(shape)

@@ -16,9 +16,9 @@ FilterMode = Literal["noise", "noise and hot pixels", "low pass"]
 
 @dataclass(frozen=True)
 class EventFilter:
-    """The filter behind the input stage (DS 3.2.3.5), whatever the polarity of the events.
+    """The filter behind the input stage (DS 3.2.3.5); it ignores the polarity of events.
 
-    It counts ticks of the slow clock: a board must have one, and its rate is the board's own.
+    It counts ticks of the slow clock: a board must have one, and the board sets its rate.
 
     Args:
         mode: "noise" passes an event if one of its neighbours, or its own pixel, had one
@@ -53,7 +53,7 @@ class EventFilter:
                 f"the event filter: size {self.size!r} is out of range: give (y, x), each of 0 to"
                 f" {MAX_FILTER_SIZE} pixels"
             )
-        # in a low pass the chip's is 0, so that one filter is written in one way alone
+        # the chip has 0 in a low pass; other values would be a second way to write the same filter
         y, x = (0, 0) if self.mode == "low pass" else self.size
         object.__setattr__(self, "size", (int(y), int(x)))
         object.__setattr__(self, "window", int(self.window))

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Program"]
 
-# 2 has an event filter; without one a file is of format 1, which every speckflex reads.
+# Format 2 has an event filter; a file without one has format 1, which every speckflex reads.
 FORMATS = (1, 2)
-# What wrong names, types and numbers in a manifest raise on their way into a Program.
+# What wrong names, types and numbers in a manifest raise when a Program is made of them.
 CONTENT_ERRORS = (
     KeyError,
     TypeError,
@@ -50,11 +50,11 @@ class Program:
     """A network as the chip runs it; layer i of a recording is `cores[i]`.
 
     Args:
-        cores: in topological order: a destination always points further on.
+        cores: in topological order: a destination always lies behind its sender.
         input: the stage before the first core.
         chip: the name of a known chip, such as "speck2e", "speck2f" or "unbounded" (any size,
             for the twin alone).
-        metadata: what the program came from; does not enter the hash.
+        metadata: what the program was made from; it is not part of the hash.
     """
 
     cores: tuple[Core, ...]
@@ -123,7 +123,7 @@ class Program:
 
 
 def _arrays(program: Program) -> Iterator[tuple[str, np.ndarray]]:
-    """Return what the arrays of all cores are called in a file, and the arrays."""
+    """Return the arrays of all cores by their names in a file."""
     for index, core in enumerate(program.cores):
         for name in ARRAYS:
             array = getattr(core, name)
@@ -185,7 +185,7 @@ def _check_program(program: Program) -> None:
 def _check_destinations(
     program: Program, source: str, index: int, sender: Core | InputStage
 ) -> None:
-    """Check that each destination lies further on and takes the shape it is sent."""
+    """Check that each destination lies behind its sender and takes the shape that it is sent."""
     channels, y, x = sender.output_shape
     for destination in sender.destinations:
         if not index < destination.core < len(program.cores):

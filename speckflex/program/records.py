@@ -34,8 +34,8 @@ __all__ = [
 Shape = tuple[int, int, int]  # channel, y, x
 Pair = tuple[int, int]  # y, x
 Readout = Literal["spikes", "potential"]
-# What becomes of spikes beyond the last whole pooling window, and what the input stage mirrors:
-# where no source says what the chip does, `TwinSettings` chooses.
+# What happens to spikes beyond the last whole pooling window, and what the input stage mirrors. No
+# source says what the chip does, so `TwinSettings` chooses.
 EdgeSpikes = Literal["drop", "keep"]
 MirrorFrame = Literal["region", "sensor"]
 
@@ -77,7 +77,7 @@ class InputStage:
         mirror_y: flip up and down, inside the region of interest.
         mirror_x: flip left and right, inside the region of interest.
         swap_xy: exchange x and y, after mirroring.
-        event_filter: what drops noise at the end of the stage; None for nothing.
+        event_filter: the filter that drops noise at the end of the stage; None for no filter.
     """
 
     shape: Shape
@@ -109,7 +109,7 @@ class InputStage:
 
     @property
     def is_identity(self) -> bool:
-        """Whether every event leaves as it came."""
+        """Whether the stage changes no event."""
         return replace(self, size=None) == InputStage(self.shape, self.destinations) and (
             self.region == self.shape[1:]
         )
@@ -121,7 +121,7 @@ class Core:
 
     Args:
         name: the weight layer's name in the torch network.
-        neuron_name: the neuron layer's name in the torch network, "" where it has none.
+        neuron_name: the neuron layer's name in the torch network; "" if it has none.
         weights: (out, in, ky, kx) int8.
         threshold_high: a neuron fires at V >= threshold_high.
         threshold_low: V is clamped at threshold_low before the comparison.
@@ -131,11 +131,11 @@ class Core:
         return_to_zero: V = 0 after a spike, instead of V -= threshold_high.
         bias: (out,) int16, added at each tick of the slow clock, or None. It is no torch bias.
         initial_state: (out, y, x) int16, V before the first event; None for zeros.
-        destinations: at most two on the chip, any number off it.
+        destinations: at most two on the chip, any number on the twin alone.
         readout: what the layer is read out by; "potential" for a layer that never fires.
         scale: integers per unit of the torch network's weights and potentials.
-        chip_core: the chip's core that the layer is placed on; None where it isn't placed.
-        decimator_interval: 0..7 to pass 1 of 2, 4, 8, 16, 32, 128, 256, 512 spikes; None off.
+        chip_core: the chip's core that the layer is placed on; None if it isn't placed.
+        decimator_interval: 0..7 to pass 1 of 2, 4, 8, 16, 32, 128, 256, 512 spikes; None for off.
         congestion_balancer: drop input events while the core is busy.
     """
 
@@ -179,7 +179,8 @@ class Core:
     def integrated(self, potentials: np.ndarray, spikes: np.ndarray) -> np.ndarray:
         """Return what neurons read by potential have summed up, beyond their 16 bits.
 
-        A sum that reaches the high threshold fires and loses it; the spike tells that it did.
+        A sum that reaches the high threshold makes the neuron fire, and the threshold is
+        subtracted. So each spike stands for one threshold.
 
         Args:
             potentials: integers of any shape, as they stand at the end.
@@ -195,7 +196,7 @@ def plain(record: Core | InputStage | Destination | EventFilter) -> dict[str, An
 
 
 def plain_stage(stage: InputStage) -> dict[str, Any]:
-    """Return the stage's fields, the filter only where there is one.
+    """Return the stage's fields, the filter only if there is one.
 
     So a program without a filter has the hash that it had before there were filters.
     """
@@ -206,14 +207,14 @@ def plain_stage(stage: InputStage) -> dict[str, Any]:
 
 
 def core_from_plain(values: Mapping[str, Any], arrays: Mapping[str, Any]) -> Core:
-    """Return the core of which `plain` returned `values`, with its arrays."""
+    """Return the core for which `plain` returned `values`, with its arrays."""
     settings = {name: _tupled(value) for name, value in values.items() if name not in ARRAYS}
     settings["destinations"] = _destinations_from_plain(values["destinations"])
     return Core(**settings, **arrays)
 
 
 def stage_from_plain(values: Mapping[str, Any]) -> InputStage:
-    """Return the input stage of which `plain_stage` returned `values`."""
+    """Return the input stage for which `plain_stage` returned `values`."""
     settings = {name: _tupled(value) for name, value in values.items()}
     settings["destinations"] = _destinations_from_plain(values["destinations"])
     if settings.get("event_filter") is not None:

@@ -45,13 +45,13 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """For every address of a sender, the channel, y and x that it has somewhere.
+    """For every address of a sender, its channel, y and x in its own map or at a destination.
 
     Args:
         channels: `(n,) int32`.
         rows: `(n,) int32`, y.
         columns: `(n,) int32`, x.
-        kept: `(n,) bool`, False where the spike goes nowhere.
+        kept: `(n,) bool`, False if the spike goes nowhere.
     """
 
     channels: np.ndarray
@@ -117,7 +117,7 @@ def deliver(
         places: where the spikes are in the sender's map.
         shape: (channel, y, x) of that map, before pooling.
         destination: pooling divides y and x, the shift is added to the channel.
-        edge_spikes: what becomes of spikes beyond the last whole pooling window.
+        edge_spikes: what happens to spikes beyond the last whole pooling window.
     """
     pooling = destination.pooling
     rows, columns = places.rows // pooling, places.columns // pooling
@@ -128,7 +128,7 @@ def deliver(
 
 
 def row_spans(n_inputs: int, n_neurons: int, kernel: int, stride: int, padding: int) -> np.ndarray:
-    """Return for each input y the neuron rows whose field holds it.
+    """Return for each input y the neuron rows whose field contains it.
 
     A neuron at `row` has y in its field where `0 <= y + padding - row * stride < kernel`.
 
@@ -145,7 +145,7 @@ def row_spans(n_inputs: int, n_neurons: int, kernel: int, stride: int, padding: 
 
 
 def column_spans(spans: np.ndarray, kernel: int, stride: int, channels: int) -> np.ndarray:
-    """Return for each input x the neurons side by side whose field holds it.
+    """Return for each input x the neurons side by side whose field contains it.
 
     Along x the taps are stored by their phase, the tap modulo the stride, and within a phase
     from the last tap to the first: so a run of neurons meets a run of weights.

@@ -45,7 +45,7 @@ def write_container(
     Raises:
         FileFormatError: the file can't be written, or a value is no integer.
     """
-    # In memory, because HDF5 may end the process where a disk is full. The compressed integers
+    # In memory, because HDF5 may end the process if a disk is full. The compressed integers
     # take less of it than the arrays do. HDF5 shares files of one name among threads.
     name = f"recording-{secrets.token_hex(8)}"
     with h5py.File(name, "w", driver="core", backing_store=False) as file:
@@ -86,8 +86,8 @@ def open_container(path: str | Path) -> Iterator[Container]:
     """Open a recording file, to read its arrays while it is open.
 
     Raises:
-        FileFormatError: the file is missing, damaged, foreign or too new; while it is open, also
-            where its contents raise what wrong names, types and values raise.
+        FileFormatError: the file is missing, damaged, foreign or too new; also raised while it is
+            open, if its contents have wrong names, types or values.
     """
     path = Path(path)
     if not path.is_file():

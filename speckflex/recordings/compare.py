@@ -1,4 +1,4 @@
-"""How far two recordings of one program are apart, layer by layer, in spikes."""
+"""How far two recordings of one program differ, layer by layer, in spikes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Accuracy:
 
 @dataclass(frozen=True, eq=False)
 class LayerDifference:
-    """How far one layer's spikes are from the reference's.
+    """How far one layer's spikes differ from the reference's.
 
     A figure that would be 0 / 0 is None: two silent layers are not alike, there is nothing to
     compare.
@@ -74,17 +74,17 @@ class LayerDifference:
         name: the layer's name in the torch network.
         spikes_a: spikes of the reference, over all samples and neurons.
         spikes_b: spikes of the other.
-        spike_difference: `sum |S - S'| / sum S` over samples and neurons (Eq. 16); infinite where
-            the reference is silent and the other isn't; None where both are silent, and for a
-            layer read by potentials.
+        spike_difference: `sum |S - S'| / sum S` over samples and neurons (Eq. 16); infinite if the
+            reference is silent and the other isn't; None where both are silent, and for a layer
+            read by potentials.
         per_sample: (sample,) float, the same for each sample alone; NaN where None.
         cosine: of the two count arrays; of the potentials for a layer that is read by them. None
             where one of the arrays is all zero.
         potential_difference: `sum |V - V'| / sum |V|` at the ends of the samples, in the
-            program's integers; None where either recording has no potentials.
-        first_divergence: the first event or neuron that differs; None where nothing does.
+            program's integers; None if either recording has no potentials.
+        first_divergence: the first event or neuron that differs; None if nothing does.
         reordered_samples: samples whose events are the same in another order.
-        reason: why `spike_difference` is no finite number, "" where it is one.
+        reason: why `spike_difference` is no finite number; "" if it is one.
         by_potential: whether both recordings read the layer by its potentials.
     """
 
@@ -107,7 +107,7 @@ class LayerDifference:
         return self.spikes_b / self.spikes_a if self.spikes_a else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as strict JSON types: null for what is no finite number."""
+        """Return the fields as strict JSON types: null for a number that is not finite."""
         divergence = self.first_divergence
         return {
             "index": self.index,
@@ -127,17 +127,17 @@ class LayerDifference:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """How far a recording is from a reference, `a`.
+    """How far a recording differs from a reference, `a`.
 
     Args:
         layers: one difference per layer that both recordings hold, in network order.
         n_samples: how many samples both played.
         accuracy_a: of the reference; None without labels, samples or last layer.
         accuracy_b: of the other.
-        agreement: share of samples that both classify alike; None without a last layer. A sample
+        agreement: share of samples that both classify the same; None without a last layer. A sample
             without an answer in either recording is no agreement.
-        noise_floor: the difference of a board against itself, where it was measured.
-        unlike_inputs: samples known to have been played with other events.
+        noise_floor: the difference between runs of one board, if it was measured.
+        unlike_inputs: samples whose input events are known to differ.
     """
 
     layers: tuple[LayerDifference, ...]
@@ -162,7 +162,7 @@ class Difference:
 
     @property
     def output(self) -> LayerDifference:
-        """The last layer that is read by its spikes; the very last where none is."""
+        """The last layer that is read by its spikes; the very last if none is."""
         spiking = [layer for layer in self.layers if not layer.by_potential]
         return (spiking or self.layers)[-1]
 
@@ -173,7 +173,7 @@ class Difference:
 
     @property
     def first_divergent_layer(self) -> LayerDifference | None:
-        """The first layer, in network order, whose spikes differ; None where all agree."""
+        """The first layer, in network order, whose spikes differ; None if all agree."""
         divergent = (layer for layer in self.layers if layer.first_divergence is not None)
         return next(divergent, None)
 
@@ -204,14 +204,14 @@ def compare(
     noise_floor: Difference | None = None,
     same_program: bool = True,
 ) -> Difference:
-    """Return how far recording `b` is from the reference `a`.
+    """Return how far recording `b` differs from the reference `a`.
 
     Layers that only one of them monitored are left out.
 
     Args:
-        a: the reference: the real chip where there is one, else its twin (MTT paper, Eq. 16).
+        a: the reference: the real chip if there is one, else its twin (MTT paper, Eq. 16).
         b: what is compared with it.
-        noise_floor: the difference of a board against itself, to be shown beside this one.
+        noise_floor: the difference between runs of one board, to be shown beside this one.
         same_program: refuse recordings of different programs.
 
     Raises:
@@ -320,7 +320,7 @@ def _agreement(a: Recording, b: Recording) -> float | None:
 
 
 def _count_unlike_inputs(a: Recording, b: Recording) -> int:
-    """Count samples whose events both boards hashed, to different results."""
+    """Count the samples whose input events have different hashes in the two recordings."""
     hashes = ((x.input_sha256, y.input_sha256) for x, y in zip(a.samples, b.samples, strict=True))
     return sum(bool(one and other and one != other) for one, other in hashes)
 

@@ -1,4 +1,4 @@
-"""Where two recordings of a layer part: the first event, or neuron, that differs."""
+"""Where two recordings of a layer first differ: the event, or the neuron."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Divergence", "count_reordered", "find_divergence"]
 
-# A recording with so many times fewer distinct times than the other is one in time bins.
+# A recording that has so many times fewer distinct times than the other is in time bins.
 COARSE = 4
 
 
@@ -50,7 +50,7 @@ class Divergence:
     count_b: int | None = None
 
     def describe(self, a: str = "the reference", b: str = "the other") -> str:
-        """Return one sentence that spells the difference out."""
+        """Return one sentence that describes the difference."""
         if self.kind == "potential":
             return (
                 f"sample {self.sample}, neuron {_spell(self.address_a)}: {a} ends at potential"
@@ -79,7 +79,7 @@ class Divergence:
 
 
 def find_divergence(a: LayerRecord, b: LayerRecord) -> Divergence | None:
-    """Return where two records of one layer first differ; None where they don't.
+    """Return where two records of one layer first differ; None if they don't.
 
     Samples are looked at in order. Where both keep a sample's events, their addresses are
     compared in order: times are not, since every board has its own clock. Events that either
@@ -127,7 +127,7 @@ def _diverging_potential(a: np.ndarray, b: np.ndarray) -> Divergence | None:
 
 
 def _coarse_bins(times_a: np.ndarray, times_b: np.ndarray) -> np.ndarray | None:
-    """Return the times of the recording that has far fewer of them; None where neither has."""
+    """Return the times of the recording that has far fewer of them; None if neither has."""
     distinct = [np.unique(times) for times in (times_a, times_b)]
     few = int(len(distinct[1]) < len(distinct[0]))
     has_ties = len(distinct[few]) < len((times_a, times_b)[few])

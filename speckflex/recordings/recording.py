@@ -22,13 +22,13 @@ __all__ = ["LayerRecord", "Provenance", "Recording", "SampleLog", "concatenate_r
 
 # The counts of a SampleLog.
 LOG_COUNTS = ("written", "accepted", "read", "lost")
-# What a chip counts while it plays: of a recording in parts, the sum is told.
+# What a chip counts while it plays; a recording of several parts has the sums.
 COUNTED_SETTINGS = ("late_events", "repeated_answers", "spikes_between_samples")
 
 
 @dataclass(frozen=True)
 class SampleLog:
-    """What became of one sample's events.
+    """What happened to one sample's events.
 
     Args:
         written: input events handed to the board.
@@ -36,7 +36,7 @@ class SampleLog:
         read: spikes read back from monitored layers.
         lost: events known to be lost, in or out.
         stopped: why reading ended: "complete", "silence", "deadline" or "interrupted".
-        input_sha256: of the input events, see `events.hash_events`; "" where it wasn't taken.
+        input_sha256: of the input events, see `events.hash_events`; "" if there is none.
     """
 
     written: int
@@ -55,9 +55,9 @@ class Provenance:
         program_sha256: the hash of the program that ran.
         board: the board's name as it was opened, such as "twin" or "speck2e:0".
         kind: "torch", "twin", "chip", "virtual" or "replay".
-        serial: the device's serial number, "" where there is none.
+        serial: the device's serial number; "" if there is none.
         started: ISO 8601 time in UTC.
-        seed: of whatever was random in the run; None where nothing was.
+        seed: of whatever was random in the run; None if nothing was.
         versions: of the packages that took part.
         settings: the board's parameters, by name; "chip" is the chip of the program or device.
     """
@@ -73,7 +73,7 @@ class Provenance:
 
     @staticmethod
     def load(path: str | Path) -> Provenance:
-        """Read the provenance of a recording file, and nothing else of it.
+        """Read only the provenance of a recording file.
 
         Raises:
             FileFormatError: the file is missing, damaged or too new.
@@ -93,9 +93,9 @@ class LayerRecord:
         name: the layer's name in the torch network.
         counts: (sample, channel, y, x) int64, spikes.
         events: one event array per sample, of all samples or of the first ones only (a long run
-            keeps counts of the rest); None where only counts were kept.
+            keeps counts of the rest); None if only counts were kept.
         potentials: (sample, channel, y, x) int64 at the end of each sample, spikes of an overflow
-            added back (`Core.integrated`); None where not read.
+            added back (`Core.integrated`); None if not read.
     """
 
     index: int
@@ -116,7 +116,7 @@ class LayerRecord:
         return values.sum(axis=(2, 3))
 
     def part(self, start: int, stop: int) -> LayerRecord:
-        """Return the record of the samples from `start` up to `stop`, without that one."""
+        """Return the record of the samples from `start` up to, but not including, `stop`."""
         return replace(
             self,
             counts=self.counts[start:stop],
@@ -134,8 +134,8 @@ class Recording:
         n_layers: how many layers the network has, monitored or not.
         samples: one log per sample.
         provenance: where the recording comes from.
-        labels: (sample,) int64 class of each sample, negative for an unknown one; None where
-            all are unknown.
+        labels: (sample,) int64 class of each sample, negative for an unknown one; None if all are
+            unknown.
     """
 
     layers: tuple[LayerRecord, ...]
@@ -209,7 +209,7 @@ class Recording:
         return np.where(scored, self.predictions(), -1)
 
     def accuracy(self) -> float | None:
-        """Return the share of labelled samples predicted right; None where there is none.
+        """Return the share of labelled samples predicted right; None if there are none.
 
         A sample without an answer is not right.
         """
@@ -233,9 +233,9 @@ class Recording:
         return replace(self, labels=labels)
 
     def part(self, start: int, stop: int) -> Recording:
-        """Return the recording of the samples from `start` up to `stop`, without that one.
+        """Return the recording of the samples from `start` up to, but not including, `stop`.
 
-        The provenance stays that of the whole, with what a chip counted in all of it.
+        The provenance stays that of the whole recording, with the chip's counts of all samples.
         """
         return replace(
             self,
@@ -277,7 +277,7 @@ def _provenance(manifest: dict[str, Any]) -> Provenance:
 
 
 def _manifest(recording: Recording) -> dict[str, Any]:
-    """Return all of a recording but its integers, as plain JSON types."""
+    """Return everything in a recording except its integers, as plain JSON types."""
     provenance = recording.provenance
     return {
         "speckflex": __version__,
@@ -294,7 +294,7 @@ def _manifest(recording: Recording) -> dict[str, Any]:
 
 
 def _arrays(recording: Recording) -> Iterator[tuple[str, np.ndarray | list[int]]]:
-    """Return what the integers of a recording are called in a file, and the integers."""
+    """Return the integers of a recording by their names in a file."""
     for name in LOG_COUNTS:
         yield f"samples/{name}", [getattr(log, name) for log in recording.samples]
     if recording.labels is not None:

@@ -1,4 +1,4 @@
-"""The two engines of the chip's first cores: who begins which event when."""
+"""The two engines of the chip's first cores: which one begins which event, and when."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ __all__ = ["Entrance", "Entry"]
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """Events of one sample that passed the filter, parted by the ticks that matter to a core.
+    """Events of one sample that passed the filter, divided at the ticks that matter to a core.
 
     Args:
         queue: the events; their codes are addresses in the input's map.
         ticks: `(parts,) int64`, how often the slow clock has ticked before each part.
-        moments: `(parts,) int64`, µs, when each part begins; anything where no clock ticks.
+        moments: `(parts,) int64`, µs, when each part begins; any value if no clock ticks.
         ends: `(parts,) int64`, where each part ends.
     """
 
@@ -50,7 +50,7 @@ class Entrance:
 
     @property
     def n_events(self) -> int:
-        """How many came so far, those that the filter held back too."""
+        """How many came so far, including those that the filter dropped."""
         return self._clock.n_events
 
     def begin_sample(self) -> None:
@@ -78,7 +78,7 @@ class Entrance:
         return self._parted(queue, moments, ticks)
 
     def _parted(self, queue: Queue, moments: np.ndarray, ticks: np.ndarray) -> Entry:
-        """Part events by the ticks between them, and leave out those that the filter holds back.
+        """Divide events at the ticks between them, and leave out those that the filter drops.
 
         Args:
             queue: the events.

@@ -1,4 +1,4 @@
-"""How spikes pass through the cores of a machine: there are several ways, for one result."""
+"""How spikes pass through the cores of a machine: several ways with the same result."""
 
 from __future__ import annotations
 

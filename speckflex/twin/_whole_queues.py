@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WholeQueues", "WholeQueuesModel"]
 
-# Input events go through in parts that get smaller as a queue gets longer: for memory's sake.
+# Input events go through in parts, which get smaller as a queue gets longer, to save memory.
 FIRST_PART, LARGEST_PART = 8, 512
 SPIKES_PER_QUEUE = 2**21
 
@@ -35,7 +35,7 @@ class WholeQueuesModel:
         # engines choose among all waiting events, however many wait
         timed = graph.settings.engine_times is not None
         self.chunk_size = sys.maxsize if timed else LARGEST_PART
-        # what overtakes must find the others waiting
+        # an event can only overtake others that wait
         self.parts = not graph.settings.overtakes
 
     def start(self, cores: Sequence[RunningCore]) -> WholeQueues:

@@ -196,7 +196,7 @@ class Decimator:
     """Counts a core's spikes and passes one in N.
 
     Attributes:
-        ratio: N; 1 where no decimator is on.
+        ratio: N; 1 if no decimator is on.
         phase: which of N passes, counted from 0.
     """
 
@@ -234,8 +234,8 @@ class Decimator:
 def zeros_apart(size: int, dtype: type[np.generic] | np.dtype) -> np.ndarray:
     """Return an array that shares no cache line with another one.
 
-    Threads write to the arrays of their machines all the time. Where two such arrays meet in a
-    line, as small layers' would, each write takes the line from the other processor.
+    Threads write to the arrays of their machines all the time. If two such arrays share a line, as
+    those of small layers would, each write takes the line from the other processor.
     """
     n_bytes = int(size) * np.dtype(dtype).itemsize
     room = np.zeros(n_bytes + 2 * CACHE_LINES, np.uint8)

@@ -27,7 +27,7 @@ class CoreLoad:
     Args:
         name: the layer's name.
         events: events that arrived.
-        dropped: of these, turned away by the congestion balancer.
+        dropped: how many of them the congestion balancer dropped.
         busy: µs of work.
         span: µs from when the first event was ready to when the core was done with all.
         longest_wait: µs that an event waited before the core took it, from when its sender was
@@ -56,9 +56,9 @@ class LayerOutput:
     Args:
         counts: `(channel, y, x) int64`, spikes.
         n_spikes: of all neurons.
-        potentials: `(channel, y, x) int64`, what its neurons have summed up; None where spikes
-            are read out.
-        events: `(n,)` event array; None where only counts were kept.
+        potentials: `(channel, y, x) int64`, what its neurons have summed up; None if spikes are
+            read out.
+        events: `(n,)` event array; None if only counts were kept.
     """
 
     counts: np.ndarray
@@ -133,7 +133,7 @@ class KeptSpikes:
         return index in self._places
 
     def add(self, index: int, spikes: Queue) -> None:
-        """Keep spikes of one layer, if it is wanted; their arrays may change afterwards."""
+        """Keep spikes of one layer, if they are to be kept; their arrays may change afterwards."""
         if index not in self or spikes.times is None:
             return
         places = self._places[index]

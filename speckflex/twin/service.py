@@ -1,4 +1,4 @@
-"""How long cores take for their events, who waits, who is held up and who is turned away."""
+"""How long cores take for their events, and which events wait, are held up or are dropped."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ class ServiceModel:
     An event keeps a core busy for the number of neurons that it updates, divided by the rate.
     A core takes events in the depth-first order of the twin, one at a time. When the work for an
     event is done, its spikes leave one after another, each for its destinations one after
-    another; the way takes no time. The core takes its next event when the last of them is gone.
+    another; the transfer takes no time. The core takes its next event when the last of them is
+    gone.
 
     An event is in a core from when it enters until the core is done with it and with its
     spikes. A core has room for one event in work and `input_buffer` that wait, or
     `balancer_buffer` if it has a congestion balancer. An event that comes while the events
-    before it leave no room is turned away by the balancer. Without one it stays where it is until
-    there is room, and stalls its sender: so on, back to the input, whose events wait in turn. With
-    b events that may wait, for the n-th event of a core that is not turned away:
+    before it leave no room is dropped by the balancer. Without one it stays where it is until
+    there is room, and stalls its sender, and so on back to the input, whose events then wait. With
+    b events that may wait, for the n-th event of a core that is not dropped:
 
         enters(n) = max(sent(n), gone(n - b - 1))
         begins(n) = max(enters(n), gone(n - 1))

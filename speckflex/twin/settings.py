@@ -1,4 +1,4 @@
-"""The twin's settings: what nobody knows about the chip, by name."""
+"""The twin's settings: a name for each thing that nobody knows about the chip."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CLOCK_DIVIDERS = range(14, 18)
 class EngineTimes:
     """How long each of the two engines of chip cores 0 and 1 takes for an event, µs.
 
-    The engines take events in turn. When events come faster than they are worked off, one
-    engine falls behind the other, and events overtake each other. The defaults were fitted to
-    the counts of one layer of a real Speck2f (five recordings, 16 channels, kernel 5, stride 2)
-    and are unverified beyond it; `benchmarks/real_chip.md` tells how well they do there.
+    The engines take events in turn. When events come faster than they are processed, one engine
+    falls behind the other, and events overtake each other. The defaults were fitted to the counts
+    of one layer of a real Speck2f (five recordings, 16 channels, kernel 5, stride 2) and are
+    unverified beyond it; `benchmarks/real_chip.md` tells how well they do there.
 
     Args:
         event: for the event itself.
@@ -63,8 +63,8 @@ class TwinSettings:
             "yxc" is row by row, then column by column, the channel running fastest.
         destination_order: which destination of a spike is served first.
         overflow: what a potential does beyond 32767: stay there, or wrap to -32768.
-        edge_spikes: what becomes of spikes beyond the last whole pooling window:
-            dropped, as torch does, or sent on as if the map were larger.
+        edge_spikes: what happens to spikes beyond the last whole pooling window: they are dropped,
+            as in torch, or sent on as if the map were larger.
         mirror_frame: the input stage mirrors inside its region of interest, as sinabs does,
             or the whole picture before the region is cut out.
         slow_clock_period: µs between two ticks of an external slow clock, which add each
@@ -80,8 +80,8 @@ class TwinSettings:
             balancer; None for infinitely fast. `Chip.synops_per_second` is one user's figure.
         balancer_buffer: events that may wait at a busy core before its balancer drops more.
         input_buffer: events that may wait at a busy core without balancer before it holds up
-            its senders; None for any number. Matters with `synops_per_second` alone; that a full
-            core holds up others is documented, how many events it has room for is not.
+            its senders; None for any number. It matters only with `synops_per_second`. That a full
+            core holds up others is documented; how many events it has room for is not.
         parallel_window: on chip cores 0 and 1, whose engines run in parallel, an event may
             overtake others that arrived up to this many places before it, at random;
             1 for strict order. How far they do is not known.
@@ -167,7 +167,8 @@ def _check_choices(settings: Any, what: str) -> None:
     for name, hint in get_type_hints(type(settings)).items():
         value = getattr(settings, name)
         if get_origin(hint) is Literal and value not in get_args(hint):
-            raise BoardError(f"{what} {name} is {value!r}: choose one of {_listed(hint)}")
+            known = ", ".join(map(str, get_args(hint)))
+            raise BoardError(f"{what} {name} is {value!r}: choose one of {known}")
 
 
 def _check_whole_numbers(settings: TwinSettings) -> None:
@@ -180,10 +181,6 @@ def _check_whole_numbers(settings: TwinSettings) -> None:
             raise BoardError(
                 f"twin setting {name} is {value!r}: give an integer of {least} or more"
             )
-
-
-def _listed(hint: Any) -> str:
-    return ", ".join(str(choice) for choice in get_args(hint))
 
 
 def _check_clock(settings: TwinSettings) -> None:

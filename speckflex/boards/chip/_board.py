@@ -1,4 +1,4 @@
-"""The chip as a board, through samna: the vendor's for a real one, the stand-in's for a virtual."""
+"""The chip as a board: a real one through the vendor's samna, a virtual one through a stand-in."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Loaded:
 
     @property
     def probe(self) -> tuple[int, int]:
-        """Any neuron: address 0 is one in every layer."""
+        """Any neuron; every layer has one at address 0."""
         return (self.layers[0].chip_core, 0)
 
 
@@ -67,17 +67,17 @@ class ChipBoard(BoardContext):
     """A Speck devkit, real or virtual.
 
     Args:
-        samna: the module that reaches it.
-        device: which one.
-        name: what it was opened by.
+        samna: the module through which it is reached.
+        device: the device to open.
+        name: the name that it was opened by.
         settings: when reading ends, and what is checked.
         speed: board seconds per real second; 1 for a real one.
         released: called once the device is closed.
 
     Attributes:
-        power: W by rail, the mean over the last `play`; empty where it wasn't measured.
-        pins: per sample of the last `play`, `(n, 2) int64` of time in µs and class, what the
-            readout layer showed on its pins.
+        power: W by rail, the mean over the last `play`; empty if it wasn't measured.
+        pins: for each sample of the last `play`, what the readout layer showed on its pins: `(n, 2)
+            int64`, times (µs) and classes.
 
     Raises:
         BoardError: the device can't be opened.
@@ -110,9 +110,9 @@ class ChipBoard(BoardContext):
         self._stack.callback(self._link.close)
 
     def load(self, program: Program) -> None:
-        """Upload a program, verify it, and see that every core spikes.
+        """Upload a program, verify it, and check that every core spikes.
 
-        What was loaded before is gone, also where this fails.
+        The program that was loaded before is gone, even if this fails.
 
         Raises:
             BoardError: the board is closed, the chip can't run the program, refuses it, or does
@@ -239,7 +239,7 @@ class ChipBoard(BoardContext):
         self._untouched = True
 
     def _keep_states(self, link: ChipLink, loaded: _Loaded, wanted: list[int]) -> None:
-        """See that the monitors are set without writing a configuration, which resets states."""
+        """Check that the monitors are set; to write a configuration would reset the states."""
         if set(wanted) <= set(self._monitored):
             return
         if not self._untouched:
@@ -292,7 +292,7 @@ class ChipBoard(BoardContext):
 
     @contextmanager
     def _measuring(self, link: ChipLink) -> Iterator[None]:
-        """Measure the power meanwhile, if that is asked for; stop the clocks in any case."""
+        """Measure the power in the block if the settings say so; stop the clocks on an error."""
         measured: list[Any] = []
         try:
             with ExitStack() as stack:
@@ -300,7 +300,7 @@ class ChipBoard(BoardContext):
                     measured = stack.enter_context(link.power(self.settings.power))
                 yield
         except BaseException:
-            # what still runs would reach into the next sample
+            # clocks that still run would disturb the next sample
             link.halt()
             raise
         self.power = mean_power(measured)
@@ -338,7 +338,7 @@ class ChipBoard(BoardContext):
 def _streams(
     samples: list[np.ndarray], loaded: _Loaded, wanted: list[int], *, reset: bool
 ) -> list[list[np.ndarray]]:
-    """Return which samples are played in one go: all, unless something is to happen between."""
+    """Return which samples are played in one go: all, unless something must happen between them."""
     reads = any(loaded.layers[index].core.readout == "potential" for index in wanted)
     if reset or reads or len(samples) < 2:
         return [[sample] for sample in samples]

@@ -1,4 +1,4 @@
-"""What is verified on a device: that neurons hold what was written, that every core spikes."""
+"""The checks on a device: neurons hold what was written, and every core spikes."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def check_states(link: ChipLink, layers: Sequence[PlacedLayer], settings: ChipSe
 
 
 def check_cores(link: ChipLink, layers: Sequence[PlacedLayer], deadline: float) -> list[int]:
-    """Make one neuron of each core spike; the states are not what they were afterwards.
+    """Make one neuron of each core spike; this changes the states.
 
     The neuron is set so close to its threshold that one event must lift it there. A layer whose
-    first neuron no event can reach is passed over.
+    first neuron no event can reach is skipped.
 
     Returns:
         Positions of the layers whose core has spiked.

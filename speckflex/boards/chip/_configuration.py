@@ -1,9 +1,9 @@
-"""Program -> the chip's configuration, every field of a used core written on purpose.
+"""From a Program to the chip's configuration; every field of a used core is written.
 
-The values are those that sinabs 3.1.3 writes for the same network (its `make_config`), and for
-what sinabs never sets, the program's. What no one sets stays as samna makes it: the cores and
-the parts of the DVS layer that are not used, its filter where the program has none, and the
-factory settings.
+The values are those that sinabs 3.1.3 writes for the same network (its `make_config`). Fields that
+sinabs never sets get the program's values. All others stay as samna makes them: the cores and the
+parts of the DVS layer that are not used, its filter if the program has none, and the factory
+settings.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def write_configuration(
     """
     _check_program(program)
     configuration = chip_module.configuration.SpeckConfiguration()
-    # without this, what the sensor sees would mix with what is played
+    # without this, events of the sensor would mix with those that are played
     configuration.dvs_layer.pass_sensor_events = False
     if path == "dvs layer":
         _write_dvs_layer(configuration.dvs_layer, program)
@@ -108,7 +108,7 @@ def write_configuration(
 
 
 def _filtering_path(stage: InputStage, wanted: WantedPath, chip: Chip) -> InputPath:
-    """Return the one way past the chip's filter, whose clock the host does not see."""
+    """Return the only path through the chip's filter: the host does not see the filter's clock."""
     obstacle = (
         "which input_path host goes round" if wanted == "host" else _dvs_obstacle(stage, chip)
     )
@@ -129,7 +129,7 @@ def _enters_directly(stage: InputStage) -> bool:
 
 
 def _dvs_obstacle(stage: InputStage, chip: Chip) -> str:
-    """Return why the DVS layer can't be this stage; "" where it can."""
+    """Return why the DVS layer can't be this stage; "" if it can."""
     limits, (channels, height, width) = chip.limits, chip.dvs.shape
     if stage.shape[0] > channels:
         return f"which has {stage.shape[0]} channels, and the layer has {channels}"
@@ -164,7 +164,7 @@ def _write_dvs_layer(layer: Any, program: Program) -> None:
 
 
 def _write_filter(configuration: Any, rule: EventFilter, settings: ChipSettings) -> None:
-    """Write the filter (datasheet 3.2.3.5); whether silicon does as it says no one has seen."""
+    """Write the filter (datasheet 3.2.3.5); this has not been checked on silicon."""
     place = getattr(configuration, "dvs_filter", None)
     if place is None:
         raise BoardError(
@@ -186,7 +186,7 @@ def _write_filter(configuration: Any, rule: EventFilter, settings: ChipSettings)
 
 
 def _write_core(layer: Any, core: Core, *, stride: int) -> None:
-    """Write all that a core is, its features `stride` apart."""
+    """Write all settings of a core, its features `stride` apart."""
     weights = _spread(core.weights, stride)
     channels, height, width = core.output_shape
     bias = np.zeros(channels, np.int64) if core.bias is None else core.bias

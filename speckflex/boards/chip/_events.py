@@ -1,4 +1,4 @@
-"""Event arrays -> samna's events on the way in, samna's spikes -> event arrays on the way out."""
+"""From event arrays to samna's input events, and from samna's spikes to event arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["InputWriter", "SpikeColumns", "read_spikes"]
 
 
 class InputWriter:
-    """Makes samna's input events of a program's.
+    """Turns a program's input events into samna's.
 
     Args:
         event_module: samna's module of the chip's events, such as `samna.speck2e.event`.
@@ -108,5 +108,5 @@ def read_spikes(
 
 
 def _rows(columns: tuple[np.ndarray, ...]) -> Any:
-    """Return the rows of columns as Python's own numbers: samna takes no numpy's."""
+    """Return the rows of columns as Python's own numbers: samna does not take numpy's."""
     return zip(*(column.tolist() for column in columns), strict=True)

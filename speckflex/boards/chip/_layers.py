@@ -26,7 +26,7 @@ class Spark:
 
     Args:
         place: the neuron.
-        state: the potential to write before.
+        state: the potential to write first.
         feature: of the event that then lifts it to its threshold, at y = x = 0.
     """
 
@@ -59,9 +59,9 @@ class PlacedLayer:
 
     @property
     def has_known_addresses(self) -> bool:
-        """Whether the rule of addresses was confirmed for such a map.
+        """Whether the rule of addresses is confirmed for such a map.
 
-        It was where rows take as many bits as columns (sinabs' leak notebook).
+        It is if rows take as many bits as columns (sinabs' leak notebook).
         """
         return ceil(log2(self.shape[1])) == ceil(log2(self.shape[2]))
 
@@ -72,8 +72,8 @@ class PlacedLayer:
     def sampled(self, n_neurons: int | None) -> dict[Place, int]:
         """Return the initial states of evenly chosen neurons by place.
 
-        Where the rule of addresses is not confirmed, only the first row is chosen from, whose
-        addresses are the same under either rule.
+        If the rule of addresses is not confirmed, all come from the first row, whose addresses are
+        the same under either rule.
 
         Args:
             n_neurons: how many; None for all.
@@ -88,7 +88,7 @@ class PlacedLayer:
         return {self._place(*neuron): self._initial(*neuron) for neuron in neurons}
 
     def spark(self) -> Spark | None:
-        """Return what makes the neuron at address 0 spike; None where nothing surely does."""
+        """Return what makes the neuron at address 0 spike; None if nothing is sure to."""
         pad_y, pad_x = self.core.padding
         kernel = self.core.weights.shape[2:]
         if pad_y >= kernel[0] or pad_x >= kernel[1]:

@@ -25,8 +25,8 @@ logger = logging.getLogger("speckflex.boards")
 
 SpikeRow = tuple[int, int, int, int, int]  # the chip's core, µs, x, y, feature
 
-PAUSE = 0.0005  # s between two looks at the output: short, for it adds to every sample
-# How long a question may stay unanswered before it is put again, or counted as lost.
+PAUSE = 0.0005  # s between two looks at the output; it adds to the time of every sample
+# How long a question may stay unanswered before it is asked again, or counted as lost.
 PATIENCE = 0.25
 # samna's names (sinabs 3.1.3, backend/dynapcnn/chips)
 OUTPUT_BUFFER = "BasicSinkNode_{}_event_output_event"
@@ -152,7 +152,7 @@ class ChipLink:
             self._io.set_slow_clk(rate is not None)
 
     def write(self, events: list[Any]) -> None:
-        """Put samna's events into the FPGA's queue."""
+        """Write samna's events to the FPGA's queue."""
         with self.errors("writing events"):
             self._source.write(events)
 
@@ -195,12 +195,12 @@ class ChipLink:
     ) -> dict[tuple[int, int], int]:
         """Wait for the answers to questions that are written already.
 
-        A question without an answer is put again after a while, for it may have been lost.
+        A question without an answer is asked again after a while, because it may have been lost.
 
         Args:
             places: (core, address), each once.
             deadline: s after `due` by which all must have answered.
-            due: s until the answers can be there at all.
+            due: s before which no answer can be expected.
 
         Raises:
             BoardError: the device is gone, or not all have answered by the deadline.
@@ -233,7 +233,7 @@ class ChipLink:
         return questions.values
 
     def check_attached(self) -> None:
-        """Raise where the device has left the bus.
+        """Raise an error if the device has left the bus.
 
         Raises:
             BoardError: it has.
@@ -278,7 +278,7 @@ class ChipLink:
         spike, answer = self.module.event.Spike, self.module.event.NeuronValue
         for event in events:
             if isinstance(event, spike):
-                # read here, while the board plays on, and not when the sample is over
+                # read here, while the board still plays, and not after the sample
                 self._spikes.append((event.layer, event.timestamp, event.x, event.y, event.feature))
             elif isinstance(event, answer):
                 answers.append(((event.layer, event.address), event.neuron_state))
@@ -310,7 +310,7 @@ class ChipLink:
         stack.callback(self.halt)
 
     def _quietly(self, action: Any, *args: Any) -> None:
-        """Do a step of closing; one that fails must not keep the others from being done."""
+        """Do a step of closing; if it fails, the other steps must still be done."""
         try:
             action(*args)
         except SAMNA_ERRORS as error:
@@ -361,7 +361,7 @@ def _close_all(samna: ModuleType, handles: list[Any]) -> None:
 
 
 def _check_free(samna: ModuleType, device: AttachedDevice, name: str) -> None:
-    """Raise where a device is open already: samna would hand out the same handle twice."""
+    """Raise an error if a device is open already: samna would return the same handle twice."""
     try:
         free = [_identity(info) for info in samna.device.get_unopened_devices()]
     except SAMNA_ERRORS as error:
@@ -373,7 +373,7 @@ def _check_free(samna: ModuleType, device: AttachedDevice, name: str) -> None:
 
 
 def _identity(info: Any) -> tuple[Any, ...]:
-    """Return what tells devices apart; samna's records may not compare by value."""
+    """Return what identifies a device; samna's records may not compare by value."""
     return (
         info.device_type_name,
         info.serial_number,

@@ -42,7 +42,7 @@ class Questions:
         return [place for place in self._places if place not in self.values]
 
     def hear(self, answers: Iterable[tuple[Place, int]]) -> None:
-        """Take in answers, also such as nobody waits for."""
+        """Take in answers, also those that nobody waits for."""
         for place, value in answers:
             if self._due[place] > 0:
                 self._due[place] -= 1

@@ -1,4 +1,4 @@
-"""What a device sent -> a Recording, every spike accounted for."""
+"""From what a device sent to a Recording, with every spike accounted for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Played:
         potentials: (channel, y, x) by layer, at the end.
         lost_answers: neurons' answers that never came, and were asked for again.
         stray_answers: neurons' answers that came twice or too late.
-        spikes_before: spikes that came after the stream before was over; they are in no sample.
+        spikes_before: spikes that came after the end of the previous stream; no sample has them.
     """
 
     stream: Stream
@@ -93,7 +93,7 @@ def build_recording(
 
 
 def mean_power(measurements: Sequence[Any]) -> dict[str, float]:
-    """Return the mean W of each rail, of samna's measurements."""
+    """Return the mean power (W) of each rail, from samna's measurements."""
     values: dict[str, list[float]] = {}
     for event in measurements:
         values.setdefault(RAILS[event.channel], []).append(float(event.value))

@@ -1,4 +1,4 @@
-"""Playing one stream of events on a device: when to write, and when reading is over."""
+"""Playing one stream of events on a device: when to write, and when to stop reading."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream", "StreamOutcome", "play_stream"]
 
-# µs that the stop watch runs before the first event is due, so that it is there in time.
+# µs that the stop watch runs before the first event is due, so that the event arrives in time.
 LEAD = 2_000
 AHEAD = 1_000_000  # µs by which events are written before they are due
 PAUSE = 0.0005  # s between two looks at the output
@@ -107,15 +107,15 @@ def play_stream(
 ) -> StreamOutcome:
     """Play a stream, and read until the device is silent.
 
-    Behind the last event goes a question to a neuron: its answer shows that the FPGA has let
-    everything out. Then reading goes on until no spike has come for the time of silence.
+    A question to a neuron follows the last event: its answer shows that the FPGA has sent
+    everything. Then reading goes on until no spike has come for the time of silence.
 
     Args:
         link: the opened device, its neurons in the state they are to start from.
         writer: makes the input events.
         stream: what to play.
         settings: of the board.
-        speed: board seconds per real second, 1 for anything that can be touched.
+        speed: board seconds per real second, 1 for a real board.
         probe: (core, address) of any neuron.
 
     Raises:
@@ -148,7 +148,7 @@ def play_stream(
 def _chunks(
     writer: InputWriter, stream: Stream, size: int
 ) -> Iterator[tuple[np.ndarray, list[Any]]]:
-    """Return times on the stop watch and samna's events, some at a time, made when asked for."""
+    """Yield times on the stop watch and samna's events in chunks, each made when it is needed."""
     for events, offset in zip(stream.samples, stream.offsets, strict=True):
         for start in range(0, len(events), size):
             part = events[start : start + size]

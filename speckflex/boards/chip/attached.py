@@ -1,4 +1,4 @@
-"""Which chips are attached, asked of the vendor's samna alone."""
+"""Which chips are attached, as the vendor's samna lists them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class AttachedDevice:
         return f"{self.name} ({self.device_type} {self.serial})"
 
     def named(self) -> dict[str, str]:
-        """Return what a user is told of it."""
+        """Return the facts that a user sees, by name."""
         return {
             "name": str(self.name),
             "chip": self.chip,

@@ -1,4 +1,4 @@
-"""The families of the chips: one a chip, opened through the vendor's samna."""
+"""The families of the chips: one for each chip, opened through the vendor's samna."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def open_chip(chip: Chip, address: str = "", **settings: Any) -> ChipBoard:
     """Open an attached chip.
 
     Args:
-        chip: which kind.
+        chip: the kind of chip.
         address: its index among the attached ones of its kind, or its serial number; "" for the
             first.
         settings: those of `ChipSettings`, by name.

@@ -25,17 +25,17 @@ class ChipSettings:
         verify_neurons: how many neurons of each core are read back after every reset; None for
             all, 0 for none.
         check_cores: after an upload, make one neuron of each core spike.
-        input_path: how events enter. "auto" writes them as spikes for the first core where
-            nothing happens to them before it, else sends them through the DVS layer, and lets the
-            host do that layer's work where the layer can't.
+        input_path: how events enter. "auto" writes them as spikes for the first core if the input
+            stage changes nothing. Otherwise it sends them through the DVS layer, or lets the host
+            do that layer's work if the layer can't.
         slow_clock: Hz of the clock that adds the biases and that an event filter counts; None for
-            off. It runs during samples alone; its phase on a chip is not documented.
+            off. It runs only during samples; its phase on a chip is not documented.
         gap: µs between samples that are played without a reset, in one stream.
         chunk: events that are written at a time.
         power: Hz at which every rail's power is measured during samples; None for not at all.
         readout_layer: let the last layer feed the chip's readout layer (Speck2e and 2f need
             every fourth channel for that, sinabs' chip errata), which needs the slow clock.
-        readout_threshold: spikes a cycle above which a class shows on the readout's pins.
+        readout_threshold: spikes per cycle above which the readout's pins show a class.
         open_deadline: seconds that opening the device may take.
     """
 

@@ -38,7 +38,7 @@ class DeviceQueue:
 
     Args:
         codes: int32 on the GPU, addresses in the sender's map.
-        times: int64 on the GPU, µs, of the same length; any values where times are not used.
+        times: int64 on the GPU, µs, of the same length; any values if times are not used.
         first: `(samples,) int64`, where each sample's spikes begin.
         lengths: `(samples,) int64`, how many each has.
         stride: the step from one spike of a sample to its next.
@@ -151,7 +151,7 @@ class DeviceRunningCore(DeviceNeurons):
         super().__init__(core, allocate(shape, np.int16), allocate(shape, np.int64))
         self._with_times = with_times
         self._spikes = allocate((n_samples, core.room), np.int32)
-        # no array is empty: that drivers are asked for none is one thing less to go wrong
+        # no array is empty, so that no driver has to handle an empty one
         self._times = allocate((n_samples, core.room if with_times else 1), np.int64)
         self._progress = allocate(n_samples, PROGRESS)
 

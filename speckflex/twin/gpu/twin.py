@@ -63,7 +63,7 @@ class GpuTwin:
         graph: of the program.
 
     Raises:
-        BoardError: the program or the settings ask for what a GPU doesn't do, or its driver fails.
+        BoardError: a GPU can't play the program or the settings, or its driver fails.
     """
 
     def __init__(self, graph: Graph) -> None:
