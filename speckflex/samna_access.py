@@ -74,7 +74,7 @@ def load_samna() -> ModuleType:
         return _import_real() if real_samna_installed() else _install_stand_in()
     if not getattr(loaded, "is_speckflex_virtual", False) and not real_samna_installed():
         raise BoardError(
-            "samna: the package index's stub was imported, which is no samna: uninstall it"
+            "samna: the package index's stub was imported in its place: uninstall it"
             " (pip uninstall samna) and start again"
         )
     return loaded

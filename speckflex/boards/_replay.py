@@ -137,8 +137,8 @@ class Replay(BoardContext):
                 )
             if log.input_sha256 and log.input_sha256 != hash_events(events):
                 raise BoardError(
-                    f"board {self.name}: sample {index} was recorded with other events, as many as"
-                    " these: play the samples that were recorded, in order"
+                    f"board {self.name}: sample {index} was recorded with other events, although"
+                    " there were as many: play the samples that were recorded, in order"
                 )
 
     def _layers(self, monitor: Sequence[int] | None) -> tuple[LayerRecord, ...]:

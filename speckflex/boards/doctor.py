@@ -133,7 +133,7 @@ def _usb(*, needed: bool) -> Finding:
             "plug the devkit in; in a container, pass /dev/bus/usb through to it",
         )
     writable = sum(os.access(node, os.R_OK | os.W_OK) for node in nodes)
-    found = f"{writable} of {len(nodes)} devices may be written by this user"
+    found = f"this user may write to {writable} of {len(nodes)} devices"
     if writable == len(nodes):
         return Finding("USB", "ok", found)
     # nothing tells which one is a devkit: its vendor and product numbers are not published
@@ -141,7 +141,7 @@ def _usb(*, needed: bool) -> Finding:
         "USB",
         "note",
         found,
-        "where a devkit is among the others, install SynSense's udev rule (next line), then plug"
+        "if a devkit is among the others, install SynSense's udev rule (next line), then plug"
         " it in again",
     )
 

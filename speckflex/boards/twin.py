@@ -140,7 +140,7 @@ class Twin(BoardContext):
         The neurons start from their present state: see `reset`.
 
         Args:
-            blocks: structured arrays, one behind the other; fields t (µs), x, y, p.
+            blocks: structured arrays, one after the other; fields t (µs), x, y, p.
             monitor: positions of the layers to record, -1 the last; None for all.
 
         Raises:

@@ -73,7 +73,7 @@ def gather_batch(
     gathered: np.ndarray,
     gathered_times: np.ndarray,
 ) -> None:
-    """Copy the spikes of all samples one behind the other; block s copies those of sample s.
+    """Copy the spikes of all samples one after the other; block s copies those of sample s.
 
     Args:
         spikes: int32, of all samples.

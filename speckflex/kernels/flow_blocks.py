@@ -33,7 +33,7 @@ class Inflow(NamedTuple):
     Args:
         row: the source's among the cores; its progress says n.
         addresses: `(n,) int32`.
-        times: `(n,) int64`, µs; empty where times are not used.
+        times: `(n,) int64`, µs; empty if times are not used.
     """
 
     row: Any
@@ -50,8 +50,8 @@ class FlowState(NamedTuple):
         memory: int16, potentials, the state in `CoreArrays`.
         counts: int64, monitored spikes of each neuron.
         spikes: int32, addresses, the spikes of each core that are on their way.
-        times: int64, µs, of the source's event that each of them goes back to; empty where nobody
-            asks.
+        times: int64, µs, of the source's event that each of them goes back to; empty if times are
+            not used.
         pending: scratch, see `CoreArrays`; one for all cores.
         ends: int32, scratch, as long as the longest queue.
     """
@@ -114,7 +114,8 @@ def _thins_what_is_read(core: int, joined: JoinedCores, progress: np.ndarray) ->
 def _next(joined: JoinedCores, progress: np.ndarray) -> int:
     """Return the last core that has events waiting, -1 for none.
 
-    Cores stand behind their senders. So all that a core sends is gone before it runs again.
+    Each core comes after its sender. So all that a core sends has gone through before it runs
+    again.
     """
     for core in range(len(progress) - 2, -1, -1):
         sender = joined.cores[core]["sender"]

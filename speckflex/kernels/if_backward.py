@@ -29,7 +29,7 @@ def if_backward(
 ) -> None:
     """Fill `gradient` with the loss's derivative by the current of each step.
 
-    As sinabs has it: the gradient passes through the subtraction of spikes, not through
+    As in sinabs: the gradient passes through the subtraction of spikes, not through
     the choice of a reset to a value, and not where the lower bound held the potential. The
     derivative by the initial potential is that by the first step's current.
 

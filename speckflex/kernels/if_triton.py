@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_backward", "run_forward"]
 
-BLOCK = 256  # neurons a program; unverified for speed, no GPU was at hand
+BLOCK = 256  # neurons per program; its speed is unverified: no GPU was available
 
 
 @jit

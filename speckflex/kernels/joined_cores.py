@@ -1,4 +1,4 @@
-"""All cores of a program, one behind the other, as kernels that run them together take them."""
+"""All cores of a program, one after the other, as kernels that run them together take them."""
 
 from typing import Any, NamedTuple
 

@@ -86,7 +86,7 @@ EDGE = np.dtype(
     align=True,
 )
 
-# One of several cores whose arrays lie one behind the other; the last row is the input's.
+# One of several cores whose arrays lie one after the other; the last row is the input's.
 CORE = np.dtype(
     [
         ("sender", np.int64),  # the last that sends to it, -1 for none

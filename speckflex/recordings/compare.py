@@ -309,7 +309,11 @@ def _reason(difference: float | None, *, by_potential: bool) -> str:
         return "the layer is read by its potentials"
     if difference is None:
         return "neither recording has a spike in this layer"
-    return "" if isfinite(difference) else "the reference has no spike in this layer, the other has"
+    return (
+        ""
+        if isfinite(difference)
+        else "the reference has no spike in this layer, and the other has some"
+    )
 
 
 def _agreement(a: Recording, b: Recording) -> float | None:

@@ -178,12 +178,12 @@ class Recording:
         """Return one sample's spikes of a layer as an event array (`t` in µs).
 
         Raises:
-            BoardError: the recording holds counts alone, or no such sample.
+            BoardError: the recording holds only counts, or no such sample.
         """
         record = self.layer(layer)
         if record.events is None:
             raise BoardError(
-                f"layer {layer}: the recording holds counts alone, no events:"
+                f"layer {layer}: the recording holds only counts, no events:"
                 " play with keep_events=True"
             )
         if not 0 <= sample < len(record.events):

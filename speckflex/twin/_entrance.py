@@ -75,9 +75,9 @@ class Entrance:
         moments, ticks = self._clock.follow(events["t"])
         if settings.is_timed:
             queue = Queue(queue.codes, queue.times, moments.astype(np.float64))
-        return self._parted(queue, moments, ticks)
+        return self._divided(queue, moments, ticks)
 
-    def _parted(self, queue: Queue, moments: np.ndarray, ticks: np.ndarray) -> Entry:
+    def _divided(self, queue: Queue, moments: np.ndarray, ticks: np.ndarray) -> Entry:
         """Divide events at the ticks between them, and leave out those that the filter drops.
 
         Args:

@@ -1,4 +1,4 @@
-"""All cores of the twin, one behind the other, for kernels that run them together."""
+"""All cores of the twin, one after the other, for kernels that run them together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class JoinedCoresModel:
     """What never changes while a program runs; shared by all threads.
 
     Attributes:
-        arrays: the cores' constants, one behind the other.
+        arrays: the cores' constants, one after the other.
 
     Args:
         graph: the cores and their edges.
@@ -98,7 +98,7 @@ class JoinedCoresModel:
 
 
 class RunningJoinedCores:
-    """The potentials and spike counts of all cores, one behind the other.
+    """The potentials and spike counts of all cores, one after the other.
 
     Attributes:
         memory: int16, potentials.
@@ -129,5 +129,5 @@ class RunningJoinedCores:
 
 
 def starts_of(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return where things of these sizes begin, laid one behind the other, and the end."""
+    """Return where things of these sizes begin, laid one after the other, and the end."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -73,7 +73,7 @@ class Queue:
 
 
 def concatenate_queues(queues: Sequence[Queue]) -> Queue:
-    """Return the queues, of which there is at least one, one behind the other, copied."""
+    """Return the queues, of which there is at least one, one after the other, copied."""
     depth = max(0 if queue.path is None else queue.path.shape[1] for queue in queues)
     return Queue(
         np.concatenate([queue.codes for queue in queues]),

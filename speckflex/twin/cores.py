@@ -221,7 +221,7 @@ class Decimator:
         self._seen = seen
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Start to count from zero."""
         self.seen = 0
 
     def passing(self, n_spikes: int) -> slice:

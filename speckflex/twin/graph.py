@@ -22,8 +22,8 @@ class Graph:
         program: the program.
         settings: the twin's.
         entered: where the input stage puts each address of the events.
-        cores: the cores' constants, each behind its senders.
-        edges: for each core, and behind them for the input, its destinations.
+        cores: the cores' constants, each core after its senders.
+        edges: the destinations of each core, and at the end those of the input.
         merges: whether a core has several senders.
         leaks: whether a core has a bias.
     """

@@ -93,7 +93,7 @@ class Machine:
         """Play one sample and return what the monitored layers did.
 
         Args:
-            blocks: `(n,)` event arrays, one behind the other, in the input's shape.
+            blocks: `(n,)` event arrays, one after the other, in the input's shape.
             monitor: positions of the layers to report.
             sample: its place among the samples, which seeds what is random.
             keep_events: keep the spikes, not their counts alone.
@@ -132,7 +132,7 @@ class Machine:
             begin = end
 
     def _tick(self, ticks: int, time: int) -> None:
-        """Leak all cores until the slow clock has ticked so often; then run what fired."""
+        """Leak all cores up to this count of the slow clock's ticks; then run what fired."""
         n_ticks, self._n_ticks = ticks - self._n_ticks, ticks
         if not n_ticks or not self.model.graph.leaks:
             return

@@ -1,4 +1,4 @@
-"""Samples to play, one by one or in threads that have neurons of their own."""
+"""Samples to play in threads, each with neurons of its own."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def play_parallel(
     waiting, interrupt = iter(range(len(request.samples))), threading.Event()
 
     def play_on(own: Machine) -> None:
-        # each index is handed to one thread; the last sample's machine gets no other behind it
+        # each index goes to one thread; the machine of the last sample gets no other after it
         for index in waiting:
             own.reset()
             outputs[index] = own.play(
@@ -66,7 +66,7 @@ def play_parallel(
     with ThreadPoolExecutor(n_threads) as pool:
         try:
             others = [pool.submit(play_on, other) for other in machines[1:n_threads]]
-            # this thread plays as well: it need not wake up for what another one has begun
+            # this thread plays too, so that it need not wait for another thread to start
             play_on(machines[0])
             for other in others:
                 other.result()
@@ -74,7 +74,7 @@ def play_parallel(
             # threads end at their next chunk, so that Ctrl-C returns promptly
             interrupt.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            # and until then the others play
+            # until then the other machines still play
             del machines[1:]
             raise
     n_samples = len(request.samples)

@@ -239,7 +239,7 @@ def test_a_program_without_a_filter_does_not_enable_the_chips():
     [
         (filtering(EventFilter(), (3, 12, 12)), "auto", "which has 3 channels"),
         (filtering(EventFilter(), pooling=(3, 3)), "auto", r"which pools by \(3, 3\)"),
-        (filtering(EventFilter()), "host", "which input_path host goes round"),
+        (filtering(EventFilter()), "host", "which input_path host bypasses"),
     ],
 )
 def test_a_filter_that_the_events_would_bypass_is_refused(program, wanted, message):

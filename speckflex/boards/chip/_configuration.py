@@ -109,9 +109,7 @@ def write_configuration(
 
 def _filtering_path(stage: InputStage, wanted: WantedPath, chip: Chip) -> InputPath:
     """Return the only path through the chip's filter: the host does not see the filter's clock."""
-    obstacle = (
-        "which input_path host goes round" if wanted == "host" else _dvs_obstacle(stage, chip)
-    )
+    obstacle = "which input_path host bypasses" if wanted == "host" else _dvs_obstacle(stage, chip)
     if obstacle:
         raise BoardError(
             "the program's event filter lies behind the DVS layer, which can't be its input stage,"
@@ -271,13 +269,13 @@ def _check_program(program: Program) -> None:
         kernel = core.weights.shape[2:]
         if kernel[0] != kernel[1]:
             raise BoardError(
-                f"layer {core.name}: its kernel of {kernel} (y, x) is not square, the chip's are:"
-                " pad it with zeros and convert again"
+                f"layer {core.name}: its kernel of {kernel} (y, x) is not square, and the"
+                " chip's are: pad it with zeros and convert again"
             )
         if len(core.destinations) > chip.limits.max_destinations:
             raise BoardError(
-                f"layer {core.name}: sends to {len(core.destinations)} layers, a core to at most"
-                f" {chip.limits.max_destinations}: split the branch"
+                f"layer {core.name}: sends to {len(core.destinations)} layers, and a core can"
+                f" send to {chip.limits.max_destinations}: split the branch"
             )
 
 

@@ -69,7 +69,7 @@ def vendor_samna() -> ModuleType:
     if installed.kind != "real":
         what = {
             "missing": "is not installed",
-            "stub": "is only there as the package index's stub, which is no samna",
+            "stub": "is not installed, only the package index's stub of that name is",
         }[installed.kind]
         raise BoardNotFoundError(
             f"the vendor's samna {what}: get it from SynSense to reach a chip ('speckflex doctor'"

@@ -121,7 +121,7 @@ class GraphPassage:
 
 
 def _starts(lengths: Any) -> np.ndarray:
-    """Return where each of several tables begins when they lie one behind the other."""
+    """Return where each of several tables begins when they lie one after the other."""
     return np.cumsum(lengths) - lengths
 
 

@@ -1,4 +1,4 @@
-"""Samples at play on a GPU, all of them at once, from their events to their layers' outputs."""
+"""Many samples that play on a GPU at once, from their events to the outputs of their layers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DevicePassage(Protocol):
 
 
 class DeviceSamples:
-    """Many samples at play on a GPU: how events come in and results go out.
+    """Many samples that play on a GPU: how events come in and results go out.
 
     Args:
         graph: of the program.
@@ -109,7 +109,7 @@ class DeviceSamples:
         ]
 
     def _tick(self, ticks: np.ndarray) -> None:
-        """Leak all cores until the slow clock has ticked so often, `(samples,) int64`."""
+        """Leak all cores up to these counts of the slow clock's ticks, `(samples,) int64`."""
         if (ticks > self._ticks).any():
             for core in self._passage.cores:
                 core.leak(ticks - self._ticks)
