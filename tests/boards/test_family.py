@@ -265,7 +265,7 @@ def test_deploy_plays_on_a_board_of_another_package(farm, model_file, tmp_path):
     assert report["board"] == "farm:rack1"
     # it plays one by one, and twice, since its family does not say that it repeats itself
     assert {path.name for path in out.glob("*.h5")} == {
-        f"recording-{role}.h5" for role in ("torch", "twin", "chip", "repeat")
+        f"recording-{role}.h5" for role in ("torch", "eight-bit", "twin", "chip", "repeat")
     }
     played, twin = (sf.Recording.load(out / f"recording-{role}.h5") for role in ("chip", "twin"))
     assert np.array_equal(played.counts(-1), twin.counts(-1))
