@@ -80,6 +80,25 @@ def test_events_of_a_davis346_are_those_that_tonic_reads(tmp_path: Path, davis_p
     assert rows_of(tmp_path / "a.aedat") == from_zero(rows)
 
 
+def test_a_davis_without_a_name_is_read_with_its_size(tmp_path: Path, davis_pairs):
+    # v2e writes no line with the camera
+    write_pairs(tmp_path / "a.aedat", JAER, davis_pairs)
+    dataset = open_dataset(tmp_path / "a.aedat", sensor=(260, 346))
+    rows = dataset[0][0][["t", "x", "y", "p"]].tolist()
+    assert rows == from_zero(slow_davis(davis_pairs, 260, 346))
+    with pytest.raises(EventsError, match="outside the 240 x 180 pixels of the sensor that was"):
+        open_dataset(tmp_path / "a.aedat", sensor=(180, 240))[0]
+
+
+@pytest.mark.parametrize("name", ["DAVI346", "Davis346blue", "DAVIS346B"])
+def test_events_that_begin_as_a_comment_follow_the_end_of_the_header(tmp_path: Path, name: str):
+    # AedatTools ends its header with this line; "#" is 0x23, the first byte of y = 140
+    pairs = [(0x23 << 24 | 5 << 12, 7), (0x23 << 24 | 6 << 12, 9)]
+    header = f"{JAER}# AEChip: {name}\r\n# End of ASCII Header\r\n"
+    write_pairs(tmp_path / "a.aedat", header, pairs)
+    assert rows_of(tmp_path / "a.aedat") == from_zero(slow_davis(pairs, 260, 346))
+
+
 @pytest.mark.parametrize("chip", ["# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n", ""])
 def test_dvs128_files_are_decoded_as_the_slow_decoder_does(tmp_path: Path, rng, chip):
     addresses = rng.integers(0, 2**16, 200).tolist()
@@ -122,9 +141,12 @@ def test_aedat3_packets_are_decoded_bit_by_bit(tmp_path: Path):
         (b"#!AER-DAT2.0", "header line at byte 0 does not end"),
         (JAER.encode(), "holds no events"),
         (JAER.encode() + bytes(12), "12 bytes from byte 58 on are not a whole number"),
-        (JAER.encode() + bytes([255] * 8), "does not name the camera"),
+        (JAER.encode() + bytes([255] * 8), "not name the camera, .* such as --sensor 346x260"),
         (f"{JAER}{CHIPS}Cochlea\r\n".encode() + bytes(8), "is of the camera Cochlea"),
-        (f"{JAER}{CHIPS}DAVIS240C\r\n".encode() + b"\x7f\xff\xf0\0" * 2, "addresses outside the"),
+        (
+            f"{JAER}{CHIPS}DAVIS240C\r\n".encode() + b"\x7f\xff\xf0\0" * 2,
+            "addresses outside the 240 x 180 pixels of DAVIS240",
+        ),
         (AEDAT3 + bytes(9), "its last packet is cut off"),
         (AEDAT3 + packet(1, 0, [(1, 1)])[:-1], "claims 1 events of 8 bytes, 7 follow"),
         (AEDAT3 + packet(1, 0, [(1, 1)], size=16), "claims 1 events of 16 bytes"),

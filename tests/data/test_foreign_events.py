@@ -33,6 +33,7 @@ class Written(NamedTuple):
         sized: whether the file states the size of the sensor.
         from_zero: whether the times are shifted to begin at 0.
         mirrored: whether the tool counts y from the other side than the format's own library.
+        told: (y, x) pixels that the user must state; None where nothing must be.
     """
 
     name: str
@@ -41,11 +42,14 @@ class Written(NamedTuple):
     sized: bool = True
     from_zero: bool = True
     mirrored: bool = False
+    told: tuple[int, int] | None = None
 
     @property
     def verdict(self) -> str:
         """What the documentation says of the file."""
         sensor = "sensor stated" if self.sized else "sensor not stated"
+        if self.told:
+            sensor = f"needs `--sensor {self.told[1]}x{self.told[0]}`"
         times = ", times from 0" if self.from_zero else ""
         mirrored = "; the tool counts y from the other side" if self.mirrored else ""
         return f"equal in t, x, y, p{times}; {sensor}{mirrored}"
@@ -67,6 +71,7 @@ WRITTEN = (
     Written("event_stream-atis.es", EVENT_STREAM, "Event Stream, ATIS"),
     Written("faery.es", FAERY, "Event Stream, DVS", mirrored=True),
     Written("faery.csv", FAERY, "CSV", from_zero=False),
+    Written("v2e.aedat", "v2e at commit 18daa95", "AEDAT 2, DAVIS346", told=(260, 346)),
 )
 
 
@@ -90,11 +95,11 @@ def need_package(name: str) -> None:
 @pytest.mark.parametrize("file", WRITTEN, ids=lambda file: file.name)
 def test_a_file_of_another_tool_holds_the_events_that_it_was_given(file: Written):
     need_package(file.name)
-    dataset = open_dataset(FILES / file.name)
+    dataset = open_dataset(FILES / file.name, sensor=file.told)
     events, label = dataset[0]
     found = np.stack([events[name] for name in "txyp"], axis=1)
     np.testing.assert_array_equal(found, expected(file))
-    shape = (2, made_recording.HEIGHT, made_recording.WIDTH)
+    shape = (2, *(file.told or (made_recording.HEIGHT, made_recording.WIDTH)))
     assert (dataset.shape, dataset.shape_stated, label) == (shape, file.sized, -1)
 
 

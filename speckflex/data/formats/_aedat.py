@@ -1,10 +1,11 @@
-"""AEDAT 2 and 3.1: what jAER and cAER write, and the original files of DVS-Gesture.
+"""AEDAT 2 and 3.1: what jAER, v2e and cAER write, and the original files of DVS-Gesture.
 
 AEDAT 2 has pairs of a big-endian address and a time in µs, 32 bits each; the bits of the address
 are those of jAER's chip class, which the header names. AEDAT 3.1 has packets: 28 bytes of header
 and little-endian events of 8 bytes. Sources: iniVation's pages "AEDAT 2.0" and "AEDAT 3.1", and
 the extractors of DVS128 and of the DAVIS in jAER. x and y are as jAER shows the recording, counted
 from the upper left corner as in all other formats: jAER's addresses begin at the lower right.
+v2e mirrors x and y in the same way when it writes.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import numpy as np
 
 from speckflex._support.text import shown
 from speckflex.data._folders import read_bytes
-from speckflex.data.formats._file_format import FileFormat, events_from_zero
+from speckflex.data.formats._file_format import Contents, FileFormat, events_from_zero
 from speckflex.errors import EventsError
 from speckflex.events.streams import EVENT_DTYPE, make_events
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from speckflex.data.formats._reading import Reading
+
+    Size = tuple[int, int]
 
 __all__ = ["AEDAT", "decode_aedat3", "decode_davis", "decode_dvs128"]
 
@@ -29,7 +34,8 @@ VERSION = re.compile(rb"#!AER-DAT(\d+)\.(\d+)")
 VERSIONS = ((b"2", b"0"), (b"3", b"1"))
 CHIP = re.compile(r"AEChip:\s*([\w.$]+)")
 SOURCE = re.compile(r"#Source \d+:\s*([^\r\n]+)")
-END_OF_HEADER = b"#!END-HEADER"
+# What follows may begin with the byte of a "#". In AEDAT 3.1; of jAER and AedatTools in AEDAT 2.
+END_OF_HEADER = re.compile(rb"#!END-HEADER|# ?End of ASCII Header", re.IGNORECASE)
 HEADER_BYTES = 2**20  # jAER's header with all settings of a camera has some 100 kB
 # The sensors that jAER's classes and cAER's sources name: (y, x) pixels.
 SENSORS = {
@@ -150,17 +156,39 @@ def _unwrapped(times: np.ndarray) -> np.ndarray:
     return times.astype(np.int64) + (np.cumsum(steps < -(2**31)) << 32)
 
 
-def _read(path: Path) -> np.ndarray:
+class Sized(NamedTuple):
+    """A file whose sensor the user stated.
+
+    Attributes:
+        path: of the file.
+        size: (y, x) pixels.
+    """
+
+    path: Path
+    size: tuple[int, int]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def _list(path: Path, reading: Reading) -> Contents:
+    size = _sensor_size(path, reading.sensor)
+    item = path if reading.sensor is None else Sized(path, reading.sensor)
+    return Contents((item,), shape=None if size is None else (2, *size))
+
+
+def _read(place: Path | Sized) -> np.ndarray:
+    path, told = place if isinstance(place, Sized) else (place, None)
     content = read_bytes(path)
     header = _read_header(path, content)
     if header.version == 3:
         events = decode_aedat3(content[header.end :], str(path))
     else:
-        events = _read_pairs(path, header, content)
+        events = _read_pairs(path, header, content, told)
     return events_from_zero(path, events, "p")
 
 
-def _read_pairs(path: Path, header: Header, content: bytes) -> np.ndarray:
+def _read_pairs(path: Path, header: Header, content: bytes, told: Size | None) -> np.ndarray:
     size = len(content) - header.end
     if size % PAIR_BYTES:
         raise EventsError(
@@ -168,39 +196,48 @@ def _read_pairs(path: Path, header: Header, content: bytes) -> np.ndarray:
             f" {PAIR_BYTES} bytes: the file is cut off, copy it again"
         )
     pairs = np.frombuffer(content, ">u4", offset=header.end).reshape(-1, 2).astype(np.uint32)
-    name, sensor = _sensor(path, header, pairs)
+    name, sensor = _sensor(path, header, pairs, told)
     if name == "DVS128":
         return decode_dvs128(pairs)
     events = decode_davis(pairs, sensor)
     if len(events) and min(events["x"].min(), events["y"].min()) < 0:
         raise EventsError(
-            f"{path}: has addresses outside the {sensor[1]} x {sensor[0]} pixels of {name}, which"
-            " its header names: correct its line '# AEChip: ...'"
+            f"{path}: has addresses outside the {sensor[1]} x {sensor[0]} pixels of {name}:"
+            " correct --sensor, or the line '# AEChip: ...' of its header"
         )
     return events
 
 
-def _sensor(path: Path, header: Header, pairs: np.ndarray) -> tuple[str, tuple[int, int]]:
-    """Return the sensor's name and (y, x) pixels; a header without it is that of a DVS128."""
+def _sensor(path: Path, header: Header, pairs: np.ndarray, told: Size | None) -> tuple[str, Size]:
+    """Return the sensor's name and (y, x) pixels.
+
+    A header that names none is that of a DVS128, or of a DAVIS whose size the user must tell: v2e
+    writes no name.
+    """
     found = CHIP.search(header.text)
-    chip = found[1].rsplit(".", 1)[-1] if found else "DVS128"
-    name = _known(chip)
-    if not found and len(pairs) and pairs[:, 0].max() >= 2**16:
+    if found:
+        chip = found[1].rsplit(".", 1)[-1]
+        name = _known(chip)
+        if not name:
+            raise EventsError(
+                f"{path}: is of the camera {shown(chip)}, AEDAT 2 can be read of"
+                f" {', '.join(SENSORS)}: convert it with jAER"
+            )
+        return name, SENSORS[name]
+    if not len(pairs) or pairs[:, 0].max() < 2**16:
+        return "DVS128", SENSORS["DVS128"]
+    if told is None:
         raise EventsError(
             f"{path}: its header does not name the camera, and its addresses are not those of a"
-            " DVS128: add a line such as '# AEChip: DAVIS240C' behind the first"
+            " DVS128: say the size of the DAVIS, such as --sensor 346x260"
         )
-    if not name:
-        raise EventsError(
-            f"{path}: is of the camera {shown(chip)}, AEDAT 2 can be read of"
-            f" {', '.join(SENSORS)}: convert it with jAER"
-        )
-    return name, SENSORS[name]
+    return "the sensor that was stated", told
 
 
-def _known(chip: str) -> str:
-    """Return the sensor that a name of jAER or cAER begins with; "" for another."""
-    return next((name for name in SENSORS if chip.upper().startswith(name)), "")
+def _known(name: str) -> str:
+    """Return the sensor that a name of jAER, cAER or AedatTools begins with; "" for another."""
+    name = re.sub(r"^DAVIS?(?=\d)", "DAVIS", name.upper())
+    return next((sensor for sensor in SENSORS if name.startswith(sensor)), "")
 
 
 def _read_header(path: Path, content: bytes) -> Header:
@@ -216,14 +253,14 @@ def _read_header(path: Path, content: bytes) -> Header:
         line_end = content.find(b"\n", end)
         if line_end < 0:
             raise EventsError(f"{path}: the header line at byte {end} does not end: copy it again")
-        last = content[end:line_end].startswith(END_OF_HEADER)
+        last = END_OF_HEADER.match(content, end, line_end) is not None
         end = line_end + 1
         if last:
             break
     return Header(int(version[1]), content[:end].decode("latin-1"), end)
 
 
-def _sensor_size(path: Path) -> tuple[int, int] | None:
+def _sensor_size(path: Path, told: Size | None) -> Size | None:
     with path.open("rb") as file:
         content = file.read(HEADER_BYTES)
     header = _read_header(path, content)
@@ -232,7 +269,7 @@ def _sensor_size(path: Path) -> tuple[int, int] | None:
         name = _known(source[1]) if source else ""
         return SENSORS[name] if name else None
     pairs = np.frombuffer(content, ">u4", (len(content) - header.end) // 8 * 2, header.end)
-    return _sensor(path, header, pairs.reshape(-1, 2))[1]
+    return _sensor(path, header, pairs.reshape(-1, 2), told)[1]
 
 
-AEDAT = FileFormat(suffixes=(".aedat", ".aedat2"), read=_read, sensor_size=_sensor_size)
+AEDAT = FileFormat(suffixes=(".aedat", ".aedat2"), read=_read, list=_list)
