@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from speckflex.analysis.synops import measure_known_synops
 from speckflex.recordings.recording import concatenate_recordings
+from speckflex.report.evidence import PlayedSample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    import numpy as np
 
     from speckflex.analysis.synops import LayerSynops
     from speckflex.data import EventDataset
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from speckflex.recordings.recording import Recording
 
     Play = Callable[..., Recording]
+
+COMPARED = ("torch", "twin", "chip")
+MOST_OPENED = 40  # samples beyond the first ones whose spikes are kept because answers differ
 
 __all__ = ["Played", "Players", "play_dataset"]
 
@@ -61,6 +65,21 @@ class Players:
             parts = {name: whole.part(index, index + 1) for name, whole in batch.items()}
             yield [sample], parts | alone
 
+    def with_spikes(
+        self, events: list[np.ndarray], part: dict[str, Recording], index: int
+    ) -> dict[str, Recording]:
+        """Return the recordings of one sample with its spikes, by role.
+
+        A player that kept counts only repeats itself, so it plays the sample again.
+        """
+        found = {}
+        for role in [role for role in COMPARED if role in part]:
+            own = part[role].part(index, index + 1)
+            if all(record.events is None for record in own.layers):
+                own = self.in_batches[role]([events[index]], keep_events=True)
+            found[role] = own
+        return found
+
 
 @dataclass
 class Played:
@@ -70,19 +89,33 @@ class Played:
         parts: one recording per player, each part of some samples.
         events: input events of the samples whose spikes are kept.
         synops: the synaptic operations of each part, one entry per core.
+        opened: samples whose answers differ, by their position, of parts whose spikes are not
+            kept.
         interrupted: whether the user stopped the playing before the last sample.
     """
 
     parts: list[dict[str, Recording]] = field(default_factory=list)
     events: list[np.ndarray] = field(default_factory=list)
     synops: list[tuple[LayerSynops, ...]] = field(default_factory=list)
+    opened: dict[int, PlayedSample] = field(default_factory=dict)
     interrupted: bool = False
 
     def add(
-        self, events: list[np.ndarray], part: dict[str, Recording], program: Program, *, keep: bool
+        self,
+        players: Players,
+        events: list[np.ndarray],
+        part: dict[str, Recording],
+        program: Program,
+        *,
+        keep: bool,
     ) -> None:
         """Take in a part that all have played: measure its work, and drop spikes not to be kept."""
         synops = measure_known_synops(program, part[_board_of(part)], events)
+        if not keep:
+            start = sum(map(_n_samples, self.parts))
+            for index in _differing(part)[: MOST_OPENED - len(self.opened)]:
+                whole = players.with_spikes(events, part, index)
+                self.opened[start + index] = PlayedSample(events[index], whole)
         kept = part if keep else {name: one.without_events() for name, one in part.items()}
         self.synops.append(synops)
         self.parts.append(kept)
@@ -129,13 +162,21 @@ def play_dataset(
             events = [events for events, _ in dataset[start : start + batch]]
             keep = start < events_of
             for streams, part in players.play(events, keep=keep):
-                played.add(streams, part, program, keep=keep)
+                played.add(players, streams, part, program, keep=keep)
                 progress(_n_samples(part))
     except KeyboardInterrupt:
         if not played.parts:
             raise
         played.interrupted = True
     return played
+
+
+def _differing(part: dict[str, Recording]) -> list[int]:
+    """Return the samples of a part to which not all give the same answer."""
+    answers = np.array([part[role].answers() for role in COMPARED if role in part])
+    if len(answers) < 2:
+        return []
+    return np.flatnonzero((answers != answers[0]).any(axis=0) | (answers[0] < 0)).tolist()
 
 
 def _board_of(players: Mapping[str, object]) -> str:

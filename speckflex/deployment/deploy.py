@@ -182,6 +182,7 @@ def deploy(
         loads=outlook.loads,
         at_rate=at_rate,
         rate=settings.rate,
+        opened=played.opened,
         ensemble=outlook.ensemble,
         bars=settings.bars,
     )

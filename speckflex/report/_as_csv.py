@@ -1,4 +1,4 @@
-"""The layers of a report as comma-separated values."""
+"""Layers and samples of a report as comma-separated values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from speckflex.report._as_json import plain
 if TYPE_CHECKING:
     from speckflex.report.record import Report
 
-__all__ = ["render_csv"]
+__all__ = ["render_csv", "render_samples_csv"]
+
+SAMPLE_COLUMNS = ("sample", "label", "torch", "twin", "chip")
 
 
 def render_csv(report: Report) -> str:
@@ -21,4 +23,22 @@ def render_csv(report: Report) -> str:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(plain(layer) for layer in report.layers)
+    return text.getvalue()
+
+
+def render_samples_csv(report: Report) -> str:
+    """Return one line per sample; an empty field where a figure is not known."""
+    roles = list(report.role_names)
+    columns = [
+        *SAMPLE_COLUMNS,
+        *(f"margin_{role}" for role in roles),
+        "spike_difference",
+        "stopped",
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for sample in report.samples_alone.per_sample:
+        margins = {f"margin_{role}": sample.margins.get(role) for role in roles}
+        writer.writerow({**plain(sample), **margins})
     return text.getvalue()

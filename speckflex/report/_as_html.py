@@ -41,6 +41,7 @@ def render_html(report: Report) -> str:
         facts=Markup(render_json(report).replace("<", "\\u003c")),  # noqa: S704 - JSON without "<"
         style=_inline("page.css"),
         script=_inline("page.js"),
+        sorting=_inline("sort.js"),
         bokeh=_bokeh() if plots else "",
         plots=plots,
     )

@@ -20,6 +20,7 @@ __all__ = [
     "Images",
     "Matrices",
     "Matrix",
+    "Opened",
     "Plot",
     "Plots",
     "Table",
@@ -55,12 +56,14 @@ class Table:
         headings: one per column.
         rows: one cell per column.
         title: the line above it in plain text, "" for none.
+        sortable: whether the page lets its readers sort the rows.
     """
 
     caption: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     title: str = ""
+    sortable: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,4 +176,17 @@ class Findings:
     items: Sequence[tuple[str, str]]
 
 
-Block = Text | Heading | Table | Terms | Drawing | Plots | Images | Matrices | Findings
+@dataclass(frozen=True)
+class Opened:
+    """Blocks behind a line that opens on the page.
+
+    Args:
+        summary: the line.
+        blocks: what it opens to; not of this kind.
+    """
+
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block = Text | Heading | Table | Terms | Drawing | Plots | Images | Matrices | Findings | Opened

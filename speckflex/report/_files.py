@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from speckflex._support.files import write_whole
 from speckflex.errors import FileFormatError
-from speckflex.report._as_csv import render_csv
+from speckflex.report._as_csv import render_csv, render_samples_csv
 from speckflex.report._as_json import from_plain, render_json
 from speckflex.report._as_markdown import render_markdown
 from speckflex.report.facts import SCHEMA
@@ -21,7 +21,7 @@ __all__ = ["read_report", "write_report"]
 
 
 def write_report(report: Report, folder: str | Path) -> list[Path]:
-    """Write report.json, report.html, report.md and layers.csv; return their paths.
+    """Write report.json, report.html, report.md, layers.csv and samples.csv; return their paths.
 
     Raises:
         FileFormatError: the folder can't be written.
@@ -33,6 +33,7 @@ def write_report(report: Report, folder: str | Path) -> list[Path]:
         "report.html": render_html,
         "report.md": render_markdown,
         "layers.csv": render_csv,
+        "samples.csv": render_samples_csv,
     }
     folder = Path(folder)
     try:

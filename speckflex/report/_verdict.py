@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from speckflex.report.facts import ComparisonFacts, LayerComparison
     from speckflex.report.record import Report
 
+FEW = 3  # samples without labels whose answers are in the verdict
+
 __all__ = ["verdict", "warnings_of"]
 
 
@@ -32,7 +34,7 @@ def verdict(report: Report) -> str:
         first = accuracies or differences.pop(0)
         sentences = [f"{clause}." for clause in (f"{opening}{first}", *map(_capital, differences))]
     silent, missed = _silent_layers(report), _missed(report)
-    return " ".join([*silent, *missed, *sentences, *_alarms(report)])
+    return " ".join([*silent, *missed, *sentences, *_answers(report), *_alarms(report)])
 
 
 def warnings_of(report: Report) -> list[str]:
@@ -67,6 +69,23 @@ def _silent_layers(report: Report) -> list[str]:
 
 def _missed(report: Report) -> list[str]:
     return [f"A bar is missed: {sentence}." for sentence in report.missed]
+
+
+def _answers(report: Report) -> list[str]:
+    """Return what is answered to each of a few samples without a label."""
+    samples = report.samples_alone.per_sample
+    if not 0 < len(samples) <= FEW or any(one.label is not None for one in samples):
+        return []
+    sentences = []
+    for one in samples:
+        says = ", ".join(
+            f"{report.name_of(role).removeprefix('the ').removesuffix(' network')}: {answer.words}"
+            for role, answer in reversed(one.answers.items())
+        )
+        which = f"sample {one.sample}, " if len(samples) > 1 else ""
+        words = f"{which}{says}."
+        sentences += [words[:1].upper() + words[1:]] if says else []
+    return sentences
 
 
 def _accuracies(report: Report) -> str:

@@ -31,7 +31,20 @@ if TYPE_CHECKING:
     from speckflex.report._roles import Comparison
     from speckflex.report.facts import RunFacts
 
-__all__ = ["Evidence", "gather_evidence"]
+__all__ = ["Evidence", "PlayedSample", "gather_evidence"]
+
+
+@dataclass(frozen=True, eq=False)
+class PlayedSample:
+    """Everything of one sample.
+
+    Args:
+        events: its input, `t` in µs.
+        recordings: one of this sample alone by role, with its spikes.
+    """
+
+    events: np.ndarray
+    recordings: Mapping[str, Recording]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +71,8 @@ class Evidence:
         at_rate: the twin at a stated rate, its input lost where a core has no room; None if it
             was not played so.
         rate: that rate, synaptic operations per second of a core.
+        opened: samples whose answers differ, by their position, beyond those whose spikes are all
+            kept.
     """
 
     program: Program | None
@@ -76,6 +91,7 @@ class Evidence:
     repeat: Recording | None = None
     at_rate: Recording | None = None
     rate: float | None = None
+    opened: Mapping[int, PlayedSample] = field(default_factory=dict)
 
     @property
     def played(self) -> str:

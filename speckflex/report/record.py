@@ -15,6 +15,7 @@ from speckflex.report.sections._ladder import Ladder
 from speckflex.report.sections._load import CoreLoads
 from speckflex.report.sections._losses import Losses
 from speckflex.report.sections._neurons import Neurons
+from speckflex.report.sections._per_sample import PerSample
 from speckflex.report.sections._provenance import Origins
 from speckflex.report.sections._sample import OneSample
 from speckflex.report.sections._weights import Weights
@@ -34,6 +35,7 @@ class Report(Facts):
         verdict: the summary in a few sentences.
         steps: what each step from the trained network to the chip costs.
         accuracies: how often each recording names the right class.
+        samples_alone: what each recording says about each sample.
         differences: how far the recordings differ, layer by layer.
         lost: what was lost on the way, as far as it can be known.
         chance: how far changed plays of the same samples differ; None where none were asked for.
@@ -49,6 +51,7 @@ class Report(Facts):
     verdict: str
     steps: Ladder
     accuracies: Accuracies
+    samples_alone: PerSample
     differences: Differences = field(default_factory=Differences)
     lost: Losses
     chance: Chance | None = None

@@ -71,6 +71,9 @@ def test_every_figure_is_that_of_the_files_beside_it(kind: str, board: str, tmp_
         settings = DeploySettings(batch=4, events_of=2)
         deployment = deploy(model, data, ChosenBoard(opened, board), settings=settings)
     deployment.save(tmp_path / "out")
+    differing = [one.sample for one in deployment.report.samples_alone.differing]
+    # also those of the samples whose spikes are not kept in the recordings
+    assert [one.sample for one in deployment.report.samples_alone.opened] == differing
     assert by_hand.check(tmp_path / "out", list(data.items)) > 100
 
 

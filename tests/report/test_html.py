@@ -119,21 +119,38 @@ def test_nothing_is_fetched_from_elsewhere(rng: np.random.Generator):
 
 
 @pytest.mark.parametrize("context", [{}, {"model": HOSTILE, "board_note": HOSTILE}])
-def test_hostile_names_stay_text(rng: np.random.Generator, context: dict):
-    plain = Page(render_html(full_report(rng, **context and {"model": "a", "board_note": "b"})))
-    text = render_html(full_report(rng, HOSTILE, **context))
+def test_hostile_names_stay_text(context: dict):
+    run = context and {"model": "a", "board_note": "b"}
+    plain = Page(render_html(full_report(np.random.default_rng(1), **run)))
+    text = render_html(full_report(np.random.default_rng(1), HOSTILE, **context))
     page = Page(text)
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in plain.elements]
     assert not any("onerror" in attributes for _, attributes in page.elements)
     assert "{{ 7*7 }}" in text
 
 
-def test_a_hostile_data_set_stays_text(rng: np.random.Generator):
+def test_a_hostile_data_set_stays_text():
     data = DataFacts(HOSTILE, (HOSTILE, "b", "c"))
     plain = DataFacts("n", ("a", "b", "c"))
-    page = Page(render_html(full_report(rng, data=data)))
-    expected = Page(render_html(full_report(rng, data=plain)))
+    page = Page(render_html(full_report(np.random.default_rng(1), data=data)))
+    expected = Page(render_html(full_report(np.random.default_rng(1), data=plain)))
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in expected.elements]
+
+
+def test_a_sample_with_different_answers_opens_to_input_spikes_and_first_difference(
+    rng: np.random.Generator,
+):
+    report = full_report(rng)
+    differing = report.samples_alone.differing
+    text = render_html(report)
+    page = Page(text)
+    opened = [one for one in page.all("details") if one.get("class") == "opened"]
+    assert len(opened) == len(differing) > 0
+    for sample in differing:
+        assert f"Output spikes of the chip in sample {sample.sample}" in text
+        assert f"Frame 6 of 6 of sample {sample.sample}" in text
+        assert f"sample {sample.sample}, event" in text or f"sample {sample.sample}, up" in text
+    assert any("sortable" in table.get("class", "") for table in page.all("table"))
 
 
 def test_the_page_carries_report_json(rng: np.random.Generator):

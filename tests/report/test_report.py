@@ -18,7 +18,7 @@ from speckflex.errors import ComparisonError, FileFormatError
 from speckflex.events.streams import make_events
 from speckflex.fitting.checks import Check
 from speckflex.program.program import Program
-from speckflex.recordings.recording import SampleLog
+from speckflex.recordings.recording import LayerRecord, Provenance, SampleLog
 from speckflex.report import (
     Report,
     build_report,
@@ -29,6 +29,7 @@ from speckflex.report import (
     render_text,
     write_report,
 )
+from speckflex.report._as_csv import render_samples_csv
 from speckflex.report._as_json import from_plain, plain
 from speckflex.report.bars import Bars
 from speckflex.report.build import report_of
@@ -138,7 +139,7 @@ def test_a_recording_of_another_program_is_refused(recordings: dict[str, Recordi
 
 def test_the_text_lines_up_its_columns(program: Program, recordings: dict[str, Recording]):
     text = render_text(build_report(program, recordings, synthetic=True))
-    verdict, ladder, layers, divergence, work, synthetic = text.split("\n\n")
+    verdict, ladder, samples, layers, divergence, work, synthetic = text.split("\n\n")
     assert verdict.startswith("On 4 synthetic samples")
     title, *rows = layers.splitlines()
     assert title == "spikes over 4 samples; the reference is the twin"
@@ -146,6 +147,7 @@ def test_the_text_lines_up_its_columns(program: Program, recordings: dict[str, R
     assert len({len(line) for line in rows}) == 1
     assert ladder.splitlines()[0] == "each step against the one before, over 4 samples"
     assert ladder.splitlines()[2].startswith("as trained")
+    assert "with different answers" in samples.splitlines()[0]
     assert work.startswith("work of the cores, over 4 samples\nlayer")
     assert divergence.startswith("First divergence: layer conv1, sample")
     assert synthetic.startswith("synthetic: the samples are simulated")
@@ -187,6 +189,28 @@ def test_output_that_comes_twice_is_warned_of(program: Program, recordings: dict
     assert "warning: the chip sends spikes twice" in text
     assert f"{spikes} spikes repeat" in text
     assert "spikes twice" not in render_text(build_report(program, recordings))
+
+
+def test_a_few_samples_without_labels_are_answered_in_the_verdict(program: Program):
+    def answering(scores: list[int], kind: str):
+        counts = np.array(scores)[None, :, None, None]
+        layers = (
+            LayerRecord(0, "conv1", np.ones((1, 2, 6, 6), int)),
+            LayerRecord(1, "fc", counts),
+        )
+        origin = Provenance(program.sha256, f"{kind}:0", kind)
+        return Recording(layers, 2, (SampleLog(1, 1, 1, stopped="silence"),), origin)
+
+    both = {"torch": answering([0, 0, 0], "torch"), "twin": answering([11, 41, 40], "twin")}
+    report = build_report(program, both)
+    assert "Twin: class 1 (41 of 92 output spikes), torch: no answer." in report.verdict
+    (sample,) = report.samples_alone.per_sample
+    assert (sample.torch, sample.twin, sample.chip, sample.label) == (None, 1, None, None)
+    assert (sample.agree, sample.margins) == (False, {"torch": None, "twin": 1})
+    (row,) = csv.DictReader(io.StringIO(render_samples_csv(report)))
+    assert row["margin_twin"] == "1"
+    assert row["stopped"] == "silence"
+    assert "none" in render_text(report)
 
 
 def test_a_bar_for_a_figure_without_a_value_is_missed(

@@ -156,7 +156,7 @@ def test_sections_stand_in_the_same_order_everywhere(rng: np.random.Generator):
         for block in section.blocks(report)
         if isinstance(block, Table)
     ]
-    assert tables == ["step", "layer", "pair", "board", "layer"]
+    assert tables == ["step", "sample", "layer", "pair", "board", "layer"]
     at = -1
     for heading in tables:
         at = text.index(f"\n{heading} ", at + 1)  # fails where one stands before the last

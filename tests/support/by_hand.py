@@ -122,6 +122,7 @@ def check(folder, inputs):
     _check_memory(figures, report, program)
     _check_losses(figures, report, played)
     _check_work(figures, report, played, program, inputs)
+    _check_samples(figures, report, compared, labels)
     return figures.count
 
 
@@ -320,6 +321,32 @@ def busiest_window(events, fans):
     work = fans[events["y"], events["x"]]
     times = events["t"]
     return max(int(work[(times >= t) & (times < t + 10_000)].sum()) for t in times)
+
+
+def _check_samples(figures, report, played, labels):
+    board = played["chip" if "chip" in played else "twin"]
+    figures.same("number of samples", len(report["per_sample"]), len(board.answers))
+    for n, stated in enumerate(report["per_sample"]):
+        label = None if labels is None or labels[n] < 0 else int(labels[n])
+        figures.same("label", stated["label"], label)
+        figures.same("stopped", stated["stopped"], board.manifest["stopped"][n])
+        for role in ("torch", "twin", "chip"):
+            own = played[role].answers[n] if role in played else None
+            figures.same(f"answer of {role}", stated[role], own)
+            if role not in played:
+                continue
+            first, second = sorted(played[role].scores[n].tolist(), reverse=True)[:2]
+            margin = None if own is None else first - second
+            figures.same(f"margin of {role}", stated["margins"][role], margin)
+            total = None
+            if played[role].potentials[-1] is None:
+                total = int(played[role].scores[n].sum())
+            figures.same(f"output spikes of {role}", stated["answers"][role]["total"], total)
+        if "torch" in played:
+            output = board.output
+            pair = (board.counts[output][n], played["torch"].counts[output][n])
+            expected = None if board.potentials[output] is not None else difference(*pair)
+            figures.same("difference of a sample", stated["spike_difference"], expected)
 
 
 def _check_memory(figures, report, program):

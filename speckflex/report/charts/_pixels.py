@@ -8,12 +8,13 @@ from math import ceil, sqrt
 
 import numpy as np
 
-__all__ = ["difference_image", "frame_images", "png_uri"]
+__all__ = ["difference_image", "frame_images", "png_uri", "raster_image"]
 
 # Colour-blind readers can tell orange from blue, on white and on black.
 MORE = (230, 97, 1)
 FEWER = (38, 120, 200)
 GAP = (128, 128, 128, 90)
+RASTER_ROWS, RASTER_COLUMNS = 60, 200
 
 
 def png_uri(pixels: np.ndarray) -> str:
@@ -62,6 +63,32 @@ def frame_images(frames: np.ndarray) -> list[np.ndarray]:
         pixels[..., 3] = np.round(255 * np.sqrt(strength))
         images.append(pixels)
     return images
+
+
+def raster_image(
+    events: np.ndarray, shape: tuple[int, int, int], span: tuple[int, int]
+) -> np.ndarray:
+    """Return spikes as an image: neurons downward, time from left to right.
+
+    Args:
+        events: `(n,)` structured with t, x, y, p.
+        shape: (channel, y, x) of the neurons; more than fit share a row.
+        span: first and last time of the image, µs; spikes outside stand at its ends.
+
+    Returns:
+        `(row, column, 4) uint8`, opaque where a neuron spikes most.
+    """
+    n_neurons = int(np.prod(shape))
+    n_rows = min(n_neurons, RASTER_ROWS)
+    neuron = (events["p"].astype(np.int64) * shape[1] + events["y"]) * shape[2] + events["x"]
+    elapsed = (events["t"] - span[0]) * RASTER_COLUMNS // max(1, span[1] - span[0])
+    counts = np.zeros((n_rows, RASTER_COLUMNS))
+    place = (neuron * n_rows // n_neurons, np.clip(elapsed, 0, RASTER_COLUMNS - 1))
+    np.add.at(counts, place, 1)
+    pixels = np.zeros((*counts.shape, 4), np.uint8)
+    pixels[..., :3] = FEWER
+    pixels[..., 3] = np.round(255 * np.sqrt(counts / (counts.max(initial=0) or 1.0)))
+    return np.repeat(pixels, max(1, RASTER_ROWS // n_rows), axis=0)
 
 
 def _mosaic(tiles: np.ndarray) -> np.ndarray:
