@@ -16,10 +16,25 @@ from speckflex.errors import BoardError
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["InstalledSamna", "find_samna", "load_samna", "real_samna_installed"]
+__all__ = [
+    "OLDEST_VERSION",
+    "VERSION_NOTES",
+    "InstalledSamna",
+    "find_samna",
+    "load_samna",
+    "real_samna_installed",
+]
 
-# What sinabs 3.1.3 asks for in its requirements; no version was ever run here.
-OLDEST_VERSION = (0, 33)
+# samna's change log: StopWatch.start and stop came with 0.39.2, and until 0.39.7 stop started it.
+# sinabs 3.1.3 asks for 0.33. No version was ever run here.
+OLDEST_VERSION = (0, 39, 8)
+# What older versions lack, by the first version that has it (samna's change log).
+VERSION_NOTES = {
+    (0, 46, 1): "checks the firmware's version when it opens a board",
+    (0, 47, 1): "resets the FPGA when it closes a board, so that no event of one session waits for"
+    " the next",
+    (0, 48, 3): "lets events of the DVS layer reach the cores of a Speck2f without a DVS monitor",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,16 @@ class InstalledSamna:
 
     kind: Literal["real", "stub", "missing"]
     version: str = ""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The first three numbers of the version; () where there are none."""
+        return tuple(int(number) for number in re.findall(r"\d+", self.version)[:3])
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether the version is older than what boards and sinabs' backend work with."""
+        return bool(self.numbers) and self.numbers < OLDEST_VERSION
 
 
 def find_samna() -> InstalledSamna:
@@ -66,8 +91,8 @@ def load_samna() -> ModuleType:
     A process has only one of them: the one that was loaded first stays.
 
     Raises:
-        BoardError: the vendor's samna is older than what sinabs' backend works with, can't be
-            imported, or something else was imported under its name.
+        BoardError: the vendor's samna is too old, can't be imported, or something else was
+            imported under its name.
     """
     loaded = sys.modules.get("samna")
     if loaded is None:
@@ -82,12 +107,11 @@ def load_samna() -> ModuleType:
 
 def _import_real() -> ModuleType:
     installed = find_samna()
-    numbers = tuple(int(number) for number in re.findall(r"\d+", installed.version)[:2])
-    if numbers and numbers < OLDEST_VERSION:
+    if installed.is_too_old:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise BoardError(
-            f"samna {installed.version} is installed, sinabs' backend needs {oldest} or newer:"
-            " install a newer one from SynSense"
+            f"samna {installed.version} is installed, and speckflex needs {oldest} or newer, whose"
+            " stop watch can be stopped: pip install --upgrade samna"
         )
     try:
         return importlib.import_module("samna")

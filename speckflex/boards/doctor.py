@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from speckflex.boards.family import BoardName, find_family
+from speckflex.chips.speck import SPECKS
 from speckflex.errors import BoardError
-from speckflex.samna_access import find_samna
+from speckflex.samna_access import OLDEST_VERSION, VERSION_NOTES, find_samna
 
 __all__ = ["Finding", "diagnose"]
 
@@ -19,6 +20,14 @@ OLDEST_PYTHON = (3, 10)
 # What the twin and the way to a program need; the tested ranges are the package's own metadata.
 PACKAGES = ("numpy", "numba", "h5py", "torch", "sinabs")
 USB_FOLDER = Path("/dev/bus/usb")
+SYS_FOLDER = Path("/sys/bus/usb/devices")
+DEVKITS = {
+    number: device
+    for chip in SPECKS
+    for device, number in zip(chip.samna.devices, chip.samna.usb, strict=True)
+}
+# samna 0.48.5, devkits: what a devkit shows on a port of USB 2, where it does not work
+ON_USB_2 = "04b4:00f1"
 RULE_FOLDERS = (
     Path("/etc/udev/rules.d"),
     Path("/run/udev/rules.d"),
@@ -26,7 +35,14 @@ RULE_FOLDERS = (
     Path("/usr/lib/udev/rules.d"),
     Path("/lib/udev/rules.d"),
 )
-RULE_WORDS = ("synsense", "speck", "samna")
+# Vendors of the rules that samna installs (samna 0.48.5, installation); 04b4 alone is also the
+# number of other makers' devices.
+RULE_WORDS = ("synsense", "speck", "samna", "337d", "152a")
+FETCH = (
+    "run 'python -c \"import samna\"' once: the package index's samna fetches the binary from"
+    " SynSense's server at its first import"
+)
+RULE_SCRIPT = "install-synsense-rules"  # comes with samna 0.45.2 and newer
 
 
 @dataclass(frozen=True)
@@ -100,54 +116,92 @@ def _package(name: str) -> Finding:
 
 
 def _samna(*, needed: bool) -> Finding:
-    installed = find_samna()
+    installed, state = find_samna(), "missing" if needed else "note"
     if installed.kind == "real":
-        return Finding("samna", "ok", f"{installed.version or 'of unknown version'}, the vendor's")
-    state = "missing" if needed else "note"
+        return _samna_version(state)
     if installed.kind == "stub":
         return Finding(
             "samna",
             state,
             f"{installed.version}, the package index's stub: it has no compiled part",
-            "pip uninstall samna, then install the vendor's as SynSense's documentation says;"
-            " twin and virtual boards work without it",
+            f"{FETCH}; twin and virtual boards work without it",
         )
     return Finding(
         "samna",
         state,
         "not installed; only a chip needs it",
-        "install the vendor's as SynSense's documentation says; the package of that name on the"
-        " package index is only a stub that fetches it from SynSense's own server",
+        f"pip install samna, then {FETCH}",
     )
+
+
+def _samna_version(state: Literal["missing", "note"]) -> Finding:
+    """Return what the version of the vendor's samna means for a board."""
+    installed = find_samna()
+    found = f"{installed.version or 'of unknown version'}, the vendor's"
+    remedy = "pip install --upgrade samna"
+    if installed.is_too_old:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        return Finding("samna", state, f"{found}, older than {oldest}", remedy)
+    lacks = [
+        f"{'.'.join(map(str, version))} {what}"
+        for version, what in VERSION_NOTES.items()
+        if installed.numbers and installed.numbers < version
+    ]
+    if lacks:
+        return Finding("samna", "note", f"{found}; {'; '.join(lacks)}", remedy)
+    return Finding("samna", "ok", found)
 
 
 def _usb(*, needed: bool) -> Finding:
-    """Return whether this user may write to any USB device, such as a devkit."""
+    """Return which devkits are plugged in, and whether this user may write to them."""
     state = "missing" if needed else "note"
-    nodes = sorted(USB_FOLDER.glob("*/*")) if USB_FOLDER.is_dir() else []
-    if not nodes:
+    present = _usb_devices()
+    kits = [(DEVKITS[number], node) for number, node in present if number in DEVKITS]
+    if not kits and any(number == ON_USB_2 for number, _ in present):
         return Finding(
             "USB",
             state,
-            f"no device under {USB_FOLDER}",
-            "plug the devkit in; in a container, pass /dev/bus/usb through to it",
+            f"a devkit on a port of USB 2 ({ON_USB_2})",
+            "plug the devkit into a port of USB 3",
         )
-    writable = sum(os.access(node, os.R_OK | os.W_OK) for node in nodes)
-    found = f"this user may write to {writable} of {len(nodes)} devices"
-    if writable == len(nodes):
-        return Finding("USB", "ok", found)
-    # nothing tells which one is a devkit: its vendor and product numbers are not published
+    if not kits:
+        return Finding(
+            "USB",
+            state,
+            "no Speck devkit is plugged in",
+            "plug the devkit in; in a container, pass /dev/bus/usb and /sys/bus/usb through to it",
+        )
+    names = ", ".join(name for name, _ in kits)
+    locked = [node for _, node in kits if not os.access(node, os.R_OK | os.W_OK)]
+    if not locked:
+        return Finding("USB", "ok", names)
     return Finding(
         "USB",
-        "note",
-        found,
-        "if a devkit is among the others, install SynSense's udev rule (next line), then plug"
-        " it in again",
+        state,
+        f"{names}; this user may not write to {', '.join(map(str, locked))}",
+        f"run '{RULE_SCRIPT}' of samna as root, then plug the devkit in again",
     )
 
 
+def _usb_devices() -> list[tuple[str, Path]]:
+    """Return "vendor:product" and the device file of everything on the USB."""
+    found = []
+    for folder in sorted(SYS_FOLDER.glob("*")) if SYS_FOLDER.is_dir() else []:
+        names = ("idVendor", "idProduct", "busnum", "devnum")
+        try:
+            vendor, product, bus, device = (
+                (folder / name).read_text(encoding="ascii").strip() for name in names
+            )
+            node = USB_FOLDER / f"{int(bus):03d}" / f"{int(device):03d}"
+        except (OSError, ValueError):
+            # a hub's interface, or a device that is just being unplugged
+            continue
+        found.append((f"{vendor}:{product}".lower(), node))
+    return found
+
+
 def _udev() -> Finding:
-    """Return whether a udev rule names the vendor; only the vendor knows what it must contain."""
+    """Return whether a udev rule names the vendor."""
     for folder in RULE_FOLDERS:
         for path in sorted(folder.glob("*.rules")) if folder.is_dir() else []:
             try:
@@ -160,9 +214,8 @@ def _udev() -> Finding:
         "udev rule",
         "note",
         "none names SynSense, Speck or samna",
-        "take the rule from SynSense's documentation of samna's installation (the devkits' USB"
-        " numbers are not published elsewhere), put it into /etc/udev/rules.d as root, run"
-        " 'udevadm control --reload-rules && udevadm trigger', and plug the devkit in again",
+        f"run '{RULE_SCRIPT}' as root, which samna 0.45.2 and newer installs, then plug the devkit"
+        " in again",
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from speckflex.boards.chip._board import ChipBoard
     from speckflex.chips import Chip
     from speckflex.twin.settings import TwinSettings
-    from speckflex.virtual import Faults
+    from speckflex.virtual import Faults, Unverified
 
 __all__ = ["VIRTUAL", "open_virtual"]
 
@@ -29,6 +29,7 @@ def open_virtual(
     *,
     speed: float = math.inf,
     faults: Faults | None = None,
+    unverified: Unverified | None = None,
     twin: TwinSettings | None = None,
     **settings: Any,
 ) -> ChipBoard:
@@ -38,6 +39,7 @@ def open_virtual(
         address: a chip such as "speck2e", or a type of devkit such as "Speck2fModuleDevKit".
         speed: board seconds per real second; infinite if events take no time.
         faults: what goes wrong on it.
+        unverified: choices for what no source says about a devkit.
         twin: choices of the twin behind it, about what nobody knows of the chip.
         settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given.
 
@@ -52,7 +54,7 @@ def open_virtual(
     chosen = ChipSettings(**{"deadline": DEADLINE, **settings})
     chip = _chip_at(address)
     device_type = address if address in chip.samna.devices else chip.samna.devkit
-    info = virtual.attach(device_type, speed=speed, faults=faults, twin=twin)
+    info = virtual.attach(device_type, speed=speed, faults=faults, unverified=unverified, twin=twin)
     try:
         samna = virtual.stand_in()
         device = next(item for item in devices_of(samna) if item.info == info)
@@ -83,7 +85,7 @@ VIRTUAL = BoardFamily(
     label="virtual devkit over the software twin, no hardware",
     called="the virtual devkit",
     open=open_virtual,
-    settings=("speed", "faults", "twin", *CHIP_SETTINGS),
+    settings=("speed", "faults", "unverified", "twin", *CHIP_SETTINGS),
     chip_at=lambda address: _chip_at(address).name,
     names=tuple(
         (f"virtual:{chip.name}", f"virtual {chip.label} devkit: the chip's path, over the twin")

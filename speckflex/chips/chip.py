@@ -79,10 +79,14 @@ class FilterLimits:
     Args:
         windows: ticks of the slow clock.
         max_size: pixels that a neighbour may be away.
+        clock_below: Hz; the slow clock must be slower.
+        low_pass: whether it has the mode "low pass".
     """
 
     windows: range
     max_size: int
+    clock_below: int
+    low_pass: bool
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,18 @@ class ReadoutLayer:
         layer: the number that samna gives it.
         classes: how many it tells apart.
         stride: how many channels apart the classes lie.
+        shapes: (channel, y, x) of the maps that it may take, by the number that selects them.
     """
 
     layer: int
     classes: int
     stride: int
+    shapes: tuple[tuple[int, int, int], ...]
+
+    @property
+    def single_neurons(self) -> int:
+        """The number that selects the shape with one neuron a class."""
+        return next(i for i, shape in enumerate(self.shapes) if shape[1:] == (1, 1))
 
 
 @dataclass(frozen=True)
@@ -122,12 +133,14 @@ class SamnaNames:
         devices: every type of device that carries the chip.
         devkit: the type of device that a virtual board of the chip is.
         input_buffer: the class of the source node that takes input events.
+        usb: "vendor:product" of the devices, in hexadecimal, in the order of `devices`.
     """
 
     module: str = ""
     devices: tuple[str, ...] = ()
     devkit: str = ""
     input_buffer: str = ""
+    usb: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ Sources: DS = "Speck Dev Kit Datasheet" (SynSense, August 2023); sinabs = the co
 table of sinabs 3.1.3 (`sinabs/backend/dynapcnn/chips/dynapcnn.py`); samna = its reference.
 """
 
+from dataclasses import replace
+
 from speckflex.chips.chip import (
     Chip,
     CoreLimits,
@@ -46,26 +48,35 @@ LIMITS = LayerLimits(
     max_threshold_low=-1,  # DS 3.2.4.6.3: with 0 the silicon does not work
 )
 
-FILTER = FilterLimits(windows=FILTER_WINDOWS, max_size=MAX_FILTER_SIZE)
+# the slow clock: samna 0.48.5's DvsFilterConfig; the low-pass mode: data sheet 1.02, register FLPF,
+# and samna's reference of Speck2e, which has no such field
+FILTER = FilterLimits(
+    windows=FILTER_WINDOWS, max_size=MAX_FILTER_SIZE, clock_below=1000, low_pass=True
+)
+FILTER_2E = replace(FILTER, low_pass=False)
 
 # 13: sinabs' notebook on spike counts; 128 x 128 pixels of two polarities: DS 2.4
 DVS = DvsLayer(layer=13, shape=(2, 128, 128))
 
 # 12: sinabs' notebook on the readout layer; 15 classes: DS 3.2.5. Erratum of both chips: class k
-# listens to channel 4 (k - 1) of its core (sinabs' documentation, chip_errata).
-READOUT = ReadoutLayer(layer=12, classes=15, stride=4)
+# listens to channel 4 (k - 1) of its core (sinabs' documentation, chip_errata). Shapes by
+# `readout_configuration_sel`: samna 0.48.5's ReadoutConfig and data sheet 1.02, register ROCS.
+READOUT = ReadoutLayer(
+    layer=12, classes=15, stride=4, shapes=((4, 2, 2), (2, 4, 2), (1, 4, 4), (16, 1, 1))
+)
 
 # Unverified: one thesis on a Speck2f gives 10 M synaptic operations a second and core.
 SYNOPS_PER_SECOND = 10_000_000
 
 # The two chips have the same cores (DS). The types of devices, and the names of the input
-# buffers, odd spelling included: sinabs 3.1.3, backend/dynapcnn/io.py and chips.
+# buffers, odd spelling included: sinabs 3.1.3, backend/dynapcnn/io.py and chips. The USB numbers:
+# samna 0.48.5, devkits, summary of the Speck series.
 SPECK2E = Chip(
     name="speck2e",
     label="Speck2e",
     cores=CORES,
     limits=LIMITS,
-    event_filter=FILTER,
+    event_filter=FILTER_2E,
     dvs=DVS,
     readout=READOUT,
     synops_per_second=SYNOPS_PER_SECOND,
@@ -74,6 +85,7 @@ SPECK2E = Chip(
         devices=("Speck2eTestBoard", "Speck2eDevKit"),
         devkit="Speck2eDevKit",
         input_buffer="BasicSourceNode_speck2e_event_speck2e_input_event",
+        usb=("04b4:5bc7", "337d:5bc8"),
     ),
 )
 
@@ -91,6 +103,7 @@ SPECK2F = Chip(
         devices=("Speck2fModuleDevKit", "Speck2fDevKit"),
         devkit="Speck2fDevKit",
         input_buffer="BasicSourceNode_speck2f_event_input_event",
+        usb=("337d:5bc9", "337d:5bca"),
     ),
 )
 

@@ -25,9 +25,9 @@ class EventFilter:
             within `window` ticks; "noise and hot pixels" does not count its own pixel;
             "low pass" drops an event if its own pixel had one within `window` ticks. What
             the chip's hot-pixel filter does beyond this is not documented.
-        size: (y, x), how far a neighbour may be, in the map that leaves the input stage; always
-            (0, 0) in mode "low pass".
-        window: ticks of the slow clock, 1 to 15.
+        size: (y, x), how far a neighbour may be in the map that leaves the input stage, 0 to 7;
+            always (0, 0) in mode "low pass".
+        window: ticks of the slow clock, 1 to 65535.
 
     Raises:
         ConversionError: a value is not known or out of its range.

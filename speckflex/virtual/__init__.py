@@ -24,7 +24,8 @@ The room, from samna's surface down to the twin; each module imports only from t
     devkit          the handle of an open device, its model, switches and power monitor
     fpga            the queue of input events, served by the stop watch, and the output
     requests        events that read and write memories
-    chip            the applied configuration, run by the twin
+    chip            the applied configuration
+    runners         the twin runs it, or core after core where events circulate
     readout         the readout layer
     validation      whether the chip takes a configuration
     decode          a configuration back to a Program
@@ -33,24 +34,30 @@ The room, from samna's surface down to the twin; each module imports only from t
     graph           samna.graph: nodes, buffers at both ends, graphs
     configuration   samna.speck2e.configuration: a table of fields for each record
     events          samna.speck2e.event: a table of fields for each event
-    records         the kinds of fields, assignment, comparison, JSON
     clock           board time, stop watch, slow clock
+    records         the kinds of fields, assignment, comparison, JSON
     options         speed and faults of a devkit
+
+Arguments and assignments are taken and refused as pybind11 does it, with which samna is bound to
+Python. Defaults, ranges and side effects are those of samna 0.48.5's reference.
 
 The stand-in differs from a chip, or chooses where no source says what a chip does, in this:
 
-- Time: an input event leaves when the stop watch reaches its timestamp; at once if that is in
-  the past or the watch is stopped. An output event carries the watch's time of the input event
-  that caused it, since the twin computes in no time. `speed` makes board time run faster than
-  real time. At infinite speed events take no time, the slow clock ticks only up to the latest
-  event, and a tick at the time of an event comes before the event.
+- Time: an input event leaves when the stop watch reaches its timestamp, and at once if that is
+  in the past. A stopped watch holds back what is later than its counter, and all behind it. An
+  output event carries the watch's time of the input event that caused it, since the twin
+  computes in no time. `speed` makes board time run faster than real time. At infinite speed
+  events take no time, the slow clock ticks only up to the latest event, and a tick at the time
+  of an event comes before the event.
 - Neurons change only with events, and with the leak at ticks of the slow clock (the internal
   one counts injected DvsEvents). The readout layer uses the external clock only. The filter of
   sensor events is the twin's; a new configuration empties its memory. The sensor sees the events
   of `handle.sense(events)`.
-- Cores that feed each other in a circle are refused. The order of a kernel's weights in memory
-  is a guess (`requests.weight_at`). There are no events for registers and raw memories.
-- Power figures are constants. JSON texts and error messages are speckflex's own, not samna's.
+- Cores that feed each other in a circle are served spike by spike, the oldest first, and an
+  event that never comes to rest is given up after `MAX_CIRCULATING` spikes.
+- What no source says about a devkit is named in `Unverified`, and about a chip in `TwinSettings`.
+- Power figures are constants. JSON texts are speckflex's own, and so are the messages of
+  validation.
 """
 
 from __future__ import annotations
@@ -63,7 +70,7 @@ from speckflex.virtual._bus import DEVICE_CHIPS, Bus, DeviceInfo
 from speckflex.virtual._configuration import ConfigurationError
 from speckflex.virtual._devkit import Devkit, Losses
 from speckflex.virtual._modules import build_samna, build_samnagui
-from speckflex.virtual._options import DevkitOptions, Faults
+from speckflex.virtual._options import DevkitOptions, Faults, Unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +86,7 @@ __all__ = [
     "DevkitOptions",
     "Faults",
     "Losses",
+    "Unverified",
     "attach",
     "detach",
     "install",
@@ -96,6 +104,7 @@ def install(
     *,
     speed: float = 1.0,
     faults: Faults | None = None,
+    unverified: Unverified | None = None,
     twin: TwinSettings | None = None,
 ) -> ModuleType:
     """Give the stand-in the names `samna` and `samnagui`, with these devices attached.
@@ -106,6 +115,7 @@ def install(
         devices: samna's names of device types, such as "Speck2eDevKit"; a name may be repeated.
         speed: board seconds per real second; with `math.inf` events take no time.
         faults: what goes wrong on each of them.
+        unverified: choices for what no source says about a devkit.
         twin: the twin's choices for facts about the chip that no source states.
 
     Raises:
@@ -115,7 +125,7 @@ def install(
     register()
     _bus.clear()
     for name in devices:
-        attach(name, speed=speed, faults=faults, twin=twin)
+        attach(name, speed=speed, faults=faults, unverified=unverified, twin=twin)
     return _samna
 
 
@@ -142,6 +152,7 @@ def attach(
     *,
     speed: float = 1.0,
     faults: Faults | None = None,
+    unverified: Unverified | None = None,
     twin: TwinSettings | None = None,
 ) -> DeviceInfo:
     """Plug in one more virtual devkit.
@@ -150,13 +161,19 @@ def attach(
         device_type_name: samna's name of the type, such as "Speck2fModuleDevKit".
         speed: board seconds per real second.
         faults: what goes wrong on it.
+        unverified: choices for what no source says about a devkit.
         twin: the twin's choices for facts about the chip that no source states.
 
     Raises:
         BoardNotFoundError: there is no such type of device.
         BoardError: the speed is not positive.
     """
-    options = DevkitOptions(speed=speed, faults=faults or Faults(), twin=twin)
+    options = DevkitOptions(
+        speed=speed,
+        faults=faults or Faults(),
+        unverified=unverified or Unverified(),
+        twin=twin,
+    )
     return _bus.attach(device_type_name, options)
 
 

@@ -111,7 +111,7 @@ class Bus:
             raise RuntimeError(f"device {device} is not attached (attached: {known})")
         if info not in self._open:
             chip = DEVICE_CHIPS[info.device_type_name]
-            self._open[info] = Devkit(chip, self._attached[info])
+            self._open[info] = Devkit(chip, self._attached[info], info.serial_number)
         return self._open[info]
 
     def close_device(self, handle: Devkit) -> None:

@@ -12,17 +12,14 @@ from speckflex.chips.formats import NEURON_MAX
 from speckflex.events.streams import make_events
 from speckflex.program.routing import addresses_of, enter
 from speckflex.twin.event_filter import RunningFilter
-from speckflex.twin.machine import Machine, MachineModel
 from speckflex.twin.settings import TwinSettings
 from speckflex.virtual._configuration import SPECK, CnnLayerConfig
-from speckflex.virtual._decode import decode_configuration, decode_input, network_order
+from speckflex.virtual._decode import decode_input, input_shape
 from speckflex.virtual._readout import ReadoutLayer
+from speckflex.virtual._runners import Circulation, copy_potentials, make_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from speckflex.program.program import Program
-    from speckflex.program.records import InputStage
+    from collections.abc import Iterator
 
 __all__ = ["Spikes", "VirtualChip"]
 
@@ -51,9 +48,6 @@ class Spikes:
 class VirtualChip:
     """Runs the last configuration; events may enter at any core and at the DVS layer.
 
-    The twin lets events in at one place. So there is one machine of the twin for each layer at
-    which events have entered, and the potentials move from machine to machine.
-
     Args:
         chip: "speck2e" or "speck2f".
         settings: of the twin.
@@ -72,50 +66,51 @@ class VirtualChip:
         self._settings = replace(
             settings or TwinSettings(), slow_clock_period=None, slow_clock_divider=None
         )
-        self._order: list[int] = []
-        self._stages: dict[int, InputStage] = {}
-        self._machines: dict[int, Machine] = {}
-        self._entry: int | None = None
+        self._given_up = 0
         self.killed_pixels: set[tuple[int, int]] = set()
         self.lost = 0
 
     def configure(self, configuration: Any) -> None:
-        """Run a valid configuration from now on, with every neuron at its initial value.
-
-        Raises:
-            ConfigurationError: cores feed each other in a circle.
-        """
-        order = network_order(configuration)
+        """Run a valid configuration from now on, with every neuron at its initial value."""
+        if hasattr(self, "_runner"):
+            self._given_up += self._runner.given_up
         self.configuration = configuration
-        self._order = order
-        self._stages = {
-            entry: decode_input(configuration, entry, order) for entry in (*order, SPECK.dvs.layer)
-        }
-        self._machines, self._entry = {}, None
-        stage = self._stages[SPECK.dvs.layer]
+        self._runner = make_runner(configuration, self._chip, self._settings, self._stuck)
+        cores = self._runner.cores
+        self._shapes = {core: input_shape(configuration.cnn_layers[core]) for core in cores}
+        self._shapes[SPECK.dvs.layer] = SPECK.dvs.shape
+        stage = decode_input(configuration, SPECK.dvs.layer, cores)
         self._dvs_places = enter(stage, self._settings.mirror_frame)
         self._filter = None
         if stage.event_filter is not None:
             self._filter = RunningFilter(stage.event_filter, self._dvs_places)
+            # compiled now: compiling it during a play would look like silence
+            self._filter.passing(np.zeros(1, np.int32), np.zeros(1, np.int64))
+            self._filter.reset()
         self._n_sensor_events = self._n_filter_ticks = 0
         self.readout = ReadoutLayer(configuration)
-        if order:
-            self._enter_at(order[0])
+
+    @property
+    def circulating(self) -> int:
+        """Spikes in circles of cores that were not followed any further."""
+        return self._given_up + self._runner.given_up
 
     def play(self, layer: int, feature: np.ndarray, y: np.ndarray, x: np.ndarray) -> Spikes:
         """Play events that enter at one layer and return what monitored layers send.
 
         Args:
-            layer: a core, or the DVS layer (13).
+            layer: a core, the readout layer (12), or the DVS layer (13).
             feature: `(n,)` integers; for the DVS layer the polarity.
             y: `(n,)` integers.
             x: `(n,)` integers.
         """
-        stage = self._stages.get(layer)
-        if stage is None:
+        if layer == SPECK.readout.layer:
+            self.readout.count(layer, feature)
+            return _join([])
+        if layer not in self._shapes:
             self._lose(len(x), f"layer {layer} is not configured")
             return _join([])
-        channels, height, width = stage.shape
+        channels, height, width = self._shapes[layer]
         inside = (feature < channels) & (y < height) & (x < width)
         if not inside.all():
             self._lose(int((~inside).sum()), f"addresses outside the input of layer {layer}")
@@ -125,7 +120,9 @@ class VirtualChip:
             return _join(self._core_spikes(layer, events))
         parts = [self._dvs_spikes(events)]
         for period in self._internal_periods(events):
-            parts += self._core_spikes(layer, self._filtered(period))
+            passed = self._filtered(period)
+            self.readout.count(layer, self._prepared(passed)["p"])
+            parts += self._core_spikes(layer, passed)
         return _join(parts)
 
     def tick(self) -> tuple[int | None, list[int]]:
@@ -149,13 +146,22 @@ class VirtualChip:
 
     def read_neurons(self, layer: int) -> np.ndarray | None:
         """Return a core's (channel, y, x) int16 potentials; None if it is not configured."""
-        if layer not in self._order:
+        if layer not in self._runner.cores:
             return None
-        return self._state(layer).transpose(2, 0, 1).copy()
+        return self._runner.state(layer).transpose(2, 0, 1).copy()
 
     def write_neurons(self, layer: int, values: np.ndarray) -> None:
         """Set a configured core's (channel, y, x) int16 potentials."""
-        self._state(layer)[:] = values.transpose(1, 2, 0)
+        self._runner.state(layer)[:] = values.transpose(1, 2, 0)
+
+    def reset_neurons(self, *, to_zero: bool) -> None:
+        """Set every neuron of the configured cores to zero, or to its initial value."""
+        for core in self._runner.cores:
+            initial = self.configuration.cnn_layers[core].stored["neurons_initial_value"]
+            # samna's axes are (feature, x, y)
+            self._runner.state(core)[:] = (
+                0 if to_zero or not initial.size else initial.transpose(2, 1, 0)
+            )
 
     def parameters(self, layer: int, name: str) -> np.ndarray:
         """Return a copy of a core's "weights" (out, in, kx, ky) or "biases" (out,)."""
@@ -164,19 +170,19 @@ class VirtualChip:
 
     def write_parameters(self, layer: int, name: str, values: np.ndarray) -> None:
         """Set a core's weights or biases; the potentials of all cores stay as they are."""
-        if layer not in self._order:
+        if layer not in self._runner.cores:
             return
         setattr(self.configuration.cnn_layers[layer], name, values)
-        before, self._machines = self._machine(), {}
-        self._entry = None
-        self._enter_at(self._order[0])
-        _copy_potentials(before, self._machine())
+        before = self._runner
+        self._given_up += before.given_up
+        self._runner = make_runner(self.configuration, self._chip, self._settings, self._stuck)
+        copy_potentials(before, self._runner)
 
     def _filtered(self, events: np.ndarray) -> np.ndarray:
         """Return the sensor events that pass the filter, all of them between two ticks."""
         if self._filter is None:
             return events
-        addresses = addresses_of(events, self._stages[SPECK.dvs.layer].shape)
+        addresses = addresses_of(events, SPECK.dvs.shape)
         return events[self._filter.passing(addresses, np.full(len(events), self._n_filter_ticks))]
 
     def _internal_periods(self, events: np.ndarray) -> Iterator[np.ndarray]:
@@ -204,12 +210,12 @@ class VirtualChip:
         """
         if self.configuration.dvs_filter.internal_slow_clk is internal:
             self._n_filter_ticks += 1
-        for core in self._order:
+        for core in self._runner.cores:
             layer = self.configuration.cnn_layers[core]
             bias = layer.stored["biases"]
             by_this_clock = layer.leak_internal_slow_clk_enable is internal
             if layer.leak_enable and by_this_clock and bias.any():
-                state = self._state(core)
+                state = self._runner.state(core)
                 state[:] = np.clip(state + bias, layer.threshold_low, NEURON_MAX)
 
     def _lose(self, number: int, reason: str) -> None:
@@ -217,24 +223,33 @@ class VirtualChip:
         logger.warning("%d events lost: %s", number, reason)
 
     def _core_spikes(self, layer: int, events: np.ndarray) -> list[Spikes]:
-        if not self._order or not len(events):
+        """Return the monitored cores' spikes on events that enter at a core or the DVS layer."""
+        if not self._runner.cores or not len(events):
             return []
-        self._enter_at(layer)
+        if isinstance(self._runner, Circulation) and layer == SPECK.dvs.layer:
+            events = self._prepared(events)
         cores = self.configuration.cnn_layers
         watched = [
-            position
-            for position, core in enumerate(self._order)
+            core
+            for core in self._runner.cores
             if core != self._stuck and (cores[core].monitor_enable or self.readout.listens_to(core))
         ]
         parts = []
-        played = _play(self._machine(), events, watched)
-        for position, spikes in zip(watched, played, strict=True):
-            core = self._order[position]
+        for core, spikes in self._runner.play(layer, events, watched).items():
             self.readout.count(core, spikes["p"])
             if cores[core].monitor_enable and not self.readout.hides_monitors:
                 layer_column = np.full(len(spikes), core)
                 parts.append(Spikes(layer_column, *(spikes[name] for name in "tpyx")))
         return parts
+
+    def _prepared(self, events: np.ndarray) -> np.ndarray:
+        """Return sensor events as they leave the DVS layer, before its filter."""
+        places = self._dvs_places
+        addresses = addresses_of(events, SPECK.dvs.shape)
+        kept = places.kept[addresses]
+        sent = addresses[kept]
+        columns = (places.columns[sent], places.rows[sent], places.channels[sent])
+        return make_events(events["t"][kept], *columns)
 
     def _dvs_spikes(self, events: np.ndarray) -> Spikes:
         """Return what the DVS layer's own monitor shows: the events as they leave that layer.
@@ -243,57 +258,9 @@ class VirtualChip:
         """
         if not self.configuration.dvs_layer.monitor_enable or self.readout.hides_monitors:
             return _join([])
-        places = self._dvs_places
-        addresses = addresses_of(events, self._stages[SPECK.dvs.layer].shape)
-        kept = places.kept[addresses]
-        sent = addresses[kept]
-        columns = (places.channels[sent], places.rows[sent], places.columns[sent])
-        return Spikes(np.full(len(sent), SPECK.dvs.layer), events["t"][kept], *columns)
-
-    def _program(self, entry: int) -> Program:
-        program = decode_configuration(self.configuration, self._chip, entry=entry)
-        cores = (
-            replace(core, destinations=()) if core.chip_core == self._stuck else core
-            for core in program.cores
-        )
-        # the filter counts ticks that the twin doesn't see, so events pass it before the twin
-        stage = replace(program.input, event_filter=None)
-        return replace(program, cores=tuple(cores), input=stage)
-
-    def _machine(self) -> Machine:
-        if self._entry is None:
-            raise RuntimeError("no core is configured: apply a configuration with weights first")
-        return self._machines[self._entry]
-
-    def _state(self, core: int) -> np.ndarray:
-        """Return the (y, x, channel) int16 potentials of a configured core themselves."""
-        return self._machine().cores[self._order.index(core)].state
-
-    def _enter_at(self, layer: int) -> None:
-        """Make the machine whose input stage feeds `layer` the current one, with all potentials."""
-        if layer == self._entry:
-            return
-        if layer not in self._machines:
-            machine = Machine(MachineModel(self._program(layer), self._settings))
-            # compile the kernels now: compiling them during a play would look like silence
-            zero = np.zeros(1, np.int64)
-            _play(machine, make_events(zero, zero, zero, zero), [0])
-            machine.reset()
-            self._machines[layer] = machine
-        if self._entry is not None:
-            _copy_potentials(self._machine(), self._machines[layer])
-        self._entry = layer
-
-
-def _play(machine: Machine, events: np.ndarray, watched: Sequence[int]) -> list[np.ndarray]:
-    """Return the spikes of the watched layers, each an event array with `t` as in `events`."""
-    output = machine.play([events], watched, keep_events=True)
-    return [layer.events for layer in output.layers if layer.events is not None]
-
-
-def _copy_potentials(source: Machine, target: Machine) -> None:
-    for before, after in zip(source.cores, target.cores, strict=True):
-        after.state[:] = before.state
+        shown = self._prepared(events)
+        layer = np.full(len(shown), SPECK.dvs.layer)
+        return Spikes(layer, *(shown[name] for name in "tpyx"))
 
 
 def _join(parts: list[Spikes]) -> Spikes:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 import math
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
+from speckflex.virtual._records import as_number, as_switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BoardClock", "SlowClock", "StopWatch"]
+__all__ = ["COUNTER", "BoardClock", "SlowClock", "StopWatch"]
 
 # With more than a tick every 10 µs the board would do nothing but tick.
 MAX_SLOW_CLOCK_RATE = 100_000
+# samna 0.48.5's reference, UnifirmModule: off by default
+DEFAULT_SLOW_CLOCK_RATE = 1000  # Hz
+# the stop watch counts µs in 32 bits (samna 0.48.5, devkits, "Timestamp")
+COUNTER = 2**32
 logger = logging.getLogger("speckflex.virtual")
 
 
@@ -56,28 +62,36 @@ class BoardClock:
 class StopWatch:
     """The FPGA's stop watch: it decides when input events leave, and stamps output events.
 
+    An event leaves once its timestamp is not later than the counter. A stopped watch holds its
+    counter: events later than it wait until the watch runs again, and so does all that was
+    written after them (samna 0.48.5, devkits, "Timestamp").
+
     Args:
         clock: the board's clock.
         changed: called after every change.
+        stopping: called before the counter is frozen.
     """
 
-    def __init__(self, clock: BoardClock, changed: Callable[[], None]) -> None:
-        self._clock, self._changed = clock, changed
-        self._running = False
+    def __init__(
+        self, clock: BoardClock, changed: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
+        self._clock, self._changed, self._stopping = clock, changed, stopping
+        self.running = False
         self._origin = 0
         self._stopped_at = 0
 
     def start(self, reset: bool = True) -> None:  # noqa: FBT001, FBT002 - samna's signature
         """Start counting, from zero by default."""
-        reading = 0 if reset else self.reading(self._clock.now())
+        reading = 0 if as_switch("start", reset) else self.reading(self._clock.now())
         self._origin = self._clock.now() - reading
-        self._running = True
+        self.running = True
         self._changed()
 
     def stop(self) -> None:
         """Stop counting; the reading stays."""
+        self._stopping()
         self._stopped_at = self.reading(self._clock.now())
-        self._running = False
+        self.running = False
         self._changed()
 
     def reset(self) -> None:
@@ -87,23 +101,38 @@ class StopWatch:
         self._changed()
 
     def set_enable_value(self, enable: bool) -> None:  # noqa: FBT001 - samna's signature
-        """Start or stop; deprecated in samna."""
-        logger.warning("`set_enable_value` is DEPRECATED, use `start` and `stop` instead.")
-        if enable:
+        """Start or stop at zero; deprecated in samna."""
+        text = "`set_enable_value` is DEPRECATED, use `start` and `stop` instead."
+        logger.warning(text)
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        if as_switch("set_enable_value", enable):
             self.start()
         else:
             self.stop()
+            self.reset()
+
+    def set_base_period(self, period: float) -> None:
+        """Accept a period; samna's reference does not say what it is."""
+        as_number("set_base_period", period)
 
     def reading(self, moment: int) -> int:
         """Return what the watch shows at a board time, µs."""
-        return max(0, moment - self._origin) if self._running else self._stopped_at
+        return max(0, moment - self._origin) % COUNTER if self.running else self._stopped_at
 
-    def due(self, timestamp: int) -> int:
+    def due(self, timestamp: int, moment: int) -> float:
         """Return the board time at which an event of that timestamp may leave, µs.
 
-        While the watch is stopped, events leave at once; no source says what the FPGA does then.
+        Args:
+            timestamp: of the event, µs.
+            moment: the earliest board time that is asked for.
+
+        Returns:
+            Infinity for an event that a stopped watch holds back.
         """
-        return self._origin + timestamp if self._running else 0
+        reading = self.reading(moment)
+        if timestamp <= reading:
+            return moment
+        return max(moment, self._origin) + timestamp - reading if self.running else math.inf
 
 
 class SlowClock:
@@ -112,15 +141,15 @@ class SlowClock:
     def __init__(self, clock: BoardClock, changed: Callable[[], None]) -> None:
         self._clock, self._changed = clock, changed
         self._enabled = False
-        self._period = 0
+        self._period = MICROSECONDS_PER_SECOND // DEFAULT_SLOW_CLOCK_RATE
         self.next_tick = math.inf
 
     def enable(self, enabled: bool) -> None:  # noqa: FBT001 - a switch
         """Switch ticking on or off."""
-        self._enabled = bool(enabled)
+        self._enabled = enabled
         self._restart()
 
-    def set_rate(self, hertz: float) -> None:
+    def set_rate(self, hertz: int) -> None:
         """Set how often it ticks.
 
         Raises:
@@ -140,6 +169,5 @@ class SlowClock:
         return moment
 
     def _restart(self) -> None:
-        ticking = self._enabled and self._period
-        self.next_tick = self._clock.now() + self._period if ticking else math.inf
+        self.next_tick = self._clock.now() + self._period if self._enabled else math.inf
         self._changed()

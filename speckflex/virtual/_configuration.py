@@ -3,34 +3,39 @@
 A line of a table is a field: its type and width, its default, and where these come from if not
 from the record's own source. Widths of integers are assumed throughout: samna's reference says
 "int" and no more. What is legal on the chip is in `validation`.
+
+Where Speck2e differs from Speck2f it has a class of its own, so that no chip takes the other's
+configuration.
 """
 
-from speckflex.chips.speck import SPECK2E
+from speckflex.chips.speck import SPECK2E, SPECK2F
 from speckflex.errors import BoardError
 from speckflex.virtual._records import Array, Flag, Integer, Nested, Record, Struct
 
 __all__ = [
+    "CHIP_CONFIGURATIONS",
     "CONFIGURATION_CLASSES",
     "SPECK",
     "CnnLayerConfig",
     "CnnLayerDestination",
     "CnnLayerDimensions",
-    "CnnLayerShape",
     "ConfigurationError",
+    "DebugConfig",
     "DvsFilterConfig",
     "DvsLayerConfig",
     "DvsLayerDestination",
     "FactoryConfig",
+    "IOShape",
     "ReadoutConfig",
     "SpeckConfiguration",
     "Vec2Bool",
     "Vec2UnsignedChar",
 ]
 
-SAMNA = "samna's reference, speck2f.configuration"
+SAMNA = "samna 0.48.5's reference, speck2f.configuration"
+SAMNA_2E = "samna 0.48.5's reference, speck2e.configuration"
 # in use by vendor's scripts, described nowhere
 SCRIPTS = "scripts for samna; defaults assumed"
-ASSUMED = "assumed"
 # Speck2e and Speck2f have the same cores and limits, so that one record stands for both.
 SPECK = SPECK2E
 LAST_PIXEL = SPECK.dvs.shape[1] - 1
@@ -62,7 +67,7 @@ class Vec2Bool(Record, source=SAMNA):
         return f"({self.x}, {self.y})"
 
 
-class CnnLayerShape(Record, source=SAMNA):
+class IOShape(Record, source=SAMNA):
     """The size of a map and its number of features."""
 
     __slots__ = ()
@@ -77,8 +82,22 @@ class CnnLayerDimensions(Record, source=SAMNA):
     padding = Struct(Vec2UnsignedChar)
     stride = Struct(Vec2UnsignedChar, x=1, y=1)
     kernel_size = Integer("uint32", 1)
-    input_shape = Struct(CnnLayerShape)
-    output_shape = Struct(CnnLayerShape)
+    input_shape = Struct(IOShape)
+    output_shape = Struct(IOShape)
+
+    def get_weights_array_dimensions(self) -> list[int]:
+        """Return the lengths of a core's `weights`: [output, input, x, y]."""
+        features, taken = self.output_shape.feature_count, self.input_shape.feature_count
+        return [features, taken, self.kernel_size, self.kernel_size]
+
+    def get_biases_array_dimensions(self) -> list[int]:
+        """Return the length of a core's `biases`: [feature]."""
+        return [self.output_shape.feature_count]
+
+    def get_neuron_states_array_dimensions(self) -> list[int]:
+        """Return the lengths of a core's `neurons_initial_value`: [feature, x, y]."""
+        shape = self.output_shape
+        return [shape.feature_count, shape.size.x, shape.size.y]
 
 
 class CnnLayerDestination(Record, source=SAMNA):
@@ -106,8 +125,8 @@ class CnnLayerConfig(Record, source=SAMNA):
     output_decimator_enable = Flag()
     output_decimator_interval = Integer("uint8", within=range(8))
     return_to_zero = Flag()
-    threshold_high = Integer("int64")
-    threshold_low = Integer("int64", source=ASSUMED)
+    threshold_high = Integer("int32")
+    threshold_low = Integer("int32", -1)
     weights = Nested(4)
 
 
@@ -130,23 +149,30 @@ class DvsLayerConfig(Record, source=SAMNA):
     cut = Struct(Vec2UnsignedChar, x=LAST_PIXEL, y=LAST_PIXEL)
     origin = Struct(Vec2UnsignedChar)
     pooling = Struct(Vec2UnsignedChar, x=1, y=1)
-    pass_sensor_events = Flag(default=True, source=ASSUMED)
-    monitor_enable = Flag()
-    raw_monitor_enable = Flag()
+    pass_sensor_events = Flag()
+    # whether switching a monitor off stops the sensor's events as well is not said: it does not
+    monitor_enable = Flag(raises="pass_sensor_events")
+    raw_monitor_enable = Flag(raises="pass_sensor_events")
     on_channel = Flag(default=True)
     off_channel = Flag(default=True)
 
 
-class DvsFilterConfig(Record, source=SAMNA):
+class Speck2eDvsFilterConfig(Record, source=SAMNA_2E):
     """The noise filter behind the DVS layer."""
 
     __slots__ = ()
     enable = Flag()
-    filter_size = Struct(Vec2UnsignedChar, source=ASSUMED)
-    hot_pixel_filter_enable = Flag(source=ASSUMED)
+    filter_size = Struct(Vec2UnsignedChar, x=1, y=1)
+    hot_pixel_filter_enable = Flag(default=True)
     internal_slow_clk = Flag()
-    low_pass_mode_enable = Flag(source=ASSUMED)
-    threshold = Integer("uint8", source=ASSUMED)
+    threshold = Integer("uint32", 5)
+
+
+class DvsFilterConfig(Speck2eDvsFilterConfig, source=SAMNA):
+    """The noise filter behind the DVS layer, with the low-pass mode that Speck2f alone has."""
+
+    __slots__ = ()
+    low_pass_mode_enable = Flag(source=f"{SAMNA}; default assumed")
 
 
 class ReadoutConfig(Record, source=SAMNA):
@@ -183,15 +209,40 @@ class CnnLayerTiming(Record, source=SCRIPTS):
     neuron = Struct(MemoryTiming)
 
 
+class SensorCurrents(Record, source=SCRIPTS):
+    """Currents of the sensor."""
+
+    __slots__ = ()
+    current_control_p0 = Integer("uint32")
+    current_control_p1 = Integer("uint32")
+    current_control_p2 = Integer("uint32")
+    current_control_p3 = Integer("uint32")
+    current_control_p4 = Integer("uint32")
+    current_control_p5 = Integer("uint32")
+    current_control_p6 = Integer("uint32")
+    current_control_p7 = Integer("uint32")
+    current_out1 = Integer("uint32")
+    current_out2 = Integer("uint32")
+    current_out3 = Integer("uint32")
+    current_out4 = Integer("uint32")
+
+
 class FactoryConfig(Record, source=SCRIPTS):
     """Settings that users leave alone, except the clock divider and the output pins."""
 
     __slots__ = ()
     io_sel = Integer("uint32")
-    internal_slow_clk_divider = Integer("uint8", 14, within=range(14, 18), source=ASSUMED)
+    internal_slow_clk_divider = Integer("uint8", 17, within=range(14, 18), source=SAMNA)
     fast_output = Flag()
     monitor_dual_channel = Flag(source=SAMNA)
     cnn_layers = Array(CnnLayerTiming, len(SPECK.cores))
+    dvs_layer = Struct(SensorCurrents)
+
+
+class DebugConfig(Record, source=SAMNA):
+    """Settings for debugging, of which no source names one."""
+
+    __slots__ = ()
 
 
 class SpeckConfiguration(Record, source=SAMNA):
@@ -203,17 +254,48 @@ class SpeckConfiguration(Record, source=SAMNA):
     dvs_filter = Struct(DvsFilterConfig)
     readout = Struct(ReadoutConfig)
     factory_config = Struct(FactoryConfig)
+    debug_config = Struct(DebugConfig)
+
+
+class Speck2eDvsLayerConfig(DvsLayerConfig, source=SAMNA_2E):
+    """The pre-processing of sensor events, mirrored by default."""
+
+    __slots__ = ()
+    mirror = Struct(Vec2Bool, x=True)
+    mirror_diagonal = Flag(default=True)
+
+
+class Speck2eConfiguration(SpeckConfiguration, source=SAMNA_2E):
+    """Everything that is written to a Speck2e."""
+
+    __slots__ = ()
+    dvs_layer = Struct(Speck2eDvsLayerConfig)
+    dvs_filter = Struct(Speck2eDvsFilterConfig)
 
 
 CONFIGURATION_CLASSES: tuple[type[Record], ...] = (
     CnnLayerConfig,
     CnnLayerDestination,
     CnnLayerDimensions,
-    CnnLayerShape,
+    DebugConfig,
     DvsFilterConfig,
     DvsLayerConfig,
     DvsLayerDestination,
     FactoryConfig,
+    IOShape,
     ReadoutConfig,
     SpeckConfiguration,
 )
+
+# Where Speck2e has a class of its own, by samna's names.
+SPECK2E_CLASSES: dict[str, type[Record]] = {
+    "SpeckConfiguration": Speck2eConfiguration,
+    "DvsLayerConfig": Speck2eDvsLayerConfig,
+    "DvsFilterConfig": Speck2eDvsFilterConfig,
+}
+SPECK2F_CLASSES: dict[str, type[Record]] = {kind.__name__: kind for kind in CONFIGURATION_CLASSES}
+# For each chip, its classes by samna's names, which are the same for both.
+CHIP_CONFIGURATIONS: dict[str, dict[str, type[Record]]] = {
+    SPECK2F.name: SPECK2F_CLASSES,
+    SPECK2E.name: SPECK2F_CLASSES | SPECK2E_CLASSES,
+}

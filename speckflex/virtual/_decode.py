@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from speckflex.program.records import Shape
 
 __all__ = [
+    "configured_cores",
     "decode_configuration",
+    "decode_core",
     "decode_dvs_layer",
     "decode_input",
+    "find_circle",
     "input_shape",
     "is_configured",
     "network_order",
@@ -44,29 +47,35 @@ def neuron_shape(layer: Any) -> Shape:
     return (shape.feature_count, shape.size.y, shape.size.x)
 
 
+def configured_cores(configuration: Any) -> list[int]:
+    """Return the cores that have weights."""
+    return [i for i, layer in enumerate(configuration.cnn_layers) if is_configured(layer)]
+
+
+def find_circle(configuration: Any) -> list[int]:
+    """Return cores that feed each other in a circle, or one that feeds itself; [] for none."""
+    try:
+        TopologicalSorter(_senders(configuration)).prepare()
+    except CycleError as error:
+        return sorted(set(error.args[1]))
+    return []
+
+
 def network_order(configuration: Any) -> list[int]:
     """Return the configured cores, each before the cores it sends to, lower numbers first.
 
     Raises:
-        ConfigurationError: cores feed each other in a circle, which the twin can't run.
+        ConfigurationError: cores feed each other in a circle, which no Program can say.
     """
-    layers = configuration.cnn_layers
-    used = [index for index, layer in enumerate(layers) if is_configured(layer)]
-    senders: dict[int, list[int]] = {index: [] for index in used}
-    for index in used:
-        for item in layers[index].destinations:
-            if item.enable and item.layer in senders:
-                senders[item.layer].append(index)
-    sorter = TopologicalSorter(senders)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        circle = sorted(set(error.args[1]))
+    circle = find_circle(configuration)
+    if circle:
         named = f"cores {', '.join(map(str, circle))} feed each other in a circle"
         raise ConfigurationError(
-            f"{named if len(circle) > 1 else f'core {circle[0]} feeds itself'}: a chip may run"
-            " this, the virtual devkit can't: disable one of the destinations"
-        ) from error
+            f"{named if len(circle) > 1 else f'core {circle[0]} feeds itself'}, which no program"
+            " can say: disable one of the destinations"
+        )
+    sorter = TopologicalSorter(_senders(configuration))
+    sorter.prepare()
     ready: list[int] = []
     order: list[int] = []
     while sorter.is_active():
@@ -75,6 +84,16 @@ def network_order(configuration: Any) -> list[int]:
         order.append(heappop(ready))
         sorter.done(order[-1])
     return order
+
+
+def _senders(configuration: Any) -> dict[int, list[int]]:
+    """Return the cores that send to each configured core."""
+    senders: dict[int, list[int]] = {index: [] for index in configured_cores(configuration)}
+    for index in senders:
+        for item in configuration.cnn_layers[index].destinations:
+            if item.enable and item.layer in senders:
+                senders[item.layer].append(index)
+    return senders
 
 
 def decode_input(configuration: Any, entry: int, order: list[int]) -> InputStage:
@@ -113,7 +132,7 @@ def decode_configuration(configuration: Any, chip: str, *, entry: int) -> Progra
     """
     order = network_order(configuration)
     stage = decode_input(configuration, entry, order)
-    cores = tuple(_decode_core(configuration.cnn_layers[index], index, order) for index in order)
+    cores = tuple(decode_core(configuration.cnn_layers[index], index, order) for index in order)
     return Program(cores=cores, input=stage, chip=chip)
 
 
@@ -147,7 +166,7 @@ def _decode_filter(rule: Any) -> EventFilter | None:
     if not rule.enable:
         return None
     mode: FilterMode = "noise"
-    if rule.low_pass_mode_enable:
+    if getattr(rule, "low_pass_mode_enable", False):  # Speck2e has no such field
         mode = "low pass"
     elif rule.hot_pixel_filter_enable:
         mode = "noise and hot pixels"
@@ -167,7 +186,14 @@ def _destinations(destinations: Any, order: list[int]) -> tuple[Destination, ...
     )
 
 
-def _decode_core(layer: Any, index: int, order: list[int]) -> Core:
+def decode_core(layer: Any, index: int, order: list[int]) -> Core:
+    """Return what a configured core computes.
+
+    Args:
+        layer: a CnnLayerConfig.
+        index: the core's number on the chip.
+        order: the configured cores, as `network_order` gives them.
+    """
     dimensions = layer.dimensions
     initial, biases = layer.stored["neurons_initial_value"], layer.stored["biases"]
     return Core(

@@ -1,7 +1,9 @@
 """The events of Speck2e and Speck2f, written to a model or sent by it: one table for each.
 
 A line of a table is a field: its type and width, its default, and where these come from if not
-from the record's own source. Widths are assumed: samna's reference says "int" and no more.
+from the record's own source. samna's reference says "int" and no more. The widths are inferred:
+the smallest of C++ that hold the chip's own words (data sheet 1.02: layer 4 bits, feature 10,
+y and x at most 8; time stamps of 32 bits).
 """
 
 from __future__ import annotations
@@ -9,24 +11,25 @@ from __future__ import annotations
 from speckflex.chips.speck import SPECKS
 from speckflex.virtual._records import Flag, Integer, Number, Record
 
-__all__ = ["CHIP_EVENTS", "EVENT_CLASSES", "INPUT_EVENTS", "Measurement"]
+__all__ = ["CHIP_EVENTS", "EVENT_CLASSES", "INPUT_EVENTS", "PowerMeasurement"]
 
-SAMNA = "samna's reference, speck2f.event"
-POWER = "samna's reference, power monitor"
-# The counter that stamps events has 32 bits; here it does not overflow.
-TIME = "int64"
-NOT_NEGATIVE = range(2**63)
+SAMNA = "samna 0.48.5's reference, speck2f.event"
+POWER = "samna 0.48.5's reference, boards.common.power"
+UNIFIRM = "samna 0.48.5's reference, unifirm.modules.events"
+# µs; the counter that stamps events has 32 bits, and wraps after 71.58 minutes.
+TIME = "uint32"
+LAYER, PLACE, FEATURE = "uint8", "uint8", "uint16"
 
 
 class Spike(Record, source=SAMNA):
     """A spike of a core (address before pooling), or an event for a core."""
 
     __slots__ = ()
-    feature = Integer("uint32")
-    layer = Integer("uint32")
-    timestamp = Integer(TIME, within=NOT_NEGATIVE)
-    x = Integer("uint32")
-    y = Integer("uint32")
+    feature = Integer(FEATURE)
+    layer = Integer(LAYER)
+    timestamp = Integer(TIME)
+    x = Integer(PLACE)
+    y = Integer(PLACE)
 
 
 class DvsEvent(Record, source=SAMNA):
@@ -34,16 +37,16 @@ class DvsEvent(Record, source=SAMNA):
 
     __slots__ = ()
     p = Flag()
-    timestamp = Integer(TIME, within=NOT_NEGATIVE)
-    x = Integer("uint32")
-    y = Integer("uint32")
+    timestamp = Integer(TIME)
+    x = Integer(PLACE)
+    y = Integer(PLACE)
 
 
 class ReadNeuronValue(Record, source=SAMNA):
     """Ask for one neuron's potential."""
 
     __slots__ = ()
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
     address = Integer("uint32")
 
 
@@ -52,7 +55,7 @@ class WriteNeuronValue(Record, source=SAMNA):
 
     __slots__ = ()
     address = Integer("uint32")
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
     neuron_state = Integer("int16")
 
 
@@ -61,7 +64,7 @@ class NeuronValue(Record, source=SAMNA):
 
     __slots__ = ()
     address = Integer("uint32")
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
     neuron_state = Integer("int16")
 
 
@@ -69,7 +72,7 @@ class ReadWeightValue(Record, source=SAMNA):
     """Ask for one weight."""
 
     __slots__ = ()
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
     address = Integer("uint32")
 
 
@@ -78,7 +81,7 @@ class WriteWeightValue(Record, source=SAMNA):
 
     __slots__ = ()
     address = Integer("uint32")
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
     weight = Integer("int8")
 
 
@@ -87,7 +90,7 @@ class WeightValue(Record, source=SAMNA):
 
     __slots__ = ()
     address = Integer("uint32")
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
     weight = Integer("int8")
 
 
@@ -95,7 +98,7 @@ class ReadBiasValue(Record, source=SAMNA):
     """Ask for the bias of one output channel."""
 
     __slots__ = ()
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
     address = Integer("uint32")
 
 
@@ -105,7 +108,7 @@ class WriteBiasValue(Record, source=SAMNA):
     __slots__ = ()
     address = Integer("uint32")
     bias = Integer("int16")
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
 
 
 class BiasValue(Record, source=SAMNA):
@@ -114,7 +117,7 @@ class BiasValue(Record, source=SAMNA):
     __slots__ = ()
     address = Integer("uint32")
     bias = Integer("int16")
-    layer = Integer("uint32")
+    layer = Integer(LAYER)
 
 
 class ReadoutValue(Record, source=SAMNA):
@@ -129,7 +132,7 @@ class ReadoutPinValue(Record, source=SAMNA):
 
     __slots__ = ()
     index = Integer("uint32")
-    timestamp = Integer(TIME, within=NOT_NEGATIVE)
+    timestamp = Integer(TIME)
 
 
 class FilterDvsEvent(Record, source=SAMNA):
@@ -137,8 +140,8 @@ class FilterDvsEvent(Record, source=SAMNA):
 
     __slots__ = ()
     p = Flag()
-    x = Integer("uint32")
-    y = Integer("uint32")
+    x = Integer(PLACE)
+    y = Integer(PLACE)
 
 
 class FilterValue(Record, source=SAMNA):
@@ -146,8 +149,8 @@ class FilterValue(Record, source=SAMNA):
 
     __slots__ = ()
     counter_data = Integer("uint32")
-    x = Integer("uint32")
-    y = Integer("uint32")
+    x = Integer(PLACE)
+    y = Integer(PLACE)
 
 
 class AverageSel(Record, source=SAMNA):
@@ -161,8 +164,8 @@ class KillSensorPixel(Record, source=SAMNA):
     """Silence one pixel of the sensor."""
 
     __slots__ = ()
-    x = Integer("uint32")
-    y = Integer("uint32")
+    x = Integer(PLACE)
+    y = Integer(PLACE)
 
 
 class ResetSensorPixel(Record, source=SAMNA):
@@ -171,12 +174,12 @@ class ResetSensorPixel(Record, source=SAMNA):
     __slots__ = ()
 
 
-class Measurement(Record, source=POWER):
+class PowerMeasurement(Record, source=POWER):
     """One power measurement: channel 0..4 is IO, RAM, LOGIC, PIXEL_DIGITAL, PIXEL_ANALOG."""
 
     __slots__ = ()
     channel = Integer("uint32")
-    timestamp = Integer(TIME, within=NOT_NEGATIVE)  # µs
+    timestamp = Integer(TIME)  # µs
     value = Number()  # W
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,15 +76,19 @@ class Outbox:
 
 @dataclass
 class _Waiting:
-    """An event in the queue, from the host or the sensor; it arrived at a board time in µs."""
+    """An event in a queue, from the host or the sensor; it arrived at a board time in µs."""
 
     event: Record
     arrived: int
     sensed: bool
+    number: int
 
 
 class Fpga:
     """Serves one chip in a thread of its own until the devkit is closed or unplugged.
+
+    Input events leave in the order in which they were written. The stop watch may hold one back,
+    and with it all that were written after it, requests without a timestamp among them.
 
     Args:
         chip: takes the events.
@@ -112,12 +116,16 @@ class Fpga:
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self.clock = BoardClock(options.speed)
-        self.stop_watch = StopWatch(self.clock, self._wake)
+        self.stop_watch = StopWatch(self.clock, self._wake, self._catch_up)
         self.slow_clock = SlowClock(self.clock, self._wake)
         self.outbox = Outbox(send, options.faults)
         self._chip, self._classes, self._faults = chip, events, options.faults
-        self._queue: deque[_Waiting] = deque()
+        # what the sensor sees does not wait behind what the host has written
+        self._from_host: deque[_Waiting] = deque()
+        self._from_sensor: deque[_Waiting] = deque()
+        self._drops_requests = options.unverified.reads_while_running == "dropped"
         self._served, self._last = 0, 0
+        self._numbers = count()
         self.unplugged = self.closed = False
         self._requests = Requests(chip, events)
         self._thread = threading.Thread(target=self._run, name="virtual devkit", daemon=True)
@@ -132,7 +140,23 @@ class Fpga:
         """
         with self._changed:
             now = self.clock.now()
-            self._queue.extend(_Waiting(event, now, sensed) for event in events)
+            queue = self._from_sensor if sensed else self._from_host
+            queue.extend(_Waiting(event, now, sensed, next(self._numbers)) for event in events)
+            self._changed.notify_all()
+
+    def reset(self) -> None:
+        """Forget all input events, and set both clocks to what they are at first."""
+        with self._changed:
+            self._from_host.clear()
+            self._from_sensor.clear()
+            self.stop_watch = StopWatch(self.clock, self._wake, self._catch_up)
+            self.slow_clock = SlowClock(self.clock, self._wake)
+
+    def pulse(self) -> None:
+        """Let the slow clock tick once, beside its own ticks."""
+        self.check_alive()
+        with self._changed:
+            self._serve_tick(self.clock.now())
             self._changed.notify_all()
 
     def check_alive(self) -> None:
@@ -150,10 +174,19 @@ class Fpga:
         """End the thread; events that are still in the queue are dropped."""
         with self._changed:
             self.closed = True
-            self._queue.clear()
+            self._from_host.clear()
+            self._from_sensor.clear()
             self._changed.notify_all()
         if self._thread is not threading.current_thread():
             self._thread.join()
+
+    def _catch_up(self) -> None:
+        """Serve what is due by now: at infinite speed that is all that has been written."""
+        with self._changed:
+            while math.isinf(self.clock.speed) and not (self.closed or self.unplugged):
+                if math.isinf(self._next()[0]):
+                    return
+                self._serve()
 
     def _wake(self) -> None:
         """Look at the clocks and the queue again."""
@@ -175,8 +208,9 @@ class Fpga:
     def _pause(self) -> float | None:
         """Return the real seconds until something is due; None to wait for a change."""
         moments = [self.outbox.seconds_until_next()]
-        if self._queue:
-            moments.append(self.clock.seconds_until(self._due(self._queue[0])))
+        due, _ = self._next()
+        if not math.isinf(due):
+            moments.append(self.clock.seconds_until(due))
         if not (math.isinf(self.slow_clock.next_tick) or math.isinf(self.clock.speed)):
             moments.append(self.clock.seconds_until(self.slow_clock.next_tick))
         pause = min(moments)
@@ -201,20 +235,30 @@ class Fpga:
             if self.unplugged:
                 return
 
-    def _due(self, waiting: _Waiting) -> int:
-        """Return the board time at which an event leaves the queue, µs."""
+    def _due(self, waiting: _Waiting) -> float:
+        """Return the board time at which an event leaves its queue, µs; infinity for not yet."""
         timestamp = getattr(waiting.event, "timestamp", None)
-        moment = 0 if timestamp is None else self.stop_watch.due(timestamp)
-        return max(moment, waiting.arrived, self._last)
+        earliest = max(waiting.arrived, self._last)
+        if timestamp is None or (waiting.sensed and not self.stop_watch.running):
+            return earliest
+        return self.stop_watch.due(timestamp, earliest)
+
+    def _next(self) -> tuple[float, deque[_Waiting]]:
+        """Return when the next event leaves, µs, and its queue; on a tie that which came first."""
+        found = (math.inf, 0, self._from_host)
+        for queue in (self._from_host, self._from_sensor):
+            if queue:
+                found = min(found, (self._due(queue[0]), queue[0].number, queue))
+        return found[0], found[2]
 
     def _take_due(self, horizon: float) -> list[tuple[int, Record]]:
-        due = []
-        while self._queue and len(due) < EVENTS_PER_TURN:
-            moment = self._due(self._queue[0])
-            if moment > horizon:
+        due: list[tuple[int, Record]] = []
+        while len(due) < EVENTS_PER_TURN:
+            leaves, queue = self._next()
+            if leaves > horizon or math.isinf(leaves):
                 break
-            self._last = moment
-            waiting = self._queue.popleft()
+            self._last = moment = int(leaves)
+            waiting = queue.popleft()
             if not waiting.sensed or self._chip.senses(waiting.event):
                 due.append((moment, waiting.event))
         return due
@@ -231,6 +275,8 @@ class Fpga:
         ):
             moments, events = zip(*group, strict=True)
             if self._requests.serves(kind):
+                if self.stop_watch.running and self._drops_requests:
+                    continue
                 self.outbox.put(self._requests.answer(events))
             elif kind in {self._classes["Spike"], self._classes["DvsEvent"]}:
                 times = np.array([self.stop_watch.reading(moment) for moment in moments])
@@ -268,6 +314,9 @@ class Fpga:
         """Serve a tick of the slow clock: leak, then the readout layer's answer."""
         moment = self.slow_clock.tick()
         self.clock.advance(moment)
+        self._serve_tick(moment)
+
+    def _serve_tick(self, moment: int) -> None:
         value, pins = self._chip.tick()
         answers = [] if value is None else [self._classes["ReadoutValue"](value=value)]
         timestamp = self.stop_watch.reading(moment)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from speckflex.chips.speck import SPECKS
 from speckflex.version import __version__
-from speckflex.virtual import _configuration as configuration
+from speckflex.virtual import _configuration as configuration_module
 from speckflex.virtual import _graph as graph
 from speckflex.virtual import _specksim as specksim
 from speckflex.virtual._bus import Bus, DeviceInfo
-from speckflex.virtual._events import CHIP_EVENTS, INPUT_EVENTS
+from speckflex.virtual._events import CHIP_EVENTS, INPUT_EVENTS, PowerMeasurement
 from speckflex.virtual._filters import JIT_FILTERS, make_filter
 from speckflex.virtual._graph import BasicSinkNode, BasicSourceNode, EventFilterGraph, Node
+from speckflex.virtual._records import refused_call
 from speckflex.virtual._validation import validate_configuration
 
 if TYPE_CHECKING:
@@ -58,6 +60,10 @@ def run_visualizer(endpoint: str, width: float = 0.75, height: float = 0.75) -> 
     )
 
 
+def init_samna() -> None:
+    """Do nothing: old scripts call it first, and new versions of samna need no such call."""
+
+
 class Graph(EventFilterGraph):
     """A graph whose filters may be given by name."""
 
@@ -94,8 +100,8 @@ def build_samna(bus: Bus) -> ModuleType:
         __version__=f"0+speckflex.{__version__}",
         is_speckflex_virtual=True,
         # samna's own spelling of the struct types
-        Vec2_unsigned_char=configuration.Vec2UnsignedChar,
-        Vec2_bool=configuration.Vec2Bool,
+        Vec2_unsigned_char=configuration_module.Vec2UnsignedChar,
+        Vec2_bool=configuration_module.Vec2Bool,
         device=_module(
             "samna.device",
             DeviceInfo=DeviceInfo,
@@ -114,6 +120,14 @@ def build_samna(bus: Bus) -> ModuleType:
             **{name: type(name, (PlotConfiguration,), {}) for name in PLOTS},
         ),
         specksim=_specksim_module(),
+        unifirm=_module(
+            "samna.unifirm",
+            modules=_module(
+                "samna.unifirm.modules",
+                events=_module("samna.unifirm.modules.events", PowerMeasurement=PowerMeasurement),
+            ),
+        ),
+        init_samna=init_samna,
         **chips,
         **boards,
         **_buffers(),
@@ -167,14 +181,26 @@ def _specksim_module() -> ModuleType:
 
 
 def _chip_module(chip: str) -> ModuleType:
-    records = {kind.__name__: kind for kind in configuration.CONFIGURATION_CLASSES}
     return _module(
         f"samna.{chip}",
-        validate_configuration=validate_configuration,
+        validate_configuration=partial(_validate, chip),
         configuration_to_flash_binary=configuration_to_flash_binary,
-        configuration=_module(f"samna.{chip}.configuration", **records),
+        configuration=_module(
+            f"samna.{chip}.configuration", **configuration_module.CHIP_CONFIGURATIONS[chip]
+        ),
         event=_module(f"samna.{chip}.event", **CHIP_EVENTS[chip]),
     )
+
+
+def _validate(chip: str, configuration: Any) -> tuple[bool, str]:
+    """Return what samna's function of a chip says; its own configurations are taken alone."""
+    wanted = configuration_module.CHIP_CONFIGURATIONS[chip]["SpeckConfiguration"]
+    if type(configuration) is not wanted:
+        arguments = f"arg0: samna.{chip}.configuration.SpeckConfiguration"
+        raise TypeError(
+            refused_call("validate_configuration", arguments, type(configuration).__name__)
+        )
+    return validate_configuration(configuration)
 
 
 def _buffers() -> dict[str, type[Node]]:

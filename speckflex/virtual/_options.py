@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
     from speckflex.twin.settings import TwinSettings
 
-__all__ = ["DevkitOptions", "Faults"]
+__all__ = ["DevkitOptions", "Faults", "Unverified"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,38 @@ class Faults:
 
 
 @dataclass(frozen=True)
+class Unverified:
+    """What no source says about a devkit; each default is an assumption.
+
+    Args:
+        model_reset: what `Model.reset()` sets the neurons to.
+        reads_while_running: whether requests, which carry no timestamp, are answered while the
+            stop watch runs; samna's page on the devkits can be read as that they are dropped.
+
+    Raises:
+        BoardError: a value is not one of the choices.
+    """
+
+    model_reset: Literal["initial values", "zero"] = "zero"
+    reads_while_running: Literal["answered", "dropped"] = "answered"
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            if getattr(self, name) not in get_args(hint):
+                raise BoardError(
+                    f"unverified behaviour {name} is {getattr(self, name)!r}: choose one of"
+                    f" {', '.join(get_args(hint))}"
+                )
+
+
+@dataclass(frozen=True)
 class DevkitOptions:
     """How a virtual devkit behaves.
 
     Args:
         speed: board seconds per real second; at infinity, events take no time.
         faults: what goes wrong.
+        unverified: choices for what no source says about a devkit.
         twin: the twin's choices for facts about the chip that no source states.
 
     Raises:
@@ -63,6 +89,7 @@ class DevkitOptions:
 
     speed: float = 1.0
     faults: Faults = field(default_factory=Faults)
+    unverified: Unverified = field(default_factory=Unverified)
     twin: TwinSettings | None = None
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
 """The readout layer: which of 15 classes spiked most in the last cycles of the slow clock.
 
-Sources: sinabs' notebook on the readout layer, and the data sheet, 3.2.5. The class depends only
-on the feature: how the four values of `readout_configuration_sel` map larger maps to classes is
-not modelled.
+Sources: sinabs' notebook on the readout layer, the data sheet, 3.2.5, and samna's reference for
+`readout_configuration_sel`, the shape of the map that the layer takes. Features beyond that shape
+are assumed not to count, and the class depends only on the feature: how the neurons of a map with
+y and x are numbered is not documented.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ CHANNELS_PER_CLASS = SPECK.readout.stride
 COUNT_MAX = 2**16 - 1
 VALID = 1 << 20
 INDEX_SHIFT = 16
+MAXIMUM = 3  # the output mode that shows the largest average
 
 
 class ReadoutLayer:
@@ -35,13 +37,16 @@ class ReadoutLayer:
         self._config = configuration.readout
         self._shifts: dict[int, list[int]] = {}
         if self._config.enable:
-            for core, layer in enumerate(configuration.cnn_layers):
-                targets = [item for item in layer.destinations if item.enable]
-                shifts = [
-                    item.feature_shift for item in targets if item.layer == SPECK.readout.layer
+            # an input event may be for the readout itself
+            self._shifts[SPECK.readout.layer] = [0]
+            senders = [*enumerate(configuration.cnn_layers)]
+            for sender, layer in [*senders, (SPECK.dvs.layer, configuration.dvs_layer)]:
+                self._shifts[sender] = [
+                    getattr(item, "feature_shift", 0)
+                    for item in layer.destinations
+                    if item.enable and item.layer == SPECK.readout.layer
                 ]
-                if shifts:
-                    self._shifts[core] = shifts
+        self._n_features = SPECK.readout.shapes[self._config.readout_configuration_sel][0]
         self._counts = np.zeros(CLASSES + 1, np.int64)  # index 0 is idle
         self._cycles: deque[np.ndarray] = deque(maxlen=self._window())
 
@@ -50,20 +55,20 @@ class ReadoutLayer:
         """Whether the readout uses the output bus, so that all other monitors are silent."""
         return self._config.enable and self._config.monitor_enable
 
-    def listens_to(self, core: int) -> bool:
-        """Return whether a core sends to the readout."""
-        return core in self._shifts
+    def listens_to(self, sender: int) -> bool:
+        """Return whether a core, or the DVS layer, sends to the readout."""
+        return bool(self._shifts.get(sender))
 
-    def count(self, core: int, features: np.ndarray) -> None:
-        """Count a core's spikes in the current cycle.
+    def count(self, sender: int, features: np.ndarray) -> None:
+        """Count spikes in the current cycle; those of a layer that sends elsewhere do not count.
 
         Args:
-            core: the chip's core.
+            sender: the chip's core, the DVS layer, or the readout layer for an input event.
             features: `(n,)` integers.
         """
-        for shift in self._shifts.get(core, ()):
+        for shift in self._shifts.get(sender, ()):
             channels = features + shift
-            channels = channels[channels % CHANNELS_PER_CLASS == 0]
+            channels = channels[self._is_read(channels)]
             classes = channels // CHANNELS_PER_CLASS + 1
             np.add.at(self._counts, classes[classes <= CLASSES], 1)
 
@@ -80,10 +85,22 @@ class ReadoutLayer:
         averages = sum(self._cycles, np.zeros_like(self._counts)) // self._window()
         passing = averages > self._config.threshold
         best = int(averages.argmax())
-        valid = bool(passing[best])
-        value = VALID * valid | (best if valid else 0) << INDEX_SHIFT | self._detail(averages)
-        pins = [best] if valid and self._config.readout_pin_monitor_enable else []
+        leads = bool(passing[best])
+        # samna's reference: in mode 3 whether the maximum passes, else that the value is valid
+        valid = leads or self._config.output_mode_sel != MAXIMUM
+        value = VALID * valid | (best if leads else 0) << INDEX_SHIFT | self._detail(averages)
+        pins = [best] if leads and self._config.readout_pin_monitor_enable else []
         return (value if self._config.monitor_enable else None), pins
+
+    def _is_read(self, channels: np.ndarray) -> np.ndarray:
+        """Return which channels are classes in the chosen shape.
+
+        With one neuron a class the shape's 16 features are four bits of the address. The erratum
+        shifts them by two, so that every fourth of 64 channels is a class.
+        """
+        if self._n_features == CLASSES + 1:
+            return channels % CHANNELS_PER_CLASS == 0
+        return (channels < self._n_features) & (channels % CHANNELS_PER_CLASS == 0)
 
     def _window(self) -> int:
         if self._config.low_pass_filter_disable:

@@ -3,23 +3,29 @@
 A record is a class whose body is a table of fields, as in `configuration` and `events`. This
 module decides what may be assigned to a field, how a record is copied, compared and printed,
 and how it is written as JSON.
+
+Fields take and refuse what pybind11 does, with which samna binds Python to C++: an integer takes
+no Python float and no number beyond its width, and all else that has `__index__` or `__int__`; a
+switch takes every number. `tests/virtual/test_pybind.py` has the answers of pybind11 itself.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Self
+
+_T = TypeVar("_T")
+BYTES_OF_A_FLOAT = 8  # of Python's own
 
 __all__ = [
     "Array",
@@ -31,6 +37,13 @@ __all__ = [
     "Record",
     "Records",
     "Struct",
+    "as_bool",
+    "as_float",
+    "as_int",
+    "as_number",
+    "as_switch",
+    "as_whole",
+    "refused_call",
 ]
 
 
@@ -39,17 +52,21 @@ class Field(ABC):
 
     Attributes:
         name: of the field.
+        owner: the name of the record's class.
+        annotation: its type in Python, as pybind11 writes it.
         summary: its type and default, for the record's documentation.
         source: where these come from; "" for the record's source.
     """
 
     name: str
+    owner: str = ""
+    annotation: str = "object"
 
     def __init__(self, summary: str, source: str) -> None:
         self.summary, self.source = summary, source
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name, self.owner = name, owner.__name__
 
     @overload
     def __get__(self, record: None, owner: type) -> Self: ...
@@ -83,14 +100,16 @@ class Field(ABC):
         return stored
 
     def refusal(self, value: Any, wanted: str) -> TypeError:
-        """Return the error of an assignment that the field can't take."""
+        """Return the error of an assignment that the field can't take, worded as by pybind11."""
+        given = f"{value!r} of type {type(value).__name__}"
         return TypeError(
-            f"{self.name}: {value!r} of type {type(value).__name__} was assigned: give {wanted}"
+            refused_call("", f"self: {self.owner}, arg0: {self.annotation}", given)
+            + f"\n{self.name}: give {wanted}"
         )
 
 
 class Integer(Field):
-    """An integer; takes Python and numpy integers, booleans and 0-d tensors of them.
+    """An integer of a width.
 
     Args:
         width: numpy's name of the integer type, such as "uint8".
@@ -98,6 +117,8 @@ class Integer(Field):
         within: the values it may have, where these are fewer than the width holds.
         source: see `Field`.
     """
+
+    annotation = "int"
 
     def __init__(
         self, width: str, default: int = 0, *, within: range | None = None, source: str = ""
@@ -114,21 +135,31 @@ class Integer(Field):
 
     def coerce(self, value: Any, current: Any) -> int:
         """Return an int within the range."""
-        try:
-            number = int(value) if _is_boolean(value) else operator.index(value)
-        except (TypeError, ValueError) as error:
-            raise self.refusal(value, "an integer") from error
-        if number not in self._within:
+        number = as_int(value)
+        if number is None or number not in self._within:
             raise self.refusal(value, f"an integer in {_span(self._within)}")
         return number
 
 
 class Flag(Field):
-    """True or False; takes numpy booleans and 0-d boolean tensors."""
+    """True or False.
 
-    def __init__(self, *, default: bool = False, source: str = "") -> None:
+    Args:
+        default: the value in a new record.
+        raises: another switch of the record that is switched on together with this one.
+        source: see `Field`.
+    """
+
+    annotation = "bool"
+
+    def __init__(self, *, default: bool = False, raises: str = "", source: str = "") -> None:
         super().__init__(f"bool = {default}", source)
-        self._default = default
+        self._default, self._raises = default, raises
+
+    def __set__(self, record: Record, value: Any) -> None:
+        super().__set__(record, value)
+        if self._raises and record.stored[self.name]:
+            record.stored[self._raises] = True
 
     def default(self) -> bool:
         """Return the default."""
@@ -136,13 +167,16 @@ class Flag(Field):
 
     def coerce(self, value: Any, current: Any) -> bool:
         """Return a bool."""
-        if not _is_boolean(value):
+        switch = as_bool(value)
+        if switch is None:
             raise self.refusal(value, "a boolean")
-        return bool(value)
+        return switch
 
 
 class Number(Field):
     """A floating-point number."""
+
+    annotation = "float"
 
     def __init__(self, *, source: str = "") -> None:
         super().__init__("float = 0.0", source)
@@ -153,9 +187,10 @@ class Number(Field):
 
     def coerce(self, value: Any, current: Any) -> float:
         """Return a float."""
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        number = as_float(value)
+        if number is None:
             raise self.refusal(value, "a number")
-        return float(value)
+        return number
 
 
 class Nested(Field):
@@ -169,6 +204,7 @@ class Nested(Field):
     def __init__(self, depth: int, *, source: str = "") -> None:
         super().__init__(f"integers in lists, nested {depth} deep = []", source)
         self.depth = depth
+        self.annotation = "List[" * depth + "int" + "]" * depth
 
     def default(self) -> np.ndarray:
         """Return an array without values."""
@@ -176,18 +212,19 @@ class Nested(Field):
 
     def coerce(self, value: Any, current: Any) -> np.ndarray:
         """Return an int64 array of `depth` axes."""
-        wanted = f"give lists of integers, nested {self.depth} deep, of equal lengths"
+        wanted = f"lists of integers, nested {self.depth} deep, of equal lengths"
         try:
             array = np.asarray(value)
         except (ValueError, TypeError) as error:
-            raise TypeError(f"{self.name}: no array can be made of the value: {wanted}") from error
+            raise self.refusal(value, wanted) from error
         if array.size == 0:
             return self.default()
-        if array.ndim != self.depth or array.dtype.kind not in "biu":
-            raise TypeError(
-                f"{self.name}: values of type {array.dtype}, nested {array.ndim} deep, were"
-                f" assigned: {wanted}"
-            )
+        # pybind11 refuses Python's floats, which become float64, and cuts off shorter ones
+        cut = array.dtype.kind == "f" and array.dtype.itemsize < BYTES_OF_A_FLOAT
+        if array.ndim != self.depth or not (array.dtype.kind in "biu" or cut):
+            raise self.refusal(f"values of type {array.dtype}, nested {array.ndim} deep", wanted)
+        if cut and not np.isfinite(array).all():
+            raise self.refusal("values that are not finite", wanted)
         return array.astype(np.int64)
 
     def read(self, stored: np.ndarray) -> list[Any]:
@@ -212,6 +249,7 @@ class Struct(Field):
         changed = ", ".join(f"{name}={value}" for name, value in defaults.items())
         super().__init__(f"{kind.__name__}({changed})", source)
         self.kind, self._defaults = kind, defaults
+        self.annotation = kind.__name__
 
     def default(self) -> Record:
         """Return a new record."""
@@ -244,9 +282,11 @@ class Array(Field):
     def __init__(self, kind: type[Record], length: int, *, source: str = "") -> None:
         super().__init__(f"{length} x {kind.__name__}()", source)
         self.length, self.item = length, Struct(kind)
+        self.annotation = f"List[{kind.__name__}]"
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.item.name = name
+        super().__set_name__(owner, name)
+        self.item.__set_name__(owner, name)
 
     def default(self) -> Records:
         """Return new records."""
@@ -335,7 +375,12 @@ class Record:
                 f" give {', '.join(self.fields)}"
             )
         for name, value in [*zip(self.fields, args, strict=False), *values.items()]:
-            setattr(self, name, value)
+            if name not in self.fields:
+                raise AttributeError(
+                    f"{type(self).__name__} has no field {name!r}: it has {', '.join(self.fields)}"
+                )
+            # a switch that is set here switches no other one on
+            self.stored[name] = self.fields[name].coerce(value, self.stored[name])
 
     @classmethod
     def trusted(cls, stored: dict[str, Any]) -> Self:
@@ -384,9 +429,93 @@ def _span(values: range) -> str:
     return f"{values.start}..{values.stop - 1}"
 
 
-def _is_boolean(value: Any) -> bool:
-    """Return whether `value` is a bool, a numpy bool or a 0-d boolean tensor."""
-    if isinstance(value, (bool, np.bool_)):
-        return True
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    return shape is not None and tuple(shape) == () and str(dtype) in {"bool", "torch.bool"}
+def as_int(value: Any) -> int | None:
+    """Return what pybind11 makes of an argument of type int; None where it refuses it.
+
+    It takes no Python float, and cuts off what other numbers have behind the point.
+    """
+    if isinstance(value, float) or not _is_number(value):
+        return None
+    return _converted(int, value)
+
+
+def as_bool(value: Any) -> bool | None:
+    """Return what pybind11 makes of an argument of type bool; None where it refuses it."""
+    if value is None:
+        return False
+    return _converted(bool, value) if _is_number(value) else None
+
+
+def as_float(value: Any) -> float | None:
+    """Return what pybind11 makes of an argument of type float; None where it refuses it."""
+    return _converted(float, value) if _is_number(value) else None
+
+
+def as_whole(function: str, value: Any) -> int:
+    """Return an argument of type int.
+
+    Args:
+        function: that was called, for the error.
+        value: what it was given.
+
+    Raises:
+        TypeError: pybind11 does not take it for an int of 32 bits.
+    """
+    number = as_int(value)
+    if number is None or not -(2**31) <= number < 2**31:
+        raise TypeError(refused_call(function, "self: object, arg0: int", repr(value)))
+    return number
+
+
+def as_switch(function: str, value: Any) -> bool:
+    """Return an argument of type bool.
+
+    Raises:
+        TypeError: pybind11 does not take it for one.
+    """
+    switch = as_bool(value)
+    if switch is None:
+        raise TypeError(refused_call(function, "self: object, arg0: bool", repr(value)))
+    return switch
+
+
+def as_number(function: str, value: Any) -> float:
+    """Return an argument of type float.
+
+    Raises:
+        TypeError: pybind11 does not take it for one.
+    """
+    number = as_float(value)
+    if number is None:
+        raise TypeError(refused_call(function, "self: object, arg0: float", repr(value)))
+    return number
+
+
+def refused_call(name: str, arguments: str, given: str) -> str:
+    """Return pybind11's words for a call whose arguments it can't take.
+
+    Args:
+        name: of the function; "" for an assignment to a field.
+        arguments: their names and types.
+        given: what came in their place.
+    """
+    return (
+        f"{name}(): incompatible function arguments. The following argument types are supported:\n"
+        f"    1. ({arguments}) -> None\n\nInvoked with: {given}"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a number to Python, as arrays and tensors of one item are."""
+    if isinstance(value, str | bytes):
+        return False
+    return any(
+        hasattr(value, name) for name in ("__index__", "__int__", "__float__", "__complex__")
+    )
+
+
+def _converted(kind: Callable[[Any], _T], value: Any) -> _T | None:
+    try:
+        return kind(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None

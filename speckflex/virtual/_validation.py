@@ -12,12 +12,11 @@ import numpy as np
 
 from speckflex.chips.chip import CoreLimits, kernel_words, neuron_words
 from speckflex.chips.formats import NEURON_MAX, NEURON_MIN, WEIGHT_MAX, WEIGHT_MIN
-from speckflex.virtual._configuration import SPECK, ConfigurationError
+from speckflex.virtual._configuration import SPECK
 from speckflex.virtual._decode import (
     decode_dvs_layer,
     input_shape,
     is_configured,
-    network_order,
     neuron_shape,
 )
 
@@ -52,10 +51,6 @@ def _faults(configuration: Any) -> Iterator[str]:
     if configuration.dvs_filter.enable:
         for fault in _filter_faults(configuration.dvs_filter):
             yield f"dvs filter: {fault}"
-    try:
-        network_order(configuration)
-    except ConfigurationError as error:
-        yield str(error)
 
 
 def _dimension_faults(layer: Any) -> Iterator[str]:
@@ -107,8 +102,9 @@ def _range_faults(layer: Any) -> Iterator[str]:
         "weights": (WEIGHT_MIN, WEIGHT_MAX),
         "biases": (NEURON_MIN, NEURON_MAX),
         "neurons_initial_value": (NEURON_MIN, NEURON_MAX),
+        # samna takes a threshold_high of 0, and the stand-in can't run it
         "threshold_high": (1, NEURON_MAX),
-        "threshold_low": (NEURON_MIN, 0),
+        "threshold_low": (NEURON_MIN, LIMITS.max_threshold_low),
     }
     for name, (low, high) in ranges.items():
         values = np.asarray(layer.stored[name])
@@ -156,7 +152,7 @@ def _dvs_faults(configuration: Any) -> Iterator[str]:
         return
     sent = decode_dvs_layer(dvs, []).output_shape
     for destination in dvs.destinations:
-        if destination.enable:
+        if destination.enable and destination.layer != SPECK.readout.layer:
             yield from _target_faults(configuration, destination.layer, sent)
 
 
@@ -170,14 +166,17 @@ def _region_faults(dvs: Any) -> Iterator[str]:
 
 
 def _filter_faults(rule: Any) -> Iterator[str]:
-    """Yield each of the data sheet's rules for the filter that is broken (3.2.3.5)."""
-    windows = SPECK.event_filter.windows
+    """Yield each of the filter's rules that is broken (data sheet 3.2.3.5, and its registers)."""
+    windows, largest = SPECK.event_filter.windows, SPECK.event_filter.max_size
     if rule.threshold not in windows:
         yield f"threshold {rule.threshold} is not in {windows.start}..{windows.stop - 1}"
-    if rule.low_pass_mode_enable and rule.hot_pixel_filter_enable:
-        yield "low pass mode and hot pixel filter exclude each other"
     size = rule.filter_size
-    if rule.low_pass_mode_enable and (size.y or size.x):
+    if max(size.y, size.x) > largest:
+        yield f"filter_size {size} is more than {largest} on a side"
+    low_pass = getattr(rule, "low_pass_mode_enable", False)
+    if low_pass and rule.hot_pixel_filter_enable:
+        yield "low pass mode and hot pixel filter exclude each other"
+    if low_pass and (size.y or size.x):
         yield f"filter_size is {size}, and low pass mode needs (0, 0)"
 
 

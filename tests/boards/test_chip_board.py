@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from speckflex import virtual
 from speckflex.boards import open_board
 from speckflex.boards.chip._board import ChipBoard
 from speckflex.boards.chip._results import RAILS
-from speckflex.boards.chip._session import Stream
+from speckflex.boards.chip._session import Stream, _chunks
 from speckflex.boards.chip.attached import devices_of, find_device
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.boards.family import BoardName
@@ -124,8 +125,8 @@ def test_a_slow_clock_leaks_like_the_twins(rng):
 
 
 @settings(max_examples=12)
-@given(seed=st.integers(0, 10_000), device=st.sampled_from(["speck2e", "speck2f"]))
-def test_a_devkit_filters_events_like_the_twin(seed, device):
+@given(seed=st.integers(0, 10_000))
+def test_a_devkit_filters_events_like_the_twin(seed):
     rng = np.random.default_rng(seed)
     program = square_chain(rng, n_cores=2)
     rule = EventFilter(
@@ -136,12 +137,15 @@ def test_a_devkit_filters_events_like_the_twin(seed, device):
     swapped = {"swap_xy": True} if len(set(program.input.shape[1:])) == 1 else {}
     stage = replace(program.input, event_filter=rule, mirror_x=True, **swapped)
     program = replace(program, input=stage)
+    program = replace(program, chip="speck2f")
     samples = [rising_events(rng, program.input.shape, n) for n in (300, 0, 40)]
-    with open_board(f"virtual:{device}", slow_clock=10_000.0) as board:
+    for events in samples:
+        events["t"] *= 20
+    with open_board("virtual:speck2f", slow_clock=500) as board:
         board.load(program)
         found = board.play(samples)
-    # with a tick every 100 µs one is at the sample's start, which is 2 ms on the devkit's watch
-    expected = on_twin(program, samples, TwinSettings(slow_clock_period=100))
+    # with a tick every 2 ms one is at the sample's start, which is 2 ms on the devkit's watch
+    expected = on_twin(program, samples, TwinSettings(slow_clock_period=2000))
     assert_same_spikes(found, expected)
 
 
@@ -303,6 +307,89 @@ def test_an_interrupt_ends_a_sample_at_once_and_releases_the_device():
     assert time.monotonic() - started < 20
     assert devices_of(virtual.stand_in()) == before
     assert threading.active_count() <= threads + 1
+
+
+@pytest.mark.parametrize("reads", ["answered", "dropped"])
+def test_after_an_interrupt_the_next_sample_plays(reads):
+    """What the broken-off play has left on the board waits for a stop watch that stands still."""
+    unverified = virtual.Unverified(reads_while_running=reads)
+    with open_virtual("speck2e", speed=1.0, deadline=5.0, unverified=unverified) as board:
+        board.load(single_core())
+        threading.Timer(0.5, _thread.interrupt_main).start()
+        with pytest.raises(KeyboardInterrupt):
+            board.play(pulses(np.arange(1, 200) * 20_000))
+        started = time.monotonic()
+        found = board.play(pulses([1000, 2000, 3000]))
+        assert found.counts().sum() == 3
+        assert found.lost_events == 0
+        # at most what was written ahead is waited for
+        assert time.monotonic() - started < 6
+        assert board.read_neurons().item() == 0
+
+
+def test_events_far_apart_are_not_written_at_once():
+    """So that a broken-off play leaves no event behind that is due in a minute."""
+    samples = [pulses([0, 10, 5_000_000, 5_000_500, 9_000_000])]
+    stream = Stream.of(samples, gap=10)
+    writer = SimpleNamespace(make=lambda events, _offset: [None] * len(events))
+    sizes = [len(events) for _, events in _chunks(writer, stream, 256)]
+    assert sizes == [2, 2, 1]
+    assert [len(events) for _, events in _chunks(writer, stream, 1)] == [1] * 5
+
+
+def test_a_stream_beyond_the_counters_32_bits_is_played_in_parts():
+    """71.6 minutes are the end of the counter; states are kept from sample to sample."""
+    program = single_core(weight=64)
+    sample = pulses([1000, 2_200_000_000])
+    with open_board("virtual:speck2f") as board:
+        board.load(replace(program, chip="speck2f"))
+        found = board.play([sample] * 3, reset=False)
+    assert found.counts().ravel().tolist() == [1, 1, 1]
+    assert [events["t"].tolist() for events in found.layer(0).events] == [[2_200_000_000]] * 3
+
+
+def test_a_sample_that_the_counter_can_not_hold_is_refused(devkit):
+    devkit.load(single_core())
+    with pytest.raises(BoardError, match=r"sample 1 ends at 4295 s, .* cut the sample in parts"):
+        devkit.play([pulses([10]), pulses([2**32])])
+
+
+@pytest.mark.parametrize(
+    ("model_reset", "initial", "wanted", "way"),
+    [
+        ("initial values", 40, "auto", "model"),
+        ("zero", 0, "auto", "model"),
+        ("zero", 40, "auto", "configuration"),
+        ("initial values", 40, "configuration", "configuration"),
+        ("initial values", 40, "model", "model"),
+        ("zero", 40, "neurons", "neurons"),
+    ],
+)
+def test_samples_start_from_the_initial_states_by_the_quickest_way_that_is_proved(
+    monkeypatch, model_reset, initial, wanted, way
+):
+    program = single_core(weight=50, initial_state=np.full((1, 1, 1), initial))
+    events = pulses([10, 20, 30])
+    unverified = virtual.Unverified(model_reset=model_reset)
+    applied = []
+    with open_virtual("speck2e", unverified=unverified, reset=wanted) as board:
+        board.load(program)
+        board.play(events)
+        monkeypatch.setattr(board, "_apply", lambda *_: applied.append(1) or original(*_))
+        original = type(board)._apply.__get__(board)
+        found = board.play([events] * 3)
+    assert_same_spikes(found, on_twin(program, [events] * 3))
+    assert found.provenance.settings["reset_by"] == way
+    assert len(applied) == (3 if way == "configuration" else 0)
+
+
+def test_a_model_reset_that_is_not_proved_is_refused_where_it_is_wanted():
+    program = single_core(initial_state=np.full((1, 1, 1), 40))
+    with (
+        open_virtual("speck2e", reset="model") as board,
+        pytest.raises(BoardError, match="did not give the neurons their initial states"),
+    ):
+        board.load(program)
 
 
 @pytest.mark.parametrize(

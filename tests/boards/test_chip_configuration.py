@@ -101,7 +101,7 @@ def sinabs_configuration(network, shape, cores):
 def our_configuration(program, *, path=None, settings=None):
     """Return the configuration that a board writes, with every layer monitored."""
     return write_configuration(
-        virtual.stand_in().speck2e,
+        getattr(virtual.stand_in(), "speck2f" if program.chip == "speck2f" else "speck2e"),
         program,
         range(len(program.cores)),
         path=path or choose_input_path(program),
@@ -198,13 +198,23 @@ def test_events_enter_by_the_shortest_path_that_can_apply_the_input_stage(values
 
 
 FILTER_FIELDS = {
-    EventFilter("noise", (2, 3), 4): {"filter_size": {"x": 3, "y": 2}, "threshold": 4},
-    EventFilter("noise and hot pixels", (1, 1), 15): {
-        "filter_size": {"x": 1, "y": 1},
-        "threshold": 15,
+    EventFilter("noise", (2, 3), 4): {
+        "filter_size": {"x": 3, "y": 2},
+        "threshold": 4,
+        "hot_pixel_filter_enable": False,
+    },
+    # the data sheet's own example has 25 ticks
+    EventFilter("noise and hot pixels", (1, 7), 25): {
+        "filter_size": {"x": 7, "y": 1},
+        "threshold": 25,
         "hot_pixel_filter_enable": True,
     },
-    EventFilter("low pass", window=1): {"threshold": 1, "low_pass_mode_enable": True},
+    EventFilter("low pass", window=1): {
+        "filter_size": {"x": 0, "y": 0},
+        "threshold": 1,
+        "hot_pixel_filter_enable": False,
+        "low_pass_mode_enable": True,
+    },
 }
 
 
@@ -221,12 +231,13 @@ def filtering(rule, shape=(2, 12, 12), **changes):
 def test_a_filter_is_written_to_the_fields_that_decode_into_it(rule):
     program = filtering(rule, origin=(0, 1), mirror_x=True)
     assert choose_input_path(program) == "dvs layer"
+    program = replace(program, chip="speck2f")
     found = our_configuration(program, settings=ChipSettings(slow_clock=100.0))
-    defaults = virtual.stand_in().speck2e.configuration.SpeckConfiguration().dvs_filter.to_plain()
+    defaults = virtual.stand_in().speck2f.configuration.SpeckConfiguration().dvs_filter.to_plain()
     assert found.dvs_filter.to_plain() == defaults | {"enable": True} | FILTER_FIELDS[rule]
-    decoded = decode_configuration(found, "speck2e", entry=SPECK2E.dvs.layer).input
+    decoded = decode_configuration(found, "speck2f", entry=SPECK2E.dvs.layer).input
     assert decoded.event_filter == rule
-    assert virtual.stand_in().speck2e.validate_configuration(found) == (True, "")
+    assert virtual.stand_in().speck2f.validate_configuration(found) == (True, "")
 
 
 def test_a_program_without_a_filter_does_not_enable_the_chips():
@@ -250,6 +261,22 @@ def test_a_filter_that_the_events_would_bypass_is_refused(program, wanted, messa
 def test_a_filter_without_a_slow_clock_is_refused():
     with pytest.raises(BoardError, match=r"event filter counts ticks .*: set slow_clock"):
         our_configuration(filtering(EventFilter()))
+
+
+def test_a_filter_needs_a_slow_clock_below_a_kilohertz():
+    with pytest.raises(BoardError, match="less than 1000 Hz, and slow_clock is 1000 Hz"):
+        our_configuration(filtering(EventFilter()), settings=ChipSettings(slow_clock=1000))
+
+
+def test_a_low_pass_filter_on_a_speck2e_is_refused():
+    with pytest.raises(BoardError, match="'low pass', which this chip has not"):
+        our_configuration(filtering(EventFilter("low pass")), settings=ChipSettings(slow_clock=100))
+
+
+def test_what_the_sensor_sees_stays_out_whatever_the_input_path():
+    for program in (single_core(), filtering(EventFilter())):
+        found = our_configuration(program, settings=ChipSettings(slow_clock=100))
+        assert found.dvs_layer.pass_sensor_events is False
 
 
 def test_a_filter_on_a_chip_that_has_none_is_refused():
@@ -307,9 +334,20 @@ def test_the_readout_layer_gets_every_fourth_channel():
     core = replace(single_core().cores[0], weights=np.array([5, 6, 7]).reshape(3, 1, 1, 1))
     program = replace(single_core(), cores=(core,))
     settings = ChipSettings(readout_layer=True, slow_clock=100.0)
-    layer = our_configuration(program, settings=settings).cnn_layers[0]
+    found = our_configuration(program, settings=settings)
+    layer = found.cnn_layers[0]
+    # samna's reference: 3 is one neuron a class, 0, the default, a map of 2 x 2
+    assert found.readout.readout_configuration_sel == 3
     assert np.array(layer.weights).ravel().tolist() == [5, 0, 0, 0, 6, 0, 0, 0, 7]
     assert layer.dimensions.output_shape.feature_count == 9
+
+
+def test_the_readout_layer_takes_one_neuron_a_class():
+    core = replace(single_core(size=2).cores[0])
+    program = replace(single_core(size=2), cores=(core,))
+    settings = ChipSettings(readout_layer=True, slow_clock=100.0)
+    with pytest.raises(BoardError, match=r"map has \(2, 2\) \(y, x\) neurons a class"):
+        our_configuration(program, settings=settings)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +359,9 @@ def test_the_readout_layer_gets_every_fourth_channel():
         ({"verify_neurons": "all"}, "verify_neurons is 'all'"),
         ({"input_path": "usb"}, "choose one of auto"),
         ({"power": 1000.0}, "at most 100"),
+        ({"slow_clock": 0.5}, "slow_clock is 0.5 Hz: samna takes whole numbers"),
+        ({"slow_clock": math.inf}, "slow_clock is inf"),
+        ({"reset": "board"}, "reset is 'board': choose one of auto, configuration, model"),
         ({"readout_layer": True}, "needs the slow clock"),
     ],
 )

@@ -61,23 +61,86 @@ def test_an_old_python_is_reported(monkeypatch):
     assert finding(diagnose(), "Python").blocks
 
 
-@pytest.mark.parametrize("readable", [True, False])
-def test_usb_devices_without_write_permission_are_reported(monkeypatch, tmp_path, readable):
-    folder = tmp_path / "001"
-    folder.mkdir()
-    (folder / "002").write_bytes(b"")
-    monkeypatch.setattr(doctor, "USB_FOLDER", tmp_path)
-    monkeypatch.setattr(doctor.os, "access", lambda *_: readable)
+@pytest.fixture
+def plug(monkeypatch, tmp_path):
+    """A function that makes a tree of USB devices like Linux's, of the one that is given."""
+
+    def make(number, *, writable=True):
+        vendor, product = number.split(":")
+        values = {"idVendor": vendor, "idProduct": product, "busnum": "2", "devnum": "9"}
+        folder = tmp_path / "sys" / "2-1"
+        folder.mkdir(parents=True)
+        (folder.parent / "2-1:1.0").mkdir()
+        for name, value in values.items():
+            (folder / name).write_text(f"{value}\n")
+        monkeypatch.setattr(doctor, "SYS_FOLDER", folder.parent)
+        monkeypatch.setattr(doctor, "USB_FOLDER", tmp_path / "bus")
+        monkeypatch.setattr(doctor.os, "access", lambda *_: writable)
+        return str(tmp_path / "bus" / "002" / "009")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("number", "device"),
+    [
+        ("04b4:5bc7", "Speck2eTestBoard"),
+        ("337d:5bc8", "Speck2eDevKit"),
+        ("337d:5bc9", "Speck2fModuleDevKit"),
+        ("337D:5BCA", "Speck2fDevKit"),
+    ],
+)
+def test_a_devkit_is_known_by_its_usb_number(plug, number, device):
+    plug(number)
     found = finding(diagnose("speck2e"), "USB")
-    assert found.state == ("ok" if readable else "note")
-    assert f"{int(readable)} of 1 devices" in found.found
+    assert (found.state, found.found) == ("ok", device)
+
+
+def test_a_devkit_that_this_user_may_not_write_to_blocks(plug):
+    node = plug("337d:5bca", writable=False)
+    found = finding(diagnose("speck2f"), "USB")
+    assert found.blocks
+    assert node in found.found
+    assert "install-synsense-rules" in found.remedy
+    assert not finding(diagnose("twin"), "USB").blocks
+
+
+def test_a_devkit_on_a_slow_port_is_told_from_none(plug):
+    plug("04b4:00f1")
+    assert "USB 3" in finding(diagnose("speck2f"), "USB").remedy
+
+
+def test_other_devices_are_no_devkits(plug):
+    plug("1d6b:0003")
+    found = finding(diagnose("speck2f"), "USB")
+    assert found.blocks
+    assert found.found == "no Speck devkit is plugged in"
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "words"),
+    [
+        ("0.39.7", "missing", "older than 0.39.8"),
+        ("0.45.2", "note", "0.47.1 resets the FPGA when it closes"),
+        ("0.48.5", "ok", "0.48.5"),
+        ("", "ok", "of unknown version"),
+    ],
+)
+def test_the_version_of_samna_is_judged(monkeypatch, version, state, words):
+    monkeypatch.setattr(doctor, "find_samna", lambda: InstalledSamna("real", version))
+    monkeypatch.setattr(
+        doctor, "_device", lambda *_args, **_options: doctor.Finding("chip", "ok", "")
+    )
+    found = finding(diagnose("speck2e"), "samna")
+    assert found.state == state
+    assert words in found.found
 
 
 def test_a_udev_rule_is_found_by_the_vendors_name(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "RULE_FOLDERS", (tmp_path, tmp_path / "none"))
     assert finding(diagnose(), "udev rule").state == "note"
     (tmp_path / "60-other.rules").write_text("# another vendor")
-    (tmp_path / "70-board.rules").write_text("# SynSense devkits")
+    (tmp_path / "70-board.rules").write_text('ATTRS{idVendor}=="337d", MODE="0666"')
     assert finding(diagnose(), "udev rule").found == str(tmp_path / "70-board.rules")
 
 

@@ -59,7 +59,7 @@ def test_a_filter_is_named_by_mode_ticks_and_size(model_file, tmp_path, text, ru
     [
         ("loud", "is no filter: give noise"),
         ("noise,3,2", "is no filter"),
-        ("noise,16", "window 16"),
+        ("noise,65536", "window 65536"),
         ("noise,0", "window 0"),
         ("noise,1,999x1", "size (999, 1)"),
     ],
@@ -88,7 +88,7 @@ def test_without_a_slow_clock_every_command_says_what_is_missing(filtering):
 
 @pytest.mark.parametrize("board", ["twin", "virtual:speck2f"])
 def test_with_a_slow_clock_a_filter_is_deployed(filtering, board, tmp_path):
-    clock = ("--slow-clock", "1000")
+    clock = ("--slow-clock", "500")
     out = tmp_path / "out"
     result = run("deploy", filtering, "--board", board, *DATA, *clock, "--out", out, "--json")
     assert result.exit_code == 0, result.output
@@ -96,14 +96,14 @@ def test_with_a_slow_clock_a_filter_is_deployed(filtering, board, tmp_path):
     program = Program.load(out / "program.speck")
     assert program.input.event_filter == EventFilter(window=2)
     twin = Recording.load(out / "recording-twin.h5")
-    assert twin.provenance.settings["slow_clock_period"] == "1000"
+    assert twin.provenance.settings["slow_clock_period"] == "2000"
     if board != "twin":
-        # ticks of 1 ms fall together with the start of a sample on either
+        # ticks of 2 ms fall together with the start of a sample on either
         assert report["spike_difference"] == 0
 
 
 def test_an_ensemble_and_a_check_have_the_slow_clock_too(filtering):
-    clock = ("--slow-clock", "1000")
+    clock = ("--slow-clock", "500")
     arguments = ("--board", "twin", *DATA, "--ensemble", "2", "--json")
     report = json.loads(run("deploy", filtering, *arguments, *clock).stdout)
     assert report["ensemble"]["plays"] == 2
@@ -120,6 +120,6 @@ def test_a_filter_changes_what_the_twin_counts(filtering, model_file, tmp_path):
     run("convert", model_file, "--input-shape", "2,34,34", "--out", plain)
     for name, program in (("plain", plain), ("filtering", filtering)):
         out = tmp_path / name
-        run("deploy", program, "--board", "twin", *DATA, "--slow-clock", "1000", "--out", out)
+        run("deploy", program, "--board", "twin", *DATA, "--slow-clock", "500", "--out", out)
         counts.append(Recording.load(out / "recording-twin.h5").counts(0).sum())
     assert 0 < counts[1] < counts[0]

@@ -66,11 +66,11 @@ def test_nothing_installed_gives_the_stand_in(tmp_path):
     ]
 
 
-def test_a_version_that_sinabs_can_not_use_is_refused_with_both_numbers(install_samna):
+def test_a_version_that_is_too_old_is_refused_with_both_numbers(install_samna):
     folder = install_samna(compiled=True, version="0.21.3")
     message = run_with(folder, LOAD + SAY)
     assert "samna 0.21.3 is installed" in message
-    assert "needs 0.33 or newer" in message
+    assert "needs 0.39.8 or newer" in message
 
 
 def test_a_vendors_samna_that_fails_to_load_is_named(install_samna):

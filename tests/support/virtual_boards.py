@@ -74,9 +74,17 @@ def write_core(layer, core, order):
         place.pooling, place.feature_shift = destination.pooling, destination.feature_shift
 
 
-def configuration_of(program, *, monitor=True):
+def empty_configuration(chip="speck2e"):
+    """Return a configuration without cores, whose DVS layer turns nothing round."""
+    configuration = getattr(virtual.stand_in(), chip).configuration.SpeckConfiguration()
+    configuration.dvs_layer.mirror = {"x": False, "y": False}
+    configuration.dvs_layer.mirror_diagonal = False
+    return configuration
+
+
+def configuration_of(program, *, monitor=True, chip="speck2e"):
     """Return the chip's configuration of a program whose cores are placed."""
-    configuration = virtual.stand_in().speck2e.configuration.SpeckConfiguration()
+    configuration = empty_configuration(chip)
     order = [core.chip_core for core in program.cores]
     for core in program.cores:
         layer = configuration.cnn_layers[core.chip_core]
@@ -100,9 +108,11 @@ def single_core(weight=127, threshold=127, *, size=1, **changes):
 
 
 @contextmanager
-def opened(configuration=None, *, device="Speck2eDevKit", speed=math.inf, faults=None):
+def opened(
+    configuration=None, *, device="Speck2eDevKit", speed=math.inf, faults=None, unverified=None
+):
     """Yield an opened devkit with a source and a sink; it is detached afterwards."""
-    info = virtual.attach(device, speed=speed, faults=faults)
+    info = virtual.attach(device, speed=speed, faults=faults, unverified=unverified)
     try:
         yield Bench(info, configuration)
     finally:
@@ -110,7 +120,7 @@ def opened(configuration=None, *, device="Speck2eDevKit", speed=math.inf, faults
 
 
 class Bench:
-    """An opened virtual devkit with buffers at both ends."""
+    """An opened virtual devkit with buffers at both ends; its stop watch runs."""
 
     def __init__(self, info, configuration):
         self.samna = virtual.stand_in()
@@ -122,6 +132,7 @@ class Bench:
         self.sink = self.samna.graph.sink_from(self.model.get_source_node())
         if configuration is not None:
             self.model.apply_configuration(configuration)
+        self.handle.get_stop_watch().start()
 
     def spikes(self, events, layer=0):
         """Return an event array as the chip's spikes for one layer."""

@@ -10,19 +10,22 @@ from virtual_boards import (
     TIMEOUT,
     as_rows,
     configuration_of,
+    empty_configuration,
     opened,
     rising_events,
     single_core,
     square_chain,
 )
 
-from speckflex import virtual
 from speckflex.chips.chip import kernel_words, neuron_address, neuron_at
 from speckflex.chips.speck import SPECK2E
+from speckflex.errors import BoardError
 from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Destination, InputStage
 from speckflex.twin.settings import TwinSettings
+from speckflex.virtual import Unverified, _runners
+from speckflex.virtual._clock import BoardClock, StopWatch
 from speckflex.virtual._devkit import IDLE_WATTS
 from speckflex.virtual._requests import weight_at
 
@@ -211,17 +214,89 @@ def test_board_time_runs_faster_with_a_speed():
     assert 0.05 <= time.monotonic() - started < 5
 
 
-def test_a_stopped_watch_lets_events_through_at_once():
-    with opened(configuration_of(single_core()), speed=1.0) as bench:
-        (spike,) = bench.play([bench.chip.event.Spike(timestamp=10**9)])
-    assert spike.timestamp == 0
+@pytest.mark.parametrize("speed", [1.0, math.inf])
+def test_a_stopped_watch_holds_back_later_events_and_all_behind_them(speed):
+    """Samna's page on the devkits: a disabled watch freezes the counter, and no more."""
+    with opened(configuration_of(single_core()), speed=speed) as bench:
+        event, watch = bench.chip.event, bench.handle.get_stop_watch()
+        watch.stop()
+        watch.reset()
+        bench.source.write([event.Spike(timestamp=0), event.Spike(timestamp=50_000)])
+        bench.source.write([event.Spike(timestamp=0), event.ReadNeuronValue()])
+        assert [e.timestamp for e in bench.sink.get_n_events(4, timeout_ms=300)] == [0]
+        watch.start()
+        late = bench.sink.get_n_events(3, timeout_ms=1000 * TIMEOUT)
+    assert [type(e).__name__ for e in late] == ["Spike", "Spike", "NeuronValue"]
+    # the output carries the counter, also of the event that waited behind a later one
+    assert min(e.timestamp for e in late[:2]) >= 50_000
 
 
-def test_the_deprecated_switch_of_the_stop_watch_warns(caplog):
+def test_a_stopped_watch_stamps_with_the_frozen_counter():
     with opened(configuration_of(single_core())) as bench:
-        bench.handle.get_stop_watch().set_enable_value(True)
-        bench.handle.get_stop_watch().set_enable_value(False)
-    assert "use `start` and `stop` instead" in caplog.text
+        event, watch = bench.chip.event, bench.handle.get_stop_watch()
+        bench.play([event.Spike(timestamp=700)])
+        watch.stop()
+        assert [e.timestamp for e in bench.play([event.Spike(timestamp=30)])] == [700]
+        watch.start(False)
+        assert [e.timestamp for e in bench.play([event.Spike(timestamp=900)])] == [900]
+
+
+def test_the_counter_wraps_after_32_bits():
+    clock = BoardClock(math.inf)
+    watch = StopWatch(clock, lambda: None, lambda: None)
+    watch.start()
+    clock.advance(2**32 + 5)
+    assert watch.reading(clock.now()) == 5
+    assert watch.due(3, clock.now()) == 2**32 + 5
+    assert watch.due(10, clock.now()) == 2**32 + 10
+
+
+def test_sensor_events_do_not_wait_for_the_hosts():
+    configuration = dvs_configuration()
+    with opened(configuration) as bench:
+        watch = bench.handle.get_stop_watch()
+        watch.stop()
+        watch.reset()
+        bench.source.write([bench.chip.event.DvsEvent(timestamp=9)])
+        bench.handle.sense(make_events(*np.array([[3], [4], [5], [1]])))
+        assert [(e.x, e.y) for e in bench.sink.get_n_events(2, timeout_ms=500)] == [(4, 5)]
+
+
+def test_the_deprecated_switch_of_the_stop_watch_warns_and_resets():
+    with opened(configuration_of(single_core())) as bench:
+        watch, kind = bench.handle.get_stop_watch(), bench.chip.event.Spike
+        bench.play([kind(timestamp=700)])
+        for switch in (True, False):
+            with pytest.warns(DeprecationWarning, match="use `start` and `stop` instead"):
+                watch.set_enable_value(switch)
+            assert [e.timestamp for e in bench.play([kind()])] == [0]
+
+
+@pytest.mark.parametrize("rate", [0.5, 20.0, "20", None, np.float64(20)])
+def test_the_slow_clock_takes_whole_hertz(rate):
+    with opened() as bench:
+        io = bench.handle.get_io_module()
+        with pytest.raises(TypeError, match=r"set_slow_clk_rate\(\): incompatible function"):
+            io.set_slow_clk_rate(rate)
+        io.set_slow_clk_rate(np.int32(20))
+
+
+def test_the_slow_clock_is_off_and_at_1000_hertz_until_it_is_set():
+    program = single_core(weight=1, initial_state=np.full((1, 1, 1), 100), bias=np.array([-1]))
+    with opened(configuration_of(program)) as bench:
+        event = bench.chip.event
+        nowhere = [event.Spike(layer=5, timestamp=t) for t in (10_000, 20_500)]
+        assert bench.ask([nowhere[0], event.ReadNeuronValue()], 1)[0].neuron_state == 100
+        bench.handle.get_io_module().set_slow_clk(1)
+        assert bench.ask([nowhere[1], event.ReadNeuronValue()], 1)[0].neuron_state == 90
+
+
+def test_one_tick_of_the_slow_clock_can_be_ordered():
+    program = single_core(initial_state=np.full((1, 1, 1), 100), bias=np.array([-1]))
+    with opened(configuration_of(program)) as bench:
+        for _ in range(3):
+            bench.handle.get_io_module().pulse_slow_clk()
+        assert bench.ask([bench.chip.event.ReadNeuronValue()], 1)[0].neuron_state == 97
 
 
 def test_the_leak_lowers_a_neuron_at_each_tick_down_to_the_bound():
@@ -254,6 +329,7 @@ def test_the_internal_slow_clock_counts_sensor_events():
     program = single_core(initial_state=np.full((1, 1, 1), 100), bias=np.array([-1]))
     configuration = configuration_of(program)
     configuration.cnn_layers[0].leak_internal_slow_clk_enable = True
+    configuration.factory_config.internal_slow_clk_divider = 14
     with opened(configuration) as bench:
         bench.handle.get_io_module().set_slow_clk_rate(1000)
         bench.handle.get_io_module().set_slow_clk(True)
@@ -267,7 +343,7 @@ def test_the_internal_slow_clock_counts_sensor_events():
 
 def dvs_configuration(**values):
     """Return a configuration whose DVS layer feeds core 0 one to one."""
-    configuration = virtual.stand_in().speck2e.configuration.SpeckConfiguration()
+    configuration = empty_configuration()
     configuration.dvs_layer.monitor_enable = True
     for name, value in values.items():
         setattr(configuration.dvs_layer, name, value)
@@ -300,7 +376,7 @@ def test_the_dvs_layer_prepares_injected_events(case):
 
 def test_dvs_events_reach_the_next_core_and_the_raw_monitor():
     program = single_core(size=16)
-    configuration = configuration_of(program)
+    configuration = configuration_of(program, chip="speck2f")
     dvs = configuration.dvs_layer
     dvs.merge, dvs.cut, dvs.raw_monitor_enable = True, {"x": 15, "y": 15}, True
     dvs.pass_sensor_events = False
@@ -322,6 +398,7 @@ def test_the_filter_counts_the_ticks_of_the_configured_clock():
         dvs.merge, dvs.cut = True, {"x": 15, "y": 15}
         dvs.destinations[0].enable = True
         rule.enable, rule.threshold, rule.internal_slow_clk = True, 1, internal
+        configuration.factory_config.internal_slow_clk_divider = 14
         rule.filter_size = {"x": 1, "y": 1}
         with opened(configuration) as bench:
             kind = bench.chip.event.DvsEvent
@@ -383,4 +460,76 @@ def test_an_invalid_configuration_is_refused_and_the_old_one_stays():
             bench.model.apply_configuration(configuration)
         with pytest.raises(TypeError, match="give a SpeckConfiguration"):
             bench.model.apply_configuration({})
+        with pytest.raises(TypeError, match="give a SpeckConfiguration"):
+            bench.model.apply_configuration(empty_configuration("speck2f"))
         assert len(bench.play([bench.chip.event.Spike()])) == 1
+
+
+def test_a_monitors_calls_in_any_order_raise_nothing():
+    with opened() as bench:
+        monitor = bench.handle.get_power_monitor()
+        sink = bench.samna.graph.sink_from(monitor.get_source_node())
+        monitor.stop_auto_power_measurement()
+        assert monitor.is_auto_power_measurement_active() is False
+        assert monitor.single_shot_power_measurement() is True
+        (*_, last) = sink.get_n_events(5, timeout_ms=1000 * TIMEOUT)
+        assert isinstance(last, bench.samna.unifirm.modules.events.PowerMeasurement)
+        assert monitor.start_auto_power_measurement(20) == 20.0
+        assert monitor.start_auto_power_measurement(50.0) == 50.0
+        assert monitor.single_shot_power_measurement() is False
+        assert monitor.is_auto_power_measurement_active() is True
+        monitor.stop_auto_power_measurement()
+
+
+def test_a_board_tells_its_serial_number_and_versions():
+    with opened() as bench:
+        assert bench.handle.get_board_serial_number() == bench.info.serial_number
+        versions = bench.handle.get_firmware_versions()
+        assert "speckflex" in versions.unifirm
+        bench.handle.make_unifirm_hook().poll_tx()
+
+
+def test_a_board_reset_forgets_waiting_events():
+    configuration = configuration_of(single_core())
+    with opened(configuration) as bench:
+        bench.handle.get_stop_watch().stop()
+        bench.source.write([bench.chip.event.Spike(timestamp=10**9)])
+        bench.handle.reset_board_soft(True)
+        bench.model.apply_configuration(configuration)
+        assert len(bench.play([bench.chip.event.Spike()])) == 1
+
+
+@pytest.mark.parametrize(("choice", "state"), [("zero", 0), ("initial values", 50)])
+def test_a_model_reset_sets_the_potentials_as_the_choice_says(choice, state):
+    program = single_core(weight=20, initial_state=np.full((1, 1, 1), 50))
+    with opened(configuration_of(program), unverified=Unverified(model_reset=choice)) as bench:
+        event = bench.chip.event
+        assert bench.ask([event.Spike(), event.ReadNeuronValue()], 1)[0].neuron_state == 70
+        bench.model.reset()
+        assert bench.ask([event.ReadNeuronValue()], 1)[0].neuron_state == state
+
+
+def test_requests_may_be_dropped_while_the_watch_runs():
+    dropping = Unverified(reads_while_running="dropped")
+    with opened(configuration_of(single_core()), unverified=dropping) as bench:
+        read = bench.chip.event.ReadNeuronValue()
+        bench.source.write([read])
+        assert bench.sink.get_n_events(1, timeout_ms=200) == []
+        bench.handle.get_stop_watch().stop()
+        assert len(bench.ask([read], 1)) == 1
+    with pytest.raises(BoardError, match="reads_while_running is 'lost': choose one of answered"):
+        Unverified(reads_while_running="lost")
+
+
+def test_the_first_sample_plays_without_compiling(monkeypatch):
+    """What enters by the DVS layer or the first core is compiled when it is configured."""
+    configuration = configuration_of(single_core(size=16))
+    dvs = configuration.dvs_layer
+    dvs.merge, dvs.cut = True, {"x": 15, "y": 15}
+    dvs.destinations[0].enable = True
+    with opened(configuration) as bench:
+        made = []
+        monkeypatch.setattr(_runners, "Machine", lambda *args: made.append(args))
+        assert len(bench.play([bench.chip.event.DvsEvent(x=1)])) == 1
+        assert len(bench.play([bench.chip.event.Spike(x=1)])) == 1
+    assert made == []

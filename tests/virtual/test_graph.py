@@ -26,8 +26,8 @@ def test_a_started_graph_carries_events_in_order():
     graph = SAMNA.graph.EventFilterGraph()
     assert graph.sequential([source, sink]) == [source, sink]
     assert graph.start() is True
-    source.write([SPIKE(x=number) for number in range(1000)])
-    assert [e.x for e in sink.get_n_events(1000, TIMEOUT_MS)] == list(range(1000))
+    source.write([SPIKE(timestamp=number) for number in range(1000)])
+    assert [e.timestamp for e in sink.get_n_events(1000, TIMEOUT_MS)] == list(range(1000))
     assert graph.stop() is True
 
 

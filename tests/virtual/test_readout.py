@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from virtual_boards import opened, write_core
+from virtual_boards import empty_configuration, opened, write_core
 
 from speckflex.chips.speck import SPECK2E
 from speckflex.program.records import Core
-from speckflex.virtual._configuration import SpeckConfiguration
 
 N_CLASSES = 3
 VALID = 1 << 20
@@ -23,7 +22,7 @@ def readout_configuration(**values):
         input_shape=(n, 1, 1),
         chip_core=0,
     )
-    configuration = SpeckConfiguration()
+    configuration = empty_configuration()
     write_core(configuration.cnn_layers[0], core, [0])
     configuration.cnn_layers[0].destinations[0].enable = True
     configuration.cnn_layers[0].destinations[0].layer = SPECK2E.readout.layer
@@ -31,6 +30,7 @@ def readout_configuration(**values):
     readout = configuration.readout
     readout.enable = readout.monitor_enable = readout.readout_pin_monitor_enable = True
     readout.low_pass_filter_disable = True
+    readout.readout_configuration_sel = 3
     for name, value in values.items():
         setattr(readout, name, value)
     return configuration
@@ -57,9 +57,36 @@ def test_every_fourth_channel_is_a_class(winner):
     assert pin.timestamp == 1000
 
 
-def test_below_the_threshold_no_class_is_valid():
-    (value,) = play(readout_configuration(threshold=3), [4, 4, 4], n_answers=1)
-    assert value.value == 0
+@pytest.mark.parametrize(("mode", "valid"), [(0, VALID), (3, 0)])
+def test_below_the_threshold_no_class_leads(mode, valid):
+    """In mode 3 the bit says that a class leads, in the others that the value is valid."""
+    configuration = readout_configuration(threshold=3, output_mode_sel=mode)
+    (value,) = play(configuration, [4, 4, 4], n_answers=1)
+    assert value.value & ~0xFFFF == valid
+
+
+@pytest.mark.parametrize(("selection", "classes"), [(0, [1]), (1, [1]), (2, [1]), (3, [1, 2, 3])])
+def test_features_beyond_the_selected_shape_do_not_count(selection, classes):
+    """Samna's reference: 2x2y4f, 2x4y2f, 4x4y1f and 1x1y16f; 0, the default, has four features."""
+    configuration = readout_configuration(
+        readout_configuration_sel=selection, output_mode_sel=1, threshold=0
+    )
+    value, _ = play(configuration, [0, 4, 8])
+    assert value.value & 0xFFFF == sum(1 << number for number in classes)
+
+
+def test_sensor_events_and_injected_spikes_count_as_well():
+    configuration = readout_configuration(output_mode_sel=3)
+    configuration.cnn_layers[0].destinations[0].enable = False
+    configuration.dvs_layer.destinations[0].enable = True
+    configuration.dvs_layer.destinations[0].layer = SPECK2E.readout.layer
+    with opened(configuration) as bench:
+        event, io = bench.chip.event, bench.handle.get_io_module()
+        io.set_slow_clk(True)
+        off = event.DvsEvent(p=False, timestamp=500)
+        injected = event.Spike(layer=SPECK2E.readout.layer, feature=0, timestamp=500)
+        value, _ = bench.ask([off, off, injected, event.DvsEvent(timestamp=1500)], 2)
+    assert value.value & 0xFFFF == 3
 
 
 @pytest.mark.parametrize(

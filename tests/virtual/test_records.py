@@ -15,7 +15,7 @@ from speckflex.virtual._configuration import (
     SpeckConfiguration,
     Vec2UnsignedChar,
 )
-from speckflex.virtual._events import EVENT_CLASSES, Measurement
+from speckflex.virtual._events import EVENT_CLASSES, PowerMeasurement
 
 SAMNA = virtual.install()
 
@@ -29,11 +29,62 @@ def test_documented_defaults_are_those_of_samna():
     assert [item.enable for item in configuration.dvs_layer.destinations] == [False, False]
     assert str(configuration.dvs_layer.cut) == "(127, 127)"
     assert configuration.dvs_layer.on_channel is True
+    assert (layer.threshold_high, layer.threshold_low) == (0, -1)
+    assert configuration.factory_config.internal_slow_clk_divider == 17
+    rule = configuration.dvs_filter
+    assert (str(rule.filter_size), rule.threshold) == ("(1, 1)", 5)
+    assert (rule.enable, rule.hot_pixel_filter_enable) == (False, True)
+    readout = configuration.readout
+    assert (readout.readout_configuration_sel, readout.output_mode_sel, readout.threshold) == (
+        0,
+        0,
+        0,
+    )
 
 
-@pytest.mark.parametrize("kind", [*CONFIGURATION_CLASSES, *EVENT_CLASSES, Measurement])
+def test_the_two_chips_differ_in_what_samna_documents():
+    speck2e, speck2f = (
+        chip.configuration.SpeckConfiguration() for chip in (SAMNA.speck2e, SAMNA.speck2f)
+    )
+    turned = [(str(c.dvs_layer.mirror), c.dvs_layer.mirror_diagonal) for c in (speck2e, speck2f)]
+    assert turned == [("(True, False)", True), ("(False, False)", False)]
+    assert [hasattr(c.dvs_filter, "low_pass_mode_enable") for c in (speck2e, speck2f)] == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("monitor", ["monitor_enable", "raw_monitor_enable"])
+def test_a_dvs_monitor_lets_the_sensors_events_in(monitor):
+    configuration = SAMNA.speck2f.configuration.SpeckConfiguration()
+    dvs = configuration.dvs_layer
+    assert dvs.pass_sensor_events is False
+    setattr(dvs, monitor, False)
+    assert dvs.pass_sensor_events is False
+    setattr(dvs, monitor, True)
+    assert dvs.pass_sensor_events is True
+    dvs.pass_sensor_events = False
+    # only an assignment has the effect, neither a copy nor a text
+    again = SAMNA.speck2f.configuration.SpeckConfiguration()
+    again.from_json(configuration.to_json())
+    assert again.dvs_layer.pass_sensor_events is False
+    assert copy.deepcopy(configuration).dvs_layer.pass_sensor_events is False
+
+
+def test_dimensions_tell_the_lengths_of_the_arrays():
+    dimensions = SpeckConfiguration().cnn_layers[0].dimensions
+    dimensions.kernel_size = 3
+    dimensions.input_shape.feature_count = 2
+    dimensions.output_shape = {"feature_count": 8, "size": {"x": 5, "y": 4}}
+    assert dimensions.get_weights_array_dimensions() == [8, 2, 3, 3]
+    assert dimensions.get_biases_array_dimensions() == [8]
+    assert dimensions.get_neuron_states_array_dimensions() == [8, 5, 4]
+
+
+@pytest.mark.parametrize("kind", [*CONFIGURATION_CLASSES, *EVENT_CLASSES, PowerMeasurement])
 def test_the_documentation_of_a_record_lists_its_fields_with_their_sources(kind):
-    for name, item in kind.fields.items():
+    own = {name: item for name, item in kind.fields.items() if item.owner == kind.__name__}
+    for name, item in own.items():
         assert item.source
         assert f"    {name}: {item.summary} [{item.source}]" in kind.__doc__
 
@@ -75,8 +126,8 @@ WRONG = [
     ("threshold_high", 1.5),
     ("threshold_high", "1"),
     ("threshold_high", None),
-    ("threshold_high", torch.tensor(1.5)),
-    ("leak_enable", 1),
+    ("threshold_high", np.float64(1)),
+    ("threshold_high", 2**31),
     ("leak_enable", "yes"),
     ("weights", [[1]]),
     ("weights", [[[[0.5]]]]),
@@ -159,5 +210,25 @@ def test_event_fields_take_tensors_and_refuse_negative_addresses():
     event = SAMNA.speck2e.event.Spike()
     event.x = torch.tensor(7)
     assert event.x == 7
-    with pytest.raises(TypeError, match="y: -1"):
+    with pytest.raises(TypeError, match=r"Invoked with: -1 of type int\ny: give an integer in 0"):
         event.y = -1
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "largest"),
+    [
+        ("Spike", "timestamp", 2**32 - 1),
+        ("DvsEvent", "timestamp", 2**32 - 1),
+        ("Spike", "x", 255),
+        ("Spike", "layer", 255),
+        ("Spike", "feature", 2**16 - 1),
+        ("WriteNeuronValue", "neuron_state", 2**15 - 1),
+        ("WriteWeightValue", "weight", 127),
+    ],
+)
+def test_an_event_field_holds_what_its_width_holds(kind, field, largest):
+    event = getattr(SAMNA.speck2f.event, kind)()
+    setattr(event, field, largest)
+    assert getattr(event, field) == largest
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        setattr(event, field, largest + 1)

@@ -25,8 +25,15 @@ from speckflex.boards.chip._configuration import (
 from speckflex.boards.chip._events import InputWriter
 from speckflex.boards.chip._layers import placed_layers
 from speckflex.boards.chip._link import ChipLink
+from speckflex.boards.chip._resets import choose_reset, write_initial_states
 from speckflex.boards.chip._results import Played, build_recording, mean_power
-from speckflex.boards.chip._session import Stream, play_stream
+from speckflex.boards.chip._session import (
+    Stream,
+    longest_left,
+    play_stream,
+    split_into_streams,
+    when_unanswered,
+)
 from speckflex.chips import find_chip
 from speckflex.errors import BoardError
 from speckflex.recordings.recording import Provenance
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 
     from speckflex.boards.chip._configuration import InputPath
     from speckflex.boards.chip._layers import PlacedLayer
+    from speckflex.boards.chip._resets import ResetWay
     from speckflex.boards.chip.attached import AttachedDevice
     from speckflex.boards.chip.settings import ChipSettings
     from speckflex.program.program import Program
@@ -56,6 +64,7 @@ class _Loaded:
     path: InputPath
     writer: InputWriter
     checked: list[int]
+    reset_way: ResetWay
 
     @property
     def probe(self) -> tuple[int, int]:
@@ -119,7 +128,7 @@ class ChipBoard(BoardContext):
                 not behave as it must.
         """
         check_is_program(program)
-        link = self._opened()
+        link = self._ready()
         self._program = None
         check_chip(program, find_chip(self._device.chip))
         path = choose_input_path(program, self.settings.input_path)
@@ -128,14 +137,16 @@ class ChipBoard(BoardContext):
         link.slow_clock(None)
         self._apply(link, program, everything, path)
         check_states(link, layers, self.settings)
+        way = choose_reset(link, layers, self.settings)
         checked: list[int] = []
         if self.settings.check_cores:
             checked = check_cores(link, layers, self.settings.deadline)
-            self._apply(link, program, everything, path)
-            check_states(link, layers, self.settings)
         writer = InputWriter(link.module.event, program, path)
-        self._program = _Loaded(program, program.sha256, layers, path, writer, checked)
-        self._untouched = True
+        loaded = _Loaded(program, program.sha256, layers, path, writer, checked, way)
+        if self.settings.check_cores or self.settings.reset in {"auto", "model"}:
+            # the checks have changed states
+            self._reset(link, loaded, everything, way="configuration")
+        self._program, self._untouched = loaded, True
 
     def play(
         self,
@@ -162,15 +173,16 @@ class ChipBoard(BoardContext):
                 exist.
             EventsError: a sample is no event stream of the input's shape.
         """
-        link, loaded = self._opened(), self._loaded()
+        link, loaded = self._ready(), self._loaded()
         samples = check_samples(events, loaded.program.input.shape)
         wanted = check_monitor(monitor, len(loaded.layers))
+        groups = split_into_streams(samples, self.settings)
         started = datetime.now(timezone.utc).isoformat()
         self.power, self.pins = {}, []
         with self._measuring(link):
             if not reset:
                 self._keep_states(link, loaded, wanted)
-            streams = _streams(samples, loaded, wanted, reset=reset)
+            streams = _streams(samples, groups, loaded, wanted, reset=reset)
             played = [
                 self._play_stream(link, loaded, stream, wanted, reset=reset) for stream in streams
             ]
@@ -191,7 +203,7 @@ class ChipBoard(BoardContext):
         Raises:
             BoardError: the board is closed, has no program, doesn't answer, or no such layer.
         """
-        link, loaded = self._opened(), self._loaded()
+        link, loaded = self._ready(), self._loaded()
         index = check_monitor([layer], len(loaded.layers))[0]
         return _potentials(link, loaded.layers[index], self.settings.deadline).astype(np.int16)
 
@@ -201,7 +213,7 @@ class ChipBoard(BoardContext):
         Raises:
             BoardError: the board is closed, has no program, or a neuron kept its state.
         """
-        link, loaded = self._opened(), self._loaded()
+        link, loaded = self._ready(), self._loaded()
         self._reset(link, loaded, self._monitored)
 
     def close(self) -> None:
@@ -217,6 +229,18 @@ class ChipBoard(BoardContext):
             raise BoardError(f"board {self.name} is closed: open it again with open_board")
         return self._link
 
+    def _ready(self) -> ChipLink:
+        """Return the link of an open board on which no events wait."""
+        link = self._opened()
+        if link.unsettled:
+            link.settle(
+                (0, 0),
+                due=longest_left(self._speed),
+                deadline=self.settings.deadline,
+                unanswered=when_unanswered(link, self._speed),
+            )
+        return link
+
     def _loaded(self) -> _Loaded:
         if self._program is None:
             raise BoardError(f"board {self.name} has no program: call load(program) first")
@@ -231,10 +255,26 @@ class ChipBoard(BoardContext):
         link.apply(configuration)
         self._monitored = monitored
 
-    def _reset(self, link: ChipLink, loaded: _Loaded, monitored: list[int]) -> None:
-        """Write the configuration again, which sets all states (sinabs' leak test), and verify."""
+    def _reset(
+        self,
+        link: ChipLink,
+        loaded: _Loaded,
+        monitored: list[int],
+        *,
+        way: ResetWay | None = None,
+    ) -> None:
+        """Set all states to the initial ones, and verify it.
+
+        Writing the configuration sets them (sinabs' leak test), and the monitors, too.
+        """
         link.slow_clock(None)
-        self._apply(link, loaded.program, monitored, loaded.path)
+        way = way or loaded.reset_way
+        if way == "configuration" or set(monitored) != set(self._monitored):
+            self._apply(link, loaded.program, monitored, loaded.path)
+        elif way == "model":
+            link.reset_neurons()
+        else:
+            write_initial_states(link, loaded.layers)
         check_states(link, loaded.layers, self.settings)
         self._untouched = True
 
@@ -309,6 +349,7 @@ class ChipBoard(BoardContext):
         unconfirmed = [str(layer.index) for layer in loaded.layers if not layer.has_known_addresses]
         notes = {
             "path": loaded.path,
+            "reset_by": loaded.reset_way,
             "chip": self._device.chip,
             "device": self._device.device_type,
             "layers_seen_spiking_at_load": " ".join(map(str, loaded.checked)) or "none",
@@ -336,13 +377,16 @@ class ChipBoard(BoardContext):
 
 
 def _streams(
-    samples: list[np.ndarray], loaded: _Loaded, wanted: list[int], *, reset: bool
+    samples: list[np.ndarray],
+    groups: list[list[np.ndarray]],
+    loaded: _Loaded,
+    wanted: list[int],
+    *,
+    reset: bool,
 ) -> list[list[np.ndarray]]:
-    """Return which samples are played in one go: all, unless something must happen between them."""
+    """Return which samples are played in one go: groups, or one by one if the state is needed."""
     reads = any(loaded.layers[index].core.readout == "potential" for index in wanted)
-    if reset or reads or len(samples) < 2:
-        return [[sample] for sample in samples]
-    return [samples]
+    return [[sample] for sample in samples] if reset or reads else groups
 
 
 def _potentials(link: ChipLink, layer: PlacedLayer, deadline: float) -> np.ndarray:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from speckflex.boards.chip.settings import ChipSettings, WantedPath
     from speckflex.chips import Chip
-    from speckflex.chips.chip import ReadoutLayer
+    from speckflex.chips.chip import FilterLimits, ReadoutLayer
     from speckflex.program.event_filter import EventFilter
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage
@@ -89,12 +89,11 @@ def write_configuration(
     """
     _check_program(program)
     configuration = chip_module.configuration.SpeckConfiguration()
-    # without this, events of the sensor would mix with those that are played
-    configuration.dvs_layer.pass_sensor_events = False
     if path == "dvs layer":
         _write_dvs_layer(configuration.dvs_layer, program)
     if program.input.event_filter is not None:
-        _write_filter(configuration, program.input.event_filter, settings)
+        limits = program.chip_record.event_filter
+        _write_filter(configuration, program.input.event_filter, limits, settings)
     last, readout = len(program.cores) - 1, program.chip_record.readout
     for index, core in enumerate(program.cores):
         layer = configuration.cnn_layers[core.chip_core]
@@ -104,6 +103,9 @@ def write_configuration(
         layer.monitor_enable = index in monitored
         if feeds_readout:
             _write_readout(configuration, layer, core, readout, settings)
+    # last, since a monitor of the DVS layer switches it on: what the sensor sees would mix with
+    # what is played
+    configuration.dvs_layer.pass_sensor_events = False
     return configuration
 
 
@@ -161,23 +163,37 @@ def _write_dvs_layer(layer: Any, program: Program) -> None:
         place.enable = True
 
 
-def _write_filter(configuration: Any, rule: EventFilter, settings: ChipSettings) -> None:
-    """Write the filter (datasheet 3.2.3.5); this has not been checked on silicon."""
+def _write_filter(
+    configuration: Any, rule: EventFilter, limits: FilterLimits, settings: ChipSettings
+) -> None:
+    """Write the filter (data sheet 3.2.3.5); this has not been checked on silicon."""
     place = getattr(configuration, "dvs_filter", None)
     if place is None:
         raise BoardError(
             "the program has an event filter, and samna's configuration of this chip has no"
             " dvs_filter: convert without it, or use a chip that has one"
         )
+    has_low_pass = hasattr(place, "low_pass_mode_enable")
+    if rule.mode == "low pass" and not has_low_pass:
+        raise BoardError(
+            "the program has an event filter in mode 'low pass', which this chip has not: convert"
+            " without it, or use a Speck2f"
+        )
     if settings.slow_clock is None:
         raise BoardError(
             "the program's event filter counts ticks of the slow clock, and the board has none:"
             " set slow_clock to a rate in Hz"
         )
+    if settings.slow_clock >= limits.clock_below:
+        raise BoardError(
+            f"the program's event filter needs a slow clock of less than {limits.clock_below} Hz,"
+            f" and slow_clock is {settings.slow_clock:g} Hz: set it lower"
+        )
     place.enable = True
     place.filter_size = {"y": rule.size[0], "x": rule.size[1]}
     place.threshold = rule.window
-    place.low_pass_mode_enable = rule.mode == "low pass"
+    if has_low_pass:
+        place.low_pass_mode_enable = rule.mode == "low pass"
     place.hot_pixel_filter_enable = rule.mode == "noise and hot pixels"
     # the FPGA's clock ticks, as it does for the leak
     place.internal_slow_clk = False
@@ -239,9 +255,16 @@ def _write_readout(
             f"layer {core.name}: the readout layer takes the last layer's spikes, of at most"
             f" {facts.classes} classes, not {core.output_shape[0]}: leave readout_layer off"
         )
+    if core.output_shape[1:] != (1, 1):
+        raise BoardError(
+            f"layer {core.name}: its map has {core.output_shape[1:]} (y, x) neurons a class, and"
+            " the readout layer is used with one neuron a class: end the network in a linear"
+            " layer, or leave readout_layer off"
+        )
     layer.destinations[0].layer, layer.destinations[0].enable = facts.layer, True
     readout = configuration.readout
     readout.enable = readout.readout_pin_monitor_enable = True
+    readout.readout_configuration_sel = facts.single_neurons
     # the readout's own monitor would silence all others
     readout.monitor_enable = False
     readout.low_pass_filter_disable = True

@@ -14,7 +14,7 @@ from speckflex.chips import find_chip
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     from speckflex.boards.chip.attached import AttachedDevice
@@ -59,6 +59,7 @@ class ChipLink:
         lost_answers: questions to neurons that had no answer in the time given for one.
         stray_answers: answers that nobody waited for: doubled, or too late.
         last_arrival: when the last spike came, in the seconds of `time.monotonic`.
+        unsettled: whether events were written that may still wait on the board.
 
     Raises:
         BoardError: the device is open already, can't be opened, or takes too long.
@@ -73,6 +74,7 @@ class ChipLink:
         self._others: list[Any] = []
         self.lost_answers = self.stray_answers = 0
         self.last_arrival = 0.0
+        self.unsettled = False
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._handle = _open(samna, device, name, open_deadline)
@@ -145,11 +147,67 @@ class ChipLink:
         self._quietly(self._stop_watch.stop)
 
     def slow_clock(self, rate: float | None) -> None:
-        """Let the slow clock tick at a rate in Hz; None for not at all."""
+        """Let the slow clock tick at a rate of whole Hz; None for not at all."""
         with self.errors("setting the slow clock"):
             if rate is not None:
-                self._io.set_slow_clk_rate(rate)
+                # samna takes an int, and its bindings refuse a float
+                self._io.set_slow_clk_rate(int(rate))
             self._io.set_slow_clk(rate is not None)
+
+    @property
+    def can_reset_neurons(self) -> bool:
+        """Whether this samna has a call that resets all neurons."""
+        return hasattr(self.model, "reset")
+
+    def reset_neurons(self) -> None:
+        """Let samna reset all neurons; to which state is not documented."""
+        with self.errors("resetting the neurons"):
+            self.model.reset()
+
+    def settle(
+        self,
+        place: tuple[int, int],
+        *,
+        due: float,
+        deadline: float,
+        unanswered: Callable[[], None] | None,
+    ) -> None:
+        """Let events leave that wait on the board since a play was broken off.
+
+        An event waits until the stop watch has reached its time, and while the watch stands still
+        all that is written later waits behind it. So the watch runs on, and what comes out is
+        thrown away.
+
+        Args:
+            place: (core, address) of any neuron; its answer shows that nothing waits any more.
+            due: s that the latest of these events may still have to wait.
+            deadline: s beyond `due`.
+            unanswered: as for `await_answers`.
+
+        Raises:
+            BoardError: something still waits.
+        """
+        with self.errors("starting the stop watch"):
+            self._stop_watch.start(False)
+        try:
+            self.write([self.question(place)])
+            self.await_answers([place], deadline=deadline, due=due, unanswered=unanswered)
+        except BoardError as error:
+            raise BoardError(
+                f"board {self.name}: events of a play that was broken off still wait on it: close"
+                " it and open it again, which resets its FPGA (samna 0.47.1 and newer), or press"
+                " its reset button"
+            ) from error
+        self.stop_watch()
+        self.poll()
+        self.take_spikes()
+        self.take_others()
+        self.unsettled = False
+
+    def play(self, events: list[Any]) -> None:
+        """Put input events into the FPGA's queue, where they wait for their time."""
+        self.unsettled = True
+        self.write(events)
 
     def write(self, events: list[Any]) -> None:
         """Write samna's events to the FPGA's queue."""
@@ -191,7 +249,12 @@ class ChipLink:
         return self.await_answers(places, deadline=deadline)
 
     def await_answers(
-        self, places: Sequence[tuple[int, int]], *, deadline: float, due: float = 0.0
+        self,
+        places: Sequence[tuple[int, int]],
+        *,
+        deadline: float,
+        due: float = 0.0,
+        unanswered: Callable[[], None] | None = None,
     ) -> dict[tuple[int, int], int]:
         """Wait for the answers to questions that are written already.
 
@@ -201,6 +264,8 @@ class ChipLink:
             places: (core, address), each once.
             deadline: s after `due` by which all must have answered.
             due: s before which no answer can be expected.
+            unanswered: called once, before questions are put again; a question before that is
+                then no loss.
 
         Raises:
             BoardError: the device is gone, or not all have answered by the deadline.
@@ -221,6 +286,10 @@ class ChipLink:
                     break
                 if now > end:
                     raise BoardError(self._unanswered(len(missing), questions.n_places, deadline))
+                if unanswered is not None:
+                    unanswered()
+                    unanswered = None
+                    questions.forgive(missing)
                 self.write([self.question(place) for place in missing])
                 questions.repeat(missing)
                 # with no answer at all the device may be slow, and more questions make it slower

@@ -51,6 +51,11 @@ class Questions:
             else:
                 self.stray += 1
 
+    def forgive(self, places: Sequence[Place]) -> None:
+        """Expect no answer any more to what neurons were asked so far."""
+        for place in places:
+            self.outstanding -= self._due.pop(place, 0)
+
     def repeat(self, places: Sequence[Place]) -> None:
         """Note that neurons were asked once more."""
         self._due.update(places)

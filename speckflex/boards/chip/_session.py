@@ -10,20 +10,32 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from speckflex.boards.chip._link import SpikeRow  # noqa: TC001 - a field's type
+from speckflex.errors import BoardError
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from speckflex.boards.chip._events import InputWriter
     from speckflex.boards.chip._link import ChipLink
     from speckflex.boards.chip.settings import ChipSettings
 
-__all__ = ["Stream", "StreamOutcome", "play_stream"]
+__all__ = [
+    "Stream",
+    "StreamOutcome",
+    "longest_left",
+    "play_stream",
+    "split_into_streams",
+    "when_unanswered",
+]
 
 # µs that the stop watch runs before the first event is due, so that the event arrives in time.
 LEAD = 2_000
-AHEAD = 1_000_000  # µs by which events are written before they are due
+# µs by which events are written before they are due. The events of one writing lie no further
+# apart, so that what is left of a play that was broken off leaves the board within twice this.
+AHEAD = 1_000_000
+# The stop watch counts µs in 32 bits (samna 0.48.5, devkits, "Timestamp").
+COUNTER_END = 2**32 - 1
 PAUSE = 0.0005  # s between two looks at the output
 
 
@@ -77,6 +89,49 @@ class Stream:
         return np.maximum(np.searchsorted(self.offsets, times, side="right") - 1, 0)
 
 
+def split_into_streams(
+    samples: Sequence[np.ndarray], settings: ChipSettings
+) -> list[list[np.ndarray]]:
+    """Return the samples in groups, each of which the stop watch can count without wrapping.
+
+    Raises:
+        BoardError: one sample is longer than that.
+    """
+    # reading goes on behind the last event, at the latest until the deadline
+    longest = COUNTER_END - int(settings.deadline * MICROSECONDS_PER_SECOND)
+    groups: list[list[np.ndarray]] = []
+    for index, events in enumerate(samples):
+        if groups and Stream.of([*groups[-1], events], settings.gap).end <= longest:
+            groups[-1].append(events)
+        elif (end := Stream.of([events], settings.gap).end) <= longest:
+            groups.append([events])
+        else:
+            raise BoardError(
+                f"sample {index} ends at {_seconds(end)}, and the board's stop watch counts"
+                f" {_seconds(longest)}: cut the sample in parts and play them with reset=False"
+            )
+    return groups
+
+
+def _seconds(duration: int) -> str:
+    return f"{duration / MICROSECONDS_PER_SECOND:.0f} s"
+
+
+def when_unanswered(link: ChipLink, speed: float) -> Callable[[], None] | None:
+    """Return what is done before a question is put again behind events that are all due.
+
+    samna's page on the devkits can be read as that questions, which carry no time, are dropped
+    while the stop watch runs. Where events take no time, the watch is not ahead of them, and stops
+    none of them.
+    """
+    return None if math.isinf(speed) else link.stop_watch
+
+
+def longest_left(speed: float) -> float:
+    """Return the real s after which no event of a play that was broken off waits any more."""
+    return 2 * AHEAD / MICROSECONDS_PER_SECOND / speed
+
+
 class _Watch:
     """The device's stop watch as the host sees it."""
 
@@ -108,7 +163,8 @@ def play_stream(
     """Play a stream, and read until the device is silent.
 
     A question to a neuron follows the last event: its answer shows that the FPGA has sent
-    everything. Then reading goes on until no spike has come for the time of silence.
+    everything. If no answer comes, the watch is stopped and the question is asked again. Then
+    reading goes on until no spike has come for the time of silence.
 
     Args:
         link: the opened device, its neurons in the state they are to start from.
@@ -130,14 +186,15 @@ def play_stream(
     while chunk is not None:
         times, events = chunk
         _poll_until(link, watch, float(times[0]) - AHEAD)
-        link.write(events)
+        link.play(events)
         if not math.isinf(speed):
             late += int((times < watch.reading()).sum())
         chunk = next(chunks, None)
         link.poll()
     link.write([link.question(probe)])
     due = watch.seconds_until(stream.end)
-    link.await_answers([probe], deadline=settings.deadline, due=due)
+    link.await_answers([probe], deadline=settings.deadline, due=due, unanswered=link.stop_watch)
+    link.unsettled = False
     # a device might answer before the stop watch has reached the last event
     _poll_until(link, watch, stream.end)
     stopped = _read_until_silent(link, settings, speed)
@@ -150,9 +207,13 @@ def _chunks(
 ) -> Iterator[tuple[np.ndarray, list[Any]]]:
     """Yield times on the stop watch and samna's events in chunks, each made when it is needed."""
     for events, offset in zip(stream.samples, stream.offsets, strict=True):
-        for start in range(0, len(events), size):
-            part = events[start : start + size]
+        # a stream may run backwards in places; such events leave at once
+        latest, start = np.maximum.accumulate(events["t"]), 0
+        while start < len(events):
+            in_time = int(np.searchsorted(latest, latest[start] + AHEAD, side="right"))
+            part = events[start : min(start + size, in_time)]
             yield part["t"] + offset, writer.make(part, offset)
+            start += len(part)
 
 
 def _poll_until(link: ChipLink, watch: _Watch, moment: float) -> None:

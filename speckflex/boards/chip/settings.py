@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args
 
 from speckflex.errors import BoardError
 
-__all__ = ["ChipSettings", "WantedPath"]
+__all__ = ["ChipSettings", "WantedPath", "WantedReset"]
 
 WantedPath = Literal["auto", "dvs layer", "host"]
+WantedReset = Literal["auto", "configuration", "model", "neurons"]
 MAX_POWER_RATE = 100.0  # Hz, sinabs' notebook on power monitoring
 
 
@@ -28,8 +29,14 @@ class ChipSettings:
         input_path: how events enter. "auto" writes them as spikes for the first core if the input
             stage changes nothing. Otherwise it sends them through the DVS layer, or lets the host
             do that layer's work if the layer can't.
-        slow_clock: Hz of the clock that adds the biases and that an event filter counts; None for
-            off. It runs only during samples; its phase on a chip is not documented.
+        slow_clock: Hz, a whole number, of the clock that adds the biases and that an event filter
+            counts; None for off. It runs only during samples; its phase on a chip is not
+            documented.
+        reset: how the neurons get their initial states before a sample. "configuration" writes the
+            configuration again, 900 KB over a slow bus: 1.5 to 5 s on a devkit, by calculation.
+            "model" calls `Model.reset()` of samna, and "neurons" writes every neuron. "auto" tries
+            `Model.reset()` when a program is loaded, and takes it if the neurons that
+            `verify_neurons` asks for then hold their initial states, else "configuration".
         gap: µs between samples that are played without a reset, in one stream.
         chunk: events that are written at a time.
         power: Hz at which every rail's power is measured during samples; None for not at all.
@@ -45,6 +52,7 @@ class ChipSettings:
     check_cores: bool = True
     input_path: WantedPath = "auto"
     slow_clock: float | None = None
+    reset: WantedReset = "auto"
     gap: int = 10_000
     chunk: int = 256
     power: float | None = None
@@ -57,10 +65,16 @@ class ChipSettings:
             _check_least(name, getattr(self, name), 0, strict=False)
         for name in ("deadline", "chunk", "slow_clock", "power", "open_deadline"):
             _check_least(name, getattr(self, name), 0, strict=True)
-        if self.input_path not in get_args(WantedPath):
+        for name, choices in (("input_path", WantedPath), ("reset", WantedReset)):
+            if getattr(self, name) not in get_args(choices):
+                raise BoardError(
+                    f"chip setting {name} is {getattr(self, name)!r}: choose one of"
+                    f" {', '.join(get_args(choices))}"
+                )
+        if self.slow_clock is not None and not float(self.slow_clock).is_integer():
             raise BoardError(
-                f"chip setting input_path is {self.input_path!r}: choose one of"
-                f" {', '.join(get_args(WantedPath))}"
+                f"chip setting slow_clock is {self.slow_clock} Hz: samna takes whole numbers of Hz,"
+                " give 1 or more"
             )
         if self.power is not None and self.power > MAX_POWER_RATE:
             raise BoardError(
