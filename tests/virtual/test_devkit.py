@@ -493,7 +493,9 @@ def test_a_board_reset_forgets_waiting_events():
     configuration = configuration_of(single_core())
     with opened(configuration) as bench:
         bench.handle.get_stop_watch().stop()
-        bench.source.write([bench.chip.event.Spike(timestamp=10**9)])
+        kind = bench.chip.event.Spike
+        # the first shows that the second waits
+        assert len(bench.ask([kind(), kind(timestamp=10**9)], 1)) == 1
         bench.handle.reset_board_soft(True)
         bench.model.apply_configuration(configuration)
         assert len(bench.play([bench.chip.event.Spike()])) == 1
