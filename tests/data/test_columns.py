@@ -108,6 +108,9 @@ def test_npz_files_in_a_folder_for_each_class_are_read(tmp_path: Path):
     assert open_dataset(tmp_path, split="train").labels.tolist() == [0, 1]
     assert open_dataset(tmp_path, split="test").labels.tolist() == [1]
     assert rows_of(tmp_path) == ROWS
+    (tmp_path / "test" / "1" / "c.npz").unlink()
+    with pytest.raises(EventsError, match="split test, but 2 for the split train: use --split tr"):
+        open_dataset(tmp_path)
 
 
 def write_text(path: Path, rows: list[str]) -> None:

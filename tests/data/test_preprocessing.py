@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speckflex.chips.speck import SPECK2F
 from speckflex.data import Crop, Preprocessing, open_dataset, preprocess
 from speckflex.errors import EventsError
 from speckflex.events.reshaping import crop_events, pool_events, thin_pooled_events
@@ -38,6 +39,16 @@ def test_a_crop_keeps_what_lies_inside_and_moves_it(found, y0, x0, height, width
 def test_pooling_keeps_every_event(found, height, width):
     expected = [(t, x * width // 18, y * height // 12, p) for t, x, y, p in found]
     assert pool_events(events_of(found), SENSOR, (height, width)).tolist() == expected
+
+
+@pytest.mark.parametrize("factor", SPECK2F.limits.poolings)
+def test_pooling_to_a_whole_part_is_what_the_chips_input_stage_does(factor):
+    # InputStage: an event at (y, x) goes on at (y // pooling, x // pooling)
+    _, height, width = SPECK2F.dvs.shape
+    y, x = (axis.ravel() for axis in np.indices((height, width)))
+    pooled = pool_events(make_events(x, x, y, x % 2), (height, width), (height // factor,) * 2)
+    assert np.array_equal(pooled["y"], y // factor)
+    assert np.array_equal(pooled["x"], x // factor)
 
 
 @given(rows, st.integers(1, 12), st.integers(1, 18))

@@ -39,8 +39,10 @@ FILE_FORMATS: list[FileFormat] = [
 
 # Files that hold events and can't be read, with what to do.
 REFUSED = {
-    ".bag": "a ROS bag is read by no package that this one needs: write its events to a text file"
-    " of lines 't x y p', as the scripts of rpg do",
+    ".bag": 'pip install rosbags, then python -c "import numpy, pathlib, rosbags.highlevel as h; r'
+    " = h.AnyReader([pathlib.Path('FILE')]); r.open(); numpy.save('out.npy', numpy.array([("
+    "e.ts.sec * 10**6 + e.ts.nanosec // 1000, e.x, e.y, e.polarity) for c, _, d in r.messages() if"
+    " c.msgtype.endswith('EventArray') for e in r.deserialize(d, c.msgtype).events]))\"",
     ".mat": 'save its arrays by name: python -c "import numpy, scipy.io as s; m ='
     " s.loadmat('FILE'); numpy.savez('out.npz', **{k: v.ravel() for k, v in m.items() if k[0] !="
     " '_'})\"",

@@ -59,12 +59,13 @@ def open_class_folder(folder: Path, split: str, reading: Reading) -> EventDatase
         EventsError: the split has no recording, or a file is damaged.
     """
     file_format, paths = _recordings(_class_folders(folder, split))
-    if not paths:
-        raise EventsError(
-            f"{folder}: has no recording for the split {split}: choose another split, or add"
-            " recordings to it"
-        )
     _, all_paths = _recordings(_class_folders(folder, "all"))
+    if not paths:
+        other = "train" if split == "test" else "test"
+        raise EventsError(
+            f"{folder}: has no recording for the split {split}, but {len(all_paths)} for the split"
+            f" {other}: use --split {other}, or add recordings"
+        )
     names = sorted({path.parent.name for path in all_paths}, key=numbers_and_text)
     dataset = dataset_of(
         folder.name,
