@@ -43,6 +43,7 @@ def command(model: Path, **options: Any) -> None:
     """
     from speckflex.networks.files import load_network
     from speckflex.training import finetune_network
+    from speckflex.training.gain import measure_gain
     from speckflex.training.pipeline import add_voting_neuron, merge_network
     from speckflex.training.suitability import check_bias_free
 
@@ -59,4 +60,4 @@ def command(model: Path, **options: Any) -> None:
         network = merge_network(network)
     # known from the start, so that a checkpoint of another training is refused early
     options["batch_norm_mode"] = "locked"
-    run_training(options, lambda _dataset: network, finetune_network)
+    run_training(options, lambda _dataset: network, finetune_network, measure=measure_gain)

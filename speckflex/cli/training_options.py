@@ -84,6 +84,12 @@ def board_options(function: Any) -> Any:
             "What differs from play to play (board): order of output, times, lost events.",
             metavar="order,jitter[=US],drop[=SHARE]",
         ),
+        setting(
+            "--max-load",
+            float,
+            "Load that no core shall exceed (board), a share of the rate that a core is taken to"
+            " do, such as 0.8.",
+        ),
     )
     return _all(options)(function)
 

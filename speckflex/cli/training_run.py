@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from speckflex.data import EventDataset
     from speckflex.training import TrainingData, TrainingResult
+    from speckflex.training.gain import Gain
     from speckflex.training.metrics import Progress
 
 __all__ = ["run_training"]
@@ -30,6 +31,8 @@ def run_training(
     options: dict[str, Any],
     build: Callable[[EventDataset], nn.Module],
     trainer: Callable[..., TrainingResult],
+    *,
+    measure: Callable[..., Gain] | None = None,
 ) -> None:
     """Build a network for the data, read the data, train, and save and show the best network.
 
@@ -37,6 +40,7 @@ def run_training(
         options: of the command line.
         build: returns the network to train on a data set, without reading its recordings.
         trainer: `train_network` or `finetune_network`.
+        measure: returns what the training won over the built network; None to leave it out.
     """
     import torch
 
@@ -82,7 +86,26 @@ def run_training(
         )
     if options["checkpoint"] is None:
         checkpoint.unlink(missing_ok=True)
-    _show(result, dataset, data, options)
+    _show(result, dataset, data, options, _gain(measure, network, result.network, data))
+
+
+def _gain(
+    measure: Callable[..., Gain] | None, before: nn.Module, after: nn.Module, data: TrainingData
+) -> Gain | None:
+    """Return what the training won on the twin; None where nothing measures or can play it."""
+    from speckflex.errors import TrainingError
+
+    if measure is None:
+        return None
+    try:
+        return measure(before, after, data.validation)
+    except TrainingError:
+        click.echo(
+            "warning: the twin can't play the network, so what it gives there is not known: see"
+            " speckflex check",
+            err=True,
+        )
+        return None
 
 
 def _read(
@@ -103,7 +126,11 @@ def _read(
 
 
 def _show(
-    result: TrainingResult, dataset: EventDataset, data: TrainingData, options: dict[str, Any]
+    result: TrainingResult,
+    dataset: EventDataset,
+    data: TrainingData,
+    options: dict[str, Any],
+    gain: Gain | None,
 ) -> None:
     best = result.best
     summary = {
@@ -117,6 +144,8 @@ def _show(
         "twin_accuracy": best.twin_accuracy,
         "board": options["board"] if options["method"] == "board" else None,
         "board_accuracy": best.board_accuracy,
+        "peak_load": best.peak_load,
+        "gain_on_twin": None if gain is None else asdict(gain),
         "training_recordings": len(data.training),
         "validation_recordings": len(data.validation),
         "synthetic": dataset.synthetic,
@@ -135,6 +164,19 @@ def _show(
         f" (epoch {best.epoch} of {len(result.history)}; trained on {len(data.training)},"
         f" chosen on {len(data.validation)} {kind})"
     )
+    if best.peak_load is not None:
+        click.echo(
+            f"busiest core in its busiest 10 ms: {best.peak_load:.0%} of what a core is taken to"
+            f" do, the limit is {options['max_load']:.0%}"
+        )
+    if gain is not None:
+        low, high = (100 * end for end in gain.interval)
+        click.echo(
+            f"on the twin: {gain.before:.2%} before, {gain.after:.2%} after, on the"
+            f" {gain.recordings} recordings that chose the epoch; won"
+            f" {100 * (gain.after - gain.before):+.1f} points (95 % interval {low:+.1f} to"
+            f" {high:+.1f}, McNemar p = {gain.p_value:.2g})"
+        )
     click.echo(f"written: {options['out']}")
 
 

@@ -62,6 +62,9 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
         on_twin = twin_accuracy(run.mixed.network, run.data.validation)
     elif run.board is not None and run.settings.chooser == "board":
         on_board = run.board.accuracy(run.mixed.network, run.data.validation)
+    load, most = None, run.settings.max_load
+    if run.board is not None and most is not None:
+        load = run.board.peak_load(run.mixed.network, run.data.validation)
     return EpochMetrics(
         epoch=len(run.history) + 1,
         loss=loss / seen,
@@ -72,6 +75,8 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
         seconds=round(time.monotonic() - started, 3),
         twin_accuracy=on_twin,
         board_accuracy=on_board,
+        peak_load=load,
+        keeps_up=None if load is None or most is None else load <= most,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-# This is the only module of the training that needs a board and the conversion.
+import numpy as np
+
 from speckflex.boards import open_board
 from speckflex.conversion.convert import convert
 from speckflex.errors import ConversionError, NetworkError, TrainingError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.training.data import FrameSet
 
-__all__ = ["program_of", "twin_accuracy"]
+__all__ = ["predictions_on_twin", "program_of", "twin_accuracy"]
 
 RECORDINGS_AT_ONCE = 64
 
@@ -32,15 +33,25 @@ def twin_accuracy(network: nn.Module, recordings: FrameSet) -> float:
     Raises:
         TrainingError: only the frames are known, or the network can't be converted.
     """
+    right = predictions_on_twin(network, recordings) == recordings.labels.numpy()
+    return float(right.mean())
+
+
+def predictions_on_twin(network: nn.Module, recordings: FrameSet) -> np.ndarray:
+    """Return the (recording,) int64 class of each recording on the twin.
+
+    Raises:
+        TrainingError: only the frames are known, or the network can't be converted.
+    """
     dataset = _events_of(recordings)
-    right = 0.0
+    answers = []
     with open_board("twin") as board:
         board.load(program_of(network, recordings))
         for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
             part = dataset[first : first + RECORDINGS_AT_ONCE]
             played = board.play([events for events, _ in part], keep_events=False)
-            right += (played.with_labels(part.labels).accuracy() or 0.0) * len(part)
-    return right / len(dataset)
+            answers.append(played.predictions())
+    return np.concatenate(answers)
 
 
 def program_of(network: nn.Module, recordings: FrameSet) -> Program:

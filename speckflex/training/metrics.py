@@ -32,6 +32,9 @@ class EpochMetrics:
             not measured.
         board_accuracy: on the validation recordings, on the board of method "board"; None where
             it was not measured.
+        peak_load: of the busiest core in its busiest 10 ms of the validation recordings, a share
+            of what a core can do; None where the training has no limit for it.
+        keeps_up: whether that is within the limit; None where there is none.
     """
 
     epoch: int
@@ -43,6 +46,8 @@ class EpochMetrics:
     seconds: float
     twin_accuracy: float | None = None
     board_accuracy: float | None = None
+    peak_load: float | None = None
+    keeps_up: bool | None = None
 
     @property
     def chosen_by(self) -> float:
@@ -53,10 +58,14 @@ class EpochMetrics:
         )
 
     def is_better_than(self, other: EpochMetrics | None) -> bool:
-        """Return whether validation is better: by accuracy, then by loss."""
+        """Return whether validation is better: within the load, then by accuracy, then by loss."""
         if other is None:
             return True
-        return (self.chosen_by, -self.validation_loss) > (other.chosen_by, -other.validation_loss)
+        ours, theirs = (
+            (metrics.keeps_up is not False, metrics.chosen_by, -metrics.validation_loss)
+            for metrics in (self, other)
+        )
+        return ours > theirs
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,10 @@ class TrainingSettings:
             spikes are counted in `t_max` frames for the gradient.
         vary: what differs from play to play with method "board": "order", "jitter=MICROSECONDS"
             and "drop=SHARE", with commas between them; "" for nothing.
+        max_load: with method "board", the load that no core shall exceed, a share of the rate
+            that a core of the chip is taken to do: what is above it in a recording's busiest
+            frame adds to the loss, and an epoch that stays below is better than one that does
+            not. None for no limit.
     """
 
     method: str = "sdt"
@@ -103,6 +107,7 @@ class TrainingSettings:
     output: str = "total"
     board: str = "twin"
     vary: str = ""
+    max_load: float | None = None
 
     @property
     def chooser(self) -> str:
@@ -156,13 +161,20 @@ _CHOICES = {
 def _check_board(settings: TrainingSettings) -> None:
     """Check what belongs to method "board" alone."""
     Variation.parse(settings.vary)
+    if settings.max_load is not None and not 0 < settings.max_load < float("inf"):
+        raise TrainingError(
+            f"max load {settings.max_load}: must be a share above 0 of what a core can do: give one"
+            " such as 0.8"
+        )
     if settings.method == "board":
         return
-    for name, value in (("vary", settings.vary), ("chosen by", settings.chosen_by == "board")):
+    chosen = "board" if settings.chosen_by == "board" else ""
+    alone = {"vary": settings.vary, "max load": settings.max_load, "chosen by": chosen}
+    for name, value in alone.items():
         if value:
             raise TrainingError(
-                f"{name} {settings.vary or 'board'} with method {settings.method}: only method"
-                " board plays on a board: choose it, or leave this setting out"
+                f"{name} {value} with method {settings.method}: only method board plays on a board:"
+                " choose it, or leave this setting out"
             )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from networks_of_tests import neuron
 from sinabs.layers import StatefulLayer
 from torch import nn
 
+import speckflex
 from speckflex.cli import main
 from speckflex.data import write_synthetic_digits
 from speckflex.networks.files import load_network, save_network
@@ -49,6 +51,7 @@ def test_train_then_finetune_gives_networks_that_load_at_rest(digits, tmp_path):
     assert finetuned.exit_code == 0, finetuned.output
     assert f"written: {tuned}" in finetuned.stdout
     assert "synthetic recordings" in finetuned.stdout
+    assert "% before, " in finetuned.stdout
     network = load_network(tuned)
     states = [layer for layer in network.modules() if isinstance(layer, StatefulLayer)]
     assert len(states) == 4
@@ -71,6 +74,27 @@ def test_the_twin_may_choose_the_epoch(digits, tmp_path):
     accuracies = [json.loads(line)["twin_accuracy"] for line in metrics.read_text().splitlines()]
     assert summary["twin_accuracy"] == max(accuracies)
     assert "% on the twin (epoch" in run(*command, "--choose-by", "twin").stdout
+
+
+def test_a_board_plays_the_training_and_says_what_it_won(digits, tmp_path):
+    base = Path(speckflex.__file__).parent / "models" / "synthetic-digits.pt"
+    tuned = tmp_path / "b.pt"
+    command = ("finetune", base, "--method", "board", "--data", digits, "--out", tuned, "--t", 4)
+    options = ("--epochs", 1, "--threads", 1, "--vary", "order,drop", "--max-load", 50)
+    finetuned = run(*command, *options, "--json")
+    assert finetuned.exit_code == 0, finetuned.output
+    summary = json.loads(finetuned.stdout)
+    gain = summary["gain_on_twin"]
+    assert summary["board"] == "twin"
+    assert gain["after"] == summary["board_accuracy"]
+    assert gain["interval"][0] <= gain["after"] - gain["before"] <= gain["interval"][1]
+    assert 0 < summary["peak_load"] <= 50
+    refused = run(*command, "--board", "replay:none.h5")
+    assert refused.exit_code == 1
+    assert "Error: board replay:none.h5: holds the spikes of one program" in refused.output
+    refused = run("train", "--method", "board", "--data", digits, "--out", tuned, *QUICK)
+    assert refused.exit_code == 1
+    assert "method board begins with a trained network" in refused.output
 
 
 def test_a_finished_training_resumes_from_a_named_checkpoint(digits, tmp_path):

@@ -10,6 +10,7 @@ from sinabs.layers import IAFSqueeze
 from torch import nn
 
 import speckflex as sf
+from speckflex.analysis.synops import measure_synops
 from speckflex.boards.twin import Twin
 from speckflex.data import EventDataset
 from speckflex.errors import TrainingError
@@ -25,7 +26,11 @@ from speckflex.training import (
     finetune_network,
     train_network,
 )
+from speckflex.training.gain import measure_gain, paired_gain
+from speckflex.training.metrics import EpochMetrics
+from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.on_board import board_loop, board_step
+from speckflex.training.on_board.load import busiest_loads
 from speckflex.training.on_board.playing import play_batch
 from speckflex.training.on_board.recorded_neurons import recorded_neurons
 from speckflex.training.on_board.requantise import (
@@ -392,6 +397,114 @@ def test_variations_that_make_no_sense_are_refused(vary, message):
         replace(SETTINGS, vary=vary)
 
 
+# ---- the load of the cores -----------------------------------------------------------
+
+
+def test_loads_are_the_operations_of_the_busiest_frame():
+    """Counted by convolutions of ones: each event updates the neurons that its ones reach."""
+    dataset = halves(3, 7)
+    trained = network()
+    program = sf.convert(trained, dataset.shape, chip="unbounded")
+    with sf.open_board("twin") as board:
+        board.load(program)
+        batch = play_batch(board, streams_of(dataset), dataset.shape, 4)
+    mixed = MixedTimestepNetwork(trained)
+    with (
+        recorded_neurons(trained, program, batch.spikes),
+        busiest_loads(trained, program, batch.widths) as loads,
+    ):
+        mixed(batch.frames)
+    seconds = batch.widths / 1e6
+    inputs = batch.frames.flatten(0, 1)
+    first = nn.functional.conv2d(inputs, torch.ones(4, 1, 3, 3), padding=1)
+    second = 2 * batch.spikes[0]  # each spike reaches both classes
+    rate = program.chip_record.synops_per_second
+    for load, operations in zip(loads, (first, second), strict=True):
+        busiest = operations.reshape(3, 4, -1).sum(2).max(1).values
+        assert torch.allclose(load, (busiest / seconds / rate).float(), rtol=1e-5)
+
+
+def busy_network():
+    """A network whose second layer has more to do than the input gives the first one."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        bound = torch.tensor(-1.0)
+        layers = [nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.Conv2d(4, 16, 3, bias=False)]
+        last = nn.Linear(256, 2, bias=False)
+    with torch.no_grad():
+        for layer, gain in zip((*layers, last), (4.0, 2.0, 2.0), strict=True):
+            layer.weight *= gain
+    neurons = [IAFSqueeze(batch_size=1, min_v_mem=bound.clone()) for _ in range(3)]
+    return nn.Sequential(
+        layers[0], neurons[0], layers[1], neurons[1], nn.Flatten(), last, neurons[2]
+    )
+
+
+def test_a_limit_lowers_the_load_and_chooses_an_epoch_within_it(data, monkeypatch):
+    # the recordings are so short that a core has little to do; so the loss weighs it more
+    monkeypatch.setattr(board_step, "LOSS_OF_LOAD", 100.0)
+    settings = replace(SETTINGS, epochs=5, learning_rate=0.02)
+    free = finetune_network(busy_network(), data, replace(settings, max_load=1e6))
+    limit = 0.6 * free.history[-1].peak_load
+    held = finetune_network(busy_network(), data, replace(settings, max_load=limit))
+    assert held.history[-1].peak_load < 0.8 * free.history[-1].peak_load
+    assert all(metrics.keeps_up for metrics in free.history)
+    assert [m.keeps_up for m in held.history] == [m.peak_load <= limit for m in held.history]
+    program = sf.convert(held.network, (1, 6, 6), chip="unbounded")
+    events = streams_of(halves(11, 2))
+    with sf.open_board("twin") as board:
+        board.load(program)
+        cores = measure_synops(program, board.play(events), events)
+    assert held.best.peak_load == pytest.approx(max(core.load for core in cores))
+
+
+def test_a_load_that_the_input_alone_exceeds_is_refused(data):
+    with pytest.raises(TrainingError, match=r"layer conv1: the input events alone .* of 0\.\d\d"):
+        finetune_network(network(), data, replace(SETTINGS, max_load=0.001))
+
+
+def test_an_epoch_within_the_load_is_better_than_one_with_more_accuracy():
+    epoch = EpochMetrics(1, 0.0, 0.0, 0.0, 0.9, 0.0, 0.0, keeps_up=False)
+    slower = replace(epoch, validation_accuracy=0.5, keeps_up=True)
+    assert slower.is_better_than(epoch)
+    assert not epoch.is_better_than(slower)
+
+
+@pytest.mark.parametrize("load", [0.0, -1.0, float("nan"), float("inf")])
+def test_loads_that_make_no_sense_are_refused(load):
+    with pytest.raises(TrainingError, match="must be a share above 0 of what a core can do"):
+        replace(SETTINGS, max_load=load)
+
+
+# ---- what it won ---------------------------------------------------------------------
+
+
+def test_a_gain_counts_the_recordings_that_changed_sides():
+    """20 recordings: 12 right both times, 6 won, 1 lost, 1 wrong both times."""
+    before = np.array([True] * 13 + [False] * 7)
+    after = np.array([True] * 12 + [False] + [True] * 6 + [False])
+    gain = paired_gain(before, after)
+    assert (gain.recordings, gain.before, gain.after) == (20, 13 / 20, 18 / 20)
+    # at most one of seven changes to one side: 1 + 7 of 128 outcomes, on either side
+    assert gain.p_value == pytest.approx(16 / 128)
+    # 5 of 22, and 1.96 of the standard error: the root of 8 less 25 / 22, as a share of 22
+    assert gain.interval == pytest.approx((0.2273 - 0.2334, 0.2273 + 0.2334), abs=1e-4)
+    assert paired_gain(before, before).p_value == 1.0
+
+
+def test_a_gain_is_that_of_deployed_networks(data):
+    before = network()
+    after = finetune_network(before, data, replace(SETTINGS, epochs=6)).network
+    recordings = halves(11, 2)
+    right = []
+    for trained in (before, after):
+        with sf.open_board("twin") as board:
+            board.load(sf.convert(trained, (1, 6, 6), chip="unbounded"))
+            right.append(board.play(streams_of(recordings)).predictions() == recordings.labels)
+    assert measure_gain(before, after, data.validation) == paired_gain(*right)
+    assert right[1].sum() > right[0].sum()
+
+
 # ---- what is refused -----------------------------------------------------------------
 
 
@@ -400,6 +513,8 @@ def test_settings_of_a_board_are_refused_with_other_methods():
         TrainingSettings(vary="drop")
     with pytest.raises(TrainingError, match="chosen by board with method mtt"):
         TrainingSettings(method="mtt", chosen_by="board")
+    with pytest.raises(TrainingError, match=r"max load 0\.8 with method nmt"):
+        TrainingSettings(method="nmt", max_load=0.8)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from speckflex.analysis.synops import LayerSynops, measure_synops
 from speckflex.boards import open_board
 from speckflex.boards.family import BoardName, find_family
 from speckflex.conversion.convert import convert
@@ -84,18 +85,39 @@ class BoardLoop:
             right += int((played.predictions() == part.labels).sum())
         return right / len(dataset)
 
-    def try_out(self, recordings: FrameSet) -> None:
+    def peak_load(self, network: nn.Module, recordings: FrameSet) -> float:
+        """Return the load of the busiest core in its busiest 10 ms, in any of the recordings.
+
+        A share of the rate that a core is taken to do, as `measure_synops` has it.
+        """
+        dataset = events_of(recordings)
+        program = with_weights(self.program, network)
+        board = self._board(None)
+        board.load(program)
+        loads = [0.0]
+        for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
+            events = [events for events, _ in dataset[first : first + RECORDINGS_AT_ONCE]]
+            cores = measure_synops(program, board.play(events), events)
+            loads += [core.load or 0.0 for core in cores]
+        return max(loads)
+
+    def try_out(self, recordings: FrameSet, max_load: float | None) -> None:
         """Check, on some recordings, that every layer spikes and that the board returns it.
 
+        Args:
+            recordings: at least one.
+            max_load: what the input alone must not exceed; None for no limit.
+
         Raises:
-            TrainingError: it does not.
+            TrainingError: a layer is silent or not returned, or the input alone is too much.
         """
         dataset = events_of(recordings)
         step = max(len(dataset) // TRIED_RECORDINGS, 1)
         part = dataset[: step * TRIED_RECORDINGS : step]
         board = self._board(None)
         board.load(self.program)
-        played = board.play([events for events, _ in part])
+        streams = [events for events, _ in part]
+        played = board.play(streams)
         check_all_layers(board, played)
         for core, layer in zip(self.program.cores, played.layers, strict=True):
             if core.readout == "spikes" and not layer.counts.any():
@@ -103,6 +125,18 @@ class BoardLoop:
                     f"layer {core.name} sends no spike on board {self.name} in any of {len(part)}"
                     " recordings, so it gets no gradient: train the network first (speckflex"
                     " train), or lower its thresholds"
+                )
+
+        if max_load is not None:
+            self._check_input(measure_synops(self.program, played, streams), max_load)
+
+    def _check_input(self, cores: tuple[LayerSynops, ...], max_load: float) -> None:
+        for destination in self.program.input.destinations:
+            core = cores[destination.core]
+            if core.load is not None and core.load > max_load:
+                raise TrainingError(
+                    f"layer {core.name}: the input events alone give it a load of {core.load:.2f},"
+                    f" the limit is {max_load}: raise the limit, or give the layer fewer channels"
                 )
 
     def close(self) -> None:
@@ -148,7 +182,7 @@ def open_loop(network: nn.Module, data: TrainingData, settings: TrainingSettings
     check_requantises(program, network)
     loop = BoardLoop(settings.board, torch.get_num_threads(), program, variation)
     try:
-        loop.try_out(data.training)
+        loop.try_out(data.training, settings.max_load)
     except BaseException:
         loop.close()
         raise

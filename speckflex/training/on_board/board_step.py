@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from speckflex.errors import TrainingError
 from speckflex.training._loss import add_gradient
 from speckflex.training.mixed.stages import reset_states
 from speckflex.training.on_board.board_loop import events_of
+from speckflex.training.on_board.load import busiest_loads
 from speckflex.training.on_board.recorded_neurons import recorded_neurons
 from speckflex.training.on_board.requantise import program_weights
 
@@ -23,6 +25,8 @@ __all__ = ["SCORE_OF_SPIKE", "board_step"]
 # The score of a class for each of its spikes, in the cross entropy. A choice of this project: with
 # some ten spikes of a class in a recording, scores then have the size that the loss works with.
 SCORE_OF_SPIKE = 0.2
+# The loss of a recording for each core that has twice as much to do as the limit allows.
+LOSS_OF_LOAD = 1.0
 
 
 def board_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
@@ -44,12 +48,20 @@ def board_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
     program, played = run.board.play(network, _streams(run, batch), run.settings.t_max, generator)
     device = run.fabric.device
     spikes = [layer.to(device) for layer in played.spikes]
-    with program_weights(program, network), recorded_neurons(network, program, spikes):
+    widths = played.widths.to(device)
+    limit = run.settings.max_load or 0.0
+    counting = busiest_loads(network, program, widths) if limit else nullcontext([])
+    with (
+        program_weights(program, network),
+        recorded_neurons(network, program, spikes),
+        counting as loads,
+    ):
         output = run.model(played.frames.to(device)).flatten(2).sum(dim=1)
         unit = 1 / program.cores[-1].scale if program.cores[-1].readout == "potential" else 1.0
         # the recorded values with the gradient of the computed ones
         answered = played.scores.to(output) * unit + (output - output.detach())
-        outcome = add_gradient(run, batch, answered * SCORE_OF_SPIKE)
+        excess = sum((load - limit).clamp(min=0).sum() for load in loads)
+        outcome = add_gradient(run, batch, answered * SCORE_OF_SPIKE, excess * LOSS_OF_LOAD)
     reset_states(run.mixed)
     return outcome
 

@@ -29,11 +29,13 @@ class PlayedBatch:
         frames: (recording, time, channel, y, x) float32, the input events.
         spikes: for each layer (recording, time, channel, y, x) float32, its spikes.
         scores: (recording, class) int64, spikes of the last layer, or its potentials.
+        widths: (recording,) int64, of one frame, µs.
     """
 
     frames: torch.Tensor
     spikes: tuple[torch.Tensor, ...]
     scores: torch.Tensor
+    widths: torch.Tensor
 
 
 def play_batch(
@@ -58,6 +60,7 @@ def play_batch(
         frames=_frames(streams, shape, spans, n_bins),
         spikes=tuple(_frames(events, size, spans, n_bins) for size, events in layers),
         scores=torch.from_numpy(recording.layer(-1).scores),
+        widths=torch.tensor([width for _, width in spans]),
     )
 
 
