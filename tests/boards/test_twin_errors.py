@@ -54,7 +54,7 @@ def test_one_array_is_one_sample(twin):
 
 
 def test_spikes_are_kept_only_on_request(twin):
-    with pytest.raises(BoardError, match="counts alone"):
+    with pytest.raises(BoardError, match="only counts"):
         twin.play(events_at(9), keep_events=False).events(0)
 
 
