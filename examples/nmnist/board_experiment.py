@@ -1,11 +1,13 @@
 """Train on simulated recordings with the board in the loop, and judge on real ones.
 
     python examples/nmnist/board_experiment.py --simulated SYNTHETIC --data NMNIST --work WORK
+    python examples/nmnist/board_table.py
 
 A base is trained by SDT in torch, then fine-tuned with the twin playing the forward pass. Both
 use simulated recordings alone, which also choose the epoch. The real recordings only judge: the
 result file holds the prediction of each, so that networks can be compared recording by recording.
-With --real, a last training on a part of the real recordings follows, judged on the rest.
+With --control, the base is also trained on in torch for as many epochs. With --real, a last
+training on a part of the real recordings follows, judged on the rest.
 """
 
 from __future__ import annotations
@@ -81,11 +83,30 @@ def run_simulated(
         save_network(trained.network, base)
         show("base", trained.history)
     judge(base, real, f"base-seed{seed}", {"settings": asdict(settings)}, options)
+    if options.control:
+        run_control(simulated, real, settings, options)
     settings = on_board(settings, options.epochs, options.vary)
     if not tuned.exists():
         data = split_frames(cache_frames(simulated, settings.t_max), settings)
-        train_on_board(base, tuned, data, settings)
+        train_further(base, tuned, data, settings)
     judge(tuned, real, f"simulated-seed{seed}", {"settings": asdict(settings)}, options)
+
+
+def run_control(
+    simulated: EventDataset,
+    real: EventDataset,
+    settings: TrainingSettings,
+    options: argparse.Namespace,
+) -> None:
+    """Train the base on in torch for as many epochs as the board would, chosen by the twin."""
+    seed = settings.seed
+    settings = replace(settings, epochs=options.epochs, chosen_by="twin")
+    base = options.work / f"board-base-seed{seed}.pt"
+    tuned = options.work / f"board-control-seed{seed}.pt"
+    if not tuned.exists():
+        data = split_frames(cache_frames(simulated, T), settings)
+        train_further(base, tuned, data, settings)
+    judge(tuned, real, f"control-seed{seed}", {"settings": asdict(settings)}, options)
 
 
 def run_real(real: EventDataset, seed: int, options: argparse.Namespace) -> None:
@@ -97,7 +118,7 @@ def run_real(real: EventDataset, seed: int, options: argparse.Namespace) -> None
     if not tuned.exists():
         parts = (cache_frames(part, settings.t_max) for part in (training, validation))
         base = options.work / f"board-simulated-seed{seed}.pt"
-        train_on_board(base, tuned, TrainingData(*parts), settings)
+        train_further(base, tuned, TrainingData(*parts), settings)
     judge(tuned, test, f"real-seed{seed}", {"settings": asdict(settings)}, options)
 
 
@@ -106,8 +127,8 @@ def on_board(settings: TrainingSettings, epochs: int, vary: str) -> TrainingSett
     return replace(settings, method="board", t_max=20, epochs=epochs, vary=vary)
 
 
-def train_on_board(base: Path, out: Path, data: TrainingData, settings: TrainingSettings) -> None:
-    """Fine-tune a saved network with the twin in the loop."""
+def train_further(base: Path, out: Path, data: TrainingData, settings: TrainingSettings) -> None:
+    """Fine-tune a saved network."""
     tuned = finetune_network(load_network(base), data, settings)
     save_network(tuned.network, out)
     show(out.name, tuned.history)
@@ -122,15 +143,20 @@ def show(name: str, history: tuple[Any, ...]) -> None:
 
 def split_real(real: EventDataset) -> tuple[EventDataset, EventDataset, EventDataset]:
     """Return 70, 10 and 20 % of each class, the same for every seed."""
+    training, validation, test = (real.subset(part) for part in split_positions(real.labels))
+    return training, validation, test
+
+
+def split_positions(labels: np.ndarray) -> tuple[list[int], list[int], list[int]]:
+    """Return the positions of the three parts of `split_real`."""
     rng = np.random.default_rng(SPLIT_SEED)
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for label in np.unique(real.labels):
-        places = rng.permutation(np.flatnonzero(real.labels == label))
+    for label in np.unique(labels):
+        places = rng.permutation(np.flatnonzero(labels == label))
         edges = [round(0.7 * len(places)), round(0.8 * len(places))]
         for part, chosen in zip(parts, np.split(places, edges), strict=True):
             part.extend(chosen.tolist())
-    training, validation, test = (real.subset(part) for part in parts)
-    return training, validation, test
+    return parts
 
 
 def judge(
@@ -181,6 +207,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--base-epochs", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--vary", default="order,jitter,drop=0.3")
+    parser.add_argument("--control", action="store_true", help="train on in torch as well")
     parser.add_argument("--real", action="store_true", help="train on with real recordings too")
     parser.add_argument("--real-epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 2000, 3000])
