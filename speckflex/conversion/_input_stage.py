@@ -5,43 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from speckflex.conversion._pooling import pool_of
 from speckflex.errors import ConversionError
-from speckflex.networks.layer_kinds import kind_of
 from speckflex.program.records import InputStage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from speckflex.program.records import Pair
 
-    from torch import nn
-
-    from speckflex.program.records import Pair, Shape
-
-__all__ = ["input_stage"]
+__all__ = ["with_camera_layer", "with_pool"]
 
 
-def input_stage(shape: Shape, layers: Sequence[nn.Module]) -> tuple[InputStage, float]:
-    """Return the stage that does what `layers` do to events, and the factor of their sums.
-
-    Args:
-        shape: (channel, y, x) of the events.
-        layers: sinabs' DVSLayer and pooling layers, in order.
+def with_camera_layer(stage: InputStage, layer: Any) -> InputStage:
+    """Return a stage that does what sinabs' DVSLayer does.
 
     Raises:
-        ConversionError: the chip's order (pool, crop, mirror) can't do it.
+        ConversionError: the stage pools already.
     """
-    stage, factor = InputStage(shape), 1.0
-    for layer in layers:
-        if kind_of(layer).role == "input stage":
-            stage = _with_dvs(stage, layer)
-        else:
-            window, share = pool_of(layer, stage.output_shape)
-            stage = _with_pool(stage, window)
-            factor *= share
-    return stage, factor
-
-
-def _with_dvs(stage: InputStage, layer: Any) -> InputStage:
     if stage != InputStage(stage.shape):
         raise ConversionError("a DVSLayer must come before any pooling: put it first")
     (top, bottom), (left, right) = layer.get_roi()
@@ -58,8 +36,12 @@ def _with_dvs(stage: InputStage, layer: Any) -> InputStage:
     )
 
 
-def _with_pool(stage: InputStage, window: Pair) -> InputStage:
-    """Move a pooling that comes last to the front, where the chip has it."""
+def with_pool(stage: InputStage, window: Pair) -> InputStage:
+    """Return a stage with one more pooling, moved to the front, where the chip has it.
+
+    Raises:
+        ConversionError: a crop between the two does not allow that.
+    """
     if stage.swap_xy:
         window = (window[1], window[0])
     size, origin = stage.region, stage.origin

@@ -1,19 +1,19 @@
-"""From a torch network to plain layers that sinabs' backend takes, or the list of obstacles."""
+"""From a torch network to plain layers in the order of their calls, or the list of obstacles."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from speckflex.conversion._convolution import convolution_of
-from speckflex.conversion._layer_input import LayerInputs
+from speckflex.conversion._flow import Flow, Stream, sends_once
+from speckflex.conversion._flows import flow_after, input_flow, reshaped
 from speckflex.conversion._neuron import Neuron, neuron_of
-from speckflex.conversion._prepared import PreparedLayer, PreparedNetwork
-from speckflex.conversion._routes import Routes
+from speckflex.conversion._prepared import PreparedLayer, PreparedNetwork, Sender
 from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import ConversionError, NetworkError
 from speckflex.fitting.checks import Check, CheckList
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare"]
 
+# What a program can lack without a word when it comes behind the last layer.
+SILENT = frozenset({"input", "weights", "neurons", "shaping", "dropped", "time"})
+
 
 def prepare(
     network: nn.Module, input_shape: Shape, options: ConversionOptions | None = None
 ) -> PreparedNetwork:
-    """Return a network in the form that sinabs' backend takes; the network stays as it is.
+    """Return a network's layers in the form that a core takes; the network stays as it is.
 
     Args:
         network: torch and sinabs layers.
@@ -70,31 +73,46 @@ def _checked_shape(input_shape: Any) -> Shape:
     return (channel, y, x)
 
 
+@dataclass
+class _Draft:
+    """A weight layer while the walk looks for its neurons."""
+
+    step: Step
+    convolution: Convolution
+    input_shape: Shape
+    senders: tuple[Sender, ...]
+    neuron_name: str = ""
+    neuron: Neuron | None = None
+    factor: float = 1.0
+
+
 class _Preparation:
-    """The work of `prepare`: walks the forward pass once, collecting layers and findings."""
+    """The work of `prepare`: one walk over the forward pass collects layers and findings."""
 
     def __init__(
         self, forward: ForwardPass, input_shape: Shape, options: ConversionOptions
     ) -> None:
         self.forward, self.input_shape, self.options = forward, input_shape, options
         self.findings = CheckList()
-        self.routes = Routes(forward, self.findings)
-        self.inputs = LayerInputs(forward, self.routes, input_shape, self.findings)
-        self.layers: list[PreparedLayer] = []
+        self.stage: InputStage | None = None
+        self.drafts: dict[int, _Draft] = {}
+        self.used: set[int] = set()
 
     def run(self) -> PreparedNetwork:
         self._refuse_reuse()
-        for position in self.forward.positions("weights"):
-            self._take_layer(position)
-        self._refuse_unread()
-        self._note_dropped()
-        if not self.layers and not self.findings.has_error:
+        flows: list[Flow] = []
+        for position, step in enumerate(self.forward.steps):
+            flows.append(self._flow(position, step, [flows[read] for read in step.inputs]))
+        layers = tuple(self._layer(draft) for draft in self.drafts.values())
+        self._note_left_out()
+        if not layers and not self.findings.has_error:
             self.findings.refuse(
                 "", "weight layers", "it has no weight layer", "add a Conv2d or Linear"
             )
-        stage = self.inputs.stage or InputStage(self.input_shape)
-        stage = replace(stage, event_filter=self.options.event_filter)
-        return PreparedNetwork(tuple(self.layers), stage, tuple(self.findings.checks))
+        stage = replace(
+            self.stage or InputStage(self.input_shape), event_filter=self.options.event_filter
+        )
+        return PreparedNetwork(layers, stage, tuple(self.findings.checks))
 
     def _refuse_reuse(self) -> None:
         """Refuse a weight or neuron layer that runs twice: a core has its own memory."""
@@ -109,36 +127,112 @@ class _Preparation:
                     "give each call a layer of its own",
                 )
 
-    def _take_layer(self, position: int) -> None:
-        """Turn one weight layer into a prepared one; obstacles go to the findings."""
-        step = self.forward.steps[position]
-        arriving = self.inputs.of(position)
-        readers = self.routes.readers(position)
-        if arriving is None:
-            return
-        convolution = self._convolution(step, arriving.shape)
-        if convolution is None:
-            return
-        output = convolution.output_shape(arriving.shape)
-        neuron_name, neuron = self._neuron(readers, output)
-        self.inputs.let_send(readers, len(self.layers), output)
-        self.layers.append(
-            PreparedLayer(
-                name=step.name,
-                neuron_name=neuron_name,
-                convolution=replace(convolution, weights=convolution.weights * arriving.factor),
-                bias=self._bias(step, neuron),
-                neuron=neuron,
-                input_shape=arriving.shape,
-                senders=arriving.senders,
-            )
-        )
+    def _flow(self, position: int, step: Step, read: list[Flow]) -> Flow:
+        """Return the values of a step, and take it in if it is a layer."""
+        if step.role == "input":
+            return input_flow(self.input_shape)
+        if step.role == "weights":
+            return self._take_weights(position, step, read[0])
+        if step.role == "neurons":
+            return self._take_neurons(position, step, read[0])
+        maps = [self.forward.steps[place].map for place in step.inputs]
+        flow = flow_after(step, read, maps)
+        return replace(flow, passed=(*flow.passed, position))
 
-    def _convolution(self, step: Step, shape: Shape) -> Convolution | None:
+    def _take_weights(self, position: int, step: Step, flow: Flow) -> Flow:
+        """Turn one weight layer into a draft; obstacles go to the findings."""
+        arriving = self.forward.steps[step.inputs[0]].map
+        if isinstance(step.layer, nn.Conv2d) and arriving not in (None, flow.shape):
+            flow = flow.blocked(reshaped(flow.shape, arriving), shape=arriving)
+        clear = self._report(flow, step.name)
+        if clear and flow.potentials is not None:
+            self.findings.refuse(
+                self.forward.steps[flow.potentials].name,
+                "neurons",
+                f"no neuron layer lies between it and {step.name}",
+                "put an IAFSqueeze after it",
+            )
+        elif clear:
+            self._check_senders(step, flow)
+        convolution = self._convolution(step, flow)
+        output = step.map if convolution is None else convolution.output_shape(flow.shape)
+        if convolution is not None:
+            self.drafts[position] = _Draft(step, convolution, flow.shape, flow.senders)
+        return Flow.even(output or flow.shape, potentials=position)
+
+    def _take_neurons(self, position: int, step: Step, flow: Flow) -> Flow:
+        """Give a weight layer its neurons; obstacles go to the findings."""
+        clear = self._report(flow, step.name)
+        if flow.potentials is None and clear:
+            self.findings.refuse(
+                step.name,
+                "neurons",
+                "no weight layer comes before it",
+                "put a Conv2d or Linear before each neuron layer",
+            )
+        name, neuron = step.name, self._neuron(step, flow.shape)
+        draft = self.drafts.get(-1 if flow.potentials is None else flow.potentials)
+        if draft is None:
+            return Flow.even(flow.shape)
+        if draft.neuron is not None:
+            self.findings.refuse(
+                draft.step.name,
+                "neurons",
+                "2 neuron layers read it, but a core has one",
+                "give each its own weight layer",
+            )
+        draft.neuron_name, draft.neuron = name, neuron
+        draft.factor = max(flow.gains, key=abs)
+        sender = Sender(list(self.drafts.values()).index(draft))
+        return Flow.even(draft.convolution.output_shape(draft.input_shape), (Stream(sender),))
+
+    def _report(self, flow: Flow, reader: str) -> bool:
+        """Refuse what lies on the way to a layer; return whether nothing does."""
+        self.used.update(flow.passed)
+        for obstacle in flow.obstacles:
+            name = reader if obstacle.layer is None else obstacle.layer
+            self.findings.refuse(name, obstacle.rule, obstacle.message, obstacle.remedy)
+        return not flow.obstacles
+
+    def _check_senders(self, step: Step, flow: Flow) -> None:
+        """Refuse a layer that the chip can't send these spikes to."""
+        if not sends_once(flow):
+            self.findings.refuse(
+                step.name,
+                "merge",
+                "it merges the network's input with spikes, or one layer with itself",
+                "merge the spikes of different layers",
+            )
+        for sender in flow.senders:
+            if sender.pooling[0] != sender.pooling[1]:
+                self.findings.refuse(
+                    self._pool_before(step, flow),
+                    "pooling",
+                    f"pools by {sender.pooling}, but the chip pools only squares",
+                    "use equal sides",
+                )
+        for stream in flow.streams:
+            if stream.stage is not None and self.stage not in (None, stream.stage):
+                self.findings.refuse(
+                    self._pool_before(step, flow),
+                    "pooling",
+                    "the network's input is pooled or cropped in two ways, but the chip has one"
+                    " input stage",
+                    "pool and crop the input once",
+                )
+            self.stage = stream.stage or self.stage
+
+    def _pool_before(self, step: Step, flow: Flow) -> str:
+        """Return the name of the first pooling on the way to a layer, else the layer's."""
+        steps = [self.forward.steps[place] for place in flow.passed]
+        pools = (found.name for found in steps if found.role in {"pooling", "input stage"})
+        return next(pools, step.name)
+
+    def _convolution(self, step: Step, flow: Flow) -> Convolution | None:
         """Return a weight layer as a convolution of a map; None where it can't be one."""
         weights: Any = step.copied
         try:
-            convolution = convolution_of(weights, shape)
+            convolution = convolution_of(weights, flow.shape)
         except ConversionError as error:
             self.findings.refuse_error(step.name, "weights", error)
             return None
@@ -149,62 +243,67 @@ class _Preparation:
             remedy = "train again with a smaller learning rate"
             self.findings.refuse(step.name, "weights", message, remedy)
             return None
-        return convolution
+        gains = torch.tensor(flow.gains).reshape(1, -1, 1, 1)
+        return replace(convolution, weights=convolution.weights * gains)
 
-    def _neuron(self, readers: list[int], shape: Shape) -> tuple[str, Neuron | None]:
-        """Return name and numbers of the layer's neurons; no name and None where it has none."""
-        if not readers:
-            return "", None
-        step = self.forward.steps[readers[0]]
+    def _neuron(self, step: Step, shape: Shape) -> Neuron:
+        """Return the numbers of a neuron layer."""
         layer: Any = step.layer
         try:
             neuron, checks = neuron_of(layer, shape, self.options)
         except ConversionError as error:
             self.findings.refuse_error(step.name, "neuron", error)
-            return step.name, Neuron(1.0, -1.0)
+            return Neuron(1.0, -1.0)
         self.findings.checks.extend(replace(check, layer=step.name) for check in checks)
-        return step.name, neuron
+        return neuron
 
-    def _bias(self, step: Step, neuron: Neuron | None) -> torch.Tensor | None:
-        bias = getattr(step.copied, "bias", None)
+    def _layer(self, draft: _Draft) -> PreparedLayer:
+        """Return a draft as the layer that it became."""
+        convolution = draft.convolution
+        if draft.factor != 1:
+            convolution = replace(convolution, weights=convolution.weights * draft.factor)
+        return PreparedLayer(
+            name=draft.step.name,
+            neuron_name=draft.neuron_name,
+            convolution=convolution,
+            bias=self._bias(draft),
+            neuron=draft.neuron,
+            input_shape=draft.input_shape,
+            senders=draft.senders,
+        )
+
+    def _bias(self, draft: _Draft) -> torch.Tensor | None:
+        bias: Any = getattr(draft.step.copied, "bias", None)
         if bias is None or not bool(bias.any()):
             return None
         largest = float(bias.detach().abs().max())
-        threshold = neuron.threshold if neuron else None
+        threshold = draft.neuron.threshold if draft.neuron else None
         relative = f" ({largest / threshold:.3g} of the threshold)" if threshold else ""
         if not self.options.allow_bias:
             self.findings.refuse(
-                step.name,
+                draft.step.name,
                 "bias",
                 f"its bias reaches {largest:g}{relative}, but the chip adds a bias once per tick"
                 " of its slow clock",
                 "remove it with speckflex fold and finetune, or convert with allow_bias",
             )
-        return bias.detach().clone()
+        return bias.detach() * draft.factor
 
-    def _note_dropped(self) -> None:
+    def _note_left_out(self) -> None:
         """Record what comes after the last layer, where a program ends."""
-        known = self.routes.met | {check.layer for check in self.findings.checks}
-        for position in self.forward.positions("pooling", "input stage", "norm", "relu", "other"):
+        known = {check.layer for check in self.findings.checks if check.layer}
+        for position in sorted(self.forward.leading_to_outputs() - self.used):
             step = self.forward.steps[position]
-            if step.name not in known:
-                severity = "note" if step.role == "pooling" else "warning"
-                message = f"{type(step.layer).__name__} after the last layer is left out"
-                remedy = "recordings hold the spikes of the neurons before it"
-                self.findings.checks.append(
-                    Check(step.name, severity, "end", message, remedy=remedy)
-                )
-
-    def _refuse_unread(self) -> None:
-        """Refuse neurons that no weight layer feeds."""
-        for position in self.forward.positions("neurons"):
-            if self.inputs.sends(position):
+            if step.role in SILENT or step.name in known:
                 continue
-            origins = [self.forward.steps[route.origin] for route in self.routes.into(position)]
-            if not any(origin.role == "weights" for origin in origins):
-                self.findings.refuse(
-                    self.forward.steps[position].name,
-                    "neurons",
-                    "no weight layer comes before it",
-                    "put a Conv2d or Linear before each neuron layer",
+            kind = type(step.layer).__name__ if step.layer else f"torch's {step.name}"
+            place = f" ({step.place})" if step.place else ""
+            self.findings.checks.append(
+                Check(
+                    step.name if step.layer and not step.place else "",
+                    "note" if step.role in {"pooling", "scale"} else "warning",
+                    "end",
+                    f"{kind} after the last layer is left out{place}",
+                    remedy="recordings hold the spikes of the neurons before it",
                 )
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,10 +21,22 @@ INPUT = -1
 
 @dataclass(frozen=True)
 class Sender:
-    """What sends to a layer: the position of a layer (`INPUT` for the input), and the pooling."""
+    """What sends to a layer.
+
+    Args:
+        layer: position of a layer; `INPUT` for the network's input.
+        pooling: (y, x) window that sums its spikes on the way.
+        shift: added to its channels at the reader.
+    """
 
     layer: int
     pooling: Pair = (1, 1)
+    shift: int = 0
+
+    def pooled(self, window: Pair) -> Sender:
+        """Return the sender with one more pooling on the way."""
+        pooling = (self.pooling[0] * window[0], self.pooling[1] * window[1])
+        return replace(self, pooling=pooling)
 
 
 @dataclass(frozen=True)

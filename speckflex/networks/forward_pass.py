@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ForwardPass", "Route", "Step", "StepRole"]
 
-StepRole = Role | Literal["input", "function"]
+StepRole = Role | Literal["input", "function", "concat", "scale"]
 
 # What a route begins at: values are made there, and only passed on elsewhere.
+MAP_AXES = 3
 ORIGINS = ("input", "weights", "neurons")
 
 
@@ -27,11 +28,14 @@ class Step:
         name: the layer's path in the network, "" for the network itself; else the function's name.
         layer: the layer that is called; None for the input and for functions.
         role: the layer's, by the table of layer kinds; a function that keeps all values is
-            "shaping", one that adds two tensors "merge", any other "function".
+            "shaping", one that adds two tensors "merge", one that puts tensors side by side in
+            their channels "concat", one that multiplies by a number "scale", any other "function".
         inputs: positions of the steps whose values it reads.
         shape: of its output without the batch axis; None where the input's shape is not known.
         place: file and line of a function's call; "" where they are not known.
         copied: the layer's copy that ran: in float32, on the CPU, in evaluation mode.
+        factor: the number that a "scale" multiplies by.
+        remedy: what to do where the chip has no such step; "" for the usual advice.
     """
 
     name: str
@@ -41,6 +45,16 @@ class Step:
     shape: tuple[int, ...] | None = None
     place: str = ""
     copied: nn.Module | None = None
+    factor: float = 1.0
+    remedy: str = ""
+
+    @property
+    def map(self) -> tuple[int, int, int] | None:
+        """(channel, y, x) of its output; None where it is a row of values, or not known."""
+        if self.shape is None or len(self.shape) < MAP_AXES:
+            return None
+        channel, y, x = self.shape[-MAP_AXES:]
+        return channel, y, x
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,17 @@ class ForwardPass:
             for read in dict.fromkeys(step.inputs):
                 consumers[read].append(position)
         return consumers
+
+    def leading_to_outputs(self) -> set[int]:
+        """Return the positions of the steps that the network's outputs depend on."""
+        found: set[int] = set()
+        waiting = list(self.outputs)
+        while waiting:
+            position = waiting.pop()
+            if position not in found:
+                found.add(position)
+                waiting += self.steps[position].inputs
+        return found
 
     def routes(self, position: int) -> list[Route]:
         """Return the ways by which values reach a step from the input, weights or neurons.

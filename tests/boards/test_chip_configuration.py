@@ -17,12 +17,16 @@ from speckflex import virtual
 from speckflex.boards.chip._configuration import choose_input_path, write_configuration
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.chips.speck import SPECK2E
-from speckflex.conversion.convert import DynapcnnNetwork, convert
+from speckflex.conversion.convert import convert
 from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import BoardError
 from speckflex.program.event_filter import EventFilter
 from speckflex.program.records import Destination, InputStage
+from speckflex.samna_access import load_samna
 from speckflex.virtual._decode import decode_configuration
+
+load_samna()
+from sinabs.backend.dynapcnn import DynapcnnNetwork  # noqa: E402  needs samna's name to exist
 
 SHAPE = (2, 16, 16)
 

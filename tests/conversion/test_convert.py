@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 from stepped import play_steps, random_frames
 from torch import nn
 
-from speckflex.conversion.convert import (
-    DynapcnnNetwork,
-    check_network,
-    convert,
-    convert_with_checks,
-)
+from speckflex.conversion.convert import check_network, convert, convert_with_checks
 from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import ConversionError, PlacementError
 from speckflex.networks.paper import NETWORKS, build_network
 from speckflex.program.program import Program
+from speckflex.samna_access import load_samna
+
+load_samna()
+from sinabs.backend.dynapcnn import DynapcnnNetwork  # noqa: E402  needs samna's name to exist
 
 # SPECK.md section 3: 1 x 1 convolutions, threshold 1, lower bound -1, as sinabs 3.1.3 makes them.
 VECTORS = [

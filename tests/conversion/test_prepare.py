@@ -473,7 +473,7 @@ REFUSED = {
     ),
     "pool before the neurons": (
         lambda: chain(conv(2, 2, 3), nn.AvgPool2d(2), iaf()),
-        r"^1: it pools between the weights and the neurons 2",
+        r"^1: it pools potentials, but the chip pools spikes: put the pooling after the neurons$",
     ),
     "transposed": (
         lambda: chain(nn.ConvTranspose2d(2, 2, 3, bias=False), iaf()),
@@ -552,7 +552,7 @@ def test_all_problems_are_listed_at_once():
     )
     with pytest.raises(ConversionError) as caught:
         convert(network, (2, 10, 10))
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["1", "2", "0", "3"]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [*"123450"]
     assert str(caught.value) == "; ".join(caught.value.problems)
 
 
