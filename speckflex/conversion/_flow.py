@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,14 @@ class Obstacle:
         message: what it is, in a sentence without the layer's name.
         remedy: what to do.
         layer: the name that the message begins with; None for the layer that reads the values.
+        place: file and line of a function's call; "" where it is none.
     """
 
     rule: str
     message: str
     remedy: str
     layer: str | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,14 @@ class Flow:
         return tuple(stream.sender for stream in self.streams)
 
     def blocked(self, *obstacles: Obstacle, shape: Shape | None = None) -> Flow:
-        """Return the flow behind obstacles, on a map of another shape if one is given."""
-        flow = replace(self, obstacles=(*self.obstacles, *obstacles))
-        if shape is None or shape == self.shape:
+        """Return the flow behind obstacles, on a map of another shape if one is given.
+
+        Of the functions in one line, the first is named.
+        """
+        places = {item.place for item in self.obstacles if item.place}
+        new = [item for item in obstacles if item.place not in places]
+        flow = replace(self, obstacles=(*self.obstacles, *new))
+        if shape is None or math.prod(shape) == math.prod(self.shape):
             return flow
         return replace(flow, shape=shape, gains=(1.0,) * shape[0])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from speckflex.conversion._flow import Flow, Obstacle, Stream, concatenated, merged, pooled, scaled
 from speckflex.conversion._input_stage import with_camera_layer, with_pool
 from speckflex.conversion._pooling import pool_of
@@ -70,15 +72,17 @@ def _scale(step: Step, flow: Flow) -> Flow:
 
 
 def _pool(step: Step, flow: Flow) -> Flow:
+    if flow.obstacles:
+        return flow.blocked(shape=step.values)
     if flow.potentials is not None:
         return flow.blocked(
             Obstacle(
                 "pooling",
                 "it pools potentials, but the chip pools spikes",
                 "put the pooling after the neurons",
-                step.name,
+                step.title,
             ),
-            shape=step.map,
+            shape=step.values,
         )
     try:
         window, share = pool_of(step.layer, flow.shape)
@@ -91,8 +95,8 @@ def _pool(step: Step, flow: Flow) -> Flow:
 
 def _camera(step: Step, flow: Flow) -> Flow:
     if any(stream.stage is None for stream in flow.streams):
-        place = Obstacle("input stage", "it is not at the input", "put it first", step.name)
-        return flow.blocked(place, shape=step.map)
+        place = Obstacle("input stage", "it is not at the input", "put it first", step.title)
+        return flow.blocked(place, shape=step.values)
     try:
         return _staged(flow, lambda stage: with_camera_layer(stage, step.layer))
     except ConversionError as error:
@@ -113,8 +117,12 @@ def _relu(step: Step, flow: Flow) -> Flow:
     """Return spikes as they are: no ReLU changes them."""
     if flow.potentials is None:
         return flow
+    kind = type(step.layer).__name__
     remedy = "make the network spiking with sinabs.from_torch.from_model"
-    return _lacking(replace(step, remedy=remedy), flow)
+    if step.is_function:
+        remedy = "use IAFSqueeze here too, or ReLU everywhere"
+    obstacle = Obstacle("layer kind", f"the chip has no {kind}", remedy, step.title)
+    return flow.blocked(obstacle, shape=step.values)
 
 
 def _norm(step: Step, flow: Flow) -> Flow:
@@ -123,13 +131,13 @@ def _norm(step: Step, flow: Flow) -> Flow:
     kind = type(step.layer).__name__
     remedy = "fold it first with speckflex fold"
     return flow.blocked(
-        Obstacle("batch norm", f"the chip has no {kind}", remedy, step.name), shape=step.map
+        Obstacle("batch norm", f"the chip has no {kind}", remedy, step.title), shape=step.map
     )
 
 
 def _lacking(step: Step, flow: Flow) -> Flow:
     """Return the flow behind a step that the chip has not."""
-    return flow.blocked(lacking(step), shape=step.map)
+    return flow.blocked(lacking(step), shape=step.values)
 
 
 def lacking(step: Step) -> Obstacle:
@@ -139,16 +147,19 @@ def lacking(step: Step) -> Obstacle:
         return Obstacle(
             "function",
             f"torch's {step.name} runs before it{place}, but the chip has no such step",
-            step.remedy or f"use layers: {LAYERS}",
+            f"use layers: {LAYERS}",
+            place=step.place,
         )
     kind = type(step.layer).__name__
-    remedy = step.remedy or "leave it out, or use layers that the chip has"
-    return Obstacle("layer kind", f"the chip has no {kind}", remedy, step.name)
+    remedy = "leave it out, or use layers that the chip has"
+    if type(step.layer).__module__ == nn.ReLU.__module__:
+        remedy = "train with ReLU, which becomes integrate-and-fire neurons"
+    return Obstacle("layer kind", f"the chip has no {kind}", remedy, step.title)
 
 
 def _refused(step: Step, flow: Flow, rule: str, error: ConversionError) -> Flow:
     message, _, remedy = str(error).rpartition(": ")
-    return flow.blocked(Obstacle(rule, message, remedy, step.name), shape=step.map)
+    return flow.blocked(Obstacle(rule, message, remedy, step.title), shape=step.values)
 
 
 def _is_identity(norm: Any) -> bool:

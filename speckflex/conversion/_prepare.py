@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,13 @@ from speckflex.conversion._flow import Flow, Stream, sends_once
 from speckflex.conversion._flows import flow_after, input_flow, reshaped
 from speckflex.conversion._neuron import Neuron, neuron_of
 from speckflex.conversion._prepared import PreparedLayer, PreparedNetwork, Sender
+from speckflex.conversion._proof import differences
 from speckflex.conversion.options import ConversionOptions
 from speckflex.errors import ConversionError, NetworkError
 from speckflex.fitting.checks import Check, CheckList
 from speckflex.networks.copying import missing_values
+from speckflex.networks.layer_kinds import kind_of, own_forward
+from speckflex.networks.spiking import spiking_network
 from speckflex.networks.trace import trace
 from speckflex.program.records import InputStage
 
@@ -28,6 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare"]
 
+RELUS = Check(
+    "",
+    "note",
+    "relu",
+    "its ReLUs become integrate-and-fire neurons with threshold 1 and lower bound -1",
+)
 # What a program can lack without a word when it comes behind the last layer.
 SILENT = frozenset({"input", "weights", "neurons", "shaping", "dropped", "time"})
 
@@ -55,10 +65,30 @@ def prepare(
         raise ConversionError(problem)
     shape = _checked_shape(input_shape)
     try:
-        forward = trace(network, shape)
+        has_neurons = any(kind_of(module).role == "neurons" for module in network.modules())
+        spiking = network if has_neurons else spiking_network(network, input_shape=shape)
+        forward = trace(spiking, shape)
     except NetworkError as error:
         raise ConversionError(str(error)) from error
-    return _Preparation(forward, shape, options or ConversionOptions()).run()
+    found = [] if spiking is network else [RELUS]
+    found += _left_at_default(network)
+    prepared = _Preparation(forward, shape, options or ConversionOptions()).run()
+    if not any(check.severity == "error" for check in prepared.checks):
+        found += differences(spiking, prepared, shape, forward.leading)
+    return replace(prepared, checks=(*prepared.checks, *found))
+
+
+def _left_at_default(network: nn.Module) -> list[Check]:
+    """Return a warning about what a forward pass takes beside the frames."""
+    if not own_forward(network):
+        return []
+    names = list(inspect.signature(network.forward).parameters.values())[1:]
+    left = [item.name for item in names if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+    if not left:
+        return []
+    message = f"its forward pass also takes {', '.join(left)}, which the chip can't give it"
+    remedy = "the program is the network with the defaults"
+    return [Check("", "warning", "arguments", message, remedy=remedy)]
 
 
 def _checked_shape(input_shape: Any) -> Shape:
@@ -99,6 +129,9 @@ class _Preparation:
         self.used: set[int] = set()
 
     def run(self) -> PreparedNetwork:
+        for hidden in self.forward.hidden:
+            check = Check("", hidden.severity, hidden.rule, hidden.message, remedy=hidden.remedy)
+            self.findings.checks.append(check)
         self._refuse_reuse()
         flows: list[Flow] = []
         for position, step in enumerate(self.forward.steps):
@@ -189,7 +222,10 @@ class _Preparation:
     def _report(self, flow: Flow, reader: str) -> bool:
         """Refuse what lies on the way to a layer; return whether nothing does."""
         self.used.update(flow.passed)
+        hidden = {found.place for found in self.forward.hidden if found.place}
         for obstacle in flow.obstacles:
+            if obstacle.place in hidden:
+                continue
             name = reader if obstacle.layer is None else obstacle.layer
             self.findings.refuse(name, obstacle.rule, obstacle.message, obstacle.remedy)
         return not flow.obstacles
@@ -296,11 +332,11 @@ class _Preparation:
             step = self.forward.steps[position]
             if step.role in SILENT or step.name in known:
                 continue
-            kind = type(step.layer).__name__ if step.layer else f"torch's {step.name}"
+            kind = f"torch's {step.name}" if step.place else type(step.layer).__name__
             place = f" ({step.place})" if step.place else ""
             self.findings.checks.append(
                 Check(
-                    step.name if step.layer and not step.place else "",
+                    "" if step.place else step.name,
                     "note" if step.role in {"pooling", "scale"} else "warning",
                     "end",
                     f"{kind} after the last layer is left out{place}",

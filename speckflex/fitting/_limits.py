@@ -74,7 +74,8 @@ def layer_limits(core: Core, chip: Chip) -> Iterator[Check]:
 def _kernel_limits(core: Core, limits: LayerLimits) -> Iterator[Check]:
     kernel = core.weights.shape[2:]
     covers = kernel[0] >= core.input_shape[1] and kernel[1] >= core.input_shape[2]
-    if max(kernel) > limits.max_kernel and covers and core.output_shape[1:] == (1, 1):
+    wide = max(kernel) > limits.max_kernel and covers and core.output_shape[1:] == (1, 1)
+    if wide:
         yield _wide_linear(core, limits)
     elif max(kernel) > limits.max_kernel:
         remedy = "pool the map in front of it first"
@@ -92,7 +93,8 @@ def _kernel_limits(core: Core, limits: LayerLimits) -> Iterator[Check]:
     if any(side not in limits.strides for side in core.stride):
         remedy = "use one of these strides"
         yield _no_choice(core.name, "stride", core.stride, limits.strides, remedy)
-    if max(core.padding) > limits.max_padding:
+    # A linear layer is padded only to make its kernel square.
+    if max(core.padding) > limits.max_padding and not wide:
         yield _too_large(core.name, "padding", core.padding, limits.max_padding, "pad less")
 
 

@@ -176,7 +176,10 @@ def _remedy(core: Core, memory: LayerMemory, chip: Chip) -> str:
     for halvings in range(1, 8):
         half = (-(-y // 2**halvings), -(-x // 2**halvings))
         if fits(channels, out, half):
-            changes.append(f"give it stride or pooling for a map of {half[0]} x {half[1]}")
+            changes.append(
+                f"give it a larger stride, or pool in front of it, for an output map of"
+                f" {half[0]} x {half[1]} (pooling behind its neurons does not help)"
+            )
             break
     for fewer in range(channels - 1, 0, -1):
         if fits(fewer, out, (y, x)):

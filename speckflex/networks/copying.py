@@ -10,6 +10,7 @@ import torch
 
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError
+from speckflex.networks.layer_kinds import kind_of, name_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +31,13 @@ def copy_network(network: nn.Module) -> nn.Module:
         raise NetworkError(problem)
     try:
         copied = copy.deepcopy(network)
-    except RuntimeError as error:
+    except Exception as error:
+        # sinabs' recurrent layers can't be copied.
+        for name, module in network.named_modules():
+            if kind_of(module).lacking:
+                raise NetworkError(
+                    f"layer {name_of(name)} ({type(module).__name__}) {kind_of(module).lacking}"
+                ) from error
         raise NetworkError(
             f"network {type(network).__name__} can't be copied ({first_line(error)}):"
             " detach what it keeps from its last run"

@@ -14,7 +14,6 @@ from speckflex.errors import NetworkError
 from speckflex.networks._checkpoint import checked_state, find_network, opaque_part, shape_beside
 from speckflex.networks._intact import check_intact
 from speckflex.networks._safetensors import read_safetensors
-from speckflex.networks._spiking import spiking_network
 from speckflex.networks._state_dict import load_state
 from speckflex.networks._torch_file import read_torch_file, torch_file_of
 from speckflex.networks.copying import copy_network, forget_states
@@ -32,6 +31,7 @@ from speckflex.networks.file_kinds import (
 from speckflex.networks.layer_kinds import check_layers
 from speckflex.networks.nir._network import load_nir, nir_input_shape
 from speckflex.networks.nir.options import NirOptions
+from speckflex.networks.spiking import spiking_network
 
 if TYPE_CHECKING:
     from speckflex.networks._checkpoint import Found

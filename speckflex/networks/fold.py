@@ -68,7 +68,7 @@ def fold_with_report(
     foldings: dict[str, _Folding] = {}
     for position in forward.positions("weights"):
         step = forward.steps[position]
-        if step.layer is not None and kind_of(step.layer).foldable:
+        if step.layer and kind_of(step.layer).foldable and not step.is_function:
             foldings[step.name] = _bias_only(position, step.layer)
     for position in forward.positions("norm"):
         _take_in(forward, foldings, position)
@@ -187,7 +187,7 @@ def _obstacle(forward: ForwardPass, route: Route) -> str:
             kind = "" if step.layer is None else f" ({type(step.layer).__name__})"
             return f"{step.name}{kind} lies between it and its weight layer"
     origin = forward.steps[route.origin]
-    if origin.layer is None:
+    if origin.layer is None or origin.is_function:
         return "no weight layer comes before it"
     if origin.role == "neurons":
         return f"it follows the neurons {origin.name} and not a weight layer"
@@ -200,7 +200,7 @@ def _obstacle(forward: ForwardPass, route: Route) -> str:
 
 def _gain(step: Step) -> float | None:
     """Return by what a step multiplies a constant; None where a norm can't be moved across it."""
-    if step.layer is None:
+    if step.layer is None or step.is_function:
         return 1.0 if step.name in RESHAPING_FUNCTIONS else None
     return 1.0 if step.role == "norm" else kind_of(step.layer).gain(step.layer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +12,7 @@ from speckflex.networks.layer_kinds import Role
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ForwardPass", "Route", "Step", "StepRole"]
+__all__ = ["ForwardPass", "Hidden", "Route", "Step", "StepRole"]
 
 StepRole = Role | Literal["input", "function", "concat", "scale"]
 
@@ -35,7 +36,7 @@ class Step:
         place: file and line of a function's call; "" where they are not known.
         copied: the layer's copy that ran: in float32, on the CPU, in evaluation mode.
         factor: the number that a "scale" multiplies by.
-        remedy: what to do where the chip has no such step; "" for the usual advice.
+        is_function: whether the layer only stands for a function that does the same.
     """
 
     name: str
@@ -46,7 +47,19 @@ class Step:
     place: str = ""
     copied: nn.Module | None = None
     factor: float = 1.0
-    remedy: str = ""
+    is_function: bool = False
+
+    @property
+    def title(self) -> str:
+        """The layer's name, with the place of a function that has no name of its own."""
+        return f"{self.name} ({self.place})" if self.is_function and self.place else self.name
+
+    @property
+    def values(self) -> tuple[int, int, int] | None:
+        """The map of its output, a row of n values as n channels; None where it is not known."""
+        if self.map is not None or self.shape is None:
+            return self.map
+        return math.prod(self.shape), 1, 1
 
     @property
     def map(self) -> tuple[int, int, int] | None:
@@ -55,6 +68,30 @@ class Step:
             return None
         channel, y, x = self.shape[-MAP_AXES:]
         return channel, y, x
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Something in a forward pass that a record of its steps can't show.
+
+    Args:
+        rule: "values", "state", "random" or "in place".
+        what: what the forward pass does, to follow "its forward pass".
+        remedy: what to do.
+        place: file and line; "" where they are not known.
+        severity: "error" where the record is not the network, "warning" where it may not be.
+    """
+
+    rule: str
+    what: str
+    remedy: str
+    place: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def message(self) -> str:
+        """What the forward pass does and where, in one sentence."""
+        return f"its forward pass {self.what}{f' ({self.place})' if self.place else ''}"
 
 
 @dataclass(frozen=True)
@@ -79,13 +116,21 @@ class ForwardPass:
         outputs: positions of the steps whose values the network returns.
         loose_tensors: names of parameters and buffers that the forward pass uses directly,
             without calling the layer that they belong to.
-        value_uses: file and line where the forward pass asks for values, to decide by them.
+        hidden: what these steps can't show.
+        leading: number of axes before the channels of the input: 1 for (batch * time), 2 for
+            (batch, time).
     """
 
     steps: tuple[Step, ...]
     outputs: tuple[int, ...] = ()
     loose_tensors: tuple[str, ...] = ()
-    value_uses: tuple[str, ...] = ()
+    hidden: tuple[Hidden, ...] = ()
+    leading: int = 1
+
+    @property
+    def value_uses(self) -> tuple[str, ...]:
+        """File and line where the forward pass asks for values, to decide by them."""
+        return tuple(found.place for found in self.hidden if found.rule == "values")
 
     def positions(self, *roles: StepRole) -> list[int]:
         """Return the positions of the steps with one of these roles."""

@@ -376,17 +376,6 @@ def iaf(**settings):
     return sl.IAFSqueeze(batch_size=1, **({"min_v_mem": -1.0} | settings))
 
 
-class Concatenating(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b, self.last = conv(1, 2, 3), conv(1, 2, 3), conv(4, 2, 3)
-        self.spikes = nn.ModuleList([iaf() for _ in range(3)])
-
-    def forward(self, x):
-        parts = [self.spikes[0](self.a(x)), self.spikes[1](self.b(x))]
-        return self.spikes[2](self.last(torch.cat(parts, 1)))
-
-
 class AddingPotentials(nn.Module):
     def __init__(self):
         super().__init__()
@@ -509,10 +498,6 @@ REFUSED = {
         r"^0: no weight layer comes before it",
     ),
     "no weights": (lambda: chain(nn.Flatten()), r"^the network: it has no weight layer"),
-    "concatenation": (
-        Concatenating,
-        r"^last: torch's cat runs before it \(test_prepare\.py, line \d+\), but the chip",
-    ),
     "added potentials": (AddingPotentials, r"^spike: it reads a sum of potentials"),
     "a doubled layer": (Doubling, r"^b: it merges the network's input with spikes, or one layer"),
     "merged uneven pools": (

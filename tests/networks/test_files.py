@@ -13,11 +13,11 @@ from sinabs.network import Network
 from torch import nn
 
 from speckflex.errors import FileFormatError, NetworkError
-from speckflex.networks._spiking import spiking_network
 from speckflex.networks.copying import copy_network
 from speckflex.networks.files import load_network, save_network
 from speckflex.networks.neurons import FusedIAFSqueeze, Triangular
 from speckflex.networks.paper import NETWORKS
+from speckflex.networks.spiking import spiking_network
 from speckflex.samna_access import load_samna
 
 

@@ -184,7 +184,7 @@ def test_a_tensor_that_changes_in_place_is_the_new_one_from_there_on(shape):
         ("conv", "weights", (0,)),
         ("relu", "relu", (1,)),
         ("add_", "merge", (2, 2)),
-        ("relu", "function", (3,)),
+        ("relu", "relu", (3,)),
         ("last", "weights", (4,)),
     ]
 
@@ -218,11 +218,13 @@ class Functional(nn.Module):
         return functional.conv2d(x, self.conv.weight) * self.scale
 
 
-@pytest.mark.parametrize("shape", [None, SHAPE])
-def test_functions_have_a_place_and_tensors_that_they_take_are_named(shape):
+@pytest.mark.parametrize(
+    ("shape", "convolution"), [(None, ("conv2d", "function")), (SHAPE, ("conv", "weights"))]
+)
+def test_functions_have_a_place_and_tensors_that_they_take_are_named(shape, convolution):
     forward = trace(Functional(), shape)
     assert [(step.name, step.role) for step in forward.steps[1:]] == [
-        ("conv2d", "function"),
+        convolution,
         ("mul", "function"),
     ]
     assert all(step.place.startswith("test_trace.py, line ") for step in forward.steps[1:])
@@ -238,7 +240,16 @@ def test_functions_have_a_place_and_tensors_that_they_take_are_named(shape):
         (lambda x: torch.flatten(x, 1), "shaping"),
         (lambda x: x[:, :1], "function"),
         (lambda x: x.transpose(2, 3), "function"),
-        (lambda x: torch.cat(x.chunk(2, 1), 1), "function"),
+        (lambda x: torch.cat(x.chunk(2, 1), 1), "concat"),
+        (lambda x: torch.cat(x.chunk(2, 1), 2), "function"),
+        (lambda x: torch.cat([x], 0), "shaping"),
+        (lambda x: x[:, [1, 0]], "function"),
+        (lambda x: x.transpose(0, 1).transpose(1, 0), "shaping"),
+        (lambda x: x * 2, "scale"),
+        (lambda x: 2 / x, "function"),
+        (lambda x: x.relu(), "relu"),
+        (lambda x: x.clamp(0, 1), "function"),
+        (lambda x: functional.avg_pool2d(x, 2), "pooling"),
     ],
 )
 def test_only_what_keeps_all_values_in_place_is_shaping_and_a_plain_sum_a_merge(function, role):
@@ -288,8 +299,8 @@ def test_a_users_weight_layer_is_one_step_and_any_other_module_is_followed():
     forward = trace(nn.Sequential(OwnConv(2, 2, 1), OwnPool(2)), SHAPE)
     assert [(step.name, step.role) for step in forward.steps[1:]] == [
         ("0", "weights"),
-        ("avg_pool2d", "function"),
-        ("mul", "function"),
+        ("avg_pool2d", "pooling"),
+        ("mul", "scale"),
     ]
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError
+from speckflex.networks._function_relus import with_relu_neurons
 from speckflex.networks.copying import copy_network
 from speckflex.networks.layer_kinds import kind_of, name_of
 from speckflex.networks.trace import trace
@@ -30,11 +31,13 @@ def spiking_network(network: nn.Module, *, input_shape: Shape | None = None) -> 
     """Return a spiking network: the network itself, its sinabs part, or one made from its ReLUs.
 
     A network with ReLUs and no spiking layer is converted by sinabs: every ReLU becomes an
-    integrate-and-fire layer of threshold 1 and lower bound -1 under the same name.
+    integrate-and-fire layer of threshold 1 and lower bound -1 under the same name. Where a forward
+    pass calls ReLUs as functions, a copy of the network calls such layers instead.
 
     Args:
         network: stays as it is.
-        input_shape: (channel, y, x) to run a converted network on once; None to skip that.
+        input_shape: (channel, y, x) to run a converted network on once, and to find ReLUs that
+            are functions; None to skip that.
 
     Raises:
         NetworkError: a ReLU is used at two places, or the network does not take `input_shape`.
@@ -45,17 +48,19 @@ def spiking_network(network: nn.Module, *, input_shape: Shape | None = None) -> 
                 "a sinabs Network without spiking_model can't be used: save its analog_model"
             )
         return spiking_network(network.spiking_model, input_shape=input_shape)
+    if any(kind_of(module).role == "neurons" for module in network.modules()):
+        return network
     # sinabs converts these two classes, not what derives from them.
     relus = [
         name
         for name, module in network.named_modules(remove_duplicate=False)
         if type(module) in RELUS
     ]
-    if not relus or any(kind_of(module).role == "neurons" for module in network.modules()):
-        return network
-    _check_not_shared(network, relus, input_shape)
-    log.info("%d ReLU layers become integrate-and-fire: %s", len(relus), ", ".join(relus))
-    return _converted(network, input_shape)
+    if relus:
+        _check_not_shared(network, relus, input_shape)
+        log.info("%d ReLU layers become integrate-and-fire: %s", len(relus), ", ".join(relus))
+        network = _converted(network, input_shape)
+    return network if input_shape is None else with_relu_neurons(network, input_shape)
 
 
 def _check_not_shared(network: nn.Module, relus: list[str], input_shape: Shape | None) -> None:
