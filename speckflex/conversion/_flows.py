@@ -85,7 +85,8 @@ def _pool(step: Step, flow: Flow) -> Flow:
             shape=step.values,
         )
     try:
-        window, share = pool_of(step.layer, flow.shape)
+        layer: Any = step.layer
+        window, share = pool_of(layer, flow.shape)
         if flow.streams and flow.streams[0].stage is not None:
             return scaled(_staged(flow, lambda stage: with_pool(stage, window)), share)
         return scaled(pooled(flow, window), share)
@@ -154,6 +155,8 @@ def lacking(step: Step) -> Obstacle:
     remedy = "leave it out, or use layers that the chip has"
     if type(step.layer).__module__ == nn.ReLU.__module__:
         remedy = "train with ReLU, which becomes integrate-and-fire neurons"
+    elif isinstance(step.layer, nn.ZeroPad2d):
+        remedy = "give its padding to the convolution behind it"
     return Obstacle("layer kind", f"the chip has no {kind}", remedy, step.title)
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import sinabs.layers as sl
 import torch
-from sinabs.activation import MembraneReset, MembraneSubtract
+from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, MultiSpike, SingleSpike
 
+from speckflex.conversion._own_neuron import check_spikes
 from speckflex.errors import ConversionError
 from speckflex.fitting.checks import Check
-from speckflex.networks.layer_kinds import problem_of
+from speckflex.networks.layer_kinds import own_forward, problem_of
 
 if TYPE_CHECKING:
     from speckflex.conversion.options import ConversionOptions
@@ -51,6 +52,8 @@ def neuron_of(
         ConversionError: the chip has no such neurons; the message lacks the layer's name.
     """
     _check_kind(layer)
+    if own_forward(layer):
+        check_spikes(layer, shape)
     threshold = _one_value(layer.spike_threshold, "spike_threshold")
     if not threshold > 0:
         raise ConversionError(
@@ -73,6 +76,12 @@ def _check_kind(layer: Any) -> None:
         raise ConversionError(
             f"the chip has no reset_fn {type(reset).__name__}:"
             " use MembraneSubtract or MembraneReset"
+        )
+    spike_fn = layer.spike_fn
+    if spike_fn not in (SingleSpike, MultiSpike) and not isinstance(spike_fn, MaxSpike):
+        raise ConversionError(
+            f"the chip has no spike_fn {getattr(spike_fn, '__name__', type(spike_fn).__name__)}:"
+            " use MultiSpike"
         )
     subtracted = getattr(reset, "subtract_value", None)
     if subtracted is not None and float(subtracted) != float(

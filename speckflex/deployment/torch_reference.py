@@ -14,7 +14,7 @@ from sinabs.layers.reshape import SqueezeMixin
 from speckflex.deployment._steps import StepPlayer
 from speckflex.errors import NetworkError
 from speckflex.networks.copying import copy_network
-from speckflex.networks.layer_kinds import wants_time_axis
+from speckflex.networks.trace import takes_time_axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ class TorchReference(StepPlayer):
         super().__init__(program, bins=bins, step=step)
         self._network = copy_network(network).float().cpu().eval()
         self._states = _initial_states(self._network)
-        self._with_time = wants_time_axis(self._network)
+        self._with_time = takes_time_axis(self._network, program.input.shape)
         self._modules = [
             _recorded_module(self._network, core, norms or {}) for core in program.cores
         ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.fx.node import map_arg
 
 from speckflex.networks.forward_pass import Step
 from speckflex.networks.layer_kinds import kind_of
@@ -72,7 +73,7 @@ def is_relu(name: str, args: Any, kwargs: Any) -> bool:
         return False
     low = args[1] if len(args) > 1 else kwargs.get("min")
     high = args[2] if len(args) > 2 else kwargs.get("max")
-    return high is None and isinstance(low, (int, float)) and low == 0
+    return high is None and _is_zero(low)
 
 
 def function_step(node: fx.Node, inputs: list[fx.Node]) -> Step:
@@ -97,6 +98,9 @@ def _unary_step(name: str, node: fx.Node, read: fx.Node) -> Step:
     """Return the record of a function of one tensor and of constants."""
     place = node.meta.get("place", "")
     if _keeps_places(name, node, read):
+        return Step(name, None, "shaping", place=place)
+    if name in ADDING and not node.kwargs and any(_is_zero(item) for item in node.args):
+        # Python's sum() begins with 0.
         return Step(name, None, "shaping", place=place)
     factor = _factor(name, node)
     if factor is not None:
@@ -142,6 +146,10 @@ def _keeps_places(name: str, node: fx.Node, read: fx.Node) -> bool:
     return name in RESHAPING
 
 
+def _is_zero(item: Any) -> bool:
+    return isinstance(item, (int, float)) and item == 0
+
+
 def _long_axes(tensor: torch.Tensor) -> list[tuple[int, int]]:
     """Return size and stride of the axes with more than one item."""
     pairs = zip(tensor.shape, tensor.stride(), strict=True)
@@ -170,9 +178,7 @@ def _layer(name: str, node: fx.Node, read: fx.Node) -> Any:
     """Return the layer that does what a function does; None where there is none."""
     values: dict[fx.Node, Any] = {found: found.meta.get("value") for found in node.all_input_nodes}
     try:
-        args, kwargs = torch.fx.node.map_arg(
-            (node.args[1:], node.kwargs), lambda found: values[found]
-        )
+        args, kwargs = map_arg((node.args[1:], node.kwargs), lambda found: values[found])
     except KeyError:
         return None
     if is_relu(name, node.args, node.kwargs):
@@ -230,6 +236,7 @@ def _over_the_map(read: torch.Tensor, dim: Any) -> bool:
 LAYERS: dict[str, Callable[..., Any]] = {
     "conv2d": _conv,
     "linear": _linear,
+    "matmul": lambda read, weight: _linear(read, weight.T),
     "dropout": _dropout,
     "mean": _mean,
     "sum": _sum,
@@ -241,7 +248,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
 
 def _owner(node: fx.Node) -> str:
     """Return the name of the layer whose weights a function takes, else of the tensor."""
-    weight = node.args[1] if len(node.args) > 1 else node.kwargs.get("weight")
+    weight: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("weight")
     if getattr(weight, "op", "") != "get_attr":
         return name_of_target(node.target)
     path = str(weight.target).partition(".")[2]

@@ -12,7 +12,8 @@ from torch import nn
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError
 from speckflex.networks.copying import copy_network
-from speckflex.networks.layer_kinds import kind_of, name_of, wants_time_axis
+from speckflex.networks.layer_kinds import kind_of, name_of
+from speckflex.networks.trace import takes_time_axis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +140,7 @@ def _random_events(
         if isinstance(size, int) and size > 0
     ]
     shape = (math.lcm(FRAMES, *sizes), *input_shape)
-    if wants_time_axis(network):
+    if takes_time_axis(network, input_shape):
         shape = (1, *shape)
     return _poisson(shape, generator).to(next(network.parameters()).device)
 

@@ -123,7 +123,7 @@ def _run(
         if isinstance(module, sl.UnflattenTime):
             module.batch_size = layout[0] if len(layout) > 1 else 1
     for name in (*neurons, *layers):
-        working.get_submodule(name).register_forward_hook(_keeper(calls[name]))
+        working.get_submodule(name).register_forward_hook(_keeper(calls[name]), prepend=True)
     generator = torch.Generator().manual_seed(0)
     rates = torch.full((N_CALLS, *layout, *input_shape), EVENTS_PER_PIXEL)
     events = torch.poisson(rates, generator=generator)

@@ -164,16 +164,17 @@ def _twice(
 def _difference(first: ForwardPass, second: ForwardPass) -> tuple[str, str]:
     """Return how a second call differs, as a clause, and where; "" where it does not."""
     for one, other in zip_longest(first.steps, second.steps):
-        if one is None or other is None or _signature(one) != _signature(other):
-            step = other or one
-            name = step.name or "its end"
-            name = f"torch's {name}" if step.layer is None and step.name else name
-            return f"a second call runs {name} where the first did not", step.place
+        step = other or one
+        if step is not None and _signature(one) != _signature(other):
+            is_function = step.layer is None or step.is_function
+            name = f"torch's {step.name}" if is_function else f"layer {step.name}"
+            verb = "runs" if other is not None else "does not run"
+            return f"a second call {verb} {name}, unlike the first", step.place
     return "", ""
 
 
-def _signature(step: Step) -> tuple[Any, ...]:
-    return (step.name, step.role, step.inputs, step.shape, step.factor)
+def _signature(step: Step | None) -> tuple[Any, ...]:
+    return () if step is None else (step.name, step.role, step.inputs, step.shape, step.factor)
 
 
 def _settle(working: nn.Module) -> None:
@@ -206,6 +207,12 @@ def working_copy(network: nn.Module, neurons: type[nn.Module] = _Silent) -> nn.M
             f"network {type(network).__name__} can't be copied ({first_line(error)}): remove what"
             " can't be deep-copied from its modules"
         ) from error
+    for module in network.modules():
+        stand_in = memo.get(id(module))
+        if isinstance(stand_in, neurons):
+            # A hook may change what a layer gives.
+            vars(stand_in)["_forward_hooks"].update(module._forward_hooks)  # noqa: SLF001
+            vars(stand_in)["_forward_pre_hooks"].update(module._forward_pre_hooks)  # noqa: SLF001
     return working.to(device="cpu", dtype=torch.float32).eval()
 
 

@@ -57,6 +57,11 @@ REMEDIES = {
         "put an IAFSqueeze after it",
         lambda: row(conv(2, 2, 3), iaf(), conv(2, 2, 3), iaf()),
     ),
+    "padding of its own": (
+        lambda: row(nn.ZeroPad2d(1), conv(2, 2, 3), iaf()),
+        "give its padding to the convolution behind it",
+        lambda: row(conv(2, 2, 3, padding=1), iaf()),
+    ),
     "leak": (
         lambda: row(conv(2, 2, 3), sl.LIFSqueeze(tau_mem=5.0, batch_size=1)),
         "sinabs' IAFSqueeze",

@@ -249,6 +249,11 @@ EQUAL = {
         {"fc": 16},
     ),
     "functions with a layer's weights": (chain(weight_functions, width=192), SHAPE),
+    "a matrix product": (
+        chain(lambda net, x: net.n3(net.n1(net.c1(x)).flatten(1) @ net.fc.weight.t()), width=192),
+        SHAPE,
+    ),
+    "a sum by Python": (residual(lambda _, a, b: sum([a, b])), SHAPE),
     "dropout as a function": (
         in_two(
             lambda net, x: functional.dropout(

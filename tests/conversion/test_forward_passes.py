@@ -104,7 +104,7 @@ HIDDEN = {
         Remembers,
         (
             rf"^the network: its forward pass keeps self\.last of Remembers {AT} from call to call:"
-            rf" a second call runs torch's add where the first did not {AT}: keep no state outside"
+            rf" a second call runs torch's add, unlike the first {AT}: keep no state outside"
         ),
     ),
     "state in a list": (
@@ -242,6 +242,14 @@ def test_nothing_of_a_forward_pass_vanishes(name):
     with pytest.raises(ConversionError, match=message) as caught:
         convert(exact(build()), SHAPE)
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("layer", ["c1", "n1"])
+def test_a_hook_that_changes_what_a_layer_gives_is_seen(layer):
+    network = exact(middle(lambda x: x)())
+    network.get_submodule(layer).register_forward_hook(lambda _layer, _given, gave: gave * 2)
+    with pytest.raises(ConversionError, match=r"^n[12]: random spikes give it .* first at time"):
+        convert(network, SHAPE)
 
 
 def test_a_number_that_counts_calls_is_a_warning():

@@ -307,17 +307,27 @@ def test_other_spike_and_gradient_functions_are_the_same_to_the_chip():
     assert convert(other, (1, 5, 5)).sha256 == convert(plain, (1, 5, 5)).sha256
 
 
-def test_a_subclass_of_the_neuron_layer_is_taken_as_one():
-    class Fused(sl.IAFSqueeze):
-        def __init__(self, must_give, **settings):
-            super().__init__(**settings)
+class OwnNeuron(sl.IAFSqueeze):
+    """sinabs' neurons behind a factor of a user's own."""
 
-        def forward(self, values):
-            raise AssertionError
+    def __init__(self, factor, **settings):
+        super().__init__(batch_size=1, **settings)
+        self.factor = factor
 
-    fused = Fused(1, batch_size=1, spike_threshold=200.0, min_v_mem=-300.0)
+    def forward(self, values):
+        return super().forward(values * self.factor)
+
+
+def test_a_users_neuron_layer_that_spikes_as_sinabs_layer_is_taken_as_one():
+    own = OwnNeuron(1, spike_threshold=200.0, min_v_mem=-300.0)
     plain = exact_weights(chain(conv(1, 2, 3), neuron()))
-    assert convert(chain(plain[0], fused), (1, 5, 5)).sha256 == convert(plain, (1, 5, 5)).sha256
+    assert convert(chain(plain[0], own), (1, 5, 5)).sha256 == convert(plain, (1, 5, 5)).sha256
+
+
+def test_a_users_neuron_layer_that_spikes_otherwise_is_refused():
+    network = chain(conv(1, 2, 3), OwnNeuron(2, spike_threshold=200.0, min_v_mem=-300.0))
+    with pytest.raises(ConversionError, match=r"^1: OwnNeuron has a forward pass .* spikes other"):
+        convert(network, (1, 5, 5))
 
 
 def test_constant_tensors_of_thresholds_collapse():
@@ -509,6 +519,10 @@ REFUSED = {
     "another reset": (
         lambda: chain(conv(2, 2, 3), iaf(reset_fn=print)),
         r"^1: the chip has no reset_fn builtin_function_or_method",
+    ),
+    "another spike function": (
+        lambda: chain(conv(2, 2, 3), iaf(spike_fn=None)),
+        r"^1: the chip has no spike_fn NoneType: use MultiSpike$",
     ),
     "a tiny threshold": (
         lambda: exact_weights(chain(conv(2, 2, 3), iaf(spike_threshold=0.4, min_v_mem=-300.0))),
