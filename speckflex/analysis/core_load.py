@@ -151,7 +151,7 @@ class _Demand:
 
 def _input_times(events: np.ndarray | Sequence[np.ndarray]) -> list[float]:
     """Return the time from the first event of each sample to its last, at least a window, µs."""
-    samples = [events] if getattr(events, "dtype", None) is not None else events
+    samples = [events] if isinstance(events, np.ndarray) else events
     return [float(max(WINDOW, np.ptp(one["t"]) if len(one) else 0)) for one in samples]
 
 

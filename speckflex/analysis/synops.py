@@ -124,7 +124,8 @@ def measure_known_synops(
         input_events: the streams of the first samples; none where they are not at hand.
     """
     kept = [len(record.events) for record in recording.layers if record.events is not None]
-    n_known = min([recording.n_samples, *kept, *([len(input_events)] if input_events else [])])
+    given = [len(input_events)] if input_events else []
+    n_known = min(recording.n_samples, *kept, *given, recording.n_samples)
     return measure_synops(program, recording.part(0, n_known), input_events[:n_known])
 
 

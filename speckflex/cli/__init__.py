@@ -19,6 +19,7 @@ __all__ = ["main"]
 COMMANDS = (
     "demo",
     "view",
+    "info",
     "deploy",
     "train",
     "fold",

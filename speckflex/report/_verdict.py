@@ -80,7 +80,7 @@ def _answers(report: Report) -> list[str]:
     for one in samples:
         says = ", ".join(
             f"{report.name_of(role).removeprefix('the ').removesuffix(' network')}: {answer.words}"
-            for role, answer in reversed(one.answers.items())
+            for role, answer in reversed(list(one.answers.items()))
         )
         which = f"sample {one.sample}, " if len(samples) > 1 else ""
         words = f"{which}{says}."

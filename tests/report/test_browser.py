@@ -184,20 +184,38 @@ def test_the_tables_show_the_figures_of_report_json(
     page: webdriver.Chrome, written: tuple[Report, Path]
 ):
     facts = json.loads((written[1] / "report.json").read_text())
-    rows = cells(page, "Layers in network order")
+    rows = cells(page, f"Layers in network order, over {facts['samples']} samples")
     assert [row[0] for row in rows] == [layer["name"] for layer in facts["layers"]]
     assert [row[2] for row in rows] == [str(layer["spikes"]) for layer in facts["layers"]]
-    shown = [float(row[3].removesuffix(" %")) for row in rows]
+    shown = [float(row[4].removesuffix(" %")) for row in rows]
     expected = [100 * layer["spike_difference"] for layer in facts["layers"]]
     assert shown == pytest.approx(expected, abs=0.005)
-    accuracies = {row[0]: row[1] for row in cells(page, "Share of samples classified right")}
-    known = {
-        facts["role_names"][role].removeprefix("the "): share
-        for role, share in facts["accuracy"].items()
-        if share is not None
-    }
-    assert accuracies == {name: f"{100 * share:.2f} %" for name, share in known.items()}
+    rungs = cells(
+        page,
+        "Accuracy and spike difference of each step against the one before, over"
+        f" {facts['samples']} samples",
+    )
+    assert [row[1] for row in rungs] == [
+        f"{100 * rung['accuracy']:.2f} %" for rung in facts["ladder"]
+    ]
     assert page.find_element(By.ID, "verdict").text == facts["verdict"]
+
+
+def test_a_heading_sorts_the_samples_and_a_second_choice_turns_them_round(page: webdriver.Chrome):
+    table = next(
+        one
+        for one in page.find_elements(By.CSS_SELECTOR, "table.sortable")
+        if "Answers" in (one.get_attribute("textContent") or "")
+    )
+    headings = table.find_elements(By.TAG_NAME, "th")
+    place = [one.get_attribute("textContent") for one in headings].index("spike diff.")
+    button = headings[place].find_element(By.TAG_NAME, "button")
+    for turned in (False, True):
+        button.send_keys(Keys.ENTER)
+        rows = cells(page, "Answers to each sample")
+        shares = [float(row[place].removesuffix(" %")) for row in rows]
+        assert shares == sorted(shares, reverse=turned)
+        assert len(shares) > 1
 
 
 def test_the_confusion_matrix_is_the_one_of_report_json(page: webdriver.Chrome, report: Report):

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from speckflex.recordings.compare import Accuracy, measure_accuracy
 from speckflex.recordings.measures import relative_difference
 from speckflex.recordings.recording import LayerRecord, Recording
-from speckflex.report._blocks import Block, Drawing, Table, Text
+from speckflex.report._blocks import Block, Drawing, Table, Terms, Text
 from speckflex.report._parts import finite
 from speckflex.report._section import Section
 from speckflex.report.charts._svg import LABEL, across, disc, drawing, label, line
@@ -108,7 +108,8 @@ class Ladder(Section):
 
     def blocks(self, facts: Facts) -> list[Block]:
         """Return the table of the steps, and the commands that win them back."""
-        if len(self.ladder) < 2 and all(rung.accuracy is None for rung in self.ladder):
+        first = next(iter(self.ladder), None)
+        if first is None or (first.accuracy is None and self.ladder == (first,)):
             return []
         rows = [
             [
@@ -121,7 +122,7 @@ class Ladder(Section):
             ]
             for rung in self.ladder
         ]
-        samples = plural(self.ladder[0].samples, "sample")
+        samples = plural(first.samples, "sample")
         title = f"each step against the one before, over {samples}"
         headings = ["step", "accuracy", "95 % interval", "points lost", "spike diff."]
         table = Table(
@@ -130,13 +131,16 @@ class Ladder(Section):
             rows,
             title,
         )
-        remedies = [
-            f"To win back {_name(rung, facts)} ({points(rung.points_lost)} points, spike"
-            f" difference {percent(rung.spike_difference)}): {rung.remedy}"
-            for rung in self.ladder
-            if rung.remedy
-        ]
-        return [table, *(Text(words) for words in remedies)]
+        return [table, *(Text(f"{term}: {command}") for term, command in self._remedies(facts))]
+
+    def _remedies(self, facts: Facts) -> list[tuple[str, str]]:
+        """Return what a step loses, and the command that wins it back."""
+        found = []
+        for rung in self.ladder:
+            loss = f"{points(rung.points_lost)} points, spike difference"
+            term = f"To win back {_name(rung, facts)} ({loss} {percent(rung.spike_difference)})"
+            found += [(term, rung.remedy)] if rung.remedy else []
+        return found
 
     def page(self, facts: Facts) -> list[Block]:
         """Return what the steps are, the chart, and the table with the commands."""
@@ -146,7 +150,12 @@ class Ladder(Section):
         chart: list[Block] = []
         if any(rung.accuracy is not None for rung in self.ladder):
             chart = [Drawing("Chart of the ladder", ladder_chart(self.ladder, facts))]
-        return [Text(_explained(self.ladder)), *chart, *blocks]
+        remedies = [
+            (term, Markup("<code>{}</code>").format(command))
+            for term, command in self._remedies(facts)
+        ]
+        shown: list[Block] = [Text(_explained(self.ladder)), *chart, blocks[0]]
+        return [*shown, Terms(remedies)] if remedies else shown
 
 
 def _rung(
@@ -248,11 +257,12 @@ def _explained(ladder: tuple[Rung, ...]) -> str:
         "twin": "the same integers, event by event",
         "chip": "the same program on the board",
     }
-    steps = "; ".join(f"{NAMES[rung.step]}: {meanings[rung.step]}" for rung in ladder)
+    steps = "; ".join(f"“{NAMES[rung.step]}”, {meanings[rung.step]}" for rung in ladder)
     return (
-        f"Each step is compared with the one before it. {steps}. The spike difference is Σ|S - S'|"
-        f" / ΣS in layer {ladder[-1].layer}; S is the twin or the chip where one of the two takes"
-        " part, else the earlier step. A sample without an answer counts as wrong."
+        f"Each step is compared with the one before it. The steps are {steps}. The spike"
+        f" difference is Σ|S - S'| / ΣS in layer {ladder[-1].layer}; S is the chip or the twin"
+        " where one of the two takes part, else the earlier step. A sample without an answer"
+        " counts as wrong."
     )
 
 
@@ -271,8 +281,8 @@ def ladder_chart(ladder: tuple[Rung, ...], facts: Facts) -> Markup:
             disc(across(rung.accuracy or 0.0), y, 6, f"mark {kinds.get(rung.step, 'torch')}"),
         ]
         if rung.points_lost is not None:
-            words = f"{-rung.points_lost:+.2f}"
-            marks.append(label(across(1) + 12, y + 5, words, kind="small"))
+            change = f"{-rung.points_lost + 0.0:+.2f}".replace("-0.00", "+0.00")
+            marks.append(label(across(1) + 12, y + 5, change, kind="small"))
     height = ROW * len(shown) + 22
     marks += [
         label(across(tick), height - 4, f"{100 * tick:.0f} %", anchor="middle", kind="small")

@@ -175,16 +175,11 @@ class PerSample(Section):
         )
         if len(shown) < len(order):
             words += f" {len(order) - len(shown)} more samples are in samples.csv."
-        blocks: list[Block] = [Text(words), self._table(shown, facts, "Answers to each sample")]
         if len(self.opened) < len(self.differing):
-            blocks.append(
-                Text(
-                    f"{len(self.opened)} of them can be opened here; of the others no spikes were"
-                    " kept."
-                )
-            )
+            words += f" {len(self.opened)} of them can be opened; no spikes of others were kept."
         by_index = {one.sample: one for one in self.per_sample}
-        return [*blocks, *(_opened(one, by_index[one.sample], facts) for one in self.opened)]
+        opened = [_opened(one, by_index[one.sample], facts) for one in self.opened]
+        return [Text(words), *opened, self._table(shown, facts, "Answers to each sample")]
 
     def _table(self, shown: Sequence[OneAnswer], facts: Facts, title: str) -> Table:
         roles = [role for role in facts.role_names if any(role in one.answers for one in shown)]
@@ -261,7 +256,10 @@ def _played(evidence: Evidence, index: int) -> PlayedSample | None:
 
 
 def _pictures(evidence: Evidence, index: int, played: PlayedSample) -> SamplePictures:
-    shape = tuple(int(played.events[name].max(initial=0)) + 1 for name in ("p", "y", "x"))
+    channels, height, width = (
+        int(played.events[name].max(initial=0)) + 1 for name in ("p", "y", "x")
+    )
+    shape = (channels, height, width)
     if evidence.program is not None:
         shape = evidence.program.input.shape
     frames: tuple[np.ndarray, ...] = ()
