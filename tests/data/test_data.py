@@ -182,7 +182,7 @@ def test_a_damaged_array_file_never_gives_another_error(
         ([], "", "holds no recordings in a known layout"),
         ([], "none", "no file, folder or data set has this name"),
         (["notes.md"], "notes.md", "files with the suffix .md can't be read"),
-        (["a/1.bin", "b/2.bin"], "", "holds no recordings in a known layout"),
+        (["a/1.md", "b/2.md"], "", "holds no recordings in a known layout"),
         (["Train/3/1.bin"], "", "no recordings in N-MNIST's layout for the split test"),
         (["Test/3/1.md"], "", "holds no recordings in a known layout"),
     ],
