@@ -37,8 +37,7 @@ TORCH = FileKind("torch", "a torch file")
 LEGACY = FileKind("legacy torch", "a torch file in the format of torch before 1.6")
 SAFETENSORS = FileKind("safetensors", "a safetensors file")
 NIR = FileKind("NIR", "a NIR graph")
-BY_HAND = "save its weights by name with torch.save, and name a factory of the same layers"
-ONNX = FileKind("ONNX", "an ONNX graph", BY_HAND)
+ONNX = FileKind("ONNX", "an ONNX graph")
 TORCHSCRIPT = FileKind(
     "TorchScript",
     "a TorchScript archive, which holds code",
@@ -62,27 +61,27 @@ PICKLE = FileKind(
 KERAS = FileKind(
     "Keras",
     "a Keras model",
-    BY_HAND,
+    "export it with model.export('model.onnx', format='onnx') in Keras, and load that file",
 )
 KERAS_WEIGHTS = FileKind(
     "Keras weights",
     "a file of Keras weights without a network",
-    BY_HAND,
+    "load them into their model, and export it with model.export('model.onnx', format='onnx')",
 )
 TFLITE = FileKind(
     "TFLite",
     "a TensorFlow Lite model",
-    BY_HAND,
+    "export the float model that it was made of as ONNX, and load that file",
 )
 SAVED_MODEL = FileKind(
     "TensorFlow",
     "a TensorFlow graph",
-    BY_HAND,
+    "convert its folder with python -m tf2onnx.convert --saved-model FOLDER --output model.onnx",
 )
 AKIDA = FileKind(
     "Akida",
     "an Akida model, whose weights have the bits of that chip",
-    BY_HAND,
+    "export the float model that it was converted from as ONNX, and load that file",
 )
 LAVA = FileKind(
     "lava-dl",

@@ -13,6 +13,7 @@ from speckflex._support.files import suffix_problem, write_whole
 from speckflex.errors import NetworkError
 from speckflex.networks._checkpoint import checked_state, find_network, opaque_part, shape_beside
 from speckflex.networks._intact import check_intact
+from speckflex.networks._onnx import load_onnx, onnx_input_shape
 from speckflex.networks._safetensors import read_safetensors
 from speckflex.networks._state_dict import load_state
 from speckflex.networks._torch_file import read_torch_file, torch_file_of
@@ -21,6 +22,7 @@ from speckflex.networks.factories import network_from_factory
 from speckflex.networks.file_kinds import (
     LEGACY,
     NIR,
+    ONNX,
     PICKLE,
     SAFETENSORS,
     TORCH,
@@ -53,14 +55,15 @@ def load_network(
     """Return the spiking network in a model file; nothing in the file is executed.
 
     Args:
-        path: a `.nir` graph; a whole module of torch.nn, sinabs and speckflex layers as
+        path: a NIR or ONNX graph; a whole module of torch.nn, sinabs and speckflex layers as
             `torch.save` writes it, a state dict, or a checkpoint that holds one of them; or
             a safetensors file.
         factory: makes the network that a state dict belongs to: a built-in name or
             `package.module:factory`, followed by its arguments, such as
             `"mymod:make bias=False width=16"`.
         key: where in a checkpoint the network is, such as "ema"; needed if it has several.
-        input_shape: (channel, y, x); a ReLU network is run once on it if it is given.
+        input_shape: (channel, y, x); a ReLU network is run once on it if it is given. An ONNX
+            graph needs it if it leaves the size of its input open.
         nir: what a NIR graph leaves open, such as its time step.
 
     Raises:
@@ -73,6 +76,10 @@ def load_network(
     if kind is NIR:
         _refuse_choices(path, factory, key)
         network = load_nir(path, nir)
+    elif kind is ONNX:
+        _refuse_choices(path, factory, key)
+        _refuse_nir_options(path, nir)
+        network = load_onnx(path, input_shape).network
     else:
         _refuse_nir_options(path, nir)
         network = _read_network(path, kind, factory, key)
@@ -158,8 +165,8 @@ def _refuse_nir_options(path: Path, nir: NirOptions | None) -> None:
 def stated_input_shape(path: str | Path) -> Shape | None:
     """Return the (channel, y, x) that a model file states for its input; None where it does not.
 
-    Of the files that `load_network` takes, a NIR graph states it, and a checkpoint that has an
-    `input_shape` beside its network.
+    Of the files that `load_network` takes, a NIR or ONNX graph states it, and a checkpoint that
+    has an `input_shape` beside its network.
 
     Raises:
         SpeckflexError: the file is missing or damaged.
@@ -168,6 +175,8 @@ def stated_input_shape(path: str | Path) -> Shape | None:
     kind = kind_of_file(path)
     if kind is NIR:
         return nir_input_shape(path)
+    if kind is ONNX:
+        return onnx_input_shape(path)
     if kind in {TORCH, LEGACY}:
         return shape_beside(read_torch_file(path, values=False).value)
     return None

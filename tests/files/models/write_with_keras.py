@@ -41,6 +41,29 @@ def network() -> keras.Model:
     return net
 
 
+def other_layers() -> keras.Model:
+    """Return a network of the layers that exporters take apart: strides, padding, global means."""
+    keras.utils.set_random_seed(0)
+    channels, height, width = INPUT_SHAPE
+    net = keras.Sequential(
+        [
+            keras.Input((height, width, channels)),
+            layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.DepthwiseConv2D(3, padding="same", activation="relu"),
+            layers.ZeroPadding2D(((1, 0), (2, 1))),
+            layers.SeparableConv2D(6, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.5),
+            layers.Dense(5, activation="softmax"),
+        ]
+    )
+    rng = np.random.default_rng(2)
+    net.layers[1].set_weights([rng.uniform(0.5, 1.5, 4) for _ in range(4)])
+    return net
+
+
 def main() -> None:
     """Write the files."""
     folder, net = Path(sys.argv[1]), network()
@@ -48,11 +71,12 @@ def main() -> None:
     net.save(folder / "keras.keras")
     net.save(folder / "keras.h5")
     net.save_weights(folder / "keras.weights.h5")
-    net.predict(maps, verbose=0)  # without a call, the exporter knows no shapes
-    net.export(folder / "keras.onnx", format="onnx", verbose=False)
-    session = onnxruntime.InferenceSession(folder / "keras.onnx")
-    (values,) = session.run(None, {session.get_inputs()[0].name: maps})
-    np.savez_compressed(folder / "keras.npz", values=values, keras=net.predict(maps, verbose=0))
+    for name, each in (("keras", net), ("keras-layers", other_layers())):
+        made = each.predict(maps, verbose=0)  # without a call, the exporter knows no shapes
+        each.export(folder / f"{name}.onnx", format="onnx", verbose=False)
+        session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
+        (values,) = session.run(None, {session.get_inputs()[0].name: maps})
+        np.savez_compressed(folder / f"{name}.npz", values=values, keras=made)
     packages = ("keras", "torch", "onnx", "onnxruntime")
     print(keras.backend.backend(), *(f"{name} {version(name)}" for name in packages))
 
