@@ -56,6 +56,8 @@ The stand-in differs from a chip, or chooses where no source says what a chip do
 - Cores that feed each other in a circle are served spike by spike, the oldest first, and an
   event that never comes to rest is given up after `MAX_CIRCULATING` spikes.
 - What no source says about a devkit is named in `Unverified`, and about a chip in `TwinSettings`.
+- Registers keep what is written and have no effect; other raw memories are refused. Filters that
+  run C++ or reach out of the process are refused.
 - Power figures are constants. JSON texts are speckflex's own, and so are the messages of
   validation.
 """

@@ -12,7 +12,7 @@ from speckflex.events.streams import MICROSECONDS_PER_SECOND, check_events
 from speckflex.version import __version__
 from speckflex.virtual._clock import COUNTER
 from speckflex.virtual._configuration import CHIP_CONFIGURATIONS, SPECK, ConfigurationError
-from speckflex.virtual._events import CHIP_EVENTS, PowerMeasurement
+from speckflex.virtual._events import CHIP_EVENTS, DroppedEventsNum, PowerMeasurement
 from speckflex.virtual._fpga import Fpga
 from speckflex.virtual._graph import Node, hand_on
 from speckflex.virtual._records import as_number, as_switch, as_whole, refused_call
@@ -352,6 +352,36 @@ class UnifirmModule:
     def set_jtag_clk_rate(self, rate: int) -> None:
         """Accept the rate of an interface that the stand-in has not."""
         as_whole("set_jtag_clk_rate", rate)
+
+    def enable_power(self, mask: Any) -> None:
+        """Accept which rails are on, which the twin does not model."""
+
+    def write_config(self, address: int, value: int) -> None:
+        """Accept a word for the FPGA, which has no effect."""
+        as_whole("write_config", address)
+        as_whole("write_config", value)
+
+    def request_dropped_events_num(self) -> None:
+        """Send a DroppedEventsNum; the stand-in's FPGA drops nothing."""
+        self._fpga.check_alive()
+        self._fpga.send_now([DroppedEventsNum(num=0)])
+
+    def set_chip_stuck_check_enable(self, enable: bool) -> None:  # noqa: FBT001 - samna's
+        """Accept the switch of a check for a chip that takes no events; this one always does."""
+        as_switch("set_chip_stuck_check_enable", enable)
+
+    def set_chip_stuck_check_delay(self, microseconds: int) -> None:
+        """Accept how long a chip may take; see `set_chip_stuck_check_enable`."""
+        as_whole("set_chip_stuck_check_delay", microseconds)
+
+    def stop_packet_dump(self) -> None:
+        """Do nothing: the stand-in's FPGA has no reason to drop events."""
+
+    def assert_reset(self) -> None:
+        """Accept the reset line, which has no effect."""
+
+    def deassert_reset(self) -> None:
+        """Accept the reset line, which has no effect."""
 
     def set_dual_channel_output_enable(self, enable: bool) -> None:  # noqa: FBT001 - samna's
         """Accept the number of output channels, which the twin does not model."""

@@ -11,7 +11,14 @@ from __future__ import annotations
 from speckflex.chips.speck import SPECKS
 from speckflex.virtual._records import Flag, Integer, Number, Record
 
-__all__ = ["CHIP_EVENTS", "EVENT_CLASSES", "INPUT_EVENTS", "PowerMeasurement"]
+__all__ = [
+    "CHIP_EVENTS",
+    "EVENT_CLASSES",
+    "INPUT_EVENTS",
+    "REFUSED_EVENTS",
+    "DroppedEventsNum",
+    "PowerMeasurement",
+]
 
 SAMNA = "samna 0.48.5's reference, speck2f.event"
 POWER = "samna 0.48.5's reference, boards.common.power"
@@ -136,7 +143,7 @@ class ReadoutPinValue(Record, source=SAMNA):
 
 
 class FilterDvsEvent(Record, source=SAMNA):
-    """An event for the sensor's noise filter alone; the stand-in sends and takes none."""
+    """An event for the sensor's noise filter alone; the stand-in refuses it."""
 
     __slots__ = ()
     p = Flag()
@@ -154,7 +161,7 @@ class FilterValue(Record, source=SAMNA):
 
 
 class AverageSel(Record, source=SAMNA):
-    """The choice of the average that the readout shows; the stand-in takes none."""
+    """The choice of the average that the readout shows; the stand-in refuses it."""
 
     __slots__ = ()
     average_sel = Integer("uint32")
@@ -183,6 +190,143 @@ class PowerMeasurement(Record, source=POWER):
     value = Number()  # W
 
 
+class ReadRegisterValue(Record, source=SAMNA):
+    """Ask for one register; register 0 answers 241 after the start."""
+
+    __slots__ = ()
+    address = Integer("uint16")
+
+
+class WriteRegisterValue(Record, source=SAMNA):
+    """Set one register, which has no effect here but on the answer to ReadRegisterValue."""
+
+    __slots__ = ()
+    address = Integer("uint16")
+    data = Integer("uint8")
+
+
+class RegisterValue(Record, source=SAMNA):
+    """The answer to ReadRegisterValue."""
+
+    __slots__ = ()
+    address = Integer("uint16")
+    data = Integer("uint8")
+
+
+class ReadSramValue(Record, source=SAMNA):
+    """Ask for one byte of a memory; the stand-in refuses it."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+
+
+class WriteSramValue(Record, source=SAMNA):
+    """Set one byte of a memory; the stand-in refuses it."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    data = Integer("uint8")
+
+
+class SramValue(Record, source=SAMNA):
+    """The answer to ReadSramValue; the stand-in sends none."""
+
+    __slots__ = ()
+    address = Integer("uint32")
+    data = Integer("uint8")
+
+
+class ReadFilterValue(Record, source=SAMNA):
+    """Ask for a counter of the sensor's noise filter; the stand-in refuses it."""
+
+    __slots__ = ()
+    x = Integer(PLACE)
+    y = Integer(PLACE)
+
+
+class WriteFilterValue(Record, source=SAMNA):
+    """Set a counter of the sensor's noise filter; the stand-in refuses it."""
+
+    __slots__ = ()
+    x = Integer(PLACE)
+    y = Integer(PLACE)
+    data = Integer("uint16")
+
+
+class FilterValueCurrent(Record, source=SAMNA):
+    """A counter of the sensor's noise filter; the stand-in sends none."""
+
+    __slots__ = ()
+    counter_data = Integer("uint32")
+
+
+class FilterValuePrevious(Record, source=SAMNA):
+    """A counter of the sensor's noise filter; the stand-in sends none."""
+
+    __slots__ = ()
+    counter_data = Integer("uint32")
+
+
+class OutputModeSel(Record, source=SAMNA):
+    """The choice of what the readout sends; the stand-in refuses it."""
+
+    __slots__ = ()
+    mode_sel = Integer("uint8")
+
+
+class ReadoutRequest(Record, source=SAMNA):
+    """Ask for the readout's value; the stand-in refuses it."""
+
+    __slots__ = ()
+
+
+class InputInterfaceEvent(Record, source=SAMNA):
+    """A word for the chip's input; the stand-in refuses it."""
+
+    __slots__ = ()
+    value = Integer("uint32")
+
+
+class IdCodeRequest(Record, source=SAMNA):
+    """Ask for the chip's identity; the stand-in refuses it."""
+
+    __slots__ = ()
+
+
+class IdCode(Record, source=SAMNA):
+    """The chip's identity; the stand-in sends none."""
+
+    __slots__ = ()
+    value = Integer("uint32", source=f"{SAMNA}; field assumed")
+
+
+class ScanChainValue(Record, source=SAMNA):
+    """A value of the chip's test logic; the stand-in sends none."""
+
+    __slots__ = ()
+    value = Integer("uint32", source=f"{SAMNA}; field assumed")
+
+
+class DroppedEventsNum(Record, source=UNIFIRM):
+    """How many events the FPGA has dropped."""
+
+    __slots__ = ()
+    num = Integer("uint32")
+
+
+# Input events that a devkit takes and the stand-in has nothing for.
+REFUSED_EVENTS: tuple[type[Record], ...] = (
+    ReadSramValue,
+    WriteSramValue,
+    ReadFilterValue,
+    WriteFilterValue,
+    FilterDvsEvent,
+    OutputModeSel,
+    AverageSel,
+    ReadoutRequest,
+    InputInterfaceEvent,
+    IdCodeRequest,
+)
 INPUT_EVENTS: tuple[type[Record], ...] = (
     Spike,
     DvsEvent,
@@ -194,6 +338,9 @@ INPUT_EVENTS: tuple[type[Record], ...] = (
     WriteBiasValue,
     KillSensorPixel,
     ResetSensorPixel,
+    ReadRegisterValue,
+    WriteRegisterValue,
+    *REFUSED_EVENTS,
 )
 EVENT_CLASSES: tuple[type[Record], ...] = (
     *INPUT_EVENTS,
@@ -202,9 +349,13 @@ EVENT_CLASSES: tuple[type[Record], ...] = (
     BiasValue,
     ReadoutValue,
     ReadoutPinValue,
-    FilterDvsEvent,
+    RegisterValue,
+    SramValue,
     FilterValue,
-    AverageSel,
+    FilterValueCurrent,
+    FilterValuePrevious,
+    IdCode,
+    ScanChainValue,
 )
 
 
@@ -212,7 +363,7 @@ def _classes_of(chip: str) -> dict[str, type[Record]]:
     attributes = {
         "__slots__": (),
         "__module__": f"samna.{chip}.event",
-        "_namespace": f"{chip}::event",
+        "namespace": f"{chip}::event",
     }
     return {kind.__name__: type(kind.__name__, (kind,), attributes) for kind in EVENT_CLASSES}
 

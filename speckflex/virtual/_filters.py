@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from speckflex.virtual._events import CHIP_EVENTS
 from speckflex.virtual._graph import BasicSinkNode, BasicSourceNode, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["JIT_FILTERS", "NAMED_FILTERS", "make_filter"]
+__all__ = ["JIT_FILTERS", "NAMED_FILTERS", "REFUSED_FILTERS", "make_filter", "refuse_filter"]
 
 
 class MemberSelect(Node):
@@ -23,30 +24,196 @@ class MemberSelect(Node):
         self._member = ""
 
     def set_white_list(self, values: Sequence[Any], member: str) -> None:
-        """Set which values of which member pass."""
+        """Set which values, integers or texts, of which member pass."""
         self._white_list, self._member = set(values), member
 
     def receive(self, events: Any) -> None:
-        """Pass on the listed events."""
+        """Pass on the listed events; one without the member does not pass."""
         if self._white_list is not None:
             events = [e for e in events if getattr(e, self._member, None) in self._white_list]
         self.send(events)
 
 
 class EventTypeFilter(Node):
-    """Passes the events of one type; all, before one is set."""
+    """Passes the events of one type, or all but those of one type; all, before one is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._desired = ""
+        self._desired = self._rejected = ""
+
+    def get_available_types(self) -> list[str]:
+        """Return the names of the types that it knows."""
+        return [
+            f"{kind.namespace}::{kind.__name__}"
+            for kinds in CHIP_EVENTS.values()
+            for kind in kinds.values()
+        ]
 
     def set_desired_type(self, name: str) -> None:
-        """Set the type by its name, such as "speck2f::event::Spike"."""
-        self._desired = name.rsplit("::", 1)[-1]
+        """Set the type that passes by its name, such as "speck2f::event::Spike".
+
+        Raises:
+            RuntimeError: there is no such type.
+        """
+        self._desired = self._known(name)
+
+    def get_desired_type(self) -> str:
+        """Return the name of the type that passes; "" for none."""
+        return self._desired
+
+    def set_rejected_type(self, name: str) -> None:
+        """Set the type that does not pass by its name.
+
+        Raises:
+            RuntimeError: there is no such type.
+        """
+        self._rejected = self._known(name)
+
+    def get_rejected_type(self) -> str:
+        """Return the name of the type that does not pass; "" for none."""
+        return self._rejected
 
     def receive(self, events: Any) -> None:
         """Pass on the events of the type."""
-        self.send([e for e in events if self._desired in {"", type(e).__name__}])
+        named = [(event, f"{event.namespace}::{type(event).__name__}") for event in events]
+        desired = {"", self._desired}
+        self.send(
+            [
+                event
+                for event, name in named
+                if (not self._desired or name in desired) and name != self._rejected
+            ]
+        )
+
+    def _known(self, name: str) -> str:
+        if name not in self.get_available_types():
+            raise RuntimeError(
+                f"there is no event type {name!r}: choose one of"
+                f" {', '.join(self.get_available_types())}"
+            )
+        return name
+
+
+class EventCrop(Node):
+    """Passes the events inside a region, whose upper left pixel becomes (0, 0)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._region = (0, 0, 2**31 - 1, 2**31 - 1)
+
+    def set_roi(self, x_tl: int, y_tl: int, x_br: int, y_br: int) -> None:
+        """Set the first and the last pixel of the region; both are inside."""
+        self._region = (x_tl, y_tl, x_br, y_br)
+
+    def receive(self, events: Any) -> None:
+        """Pass on the events inside, moved; what has no address is dropped."""
+        left, top, right, bottom = self._region
+        self.send(
+            [
+                _moved(event, event.x - left, event.y - top)
+                for event in events
+                if hasattr(event, "x") and left <= event.x <= right and top <= event.y <= bottom
+            ]
+        )
+
+
+class EventDecimate(Node):
+    """Passes L of every M events; that it is the last L of them is assumed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._m, self._l = 1, 1
+        self._seen = 0
+
+    def set_decimation_fraction(self, m: int, l: int = 1) -> None:  # noqa: E741 - samna's names
+        """Set how many of how many events pass.
+
+        Raises:
+            RuntimeError: it is no fraction up to 1.
+        """
+        if not 0 < l <= m:
+            raise RuntimeError(f"decimation fraction {l}/{m}: give 0 < L <= M")
+        self._m, self._l = m, l
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self._seen = 0
+
+    def receive(self, events: Any) -> None:
+        """Pass on some of the events."""
+        passed = []
+        for event in events:
+            self._seen = self._seen % self._m + 1
+            if self._seen > self._m - self._l:
+                passed.append(event)
+        self.send(passed)
+
+
+class EventRescale(Node):
+    """Divides addresses by whole numbers; that it divides, and rounds down, is assumed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset()
+
+    def set_rescaling_coefficients(self, width: int, height: int) -> None:
+        """Set by what x and y are divided.
+
+        Raises:
+            RuntimeError: a number is not positive.
+        """
+        if min(width, height) < 1:
+            raise RuntimeError(f"rescaling coefficients {width}, {height}: give 1 or more")
+        self._width, self._height = width, height
+
+    def reset(self) -> None:
+        """Divide by 1."""
+        self._width = self._height = 1
+
+    def receive(self, events: Any) -> None:
+        """Pass on all events, moved."""
+        self.send([_moved(e, e.x // self._width, e.y // self._height) for e in events])
+
+
+class CustomFilterNode(Node):
+    """Calls a Python function with each list of events, and passes on what it returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._function: Callable[[list[Any]], Sequence[Any]] | None = None
+
+    def set_filter_function(self, function: Callable[[list[Any]], Sequence[Any]]) -> None:
+        """Set the function; it gets a list of events and returns one."""
+        self._function = function
+
+    def start(self) -> None:
+        """Do nothing: the graph's thread calls the function."""
+
+    def stop(self) -> None:
+        """Call the function no more."""
+        self._function = None
+
+    def receive(self, events: Any) -> None:
+        """Pass on what the function makes of the events."""
+        if self._function is not None:
+            self.send(list(self._function(list(events)) or []))
+
+
+class Toggle(Node):
+    """Passes events while it is switched on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._on = True
+
+    def set_toggle(self, on: bool) -> None:  # noqa: FBT001 - samna's signature
+        """Switch it on or off."""
+        self._on = on
+
+    def receive(self, events: Any) -> None:
+        """Pass on all events, or none."""
+        if self._on:
+            self.send(events)
 
 
 class SpikeCollectionNode(Node):
@@ -126,21 +293,57 @@ class VisualizerNode(Node):
         """Accept the address of a window."""
         return True
 
-    def wait_for_receiver_count(self, count: int = 1) -> bool:
+    def wait_for_receiver_count(self, count: int = 1, timeout_ms: int = 0) -> bool:
         """Return at once, since no window will connect."""
+        return True
+
+    def get_connected_receiver_count(self) -> int:
+        """Return zero, since there is no window."""
+        return 0
+
+    def set_receiver_endpoint(self, endpoint: str) -> bool:
+        """Accept the address of a streamer."""
         return True
 
     def receive(self, events: Any) -> None:
         """Drop events."""
 
 
+class EventCounterSink(Node):
+    """Counts events and ends them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def get_count(self) -> int:
+        """Return how many events have come."""
+        return self._count
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self._count = 0
+
+    def receive(self, events: Any) -> None:
+        """Count the events."""
+        self._count += len(events)
+
+
 # String filters by the end of their name, since samna writes the chip's name before it.
 NAMED_FILTERS: dict[str, type[Node]] = {
     "DvsToVizConverter": VisualizerNode,
     "OutputEventTypeFilter": EventTypeFilter,
+    "InputEventTypeFilter": EventTypeFilter,
     "OutputMemberSelect": MemberSelect,
+    "InputMemberSelect": MemberSelect,
     "SpikeCollectionNode": SpikeCollectionNode,
     "SpikeCountNode": SpikeCountNode,
+    "MajorityReadoutNode": MajorityReadoutNode,
+    "CustomFilterNode": CustomFilterNode,
+    "EventCrop": EventCrop,
+    "EventDecimate": EventDecimate,
+    "EventRescale": EventRescale,
+    "Forward": Node,
     "VizEventStreamer": VisualizerNode,
     "VizEventReceiver": VisualizerNode,
     "MeasurementToVizConverter": VisualizerNode,
@@ -149,14 +352,26 @@ NAMED_FILTERS: dict[str, type[Node]] = {
 # Filters that samna compiles for an event type; the type does not matter here.
 JIT_FILTERS: dict[str, type[Node]] = {
     "JitMemberSelect": MemberSelect,
+    "JitEventTypeFilter": EventTypeFilter,
+    "JitDvsEventCrop": EventCrop,
+    "JitDvsEventDecimate": EventDecimate,
+    "JitDvsEventRescale": EventRescale,
     "JitDvsEventToViz": VisualizerNode,
+    "JitEventCounterSink": EventCounterSink,
     "JitSpikeCollection": SpikeCollectionNode,
     "JitSpikeCount": SpikeCountNode,
     "JitMajorityReadout": MajorityReadoutNode,
-    "JitFilter": VisualizerNode,
-    "JitFunctionFilter": VisualizerNode,
+    "JitToggle": Toggle,
     "JitSource": BasicSourceNode,
     "JitSink": BasicSinkNode,
+}
+# Filters that run C++ of the script's, or send events out of the process.
+REFUSED_FILTERS = {
+    "JitFilter": "runs C++, which the stand-in can't compile",
+    "JitFunctionFilter": "runs C++, which the stand-in can't compile",
+    "JitSplitting": "splits events into types, which no source describes",
+    "JitZMQReceiver": "takes events from the network, which the stand-in does not do",
+    "JitZMQStreamer": "sends events to the network, which the stand-in does not do",
 }
 
 
@@ -170,3 +385,19 @@ def make_filter(name: str) -> Node:
         if name.endswith(ending):
             return kind()
     raise RuntimeError(f"there is no filter {name!r}: names end in {', '.join(NAMED_FILTERS)}")
+
+
+def refuse_filter(name: str) -> NoReturn:
+    """Refuse a filter, lest its events vanish without a word.
+
+    Raises:
+        RuntimeError: always; it says why.
+    """
+    raise RuntimeError(
+        f"{name} {REFUSED_FILTERS[name]}: use a filter in Python, such as Speck2fCustomFilterNode"
+    )
+
+
+def _moved(event: Any, x: int, y: int) -> Any:
+    """Return a copy of an event at another address."""
+    return type(event).trusted({**event.stored, "x": x, "y": y})

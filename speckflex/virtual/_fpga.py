@@ -15,6 +15,7 @@ import numpy as np
 
 from speckflex.virtual._clock import BoardClock, SlowClock, StopWatch
 from speckflex.virtual._configuration import SPECK
+from speckflex.virtual._events import REFUSED_EVENTS
 from speckflex.virtual._requests import Requests
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ __all__ = ["Fpga", "Outbox"]
 # Real seconds between two looks at the queue while events wait for their time. Events that
 # fall due in between go through the twin together, each with its own time.
 PACE = 0.001
-# The lock is released after this many events, so that calls such as `close` need not wait.
-EVENTS_PER_TURN = 2048
+# The lock is released, and the output sent, after this many events, so that calls such as `close`
+# need not wait; after fewer where each event causes many spikes.
+EVENTS_PER_TURN, FIRST_TURN = 2048, 1
+SPIKES_PER_TURN = 20_000
+REFUSED_NAMES = {kind.__name__ for kind in REFUSED_EVENTS}
 logger = logging.getLogger("speckflex.virtual")
 
 
@@ -125,6 +129,7 @@ class Fpga:
         self._from_sensor: deque[_Waiting] = deque()
         self._drops_requests = options.unverified.reads_while_running == "dropped"
         self._served, self._last = 0, 0
+        self._turn, self._sent = FIRST_TURN, 0
         self._numbers = count()
         self.unplugged = self.closed = False
         self._requests = Requests(chip, events)
@@ -138,6 +143,10 @@ class Fpga:
             events: of the chip's event classes.
             sensed: they come from the sensor, not from the host.
         """
+        for event in events:
+            if type(event).__name__ in REFUSED_NAMES:
+                logger.error("%r is refused: the virtual devkit has nothing that answers it", event)
+        events = [event for event in events if type(event).__name__ not in REFUSED_NAMES]
         with self._changed:
             now = self.clock.now()
             queue = self._from_sensor if sensed else self._from_host
@@ -157,6 +166,12 @@ class Fpga:
         self.check_alive()
         with self._changed:
             self._serve_tick(self.clock.now())
+            self._changed.notify_all()
+
+    def send_now(self, events: list[Any]) -> None:
+        """Send output events of the FPGA's own."""
+        with self._changed:
+            self.outbox.put(events)
             self._changed.notify_all()
 
     def check_alive(self) -> None:
@@ -218,6 +233,8 @@ class Fpga:
 
     def _serve(self) -> None:
         """Serve all events and ticks that are due, in the order of their times."""
+        many, self._sent = self._sent > SPIKES_PER_TURN, 0
+        self._turn = max(1, self._turn // 4) if many else min(2 * self._turn, EVENTS_PER_TURN)
         due = self._take_due(self.clock.horizon())
         end = due[-1][0] if due else 0
         self.clock.advance(end)
@@ -253,7 +270,7 @@ class Fpga:
 
     def _take_due(self, horizon: float) -> list[tuple[int, Record]]:
         due: list[tuple[int, Record]] = []
-        while len(due) < EVENTS_PER_TURN:
+        while len(due) < self._turn:
             leaves, queue = self._next()
             if leaves > horizon or math.isinf(leaves):
                 break
@@ -280,7 +297,9 @@ class Fpga:
                 self.outbox.put(self._requests.answer(events))
             elif kind in {self._classes["Spike"], self._classes["DvsEvent"]}:
                 times = np.array([self.stop_watch.reading(moment) for moment in moments])
-                self.outbox.put(self._spikes_of(layer, events, times))
+                spikes = self._spikes_of(layer, events, times)
+                self._sent += len(spikes)
+                self.outbox.put(spikes)
 
     def _spikes_of(self, layer: int, events: Sequence[Record], times: np.ndarray) -> list[Record]:
         """Return what the monitors show when events go into one layer.

@@ -108,6 +108,10 @@ class EventFilterGraph:
         self._nodes += row
         return row
 
+    def has_node(self, node: Node) -> bool:
+        """Return whether a node is in the graph."""
+        return any(item is node for item in self._nodes)
+
     def start(self) -> bool:
         """Let events pass."""
         self._started = True

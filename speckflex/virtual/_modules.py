@@ -14,8 +14,9 @@ from speckflex.virtual import _configuration as configuration_module
 from speckflex.virtual import _graph as graph
 from speckflex.virtual import _specksim as specksim
 from speckflex.virtual._bus import Bus, DeviceInfo
-from speckflex.virtual._events import CHIP_EVENTS, INPUT_EVENTS, PowerMeasurement
-from speckflex.virtual._filters import JIT_FILTERS, make_filter
+from speckflex.virtual._devkit import Model
+from speckflex.virtual._events import CHIP_EVENTS, INPUT_EVENTS, DroppedEventsNum, PowerMeasurement
+from speckflex.virtual._filters import JIT_FILTERS, REFUSED_FILTERS, make_filter, refuse_filter
 from speckflex.virtual._graph import BasicSinkNode, BasicSourceNode, EventFilterGraph, Node
 from speckflex.virtual._records import refused_call
 from speckflex.virtual._validation import validate_configuration
@@ -39,6 +40,14 @@ INPUT_BUFFERS = {chip.name: chip.samna.input_buffer for chip in SPECKS}
 
 class UiEvent:
     """What samna's window shows."""
+
+
+class DevKitDefaultConfig:
+    """How a devkit starts; nothing of it has an effect here."""
+
+    boot_from_flash = False
+    io_voltage = logic_voltage = ram_voltage = 0.0
+    pixel_analog_voltage = pixel_digital_voltage = 0.0
 
 
 class PlotConfiguration:
@@ -78,8 +87,9 @@ def configuration_to_flash_binary(speck_configuration: Any) -> list[int]:
         RuntimeError: always; an image in a guessed format could end up on a real chip.
     """
     raise RuntimeError(
-        "configuration_to_flash_binary: the format of flash images is not public: install"
-        " SynSense's samna to make one"
+        "configuration_to_flash_binary: an image has 362496 bytes and holds one initial value for"
+        " all neurons, and no source says what stands where in it: install SynSense's samna to"
+        " make one"
     )
 
 
@@ -90,9 +100,7 @@ def build_samna(bus: Bus) -> ModuleType:
     """
     chips = {chip: _chip_module(chip) for chip in CHIP_EVENTS}
     boards = {
-        f"{chip}Boards": _module(
-            f"samna.{chip}Boards", DevKitDefaultConfig=type("DevKitDefaultConfig", (), {})
-        )
+        f"{chip}Boards": _module(f"samna.{chip}Boards", DevKitDefaultConfig=DevKitDefaultConfig)
         for chip in CHIP_EVENTS
     }
     return _module(
@@ -124,7 +132,11 @@ def build_samna(bus: Bus) -> ModuleType:
             "samna.unifirm",
             modules=_module(
                 "samna.unifirm.modules",
-                events=_module("samna.unifirm.modules.events", PowerMeasurement=PowerMeasurement),
+                events=_module(
+                    "samna.unifirm.modules.events",
+                    PowerMeasurement=PowerMeasurement,
+                    DroppedEventsNum=DroppedEventsNum,
+                ),
             ),
         ),
         init_samna=init_samna,
@@ -152,6 +164,9 @@ def _graph_module() -> ModuleType:
         # the event types for which samna would compile the filter make no difference
         return lambda *_types: kind()
 
+    def refused(name: str) -> Callable[..., Node]:
+        return lambda *_arguments, **_options: refuse_filter(name)
+
     return _module(
         "samna.graph",
         EventFilterGraph=Graph,
@@ -159,6 +174,7 @@ def _graph_module() -> ModuleType:
         sink_from=graph.sink_from,
         source_to=graph.source_to,
         **{name: jit(kind) for name, kind in JIT_FILTERS.items()},
+        **{name: refused(name) for name in REFUSED_FILTERS},
     )
 
 
@@ -184,6 +200,7 @@ def _chip_module(chip: str) -> ModuleType:
     return _module(
         f"samna.{chip}",
         validate_configuration=partial(_validate, chip),
+        **{f"{chip.capitalize()}Model": Model},
         configuration_to_flash_binary=configuration_to_flash_binary,
         configuration=_module(
             f"samna.{chip}.configuration", **configuration_module.CHIP_CONFIGURATIONS[chip]

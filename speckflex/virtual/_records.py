@@ -355,7 +355,7 @@ class Record:
 
     __slots__ = ("stored",)
     fields: ClassVar[dict[str, Field]] = {}
-    _namespace: ClassVar[str] = "samna"
+    namespace: ClassVar[str] = "samna"
 
     def __init_subclass__(cls, *, source: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -422,7 +422,7 @@ class Record:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={getattr(self, name)}" for name in self.fields)
-        return f"{self._namespace}::{type(self).__name__}({values})"
+        return f"{self.namespace}::{type(self).__name__}({values})"
 
 
 def _span(values: range) -> str:

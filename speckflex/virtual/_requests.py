@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Requests", "weight_at"]
 
+# Register 0 reads 0xF1 once the chip has started (samna 0.48.5, "hands-on"; data sheet 1.02).
+FIRST_REGISTER, STARTED = 0, 0xF1
+
 Place = tuple[int, ...]
 
 
@@ -28,6 +31,7 @@ class Requests:
 
     def __init__(self, chip: VirtualChip, classes: dict[str, type[Record]]) -> None:
         self._chip, self._classes = chip, classes
+        self._registers: dict[int, int] = {}
         self._served: dict[type, Callable[[Sequence[Any]], list[Record]]] = {
             classes["ReadNeuronValue"]: self._read_neurons,
             classes["WriteNeuronValue"]: self._write_neurons,
@@ -37,6 +41,8 @@ class Requests:
             classes["WriteBiasValue"]: self._write_biases,
             classes["KillSensorPixel"]: self._kill_pixels,
             classes["ResetSensorPixel"]: self._reset_pixels,
+            classes["ReadRegisterValue"]: self._read_registers,
+            classes["WriteRegisterValue"]: self._write_registers,
         }
 
     def serves(self, kind: type) -> bool:
@@ -95,6 +101,15 @@ class Requests:
 
     def _reset_pixels(self, events: Sequence[Any]) -> list[Record]:
         self._chip.killed_pixels.clear()
+        return []
+
+    def _read_registers(self, events: Sequence[Any]) -> list[Record]:
+        kind = self._classes["RegisterValue"]
+        values = {FIRST_REGISTER: STARTED} | self._registers
+        return [kind(address=e.address, data=values.get(e.address, 0)) for e in events]
+
+    def _write_registers(self, events: Sequence[Any]) -> list[Record]:
+        self._registers |= {event.address: event.data for event in events}
         return []
 
     def _answers(

@@ -41,7 +41,7 @@ class Spike(Record, source=SAMNA):
     """A spike; y comes before x."""
 
     __slots__ = ()
-    _namespace = "specksim::events"
+    namespace = "specksim::events"
     feature = Integer("uint32")
     y = Integer("uint32")
     x = Integer("uint32")

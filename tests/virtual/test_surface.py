@@ -1,0 +1,136 @@
+"""What users' and the vendor's scripts call beside configurations, spikes and neurons."""
+
+import pytest
+from virtual_boards import TIMEOUT, configuration_of, opened, single_core
+
+from speckflex import virtual
+
+SAMNA = virtual.stand_in()
+SPIKE, DVS = SAMNA.speck2f.event.Spike, SAMNA.speck2f.event.DvsEvent
+
+
+def filtered(node, events):
+    """Return what a filter passes on."""
+    graph = SAMNA.graph.EventFilterGraph()
+    source = SAMNA.BasicSourceNode_speck2f_event_input_event()
+    sink = SAMNA.BasicSinkNode_speck2f_event_output_event()
+    _, made, _ = graph.sequential([source, node, sink])
+    yield made
+    graph.start()
+    source.write(events)
+    # the graphs of a process have one thread: what another one carries comes after
+    first = SAMNA.BasicSourceNode_speck2f_event_input_event()
+    last = SAMNA.BasicSinkNode_speck2f_event_output_event()
+    other = SAMNA.graph.sequential([first, last])
+    other.start()
+    first.write([SPIKE()])
+    assert len(last.get_n_events(1, 1000 * TIMEOUT)) == 1
+    other.stop()
+    graph.stop()
+    yield sink.get_events()
+
+
+def passed(node, events, **settings):
+    """Return what a filter passes on, after calls of its setters by name."""
+    steps = filtered(node, events)
+    made = next(steps)
+    for name, arguments in settings.items():
+        getattr(made, name)(*arguments)
+    return next(steps)
+
+
+def test_a_type_filter_lets_one_type_through_or_all_others():
+    events = [SPIKE(x=1), DVS(x=2), SPIKE(x=3)]
+    name = "speck2f::event::Spike"
+    for kind in ("Speck2fOutputEventTypeFilter", "Speck2fInputEventTypeFilter"):
+        assert [e.x for e in passed(kind, events, set_desired_type=(name,))] == [1, 3]
+        assert [e.x for e in passed(kind, events, set_rejected_type=(name,))] == [2]
+    node = SAMNA.graph.JitEventTypeFilter(SPIKE)
+    node.set_desired_type(name)
+    assert node.get_desired_type() == name
+    assert name in node.get_available_types()
+    with pytest.raises(RuntimeError, match="no event type 'Spike'"):
+        node.set_desired_type("Spike")
+
+
+@pytest.mark.parametrize("name", ["Speck2fSpikeEventCrop", "Speck2fDvsEventCrop", "DvsEventCrop"])
+def test_a_crop_keeps_both_corners_and_starts_at_zero(name):
+    events = [DVS(x=x, y=5) for x in range(3, 9)]
+    found = passed(name, events, set_roi=(4, 5, 7, 5))
+    assert [(e.x, e.y) for e in found] == [(0, 0), (1, 0), (2, 0), (3, 0)]
+
+
+def test_a_decimation_passes_its_fraction():
+    events = [DVS(x=x) for x in range(12)]
+    assert len(passed("DvsEventDecimate", events, set_decimation_fraction=(4,))) == 3
+    assert len(passed("DvsEventDecimate", events, set_decimation_fraction=(4, 3))) == 9
+
+
+def test_a_rescaling_makes_the_map_smaller():
+    found = passed("DvsEventRescale", [DVS(x=7, y=9)], set_rescaling_coefficients=(2, 4))
+    assert [(e.x, e.y) for e in found] == [(3, 2)]
+
+
+def test_a_python_function_is_a_filter_until_it_is_stopped():
+    steps = filtered("Speck2fCustomFilterNode", [SPIKE(x=1), SPIKE(x=2)])
+    next(steps).set_filter_function(lambda events: events[1:])
+    assert [e.x for e in next(steps)] == [2]
+    steps = filtered("Speck2fCustomFilterNode", [SPIKE()])
+    node = next(steps)
+    node.set_filter_function(lambda events: events)
+    node.stop()
+    assert next(steps) == []
+
+
+def test_a_majority_and_a_forward_node_are_found_by_name():
+    spikes = [SPIKE(feature=3), SPIKE(feature=3), SPIKE(feature=1)]
+    assert passed("Speck2fMajorityReadoutNode", spikes) == [3]
+    assert passed("Speck2fForward", spikes) == spikes
+
+
+@pytest.mark.parametrize("name", ["JitFilter", "JitFunctionFilter", "JitZMQStreamer"])
+def test_a_filter_that_can_not_run_is_refused_at_once(name):
+    """Before, its events vanished without a word."""
+    with pytest.raises(RuntimeError, match=f"{name} .*: use a filter in Python"):
+        getattr(SAMNA.graph, name)("Pass", "template<typename T> class Pass {};")
+
+
+def test_a_graph_knows_its_nodes():
+    graph, node = SAMNA.graph.EventFilterGraph(), SAMNA.graph.JitSink()
+    assert graph.has_node(node) is False
+    graph.sequential([node])
+    assert graph.has_node(node) is True
+    graph.start()
+    graph.stop()
+
+
+def test_register_0_answers_241_and_a_written_one_what_was_written():
+    with opened(configuration_of(single_core())) as bench:
+        event = bench.chip.event
+        reads = [event.ReadRegisterValue(address) for address in (0, 0x118)]
+        answers = bench.ask([*reads, event.WriteRegisterValue(0x118, 25), reads[1]], 3)
+    assert [(e.address, e.data) for e in answers] == [(0, 241), (0x118, 0), (0x118, 25)]
+
+
+def test_what_the_devkit_has_no_answer_for_is_refused_loudly(caplog):
+    with opened(configuration_of(single_core())) as bench:
+        assert bench.play([bench.chip.event.ReadSramValue(5), bench.chip.event.Spike()])
+    assert "ReadSramValue(address=5) is refused" in caplog.text
+
+
+def test_the_fpga_has_dropped_nothing():
+    with opened() as bench:
+        io = bench.handle.get_io_module()
+        io.set_chip_stuck_check_enable(True)
+        io.set_chip_stuck_check_delay(500_000)
+        io.request_dropped_events_num()
+        (answer,) = bench.sink.get_n_events(1, timeout_ms=1000 * TIMEOUT)
+        assert isinstance(answer, SAMNA.unifirm.modules.events.DroppedEventsNum)
+        assert answer.num == 0
+
+
+def test_a_flash_image_is_refused_with_the_reason():
+    with pytest.raises(RuntimeError, match=r"362496 bytes .* no source says what stands where"):
+        SAMNA.speck2f.configuration_to_flash_binary(
+            SAMNA.speck2f.configuration.SpeckConfiguration()
+        )
