@@ -111,6 +111,7 @@ def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
         # a network that is too large for a chip can still be measured on the twin
         chip=UNBOUNDED.name if find_family(name).is_twin else chip_for(name),
         factory=options["factory"],
+        key=options["key"],
         nir=take_nir_options(options),
     )
     chosen = choose_board(name, threads=options["threads"])

@@ -1,4 +1,4 @@
-"""Training of spiking networks for the chip: SDT, NMT and MTT over one loop."""
+"""Training of spiking networks for the chip: SDT, NMT, MTT and the board in the loop."""
 
 from __future__ import annotations
 
