@@ -8,6 +8,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
+from speckflex.chips.facts import fact
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
 from speckflex.virtual._records import as_number, as_switch
 
@@ -18,10 +19,8 @@ __all__ = ["COUNTER", "BoardClock", "SlowClock", "StopWatch"]
 
 # With more than a tick every 10 µs the board would do nothing but tick.
 MAX_SLOW_CLOCK_RATE = 100_000
-# samna 0.48.5's reference, UnifirmModule: off by default
-DEFAULT_SLOW_CLOCK_RATE = 1000  # Hz
-# the stop watch counts µs in 32 bits (samna 0.48.5, devkits, "Timestamp")
-COUNTER = 2**32
+DEFAULT_SLOW_CLOCK_RATE = fact("slow_clock_rate")  # Hz; the clock is off at first
+COUNTER = fact("counter")
 logger = logging.getLogger("speckflex.virtual")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 
+from speckflex.chips.facts import fact
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ class Unverified:
         BoardError: a value is not one of the choices.
     """
 
-    model_reset: Literal["initial values", "zero"] = "zero"
-    reads_while_running: Literal["answered", "dropped"] = "answered"
+    model_reset: Literal["initial values", "zero"] = fact("model_reset")
+    reads_while_running: Literal["answered", "dropped"] = fact("reads_while_running")
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():

@@ -6,6 +6,7 @@ from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
 from speckflex.chips.chip import neuron_at
+from speckflex.chips.facts import fact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Requests", "weight_at"]
 
-# Register 0 reads 0xF1 once the chip has started (samna 0.48.5, "hands-on"; data sheet 1.02).
-FIRST_REGISTER, STARTED = 0, 0xF1
+FIRST_REGISTER, STARTED = 0, fact("register_0")
 
 Place = tuple[int, ...]
 

@@ -22,8 +22,11 @@ def test_cores_are_listed_by_their_index(chip):
     assert [core.index for core in chip.cores] == list(range(len(chip.cores)))
 
 
-def test_the_two_chips_differ_in_their_names_alone():
-    assert replace(SPECK2F, name="speck2e", label="Speck2e", samna=SPECK2E.samna) == SPECK2E
+def test_the_two_chips_differ_in_their_names_and_the_low_pass_filter_alone():
+    assert SPECK2F.event_filter.low_pass
+    rule = replace(SPECK2F.event_filter, low_pass=False)
+    names = {"name": "speck2e", "label": "Speck2e", "samna": SPECK2E.samna}
+    assert replace(SPECK2F, event_filter=rule, **names) == SPECK2E
 
 
 def test_the_datasheets_example_needs_more_neurons_than_any_core_holds():

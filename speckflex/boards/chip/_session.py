@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from speckflex.boards.chip._link import SpikeRow  # noqa: TC001 - a field's type
+from speckflex.chips.facts import fact
 from speckflex.errors import BoardError
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
 
@@ -34,8 +35,7 @@ LEAD = 2_000
 # µs by which events are written before they are due. The events of one writing lie no further
 # apart, so that what is left of a play that was broken off leaves the board within twice this.
 AHEAD = 1_000_000
-# The stop watch counts µs in 32 bits (samna 0.48.5, devkits, "Timestamp").
-COUNTER_END = 2**32 - 1
+COUNTER_END = fact("counter") - 1  # µs
 PAUSE = 0.0005  # s between two looks at the output
 
 

@@ -1,0 +1,90 @@
+"""What is known about devkits and chips beyond a chip's limits: each fact, its source, its proof.
+
+Sources: "samna" = the documents of samna 0.48.5; "data sheet" = that of Speck2e and 2f, version
+1.02; DS = "Speck Dev Kit Datasheet" (SynSense, August 2023); "recorded" = what a devkit put out.
+`docs/hardware.md` shows them as a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["FACTS", "Fact", "fact"]
+
+Certainty = Literal["documented", "inferred", "unknown"]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact, or what is assumed in its place.
+
+    Args:
+        name: by which code asks for it.
+        subject: what it is about.
+        value: what holds, or is assumed.
+        certainty: "documented" by the vendor or recorded on a board; "inferred" from other facts;
+            "unknown", so that the value is an assumption.
+        source: where it comes from.
+        experiment: what would settle it on a board; "" for what is documented.
+    """
+
+    name: str
+    subject: str
+    value: Any
+    certainty: Certainty
+    source: str
+    experiment: str = ""
+
+
+FACTS = (
+    Fact("counter", "values of the stop watch's counter, µs", 2**32, "documented",
+         "samna, devkits"),
+    Fact("slow_clock_rate", "rate of the slow clock before it is set, Hz", 1000, "documented",
+         "samna, UnifirmModule; recorded: two ticks before the rate was set"),
+    Fact("register_0", "what register 0 answers after the start", 0xF1, "documented",
+         "samna, hands-on; data sheet"),
+    Fact("stopped_watch", "what a stopped stop watch does with later events",
+         "holds them back, and all behind them", "documented", "samna, devkits"),
+    Fact("threshold_low", "largest lower bound of a potential", -1, "documented",
+         "samna, CnnLayerConfig; DS 3.2.4.6.3"),
+    Fact("readout_shapes", "shape of the readout by its number",
+         "0: 2x2y4f, 1: 2x4y2f, 2: 4x4y1f, 3: 1x1y16f", "documented",
+         "samna, ReadoutConfig; data sheet, register ROCS"),
+    Fact("event_widths", "bits of layer, y and x, feature and state in an event of samna",
+         "8, 8, 16, 16", "inferred", "words of the chip: layer 4, y and x at most 8, feature 10",
+         "assign larger values, and see whether they are refused, cut off or wrapped"),
+    Fact("filter_size", "what filter_size counts", "pixels to either side", "inferred",
+         "data sheet, 3 bits; DS, windows of 1 x 1 to 15 x 15",
+         "size 1: one event, then a second at a distance of 1, 2 and 3 pixels"),
+    Fact("output_order", "order in which neurons that fire on one event send their spikes",
+         "y, x, feature rising", "unknown", "one recording suggests features falling",
+         "one event, 3 x 3 taps, 16 features that all fire: the order that the monitor shows"),
+    Fact("model_reset", "what Model.reset() sets the neurons to", "zero", "unknown",
+         'samna: "resets all state memory"',
+         "initial value 50, add 20, reset, read: 0 or 50"),
+    Fact("reads_while_running", "requests while the stop watch runs", "answered", "unknown",
+         "samna, devkits: only events with a time are forwarded",
+         "start the watch, ask for register 0, see whether it answers"),
+    Fact("merge_feature", "feature of a sensor event with merged polarities", 0, "unknown",
+         "samna's reference and the data sheet's register say 1, its guide says 0",
+         "inject one event of either polarity, and read the feature that the monitor shows"),
+    Fact("leak_cores_01", "leak on cores 0 and 1", "works", "unknown",
+         "data sheet, errata: unusable; vendor's scripts use it",
+         "bias -1, initial value 100, ten ticks, read all states; the same on core 3"),
+    Fact("withheld_spike", "whether cores 0 and 1 hold back the last spike", "no", "unknown",
+         "samna, models: they may, until a later one", "count after N events, and after N + 1"),
+    Fact("decimator", "spikes of which a decimator passes one, by interval",
+         "2, 4, 8, 16, 32, 128, 256, 512", "unknown",
+         "samna's reference and DS skip 64, samna's guide does not",
+         "1100 spikes at intervals 5, 6 and 7: how many come out"),
+    Fact("neuron_address", "a neuron's address on a map that is not square",
+         "y, x, feature, each in as few bits as it needs", "documented",
+         "data sheet, memory configuration; sinabs shifts y otherwise"),
+)  # fmt: skip
+_BY_NAME = {item.name: item for item in FACTS}
+
+
+def fact(name: str) -> Any:
+    """Return the value of a fact."""
+    return _BY_NAME[name].value
