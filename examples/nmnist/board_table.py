@@ -16,11 +16,16 @@ from board_experiment import split_positions
 from speckflex.recordings.measures import wilson_interval
 from speckflex.training.gain import paired_gain
 
-# The stages, each with the one that it is compared with, on the same recordings.
-STAGES = (("base", ""), ("control", "base"), ("simulated", "base"), ("real", "simulated"))
+# The stages, each with those that it is compared with, on the same recordings.
+STAGES = (
+    ("base", ()),
+    ("control", ("base",)),
+    ("simulated", ("base", "control")),
+    ("real", ("simulated",)),
+)
 NAMES = {
     "base": "base: SDT in torch, simulated recordings",
-    "control": "SDT in torch for as many epochs, the same recordings",
+    "control": "control: SDT in torch for as many more epochs",
     "simulated": "board in the loop, the same recordings",
     "real": "board in the loop, then 700 real ones too",
 }
@@ -29,15 +34,15 @@ NAMES = {
 def main() -> None:
     """Print one line for each result file."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results"
-    columns = ("training", "seed", "judged on", "twin", "torch, T = 10", "against its beginning")
+    columns = ("training", "seed", "judged on", "twin", "torch, T = 10", "points won, for pairs")
     print(f"| {' | '.join(columns)} |")
     print("|---" * len(columns) + "|")
     seeds = sorted({path.stem.rpartition("seed")[2] for path in folder.glob("board-base-*.json")})
     for seed in seeds:
-        for stage, former in STAGES:
+        for stage, others in STAGES:
             result = read(folder, stage, seed)
             if result is not None:
-                print(line(stage, seed, result, read(folder, former, seed)))
+                print(line(stage, seed, result, {o: read(folder, o, seed) for o in others}))
 
 
 def read(folder: Path, stage: str, seed: str) -> dict[str, Any] | None:
@@ -46,14 +51,22 @@ def read(folder: Path, stage: str, seed: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def line(stage: str, seed: str, result: dict[str, Any], former: dict[str, Any] | None) -> str:
+def line(
+    stage: str, seed: str, result: dict[str, Any], others: dict[str, dict[str, Any] | None]
+) -> str:
     """Return a line of the table."""
     right = right_answers(result)
-    n = len(right)
-    low, high = wilson_interval(int(right.sum()), n)
-    accuracy = f"{right.mean():.1%} ({low:.1%} to {high:.1%})"
-    gain = "" if former is None else against(right, former)
-    return f"| {NAMES[stage]} | {seed} | {n} real | {accuracy} | {result['torch']:.1%} | {gain} |"
+    low, high = wilson_interval(int(right.sum()), len(right))
+    gains = [f"{against(right, o)} over {name}" for name, o in others.items() if o is not None]
+    cells = (
+        NAMES[stage],
+        seed,
+        f"{len(right)} real",
+        f"{right.mean():.1%} ({low:.1%} to {high:.1%})",
+        f"{result['torch']:.1%}",
+        "; ".join(gains),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def right_answers(result: dict[str, Any]) -> np.ndarray:
@@ -61,17 +74,15 @@ def right_answers(result: dict[str, Any]) -> np.ndarray:
     return np.array(result["twin_predictions"]) == np.array(result["labels"])
 
 
-def against(right: np.ndarray, former: dict[str, Any]) -> str:
-    """Return the paired gain over a former result, which may hold more recordings."""
-    before = right_answers(former)
+def against(right: np.ndarray, other: dict[str, Any]) -> str:
+    """Return the paired gain over another result, which may hold more recordings."""
+    before = right_answers(other)
     if len(before) > len(right):
-        before = before[split_positions(np.array(former["labels"]))[2]]
+        before = before[split_positions(np.array(other["labels"]))[2]]
     gain = paired_gain(before, right)
     low, high = (100 * end for end in gain.interval)
-    return (
-        f"{100 * (gain.after - gain.before):+.1f} points ({low:+.1f} to {high:+.1f}),"
-        f" p = {gain.p_value:.1g}"
-    )
+    won = 100 * (gain.after - gain.before)
+    return f"{won:+.1f} ({low:+.1f} to {high:+.1f}, p = {gain.p_value:.1g})"
 
 
 if __name__ == "__main__":
