@@ -87,7 +87,7 @@ def _pads(
 def pooling(node: OnnxNode) -> nn.Module:
     """Return an average or a maximum over windows, or over the whole map."""
     if node.kind == "GlobalAveragePool":
-        return nn.AvgPool2d(tuple(node.sizes_in[2:]))
+        return nn.AvgPool2d((node.sizes_in[2], node.sizes_in[3]))
     kernel = node.attribute("kernel_shape", ())
     if len(kernel) != MAP_AXES - 2:
         raise NetworkError(f"{node.where} has a window of {len(kernel)} axes: use 2 of them")
