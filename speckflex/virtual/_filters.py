@@ -373,6 +373,10 @@ REFUSED_FILTERS = {
     "JitZMQReceiver": "takes events from the network, which the stand-in does not do",
     "JitZMQStreamer": "sends events to the network, which the stand-in does not do",
 }
+# samna's documents spell these two in both ways
+REFUSED_FILTERS |= {
+    name.replace("ZMQ", "Zmq"): reason for name, reason in REFUSED_FILTERS.items() if "ZMQ" in name
+}
 
 
 def make_filter(name: str) -> Node:

@@ -88,7 +88,9 @@ def test_a_majority_and_a_forward_node_are_found_by_name():
     assert passed("Speck2fForward", spikes) == spikes
 
 
-@pytest.mark.parametrize("name", ["JitFilter", "JitFunctionFilter", "JitZMQStreamer"])
+@pytest.mark.parametrize(
+    "name", ["JitFilter", "JitFunctionFilter", "JitZMQStreamer", "JitZmqReceiver"]
+)
 def test_a_filter_that_can_not_run_is_refused_at_once(name):
     """Before, its events vanished without a word."""
     with pytest.raises(RuntimeError, match=f"{name} .*: use a filter in Python"):
