@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import data_options, open_data
+from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
 from speckflex.cli.options import (
     chip_option,
     json_option,
@@ -75,12 +75,12 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
 
 
 def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -> CheckTable:
-    """Check the model for the input shape that was given, or else for that of the recordings."""
+    """Check the model for the input shape that was given, else for the one that it can have."""
     from speckflex.conversion.model import check_model
 
     return check_model(
         model,
-        input_shape=options["input_shape"] or (dataset.shape if dataset is not None else None),
+        input_shape=options["input_shape"] or (sensor_of(dataset) if dataset else None),
         chip=options["chip"],
         factory=options["factory"],
         key=options["key"],
@@ -99,6 +99,7 @@ def _play(
     if dataset is None or table.program is None or table.errors:
         return (), ()
     watch = OrderWatch()
+    dataset = on_input(dataset, table.program.input.shape)
     samples = [events for events, _ in watch.over(dataset)]
     loads = measure_load(table.program, samples, settings=TwinSettings.ticking(slow_clock))
     return loads, watch.warnings

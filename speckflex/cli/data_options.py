@@ -11,14 +11,17 @@ import click
 from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
+    from speckflex.conversion.model import Sensor
     from speckflex.data import EventDataset, Preprocessing
 
 __all__ = [
     "data_options",
+    "on_input",
     "open_data",
     "preprocessing_options",
     "reading_options",
     "recording_options",
+    "sensor_of",
     "take_preprocessing",
     "take_reading",
 ]
@@ -165,7 +168,7 @@ def reading_options(function: Any) -> Any:
         "--sensor",
         type=SizeType(),
         help="Size of the sensor, if the recordings do not state it. [default: what they state,"
-        " else the extent of their events]",
+        " else the size of the network's input]",
     )(function)
     function = click.option(
         "--time-unit",
@@ -203,6 +206,21 @@ def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> 
     dataset = preprocess(dataset, settings).balanced(options["samples"], seed=options["seed"])
     shape = options["input_shape"]
     return dataset if shape is None else dataset.on_sensor(shape)
+
+
+def sensor_of(dataset: EventDataset) -> Sensor | None:
+    """Return the sensor that the recordings state; None where they state none.
+
+    The extent of their events is no sensor: a recording may have no event in its last rows.
+    """
+    from speckflex.conversion.model import Sensor
+
+    return Sensor(dataset.shape) if dataset.shape_stated else None
+
+
+def on_input(dataset: EventDataset, shape: tuple[int, int, int]) -> EventDataset:
+    """Return the recordings on a network's input, if they do not state a sensor of their own."""
+    return dataset if dataset.shape_stated else dataset.on_sensor(shape)
 
 
 def recording_options(function: Any) -> Any:

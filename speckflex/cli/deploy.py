@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
-from speckflex.cli.data_options import data_options, open_data
+from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
 from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import (
     json_option,
@@ -146,12 +146,13 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     dataset = open_data(options)
     model = read_model(
         path,
-        input_shape=options["input_shape"] or dataset.shape,
+        input_shape=options["input_shape"] or sensor_of(dataset),
         chip=UNBOUNDED.name if options["unbounded"] else chip_for(board),
         factory=options["factory"],
         key=options["key"],
         nir=take_nir_options(options),
     )
+    dataset = on_input(dataset, model.program.input.shape)
     chosen = choose_board(
         board,
         require_chip=options["require_chip"],

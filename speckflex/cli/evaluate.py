@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import data_options, open_data
+from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
 from speckflex.cli.options import (
     OutFileType,
     json_option,
@@ -107,13 +107,14 @@ def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
     name = options["board"]
     model = read_model(
         path,
-        input_shape=options["input_shape"] or dataset.shape,
+        input_shape=options["input_shape"] or sensor_of(dataset),
         # a network that is too large for a chip can still be measured on the twin
         chip=UNBOUNDED.name if find_family(name).is_twin else chip_for(name),
         factory=options["factory"],
         key=options["key"],
         nir=take_nir_options(options),
     )
+    dataset = on_input(dataset, model.program.input.shape)
     chosen = choose_board(name, threads=options["threads"])
     if chosen.note:
         click.echo(f"board: {chosen.board.name}; {chosen.note}", err=True)

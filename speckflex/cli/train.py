@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from speckflex.cli.training_options import method_options, training_options
 from speckflex.cli.training_run import run_training
+from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,6 +70,11 @@ def _build(dataset: EventDataset, options: dict[str, Any]) -> nn.Module:
     from speckflex.networks.factories import parse_factory
     from speckflex.training.pipeline import bounded_neuron, new_network
 
+    if not dataset.shape_stated:
+        raise EventsError(
+            f"{dataset.name}: its recordings do not state the size of their sensor, which decides"
+            " the input of a new network: give --sensor"
+        )
     factory = parse_factory(options["network"])
     shape, n_classes = dataset.shape, len(dataset.classes)
     if ":" in factory.name:

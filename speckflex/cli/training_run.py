@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import take_preprocessing, take_reading
+from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
 from speckflex.cli.interrupts import Interruption
 from speckflex.training.settings import TrainingSettings
 
@@ -69,6 +69,7 @@ def run_training(
     dataset = preprocess(dataset, fit).balanced(options["samples"], seed=settings.seed)
     dataset = order.over(dataset)
     network = build(dataset)
+    dataset = _on_network(dataset, network)
     data = _read(dataset, network, settings, files.resume)
     if fabric.is_global_zero:
         for sentence in order.warnings:
@@ -87,6 +88,16 @@ def run_training(
     if options["checkpoint"] is None:
         checkpoint.unlink(missing_ok=True)
     _show(result, dataset, data, options, _gain(measure, network, result.network, data))
+
+
+def _on_network(dataset: EventDataset, network: nn.Module) -> EventDataset:
+    """Return the recordings on a network's input, if they do not state a sensor of their own."""
+    from speckflex.conversion.input_shape import find_input_shape
+
+    if dataset.shape_stated:
+        return dataset
+    source = f"{dataset.name}: its recordings do not state their sensor, and the network"
+    return on_input(dataset, find_input_shape(network, source=source, option="--sensor"))
 
 
 def _gain(

@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from speckflex.networks.nir.options import NirOptions
     from speckflex.program.records import Shape
 
-__all__ = ["ConvertedModel", "check_model", "read_model", "stated_shape"]
+__all__ = ["ConvertedModel", "Sensor", "check_model", "read_model", "stated_shape"]
 
 # The rule of the finding that folding dropped something, and the entry of a program's metadata
 # that keeps it.
 FOLDING = "folding"
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """The (channel, y, x) shape that recordings state, for a network that may take several."""
+
+    shape: Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +57,7 @@ class ConvertedModel:
 def read_model(
     path: str | Path,
     *,
-    input_shape: Shape | None = None,
+    input_shape: Shape | Sensor | None = None,
     chip: str = "speck2e",
     factory: str | None = None,
     key: str | None = None,
@@ -61,8 +68,8 @@ def read_model(
 
     Args:
         path: the file.
-        input_shape: (channel, y, x) of the events; a `.speck` file knows its own, and a `.nir`
-            file may.
+        input_shape: (channel, y, x) of the events, or the recordings' sensor. A `.speck` file
+            knows its own, a `.nir` file may, and the sizes of a network's layers may tell it.
         chip: "speck2e", "speck2f" or "unbounded".
         factory: what builds the network of a state dict, with its arguments.
         key: the part of a checkpoint that holds the network, if it has several.
@@ -79,9 +86,9 @@ def read_model(
         return ConvertedModel(path, program, checks=_kept_checks(program))
     from speckflex.conversion.convert import convert_with_checks
 
-    input_shape = _known_shape(path, input_shape)
-    trained, network, folding = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
-    conversion = convert_with_checks(network, input_shape, chip=chip, **options)
+    loaded = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
+    network, folding = loaded.network, loaded.folding
+    conversion = convert_with_checks(network, loaded.input_shape, chip=chip, **options)
     found = _folding_checks(folding)
     kept = {check.rule: check.message for check in found}
     metadata = {**conversion.program.metadata, **kept}
@@ -89,7 +96,7 @@ def read_model(
         path=path,
         program=replace(conversion.program, metadata=metadata),
         network=network,
-        trained=trained if folding.layers else None,
+        trained=loaded.trained if folding.layers else None,
         folding=folding if folding.layers else None,
         checks=(*found, *conversion.checks),
     )
@@ -98,7 +105,7 @@ def read_model(
 def check_model(
     path: str | Path,
     *,
-    input_shape: Shape | None = None,
+    input_shape: Shape | Sensor | None = None,
     chip: str = "speck2e",
     factory: str | None = None,
     key: str | None = None,
@@ -108,8 +115,8 @@ def check_model(
 
     Args:
         path: a `.pt`, `.nir` or `.speck` file.
-        input_shape: (channel, y, x) of the events; a `.speck` file knows its own, and a `.nir`
-            file may.
+        input_shape: (channel, y, x) of the events, or the recordings' sensor. A `.speck` file
+            knows its own, a `.nir` file may, and the sizes of a network's layers may tell it.
         chip: "speck2e", "speck2f" or "unbounded"; a `.speck` file knows its own.
         factory: what builds the network of a state dict, with its arguments.
         key: the part of a checkpoint that holds the network, if it has several.
@@ -125,17 +132,16 @@ def check_model(
         return check_program(program, found=_kept_checks(program))
     from speckflex.conversion.convert import check_network
 
-    input_shape = _known_shape(path, input_shape)
-    _, network, folding = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
-    table = check_network(network, input_shape, chip=chip)
-    return replace(table, checks=ordered([*_folding_checks(folding), *table.checks]))
+    loaded = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
+    table = check_network(loaded.network, loaded.input_shape, chip=chip)
+    return replace(table, checks=ordered([*_folding_checks(loaded.folding), *table.checks]))
 
 
 def _is_program(path: Path) -> bool:
     return path.suffix.lower() == ".speck"
 
 
-def _load_program(path: Path, input_shape: Shape | None, choice: str | None) -> Program:
+def _load_program(path: Path, input_shape: Shape | Sensor | None, choice: str | None) -> Program:
     """Return the program in a file, checked against the shape, factory or key that were given."""
     program = Program.load(path)
     if choice is not None:
@@ -143,10 +149,11 @@ def _load_program(path: Path, input_shape: Shape | None, choice: str | None) -> 
             f"{path}: holds a program, which needs no factory and no key, but {choice} was given:"
             " leave it out"
         )
-    if input_shape is not None and tuple(input_shape) != program.input.shape:
+    given = None if isinstance(input_shape, Sensor) else input_shape
+    if given is not None and tuple(given) != program.input.shape:
         raise NetworkError(
             f"{path}: its program takes events of shape {program.input.shape} (channel, y, x),"
-            f" not {tuple(input_shape)}: convert its network with that shape, or choose other data"
+            f" not {tuple(given)}: convert its network with that shape, or choose other data"
         )
     return program
 
@@ -172,32 +179,48 @@ def stated_shape(path: str | Path) -> Shape | None:
     return stated_input_shape(path)
 
 
-def _known_shape(path: Path, input_shape: Shape | None) -> Shape:
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A network as loaded, the one without bias, what that dropped, and their input's shape."""
+
+    trained: nn.Module
+    network: nn.Module
+    folding: FoldReport
+    input_shape: Shape
+
+
+def _load_and_fold(
+    path: Path,
+    input_shape: Shape | Sensor | None,
+    nir: NirOptions | None,
+    **choices: str | None,
+) -> _Loaded:
+    """Return the network in a file, and the shape of its input."""
+    from speckflex.conversion.input_shape import find_input_shape
+    from speckflex.networks.files import load_network
+    from speckflex.networks.fold import fold_with_report
+    from speckflex.networks.spiking import spiking_network
+
+    sensor = input_shape.shape if isinstance(input_shape, Sensor) else None
+    shape = _known_shape(path, None if isinstance(input_shape, Sensor) else input_shape)
+    trained = load_network(path, input_shape=shape, nir=nir, **choices)
+    if shape is None:
+        shape = find_input_shape(trained, sensor=sensor, source=str(path))
+        # ReLUs that are functions are found with a shape alone.
+        trained = spiking_network(trained, input_shape=shape)
+    network, folding = fold_with_report(trained, input_shape=shape)
+    return _Loaded(trained, network, folding, shape)
+
+
+def _known_shape(path: Path, input_shape: Shape | None) -> Shape | None:
+    """Return the shape that the user gave or the file states; None where neither does."""
     stated = stated_shape(path)
     if input_shape is not None and stated not in {None, tuple(input_shape)}:
         raise NetworkError(
             f"{path}: it states events of shape {stated} (channel, y, x), not"
             f" {tuple(input_shape)}: leave the input shape out, or choose other data"
         )
-    shape = input_shape or stated
-    if shape is None:
-        raise NetworkError(
-            f"{path}: the file does not say the shape of the network's input: give --input-shape"
-            " (channels, height, width)"
-        )
-    return shape
-
-
-def _load_and_fold(
-    path: Path, input_shape: Shape, nir: NirOptions | None, **choices: str | None
-) -> tuple[nn.Module, nn.Module, FoldReport]:
-    """Return the network as loaded, the one without bias, and what that dropped."""
-    from speckflex.networks.files import load_network
-    from speckflex.networks.fold import fold_with_report
-
-    trained = load_network(path, input_shape=input_shape, nir=nir, **choices)
-    network, folding = fold_with_report(trained, input_shape=input_shape)
-    return trained, network, folding
+    return input_shape or stated
 
 
 def _folding_checks(folding: FoldReport) -> tuple[Check, ...]:

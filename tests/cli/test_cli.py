@@ -373,7 +373,8 @@ def test_deploy_of_unlabelled_events_gives_spikes_and_no_accuracy(model_file, tm
     times = np.sort(rng.integers(0, 9000, 500))
     columns = [rng.integers(0, side, 500) for side in (34, 34, 2)]
     np.save(tmp_path / "one.npy", make_events(times, *columns))
-    result = run("deploy", model_file, "--data", tmp_path / "one.npy", "--json")
+    arguments = ("--data", tmp_path / "one.npy", "--input-shape", SHAPE, "--json")
+    result = run("deploy", model_file, *arguments)
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["accuracy"]["twin"] is None
