@@ -120,7 +120,7 @@ def _rows(dataset: EventDataset, summary: EventSummary, index: int) -> list[tupl
         rows += [
             (
                 "duration",
-                f"{summary.duration / 1e6:.6g} s, from {(summary.start or 0) / 1e6:.6g} s",
+                f"{summary.duration / 1e6:.6f} s, from {(summary.start or 0) / 1e6:.6f} s",
             ),
             ("rate", f"mean {_rate(summary.rate)}, peak {_rate(summary.peak_rate)} in 10 ms"),
             ("extent", f"x {_range(summary.x)}, y {_range(summary.y)}"),
@@ -133,7 +133,12 @@ def _rows(dataset: EventDataset, summary: EventSummary, index: int) -> list[tupl
 
 
 def _rate(rate: float | None) -> str:
-    return "unknown" if rate is None else f"{rate:.4g} events/s"
+    return "unknown" if rate is None else f"{_number(rate)} events/s"
+
+
+def _number(value: float) -> str:
+    """Return a number as text of about four digits, without an exponent up to a billion."""
+    return f"{value:,.0f}".replace(",", " ") if 1e3 <= value < 1e9 else f"{value:.4g}"
 
 
 def _range(ends: tuple[int, int]) -> str:
@@ -145,7 +150,7 @@ def _set_rows(dataset: EventDataset, summaries: Sequence[EventSummary]) -> list[
     import numpy as np
 
     def spread(values: list[float]) -> str:
-        return ", ".join(f"{value:.4g}" for value in np.quantile(values, (0, 0.5, 1)))
+        return ", ".join(_number(value) for value in np.quantile(values, (0, 0.5, 1)))
 
     known = sorted({label for label in dataset.labels.tolist() if label >= 0})
     names = [shown(dataset.classes[label]) for label in known if label < len(dataset.classes)]

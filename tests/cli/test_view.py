@@ -59,7 +59,7 @@ def test_a_terminal_of_80_columns_shows_facts_and_pictures(recording: Path):
     for words in ("32 x 16 pixels (stated)", "60.0% on, 40.0% off", "1 events are late"):
         assert words in done.output
     assert "mean 10 events/s, peak 400 events/s in 10 ms" in done.output
-    assert "0.5 s, from 0.001 s" in done.output
+    assert "0.500000 s, from 0.001000 s" in done.output
     pictures = done.output[done.output.index("all events") :]
     assert max(map(len, pictures.splitlines())) <= 80
     assert "\x1b" not in done.output
