@@ -138,7 +138,9 @@ def check_model(
 
 
 def _is_program(path: Path) -> bool:
-    return path.suffix.lower() == ".speck"
+    from speckflex.networks.file_kinds import PROGRAM, kind_of_file
+
+    return path.suffix.lower() == ".speck" or kind_of_file(path) is PROGRAM
 
 
 def _load_program(path: Path, input_shape: Shape | Sensor | None, choice: str | None) -> Program:

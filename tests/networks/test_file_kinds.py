@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import speckflex as sf
+from speckflex.conversion.model import read_model
 from speckflex.errors import NetworkError, SpeckflexError
 from speckflex.networks.file_kinds import FILE_KINDS, kind_of_file
 from speckflex.networks.files import load_network
@@ -126,6 +127,11 @@ def test_what_is_no_network_is_refused_in_one_line_with_its_kind_and_a_remedy(ki
     assert "\n" not in message
     if kind.name != "pickle":  # whose reader looks further, for what runs code
         assert message == f"{path}: is {kind.what}: {kind.remedy}"
+
+
+def test_a_program_under_another_name_is_read_as_one(tmp_path):
+    MADE["program"](tmp_path / "model.pt")
+    assert len(read_model(tmp_path / "model.pt").program.cores) == 2
 
 
 def test_numpy_archives_of_events_are_told_from_programs(tmp_path):

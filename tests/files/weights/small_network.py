@@ -2,8 +2,8 @@
 
 A convolution, neurons, pooling, a convolution, neurons, a linear layer, neurons. All weights are
 multiples of 1/64, pooled spikes of 1/4, and the threshold is 1 + 2 ** -17. So float32 sums are
-exact in any order. A potential can equal the threshold only behind 512 spikes, which are more than there
-are steps: tools that fire at the threshold and tools that fire above it give the same spikes.
+exact in any order. A potential can equal the threshold only behind 512 spikes, more than there are
+steps: tools that fire at the threshold and tools that fire above it give the same spikes.
 """
 
 from __future__ import annotations
