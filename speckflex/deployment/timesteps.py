@@ -144,7 +144,7 @@ def _play(
         recordings += [reference.play(events, keep_events=False) for reference in references]
         for part, recording in zip(parts, recordings, strict=True):
             counts = recording.counts(-1).reshape(len(events), -1)
-            part.append(_Played(recording.predictions(), counts))
+            part.append(_Played(recording.answers(), counts))
         if advance is not None:
             advance(len(events))
     return [_Played(*map(np.concatenate, zip(*part, strict=True))) for part in parts]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from speckflex.training.data import FrameSet
     from speckflex.training.mixed.stages import MixedTimestepNetwork
 
-__all__ = ["Evaluation", "evaluate", "mean_output"]
+__all__ = ["Evaluation", "answered_right", "evaluate", "mean_output"]
 
 EVALUATION_BATCH = 64
 
@@ -60,11 +60,23 @@ def evaluate(
                 labels = recordings.labels[start : start + EVALUATION_BATCH].to(device)
                 scores = mean_output(network(frames, timesteps))
                 loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
-                correct += float((scores.argmax(dim=1) == labels).sum())
+                correct += float(answered_right(scores, labels).sum())
     finally:
         for module, training in modes:
             module.training = training
     return Evaluation(loss / len(recordings), correct / len(recordings))
+
+
+def answered_right(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return (recording,) bool: the class of the highest score is the label.
+
+    Where all scores are 0 there is no answer, as in `Recording.answers`, and nothing is right.
+
+    Args:
+        scores: (recording, class).
+        labels: (recording,) int64.
+    """
+    return (scores.argmax(dim=1) == labels) & (scores != 0).any(dim=1)
 
 
 def mean_output(output: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,7 @@ def twin_accuracy(network: nn.Module, recordings: FrameSet) -> float:
 
 
 def predictions_on_twin(network: nn.Module, recordings: FrameSet) -> np.ndarray:
-    """Return the (recording,) int64 class of each recording on the twin.
+    """Return the (recording,) int64 class of each recording on the twin, -1 for no answer.
 
     Raises:
         TrainingError: only the frames are known, or the network can't be converted.
@@ -50,7 +50,7 @@ def predictions_on_twin(network: nn.Module, recordings: FrameSet) -> np.ndarray:
         for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
             part = dataset[first : first + RECORDINGS_AT_ONCE]
             played = board.play([events for events, _ in part], keep_events=False)
-            answers.append(played.predictions())
+            answers.append(played.answers())
     return np.concatenate(answers)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from speckflex.virtual._clock import BoardClock, SlowClock, StopWatch
 from speckflex.virtual._configuration import SPECK
 from speckflex.virtual._events import REFUSED_EVENTS
+from speckflex.virtual._graph import await_carried
 from speckflex.virtual._requests import Requests
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ PACE = 0.001
 # need not wait; after fewer where each event causes many spikes.
 EVENTS_PER_TURN, FIRST_TURN = 2048, 1
 SPIKES_PER_TURN = 20_000
+CARRIED_WITHIN = 10.0  # s that events which were written may take to come here
 REFUSED_NAMES = {kind.__name__ for kind in REFUSED_EVENTS}
 logger = logging.getLogger("speckflex.virtual")
 
@@ -197,8 +199,12 @@ class Fpga:
 
     def _catch_up(self) -> None:
         """Serve what is due by now: at infinite speed that is all that has been written."""
+        if not math.isinf(self.clock.speed):
+            return
+        # what is still on its way would come to a watch that stands still, and wait for ever
+        await_carried(CARRIED_WITHIN)
         with self._changed:
-            while math.isinf(self.clock.speed) and not (self.closed or self.unplugged):
+            while not (self.closed or self.unplugged):
                 if math.isinf(self._next()[0]):
                     return
                 self._serve()

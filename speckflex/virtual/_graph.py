@@ -23,6 +23,7 @@ __all__ = [
     "Edge",
     "EventFilterGraph",
     "Node",
+    "await_carried",
     "hand_on",
     "sequential",
     "sink_from",
@@ -253,6 +254,14 @@ class _Carrier:
                 self._thread.start()
         self._jobs.put(job)
 
+    def drain(self, seconds: float) -> None:
+        """Wait until all that was written before has been carried, at most for so long."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return
+        carried = threading.Event()
+        self.submit(carried.set)
+        carried.wait(seconds)
+
     def _run(self) -> None:
         while True:
             job = self._jobs.get()
@@ -266,6 +275,15 @@ class _Carrier:
 
 
 _carrier = _Carrier()
+
+
+def await_carried(seconds: float) -> None:
+    """Wait until all events that scripts have written are behind the first nodes of their graphs.
+
+    Args:
+        seconds: the longest time to wait, because a script's own node may take for ever.
+    """
+    _carrier.drain(seconds)
 
 
 def hand_on(node: Node, events: Any) -> None:

@@ -165,7 +165,7 @@ def test_loading_the_plugin_loads_no_heavy_library():
 def test_the_users_suite_among_the_examples_passes(pytester, board):
     suite = Path(__file__).resolve().parents[2] / "examples" / "hil"
     result = pytester.runpytest_subprocess(str(suite), "--board", board, "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=3, skipped=1)
+    result.assert_outcomes(passed=4, skipped=1)
 
 
 def test_virtual_devkits_are_there_for_one_test_and_gone_after_it(pytester):

@@ -246,7 +246,7 @@ def test_loss_and_accuracy_are_those_of_the_board(data, monkeypatch, spiking_out
             assert np.allclose(scores, counts * board_step.SCORE_OF_SPIKE)
             assert np.array_equal(counts, recording.counts(-1)[..., 0, 0])
         assert np.array_equal(scores.argmax(1), recording.predictions())
-        assert outcome.correct == (recording.predictions() == labels).sum()
+        assert outcome.correct == (recording.answers() == labels).sum()
     right = sum(outcome.correct for _, _, outcome, _ in steps)
     assert result.history[0].accuracy == right / 40
 

@@ -24,7 +24,7 @@ from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Destination, InputStage
 from speckflex.twin.settings import TwinSettings
-from speckflex.virtual import Unverified, _runners
+from speckflex.virtual import Unverified, _graph, _runners
 from speckflex.virtual._clock import BoardClock, StopWatch
 from speckflex.virtual._devkit import IDLE_WATTS
 from speckflex.virtual._requests import weight_at
@@ -239,6 +239,18 @@ def test_a_stopped_watch_stamps_with_the_frozen_counter():
         assert [e.timestamp for e in bench.play([event.Spike(timestamp=30)])] == [700]
         watch.start(False)
         assert [e.timestamp for e in bench.play([event.Spike(timestamp=900)])] == [900]
+
+
+def test_events_on_their_way_to_the_board_leave_before_the_watch_stops():
+    """Where events take no time, all that was written before the watch stopped was due."""
+    with opened(configuration_of(single_core())) as bench:
+        event, watch = bench.chip.event, bench.handle.get_stop_watch()
+        watch.start()
+        _graph._carrier.submit(lambda: time.sleep(0.3))
+        bench.source.write([event.Spike(timestamp=700)])
+        watch.stop()
+        spikes = bench.sink.get_n_events(1, timeout_ms=2000)
+    assert [spike.timestamp for spike in spikes] == [700]
 
 
 def test_the_counter_wraps_after_32_bits():

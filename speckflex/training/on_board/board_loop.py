@@ -82,7 +82,7 @@ class BoardLoop:
         for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
             part = dataset[first : first + RECORDINGS_AT_ONCE]
             played = board.play([events for events, _ in part], keep_events=False)
-            right += int((played.predictions() == part.labels).sum())
+            right += int((played.answers() == part.labels).sum())
         return right / len(dataset)
 
     def peak_load(self, network: nn.Module, recordings: FrameSet) -> float:
