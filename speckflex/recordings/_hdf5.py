@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from speckflex._support.files import write_whole
+from speckflex._support.files import suffix_problem, write_whole
 from speckflex._support.text import one_line
 from speckflex.errors import FileFormatError
 
@@ -43,8 +43,11 @@ def write_container(
         arrays: their names in the file, and their integers.
 
     Raises:
-        FileFormatError: the file can't be written, or a value is no integer.
+        FileFormatError: the name promises another format, the file can't be written, or a value
+            is no integer.
     """
+    if problem := suffix_problem(path, ".h5"):
+        raise FileFormatError(problem)
     # In memory, because HDF5 may end the process if a disk is full. The compressed integers
     # take less of it than the arrays do. HDF5 shares files of one name among threads.
     name = f"recording-{secrets.token_hex(8)}"

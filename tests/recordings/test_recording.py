@@ -391,3 +391,10 @@ def test_parts_of_different_programs_do_not_join(rng: np.random.Generator):
     other = replace(first, provenance=replace(first.provenance, program_sha256="cd" * 32))
     with pytest.raises(BoardError, match="not parts of one run"):
         concatenate_recordings([first, other])
+
+
+@pytest.mark.parametrize("name", ["run.nir", "run.speck", "run.npz"])
+def test_a_name_of_another_format_is_refused(name: str, tmp_path: Path, rng: np.random.Generator):
+    with pytest.raises(FileFormatError, match=r"but HDF5 is written: end its name in \.h5"):
+        small_recording(rng).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
