@@ -70,13 +70,13 @@ def run_simulated(
         epochs=options.base_epochs,
         learning_rate=2e-3,
         shift=2,
-        clip_weights=True,
+        clip_weights=options.clip_weights,
         output="mean",
         validation_share=0.05,
         seed=seed,
     )
     if not base.exists():
-        neuron = bounded_neuron("multi-spike", -8.0)
+        neuron = bounded_neuron("multi-spike", options.lower_bound)
         network = new_network("nmnist-3c1fc", seed=seed, neuron=neuron, voting="spikes")
         data = split_frames(cache_frames(simulated, T), settings)
         trained = train_network(network, data, settings)
@@ -113,7 +113,7 @@ def run_real(real: EventDataset, seed: int, options: argparse.Namespace) -> None
     """Train on with 70 % of the real recordings, choose with 10 %, judge on the other 20 %."""
     training, validation, test = split_real(real)
     settings = replace(on_board(TrainingSettings(seed=seed), options.real_epochs, ""), shift=2)
-    settings = replace(settings, learning_rate=1e-3, clip_weights=True)
+    settings = replace(settings, learning_rate=1e-3, clip_weights=options.clip_weights)
     tuned = options.work / f"board-real-seed{seed}.pt"
     if not tuned.exists():
         parts = (cache_frames(part, settings.t_max) for part in (training, validation))
@@ -207,6 +207,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--base-epochs", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--vary", default="order,jitter,drop=0.3")
+    parser.add_argument("--lower-bound", type=float, default=-1.0, help="of the potentials")
+    parser.add_argument("--clip-weights", action="store_true", help="keep them below the threshold")
     parser.add_argument("--control", action="store_true", help="train on in torch as well")
     parser.add_argument("--real", action="store_true", help="train on with real recordings too")
     parser.add_argument("--real-epochs", type=int, default=10)
