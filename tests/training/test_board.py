@@ -173,7 +173,8 @@ def test_the_network_runs_on_the_integers_of_the_program():
     with program_weights(program, trained):
         # a sum that reaches the integer threshold is one threshold, which is 1 in the network
         found = trained.conv1(frames)
-    assert torch.allclose(found, sums / core.threshold_high)
+    # nine products in another order: float32 cancels to about 1e-6 where a sum is near 0
+    assert torch.allclose(found, sums / core.threshold_high, atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
 
 
