@@ -187,14 +187,14 @@ def judge(
 
 
 def play(network: nn.Module, recordings: EventDataset) -> list[int]:
-    """Return the twin's answer to each recording."""
+    """Return the twin's answer to each recording, -1 for none."""
     answers: list[int] = []
     with sf.open_board("twin", threads=1) as board:
         board.load(sf.convert(network, input_shape=recordings.shape))
         for first in range(0, len(recordings), RECORDINGS_AT_ONCE):
             part = recordings[first : first + RECORDINGS_AT_ONCE]
             played = board.play([events for events, _ in part], keep_events=False)
-            answers.extend(played.predictions().tolist())
+            answers.extend(played.answers().tolist())
     return answers
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from speckflex.boards.choosing import ChosenBoard
     from speckflex.data import EventDataset
-    from speckflex.deployment.deploy import Deployment
+    from speckflex.deployment.deploy import Deployment, DeploySettings
 
 __all__ = ["command"]
 
@@ -138,9 +138,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     from speckflex.chips.speck import UNBOUNDED
     from speckflex.cli.progress import progress_bar
     from speckflex.conversion.model import read_model, stated_shape
-    from speckflex.deployment.deploy import DeploySettings, deploy
-    from speckflex.events.perturbation import Perturbation
-    from speckflex.report.bars import Bars
+    from speckflex.deployment.deploy import deploy
 
     options["input_shape"] = options["input_shape"] or stated_shape(path)
     dataset = open_data(options)
@@ -166,29 +164,36 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
         progress = stack.enter_context(
             progress_bar(f"playing on {chosen.board.name}", len(dataset))
         )
-        settings = DeploySettings(
-            bins=options["bins"],
-            threads=options["threads"],
-            ensemble=options["ensemble"] or 0,
-            perturbation=Perturbation(
-                jitter=options["jitter"],
-                drop=options["drop"],
-                parallel_window=options["parallel_window"],
-            ),
-            seed=options["seed"],
-            slow_clock=options["slow_clock"],
-            rate=options["rate"],
-            bars=Bars(options["max_spike_difference"], options["min_accuracy"]),
-        )
         deployment = deploy(
             model,
             dataset,
             chosen,
-            settings=settings,
+            settings=_settings(options),
             command=shlex.join(["speckflex", *sys.argv[1:]]),
             progress=progress,
         )
     return deployment, chosen
+
+
+def _settings(options: dict[str, Any]) -> DeploySettings:
+    from speckflex.deployment.deploy import DeploySettings
+    from speckflex.events.perturbation import Perturbation
+    from speckflex.report.bars import Bars
+
+    return DeploySettings(
+        bins=options["bins"],
+        threads=options["threads"],
+        ensemble=options["ensemble"] or 0,
+        perturbation=Perturbation(
+            jitter=options["jitter"],
+            drop=options["drop"],
+            parallel_window=options["parallel_window"],
+        ),
+        seed=options["seed"],
+        slow_clock=options["slow_clock"],
+        rate=options["rate"],
+        bars=Bars(options["max_spike_difference"], options["min_accuracy"]),
+    )
 
 
 def _announce(chosen: ChosenBoard, dataset: EventDataset, *, as_json: bool) -> None:

@@ -66,8 +66,8 @@ def run_training(
         seed=settings.seed,
         **take_reading(options),
     )
-    dataset = preprocess(dataset, fit).balanced(options["samples"], seed=settings.seed)
-    dataset = order.over(dataset)
+    dataset = preprocess(dataset, fit)
+    dataset = order.over(dataset.balanced(options["samples"], seed=settings.seed))
     network = build(dataset)
     dataset = _on_network(dataset, network)
     data = _read(dataset, network, settings, files.resume)
@@ -181,14 +181,17 @@ def _show(
             f" do, the limit is {options['max_load']:.0%}"
         )
     if gain is not None:
-        low, high = (100 * end for end in gain.interval)
-        click.echo(
-            f"on the twin: {gain.before:.2%} before, {gain.after:.2%} after, on the"
-            f" {gain.recordings} recordings that chose the epoch; won"
-            f" {100 * (gain.after - gain.before):+.1f} points (95 % interval {low:+.1f} to"
-            f" {high:+.1f}, McNemar p = {gain.p_value:.2g})"
-        )
+        click.echo(_won(gain))
     click.echo(f"written: {options['out']}")
+
+
+def _won(gain: Gain) -> str:
+    low, high = (100 * end for end in gain.interval)
+    return (
+        f"on the twin: {gain.before:.2%} before, {gain.after:.2%} after, on the {gain.recordings}"
+        f" recordings that chose the epoch; won {100 * (gain.after - gain.before):+.1f} points"
+        f" (95 % interval {low:+.1f} to {high:+.1f}, McNemar p = {gain.p_value:.2g})"
+    )
 
 
 @contextmanager
