@@ -6,12 +6,25 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
-__all__ = ["allocate", "free_memory", "is_available", "is_compiler_available", "launch", "upload"]
+__all__ = [
+    "allocate",
+    "compiler_fault",
+    "free_memory",
+    "is_available",
+    "is_compiler_available",
+    "launch",
+    "upload",
+]
+
+# A part of numba-cuda that is imported only when a kernel is compiled. It uses functions that
+# later versions of numpy no longer have.
+LATE_PART = "numba.cuda.np.arrayobj"
 
 
 def is_available() -> bool:
@@ -25,6 +38,17 @@ def is_available() -> bool:
 def is_compiler_available() -> bool:
     """Return whether kernels can be compiled."""
     return bool(cuda.is_available())
+
+
+def compiler_fault() -> str:
+    """Return why the compiler can't be imported with this numpy, or nothing."""
+    try:
+        import_module(LATE_PART)
+    except ModuleNotFoundError:  # numba without numba-cuda has no such part
+        return ""
+    except (AttributeError, ImportError) as error:
+        return str(error)
+    return ""
 
 
 def free_memory() -> float:

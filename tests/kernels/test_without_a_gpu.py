@@ -14,6 +14,7 @@ from numba.core.errors import NumbaPerformanceWarning
 from speckflex.boards import open_board
 from speckflex.errors import BoardNotFoundError
 from speckflex.kernels import cuda_device
+from speckflex.twin.gpu import twin as gpu_twin
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ("sm_80", "sm_90")
@@ -113,3 +114,14 @@ def test_the_twin_on_the_cpu_never_loads_what_is_for_gpus():
         "print([m for m in sys.modules if m.startswith(('numba.cuda', 'speckflex.kernels.cuda'))])"
     )
     assert run("-c", code).stdout.strip() == "[]"
+
+
+def test_a_compiler_that_its_numpy_breaks_is_one_line(monkeypatch):
+    def broken(name):
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    monkeypatch.setattr(cuda_device, "import_module", broken)
+    monkeypatch.setattr(gpu_twin, "is_available", lambda: True)
+    monkeypatch.setattr(gpu_twin, "is_compiler_available", lambda: True)
+    with pytest.raises(BoardNotFoundError, match=r"with this numpy .*row_stack.*: pip install"):
+        gpu_twin.check_gpu()

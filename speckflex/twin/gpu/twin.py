@@ -6,7 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from speckflex.errors import BoardError, BoardNotFoundError
-from speckflex.kernels.cuda_device import free_memory, is_available, is_compiler_available
+from speckflex.kernels.cuda_device import (
+    compiler_fault,
+    free_memory,
+    is_available,
+    is_compiler_available,
+)
 from speckflex.kernels.cuda_integrate import MOST_FRAMES
 from speckflex.twin.gpu._core import DeviceCore
 from speckflex.twin.gpu._graph import DeviceGraph, GraphPassage
@@ -53,6 +58,11 @@ def check_gpu() -> None:
         raise BoardNotFoundError(
             "the twin's device is 'cuda' and what compiles for it is missing: pip install"
             " 'speckflex[cuda]', or play on device 'cpu'"
+        )
+    if fault := compiler_fault():
+        raise BoardNotFoundError(
+            f"the twin's device is 'cuda' and numba-cuda does not work with this numpy ({fault}):"
+            " pip install 'speckflex[cuda]', or play on device 'cpu'"
         )
 
 
