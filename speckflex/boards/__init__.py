@@ -78,16 +78,19 @@ def open_board(name: str = "twin", **settings: Any) -> Board:
     Args:
         name: "twin", or "twin:cuda" for one on a GPU; "speck2e:0" or "speck2f:SERIAL" for a
             chip; "virtual:speck2e" for the stand-in of one; "replay:run.h5" for a recorded
-            session; or a board of a family that another package adds.
+            session; or a board of a family that another package adds. "?probe=FILE" behind a name
+            is the setting `probe`.
         settings: the board's own parameters, such as `threads` of the twin.
 
     Raises:
         BoardNotFoundError: no board has that name, or none is attached.
         BoardError: the board has no such setting, or a value is out of range.
     """
-    family = find_family(name)
+    family, parsed = find_family(name), BoardName.parse(name)
+    if parsed.probe:
+        settings = {"probe": parsed.probe, **settings}
     unknown = [setting for setting in settings if setting not in family.settings]
     if unknown:
         known = f"choose from {', '.join(family.settings)}" if family.settings else "it has none"
         raise BoardError(f"board {name}: {unknown[0]} is no setting of this board: {known}")
-    return family.open(BoardName.parse(name).address, **settings)
+    return family.open(parsed.address, **settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speckflex.boards import open_board
 from speckflex.boards.family import BoardFamily, BoardName, family_of, find_families, find_family
@@ -60,13 +60,15 @@ def choose_board(
     if require_chip and not family.is_chip:
         chips = " or ".join(other.name for other in find_families() if other.is_chip)
         raise BoardNotFoundError(f"board {name!r} is no chip, and a chip is required: name {chips}")
-    settings = {"slow_clock": slow_clock, "threads": threads}
+    settings: dict[str, Any] = {"slow_clock": slow_clock, "threads": threads}
     try:
         return ChosenBoard(open_board(name, **family.accepted(settings)), name)
     except BoardNotFoundError:
         if require_chip or not family.is_chip or BoardName.parse(name).address:
             raise
-        note = f"no {name} is attached, its software twin runs instead (why: speckflex doctor)"
+        kind, probe = BoardName.parse(name).family, BoardName.parse(name).probe
+        settings["probe"] = probe or None
+        note = f"no {kind} is attached, its software twin runs instead (why: speckflex doctor)"
         return ChosenBoard(open_board("twin", **settings), name, note)
 
 

@@ -31,29 +31,34 @@ __all__ = [
 ]
 
 GROUP = "speckflex.boards"
+PROBE = "?probe="  # what a board opens with, at the end of its name
 OWN = "twin"  # any installed metadata of this version lists this family
 
 
 @dataclass(frozen=True)
 class BoardName:
-    """The name of a board, in its two parts.
+    """The name of a board in its parts, such as `virtual:speck2e?probe=probe.json`.
 
     Args:
         family: what stands before the first colon.
         address: what stands behind it; "" where the name has no colon.
+        probe: the file of `speckflex probe` that the board opens with; "" for none.
     """
 
     family: str
     address: str = ""
+    probe: str = ""
 
     @classmethod
     def parse(cls, name: str) -> BoardName:
         """Return the parts of a name."""
-        family, _, address = str(name).partition(":")
-        return cls(family, address)
+        board, _, probe = str(name).partition(PROBE)
+        family, _, address = board.partition(":")
+        return cls(family, address, probe)
 
     def __str__(self) -> str:
-        return f"{self.family}:{self.address}" if self.address else self.family
+        name = f"{self.family}:{self.address}" if self.address else self.family
+        return f"{name}{PROBE}{self.probe}" if self.probe else name
 
 
 @dataclass(frozen=True)

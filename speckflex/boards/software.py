@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speckflex.boards.family import BoardFamily
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from speckflex.boards._replay import Replay
     from speckflex.boards.twin import Device, Twin
     from speckflex.twin.settings import TwinSettings
@@ -23,6 +25,7 @@ def open_twin(
     settings: TwinSettings | None = None,
     slow_clock: float | None = None,
     device: Device = "cpu",
+    probe: str | Path | None = None,
 ) -> Twin:
     """Open the software twin.
 
@@ -32,15 +35,22 @@ def open_twin(
         settings: choices about what nobody knows of the chip.
         slow_clock: Hz of an external slow clock; None to take it from the settings.
         device: "cpu" or "cuda".
+        probe: file of `speckflex probe`; what it found takes the place of the settings that are at
+            their defaults.
 
     Raises:
         BoardError: a setting is out of range, or the slow clock is set twice.
         BoardNotFoundError: the device is not known, or is missing.
+        FileFormatError: the probe file can't be read.
     """
+    from speckflex.boards.probe_file import ProbeFile
     from speckflex.boards.twin import Twin
     from speckflex.twin.settings import TwinSettings
 
     settings = settings or TwinSettings()
+    found = None if probe is None else ProbeFile.load(probe)
+    if found is not None:
+        settings = found.applied_to(settings)
     if slow_clock is not None:
         if settings.has_slow_clock:
             raise BoardError(
@@ -49,7 +59,9 @@ def open_twin(
             )
         period = TwinSettings.ticking(slow_clock).slow_clock_period
         settings = replace(settings, slow_clock_period=period)
-    return Twin(threads=threads, settings=settings, device=address or device)  # pyright: ignore[reportArgumentType] - checked there
+    chosen: Any = address or device  # checked by the twin
+    notes = {} if found is None else {"probe": found.label}
+    return Twin(threads=threads, settings=settings, device=chosen, notes=notes)
 
 
 def open_replay(address: str) -> Replay:
@@ -83,7 +95,7 @@ TWIN = BoardFamily(
     label="software twin, no hardware",
     called="the twin",
     open=open_twin,
-    settings=("threads", "settings", "slow_clock", "device"),
+    settings=("threads", "settings", "slow_clock", "device", "probe"),
     names=(("twin", "software twin: runs a program's integers event by event"),),
     is_twin=True,
     repeats=True,

@@ -26,7 +26,7 @@ from speckflex.twin.settings import TwinSettings
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from speckflex.program.program import Program
     from speckflex.twin.cores import RunningCore
@@ -51,6 +51,7 @@ class Twin(BoardContext):
         settings: choices about what nobody knows of the chip.
         device: "cpu", or "cuda" for an NVIDIA GPU, which plays all samples at once and gives the
             same spikes; this has only run in a simulator, never on a GPU.
+        notes: further settings of its recordings' provenance, such as where the settings come from.
 
     Raises:
         BoardError: `threads` is no positive integer.
@@ -66,11 +67,13 @@ class Twin(BoardContext):
         threads: int | None = None,
         settings: TwinSettings | None = None,
         device: Device = "cpu",
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise BoardError(f"threads is {threads!r}: give a positive integer, or None for all")
         self.threads = threads or _n_processors()
         self.settings = settings or TwinSettings()
+        self._notes = dict(notes or {})
         self.loads: tuple[tuple[CoreLoad, ...], ...] = ()
         _check_device(device)
         self.device = device
@@ -248,6 +251,7 @@ class Twin(BoardContext):
                 "threads": str(self.threads),
                 "device": self.device,
                 "chip": self._loaded()[1].program.chip,
+                **self._notes,
             },
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from speckflex.boards.chip.attached import devices_of
@@ -14,12 +15,16 @@ from speckflex.chips.speck import SPECKS
 from speckflex.errors import BoardNotFoundError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
     from speckflex.boards.chip._board import ChipBoard
+    from speckflex.boards.chip.attached import AttachedDevice
     from speckflex.chips import Chip
     from speckflex.twin.settings import TwinSettings
     from speckflex.virtual import Faults, Unverified
 
-__all__ = ["VIRTUAL", "open_virtual"]
+__all__ = ["VIRTUAL", "open_virtual", "plug_in"]
 
 DEADLINE = 60.0  # s
 
@@ -31,6 +36,7 @@ def open_virtual(
     faults: Faults | None = None,
     unverified: Unverified | None = None,
     twin: TwinSettings | None = None,
+    probe: str | Path | None = None,
     **settings: Any,
 ) -> ChipBoard:
     """Plug in a virtual devkit and open it; closing the board unplugs it.
@@ -41,34 +47,63 @@ def open_virtual(
         faults: what goes wrong on it.
         unverified: choices for what no source says about a devkit.
         twin: choices of the twin behind it, about what nobody knows of the chip.
+        probe: file of `speckflex probe`; what it found takes the place of those choices that are
+            at their defaults.
         settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given.
+
+    Raises:
+        BoardNotFoundError: there is no such virtual board.
+        BoardError: a setting is out of range.
+        FileFormatError: the probe file can't be read.
+    """
+    from speckflex.boards.chip._board import ChipBoard
+    from speckflex.boards.probe_file import ProbeFile
+    from speckflex.twin.settings import TwinSettings
+    from speckflex.virtual import Unverified
+
+    # the twin behind it computes while the board waits, and may be slower than a chip
+    chosen = ChipSettings(**{"deadline": DEADLINE, **settings})
+    if probe is not None:
+        found = ProbeFile.load(probe)
+        twin = found.applied_to(twin or TwinSettings())
+        unverified = found.applied_to(unverified or Unverified())
+        chosen = replace(chosen, probe=found.label)
+    behaviour = {"speed": speed, "faults": faults, "unverified": unverified, "twin": twin}
+    with ExitStack() as stack:
+        samna, device = plug_in(address, stack, **behaviour)
+        kept = ExitStack()
+        board = ChipBoard(
+            samna,
+            device,
+            name=f"virtual:{address}",
+            settings=chosen,
+            speed=speed,
+            released=kept.close,
+        )
+        kept.push(stack.pop_all())
+    return board
+
+
+def plug_in(address: str, stack: ExitStack, **behaviour: Any) -> tuple[ModuleType, AttachedDevice]:
+    """Plug in a virtual devkit; return the stand-in for samna, and the devkit as it lists it.
+
+    Args:
+        address: as for `open_virtual`.
+        stack: unplugs it when it is closed.
+        behaviour: keyword arguments of `speckflex.virtual.attach`.
 
     Raises:
         BoardNotFoundError: there is no such virtual board.
         BoardError: a setting is out of range.
     """
     from speckflex import virtual
-    from speckflex.boards.chip._board import ChipBoard
 
-    # the twin behind it computes while the board waits, and may be slower than a chip
-    chosen = ChipSettings(**{"deadline": DEADLINE, **settings})
     chip = _chip_at(address)
     device_type = address if address in chip.samna.devices else chip.samna.devkit
-    info = virtual.attach(device_type, speed=speed, faults=faults, unverified=unverified, twin=twin)
-    try:
-        samna = virtual.stand_in()
-        device = next(item for item in devices_of(samna) if item.info == info)
-        return ChipBoard(
-            samna,
-            device,
-            name=f"virtual:{address}",
-            settings=chosen,
-            speed=speed,
-            released=partial(virtual.detach, info),
-        )
-    except BaseException:
-        virtual.detach(info)
-        raise
+    info = virtual.attach(device_type, **behaviour)
+    stack.callback(virtual.detach, info)
+    samna = virtual.stand_in()
+    return samna, next(item for item in devices_of(samna) if item.info == info)
 
 
 def _chip_at(address: str) -> Chip:

@@ -30,6 +30,7 @@ COMMANDS = (
     "compare",
     "boards",
     "doctor",
+    "probe",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
 from speckflex.analysis.synops import add_synops
 from speckflex.boards import open_board
+from speckflex.boards.family import BoardName
+from speckflex.boards.probe_file import ProbeFile
 from speckflex.data.dataset import fitting_options
 from speckflex.data.order import OrderWatch
 from speckflex.deployment._players import Players, play_dataset
@@ -61,6 +64,8 @@ class DeploySettings:
         rate: synaptic operations per second of a core, at which the load is measured and the
             twin plays once more, its input lost where a core has no room; None to measure the
             load at the rate of the chip's record, and not to play so.
+        probe: file of `speckflex probe` that the twin beside the chosen board opens with; "" for
+            none.
     """
 
     bins: int = 10
@@ -74,11 +79,13 @@ class DeploySettings:
     slow_clock: float | None = None
     bars: Bars = field(default_factory=Bars)
     rate: float | None = None
+    probe: str = ""
 
-    @property
+    @cached_property
     def of_twin(self) -> TwinSettings:
         """The settings of the twin that plays beside the chosen board."""
-        return TwinSettings.ticking(self.slow_clock)
+        settings = TwinSettings.ticking(self.slow_clock)
+        return ProbeFile.load(self.probe).applied_to(settings) if self.probe else settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +155,7 @@ def deploy(
     from speckflex.report.evidence import gather_evidence
 
     settings = settings or DeploySettings()
+    settings = replace(settings, probe=settings.probe or BoardName.parse(chosen.asked).probe)
     _check_dataset(model, dataset)
     watch = OrderWatch()
     with _players(model, chosen, settings) as players:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage
 
-__all__ = ["InputPath", "check_chip", "choose_input_path", "write_configuration"]
+__all__ = [
+    "InputPath",
+    "check_chip",
+    "choose_input_path",
+    "write_configuration",
+    "write_core",
+]
 
 InputPath = Literal["spikes", "dvs layer", "host"]
 
@@ -98,7 +104,7 @@ def write_configuration(
     for index, core in enumerate(program.cores):
         layer = configuration.cnn_layers[core.chip_core]
         feeds_readout = settings.readout_layer and index == last
-        _write_core(layer, core, stride=readout.stride if feeds_readout else 1)
+        write_core(layer, core, stride=readout.stride if feeds_readout else 1)
         _write_destinations(layer, core, program)
         layer.monitor_enable = index in monitored
         if feeds_readout:
@@ -199,8 +205,8 @@ def _write_filter(
     place.internal_slow_clk = False
 
 
-def _write_core(layer: Any, core: Core, *, stride: int) -> None:
-    """Write all settings of a core, its features `stride` apart."""
+def write_core(layer: Any, core: Core, *, stride: int) -> None:
+    """Write all settings of a core but destinations and monitor, its features `stride` apart."""
     weights = _spread(core.weights, stride)
     channels, height, width = core.output_shape
     bias = np.zeros(channels, np.int64) if core.bias is None else core.bias

@@ -60,6 +60,9 @@ class ChipLink:
         stray_answers: answers that nobody waited for: doubled, or too late.
         last_arrival: when the last spike came, in the seconds of `time.monotonic`.
         unsettled: whether events were written that may still wait on the board.
+        module: samna's module of the chip.
+        model: samna's model of the chip.
+        io: samna's switches of the FPGA.
 
     Raises:
         BoardError: the device is open already, can't be opened, or takes too long.
@@ -82,7 +85,7 @@ class ChipLink:
             with self.errors("connecting to it"):
                 self.model = self._handle.get_model()
                 self._stop_watch = self._handle.get_stop_watch()
-                self._io = self._handle.get_io_module()
+                self.io = self._handle.get_io_module()
                 self._connect(stack)
             self._stack = stack.pop_all()
 
@@ -143,7 +146,7 @@ class ChipLink:
 
     def halt(self) -> None:
         """Stop both clocks, whether or not the device still answers."""
-        self._quietly(self._io.set_slow_clk, False)
+        self._quietly(self.io.set_slow_clk, False)
         self._quietly(self._stop_watch.stop)
 
     def slow_clock(self, rate: float | None) -> None:
@@ -151,8 +154,26 @@ class ChipLink:
         with self.errors("setting the slow clock"):
             if rate is not None:
                 # samna takes an int, and its bindings refuse a float
-                self._io.set_slow_clk_rate(int(rate))
-            self._io.set_slow_clk(rate is not None)
+                self.io.set_slow_clk_rate(int(rate))
+            self.io.set_slow_clk(rate is not None)
+
+    def identity(self) -> dict[str, str]:
+        """Return what samna and the board tell of themselves; "" for what they do not."""
+        firmware = self._answer("get_firmware_versions")
+        return {
+            "samna": str(getattr(self._samna, "__version__", "")),
+            "board_serial": str(self._answer("get_board_serial_number") or ""),
+            "fxtree": str(getattr(firmware, "fxtree", "") or ""),
+            "unifirm": str(getattr(firmware, "unifirm", "") or firmware or ""),
+        }
+
+    def _answer(self, method: str) -> Any:
+        """Return what a method of the handle answers; None if this samna has none, or it fails."""
+        try:
+            return getattr(self._handle, method)()
+        except SAMNA_ERRORS as error:
+            logger.info("board %s: %s: %s", self.name, method, one_line(error))
+            return None
 
     @property
     def can_reset_neurons(self) -> bool:

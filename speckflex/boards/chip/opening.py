@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from speckflex.boards.chip.attached import attached_devices, find_device, vendor_samna
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.boards.family import BoardFamily, BoardName
+from speckflex.boards.probe_file import ProbeFile
 from speckflex.chips.speck import SPECK2E, SPECK2F
 from speckflex.errors import BoardNotFoundError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from speckflex.boards.chip._board import ChipBoard
     from speckflex.chips import Chip
 
@@ -38,22 +41,28 @@ def chip_family(chip: Chip) -> BoardFamily:
     )
 
 
-def open_chip(chip: Chip, address: str = "", **settings: Any) -> ChipBoard:
+def open_chip(
+    chip: Chip, address: str = "", *, probe: str | Path | None = None, **settings: Any
+) -> ChipBoard:
     """Open an attached chip.
 
     Args:
         chip: the kind of chip.
         address: its index among the attached ones of its kind, or its serial number; "" for the
             first.
+        probe: file of `speckflex probe` on this chip, for the twin that is compared with it.
         settings: those of `ChipSettings`, by name.
 
     Raises:
         BoardNotFoundError: the vendor's samna is not installed, or no such chip is attached.
         BoardError: it can't be opened, or a setting is out of range.
+        FileFormatError: the probe file can't be read.
     """
     from speckflex.boards.chip._board import ChipBoard
 
     chosen = ChipSettings(**settings)
+    if probe is not None:
+        chosen = replace(chosen, probe=ProbeFile.load(probe).label)
     name = BoardName(chip.name, address or "0")
     try:
         device = find_device(name, attached_devices())

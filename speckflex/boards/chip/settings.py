@@ -44,6 +44,7 @@ class ChipSettings:
             every fourth channel for that, sinabs' chip errata), which needs the slow clock.
         readout_threshold: spikes per cycle above which the readout's pins show a class.
         open_deadline: seconds that opening the device may take.
+        probe: what experiments have found of the board, by the label of their file.
     """
 
     silence: float = 10.0
@@ -59,6 +60,7 @@ class ChipSettings:
     readout_layer: bool = False
     readout_threshold: int = 0
     open_deadline: float = 15.0
+    probe: str = ""
 
     def __post_init__(self) -> None:
         for name in ("silence", "gap", "readout_threshold", "verify_neurons"):

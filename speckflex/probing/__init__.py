@@ -1,0 +1,1 @@
+"""Experiments on a devkit that settle what no document says about it."""
