@@ -57,8 +57,11 @@ FACTS = (
     Fact("filter_size", "what filter_size counts", "pixels to either side", "inferred",
          "data sheet, 3 bits; DS, windows of 1 x 1 to 15 x 15",
          "size 1: one event, then a second at a distance of 1, 2 and 3 pixels"),
-    Fact("output_order", "order in which neurons that fire on one event send their spikes",
-         "y, x, feature rising", "unknown", "one recording suggests features falling",
+    Fact("output_order", "order in which neurons that fire on one event send their spikes: the"
+         " outer loop first, + rising, - falling", "-y-x+c", "inferred",
+         "data sheet, memory configuration: kernel memory is tap, output, input, and rising taps"
+         " are falling rows and columns; a recording of another network suggests falling features"
+         " as the outer loop",
          "one event, 3 x 3 taps, 16 features that all fire: the order that the monitor shows"),
     Fact("model_reset", "what Model.reset() sets the neurons to", "zero", "unknown",
          'samna: "resets all state memory"',
@@ -66,16 +69,18 @@ FACTS = (
     Fact("reads_while_running", "requests while the stop watch runs", "answered", "unknown",
          "samna, devkits: only events with a time are forwarded",
          "start the watch, ask for register 0, see whether it answers"),
-    Fact("merge_feature", "feature of a sensor event with merged polarities", 0, "unknown",
-         "samna's reference and the data sheet's register say 1, its guide says 0",
+    Fact("merge_feature", "feature of a sensor event with merged polarities, or with one polarity"
+         " let through", 0, "inferred",
+         "samna's guide says 0, its reference and the data sheet's register say 1; networks with"
+         " merged polarities and one input channel work on boards",
          "inject one event of either polarity, and read the feature that the monitor shows"),
     Fact("leak_cores_01", "leak on cores 0 and 1", "works", "unknown",
          "data sheet, errata: unusable; vendor's scripts use it",
          "bias -1, initial value 100, ten ticks, read all states; the same on core 3"),
     Fact("withheld_spike", "whether cores 0 and 1 hold back the last spike", "no", "unknown",
          "samna, models: they may, until a later one", "count after N events, and after N + 1"),
-    Fact("decimator", "spikes of which a decimator passes one, by interval",
-         "2, 4, 8, 16, 32, 128, 256, 512", "unknown",
+    Fact("decimator_table", "spikes of which a decimator passes one, by interval: 2, 4, 8, 16, 32,"
+         " then 128, 256, 512 or 64, 128, 256", "without 64", "inferred",
          "samna's reference and DS skip 64, samna's guide does not",
          "1100 spikes at intervals 5, 6 and 7: how many come out"),
     Fact("neuron_address", "a neuron's address on a map that is not square",

@@ -25,18 +25,26 @@ def address_events(events: np.ndarray, n_channels: int, width: int, addresses: n
 
 
 @njit(cache=True)
-def count_by_channel(counts: np.ndarray, by_channel: np.ndarray) -> int:
+def count_by_channel(
+    counts: np.ndarray, shape: tuple[int, int, int], first: int, steps: tuple[int, int, int],
+    by_channel: np.ndarray,
+) -> int:  # fmt: skip
     """Write counts of a map in the order (channel, y, x), and return their sum.
 
     Args:
-        counts: `(y * x * channel,) int64`, by address.
-        by_channel: `(channel, y * x) int64`, written.
+        counts: `(n,) int64`, by address: along three axes, the last one fastest.
+        shape: places along these axes.
+        first: where the count of the first address goes.
+        steps: how far apart neighbours along each axis are there.
+        by_channel: `(n,) int64`, written.
     """
     total = address = 0
-    n_channels, n_pixels = by_channel.shape
-    for pixel in range(n_pixels):
-        for channel in range(n_channels):
-            by_channel[channel, pixel] = counts[address]
-            total += counts[address]
-            address += 1
+    for outer in range(shape[0]):
+        for inner in range(shape[1]):
+            place = first + outer * steps[0] + inner * steps[1]
+            for _ in range(shape[2]):
+                by_channel[place] = counts[address]
+                total += counts[address]
+                address += 1
+                place += steps[2]
     return total

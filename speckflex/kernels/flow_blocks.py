@@ -77,8 +77,7 @@ def flow_blocks(source: Inflow, last: int, joined: JoinedCores, state: FlowState
     Args:
         source: what goes in.
         last: the source's row at first, then what the last call returned.
-        joined: what does not change; every core behind the source has one sender
-            and keeps the kernel's order of output.
+        joined: what does not change; every core behind the source has one sender.
         state: what does.
 
     Returns:

@@ -15,6 +15,8 @@ from speckflex.kernels._lanes import (
     prefetch,
     update_lanes,
 )
+from speckflex.kernels.group_spikes import group_spikes
+from speckflex.kernels.records import UNGROUPED
 
 __all__ = ["LANES", "LANES_AVAILABLE", "CoreArrays", "integrate"]
 
@@ -29,7 +31,8 @@ class CoreArrays(NamedTuple):
         row_spans: `(h,) ROW_SPAN`, for each y of the routes.
         column_spans: `(w,) COLUMN_SPAN`, for each x of the routes.
         weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
-        state: int16, potentials [y][x][channel], `LANES` beyond the last; changed in place.
+        state: int16, potentials by address, the channel fastest, `LANES` beyond the last; changed
+            in place.
         layout: `(c,) LAYOUT`, of one or several cores.
         rule: `(c,) RULE`, of the same.
         place: this core's among them.
@@ -85,8 +88,9 @@ def integrate(
 
     For each event and each neuron with the event in its field: add the weight, clamp at the
     low threshold, compare with the high one, fire at most once. Neurons that lie side by side
-    in the field of an event are updated in one run over contiguous memory. Spikes leave in
-    (y, x, channel) order. Stops early when `spikes` might not hold one more event's output.
+    in the field of an event are updated in one run over contiguous memory. Spikes leave in the
+    order of their addresses, or grouped by channel where the layout says so. Stops early when
+    `spikes` might not hold one more event's output.
 
     Args:
         codes: `(n,) int32`, rows of the routes, one per event.
@@ -135,6 +139,8 @@ def integrate(
             written = _expand(memory, n_pending, written)
             n_pending = 0
     _expand(memory, n_pending, written)
+    if layout["grouping"] != UNGROUPED:
+        group_spikes(spikes, ends[start:event], core.layout[core.place])
     return event, n_spikes
 
 

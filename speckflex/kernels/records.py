@@ -8,6 +8,8 @@ import numpy as np
 
 __all__ = [
     "ALL",
+    "BY_EVENT",
+    "BY_ROW",
     "COLUMN_SPAN",
     "CORE",
     "EDGE",
@@ -17,10 +19,14 @@ __all__ = [
     "ROUTE",
     "ROW_SPAN",
     "RULE",
+    "UNGROUPED",
 ]
 
 # What a monitor sees of a core: no spike, those that the decimator passes, all.
 NONE, PASSING, ALL = 0, 1, 2
+# How the spikes of one event are sorted by channel before they leave: not at all, those of each row
+# of the map, all of them.
+UNGROUPED, BY_ROW, BY_EVENT = 0, 1, 2
 
 # Where an address of a sender arrives at a core.
 ROUTE = np.dtype(
@@ -59,6 +65,8 @@ LAYOUT = np.dtype(
         ("row_weights", np.int64),  # in a row of taps
         ("stride_y", np.int64),
         ("row_neurons", np.int64),  # in a row of the map
+        ("channels", np.int64),
+        ("grouping", np.int64),
         ("most_spikes", np.int64),  # that one event can cause
         ("most_masks", np.int64),  # that one event can cause
         ("by_lanes", np.bool_),  # with vector instructions

@@ -32,7 +32,6 @@ SERVER = np.dtype(
         ("ring", np.int64),  # where its own begins in the ring of all
         ("capacity", np.int64),  # events that have room, with the one in work
         ("when_full", np.int64),
-        ("reorders", np.int64),  # its spikes leave in the order of their ranks
     ],
     align=True,
 )
@@ -80,12 +79,10 @@ class Servers(NamedTuple):
         rows: `(c,) SERVER`.
         durations: `(m,) float64`, µs of work for an event on each route; negative if the route
             leads nowhere.
-        ranks: int64, of each neuron of all cores in the order of output.
     """
 
     rows: Any
     durations: Any
-    ranks: Any
 
 
 class ServiceState(NamedTuple):
@@ -151,7 +148,7 @@ def serve_events(
     """
     # taken apart once: numba counts references at each use of a tuple's arrays
     cores, edges, routes, row_spans, column_spans, weights, layout, rule = joined
-    rows, durations, ranks = servers
+    rows, durations = servers
     origin, addresses, moments = source
     state, ring, memory, counts, seen, pending, spikes, log = service
     code, end = np.empty(1, np.int32), np.empty(1, np.int32)
@@ -171,8 +168,6 @@ def serve_events(
                     memory[core["memory"] :], layout, rule, target, pending,
                 )  # fmt: skip
                 _, n_spikes = integrate(code, 0, arrays, own, end)
-                if server["reorders"]:
-                    own[:n_spikes] = _in_order(own[:n_spikes], ranks[core["counts"] :])
                 _begin(state[target], sender, n_spikes, core["end_edge"])
                 sender, n_events = target, n_events + 1
         elif row["spike"] < row["n_spikes"]:
@@ -268,9 +263,3 @@ def _leaves(core: np.ndarray, row: np.ndarray, n_seen: int, counts: np.ndarray) 
         counts[core["counts"] + row["address"]] += 1
         return row["kept"] != 0
     return False
-
-
-@njit(cache=True, nogil=True)
-def _in_order(addresses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return addresses in the order of their ranks."""
-    return addresses[np.argsort(ranks[addresses])]

@@ -69,7 +69,7 @@ class InputStage:
         shape: (channel, y, x) of the events as they arrive.
         destinations: the cores that receive the events, with pooling 1.
         pooling: (y, x); an event at (y, x) goes on at (y//py, x//px).
-        merge_polarities: send every channel to channel 0.
+        merge_polarities: send every channel to one, channel 0 or what `TwinSettings` says.
         keep_off: let channel 0 (off) through.
         keep_on: let channel 1 (on) through.
         origin: (y, x) of the region of interest, after pooling.
@@ -106,6 +106,16 @@ class InputStage:
         """The (channel, y, x) shape of what leaves the stage."""
         y, x = self.region[::-1] if self.swap_xy else self.region
         return (1 if self.merge_polarities else self.shape[0], y, x)
+
+    @property
+    def has_one_feature(self) -> bool:
+        """Whether all events get one channel: polarities are merged, or one passes alone.
+
+        samna's documents give an event the same number in the three cases (0 in the guide, 1 in
+        the reference).
+        """
+        alone = self.shape[0] > 1 and self.keep_off != self.keep_on
+        return self.merge_polarities or alone
 
     @property
     def is_identity(self) -> bool:

@@ -75,7 +75,9 @@ def addresses_of(events: np.ndarray, shape: Shape) -> np.ndarray:
     return addresses
 
 
-def enter(stage: InputStage, mirror_frame: MirrorFrame = "region") -> Places:
+def enter(
+    stage: InputStage, mirror_frame: MirrorFrame = "region", merge_feature: int = 0
+) -> Places:
     """Return where the input stage puts each address of the events as they arrive.
 
     Order: polarity, pooling, region of interest, mirror, exchange of x and y (datasheet
@@ -85,6 +87,7 @@ def enter(stage: InputStage, mirror_frame: MirrorFrame = "region") -> Places:
         stage: the stage's settings.
         mirror_frame: "region" to mirror inside the region of interest, as sinabs does;
             "sensor" to mirror the whole pooled picture before the region is cut out.
+        merge_feature: the channel of merged polarities, and of a polarity that passes alone.
     """
     raw = places_of(stage.shape)
     height, width = stage.region
@@ -104,7 +107,7 @@ def enter(stage: InputStage, mirror_frame: MirrorFrame = "region") -> Places:
         columns = width - 1 - columns
     if stage.swap_xy:
         rows, columns = columns, rows
-    channels = np.zeros_like(raw.channels) if stage.merge_polarities else raw.channels
+    channels = np.full_like(raw.channels, merge_feature) if stage.has_one_feature else raw.channels
     return Places(channels, rows, columns, kept)
 
 

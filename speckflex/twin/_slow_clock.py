@@ -78,7 +78,7 @@ def leak_into(state: np.ndarray, bias: np.ndarray, threshold_low: int, n_ticks: 
     """Add a core's bias to its neurons, once a tick, bounded below (DS 3.2.4.7).
 
     Args:
-        state: `(y, x, channel) int16`, changed in place.
+        state: `(..., channel) int16`, changed in place.
         bias: `(channel,) int16`.
         threshold_low: the lower bound.
         n_ticks: how many ticks.

@@ -10,15 +10,18 @@ import numpy as np
 from speckflex.kernels.count import count_into
 from speckflex.kernels.integrate import LANES, LANES_AVAILABLE
 from speckflex.kernels.records import LAYOUT, ROUTE, RULE
-from speckflex.program.routing import Places, column_spans, places_of, row_spans
+from speckflex.program.routing import column_spans, row_spans
+from speckflex.twin._memory_map import MemoryMap, TurnedAxis
 from speckflex.twin._slow_clock import leak_into
+from speckflex.twin.output_order import OutputOrder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from speckflex.program.records import Core
+    from speckflex.program.routing import Places
     from speckflex.twin._queues import Queue
-    from speckflex.twin.settings import OutputOrder, TwinSettings
+    from speckflex.twin.settings import TwinSettings
 
 __all__ = ["CoreModel", "Decimator", "Emission", "RunningCore", "zeros_apart"]
 
@@ -26,7 +29,6 @@ __all__ = ["CoreModel", "Decimator", "Emission", "RunningCore", "zeros_apart"]
 SPIKES_PER_CALL = 2**15
 MASKS_PER_FLUSH = 2**10
 CACHE_LINES = 128  # bytes: processors fetch lines of 64 in pairs
-RATIOS = (2, 4, 8, 16, 32, 128, 256, 512)  # DS table 4; 64 is skipped there
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,34 +68,34 @@ class CoreModel:
         self.parallel = parallel
         self.overtaking = settings.parallel_window if self.parallel else 1
         self.shape = core.output_shape
-        self.weights = _arrange_weights(core.weights, core.stride[1])
+        self.memory_map = layout = MemoryMap(self.shape, OutputOrder.parse(settings.output_order))
+        self.places = layout.places
         self._set_routes(arrivals)
+        self.weights = _arrange_weights(layout.weights(core.weights), self.columns.stride)
         self._set_layout()
         self.rule = np.zeros(1, RULE)
         self.rule["high"], self.rule["low"] = core.threshold_high, core.threshold_low
         self.rule["to_zero"] = core.return_to_zero
         self.rule["wraps"] = settings.overflow == "wrap"
-        channels, height, width = self.shape
-        self.initial = np.zeros((height, width, channels), np.int16)
+        leaks = core.bias is not None and not (parallel and settings.leak_cores_01 == "none")
+        self.bias = layout.by_channel(core.bias) if leaks else None
+        self.withholds = parallel and settings.withheld_spike == "last"
+        self.initial = np.zeros(layout.places.kept.size, np.int16)
         if core.initial_state is not None:
-            self.initial[:] = core.initial_state.transpose(1, 2, 0)
-        places = places_of(self.shape)
-        self.places = places
-        self.rank = _rank(places, settings.output_order)
+            layout.view(self.initial)[:] = core.initial_state.transpose(1, 2, 0)
 
     def _set_layout(self) -> None:
-        core = self.core
-        channels, height, width = self.shape
-        kernel_y, kernel_x = core.weights.shape[2:]
-        stride_y, stride_x = core.stride
-        most_rows, most_columns = -(-kernel_y // stride_y), -(-kernel_x // stride_x)
-        most_rows, side_by_side = min(most_rows, height), min(most_columns, width) * channels
+        rows, columns, n_channels = self.rows, self.columns, self.shape[0]
+        most_rows = min(-(-rows.kernel // rows.stride), rows.n_neurons)
+        taps = -(-columns.kernel // columns.stride)
+        side_by_side = min(taps, columns.n_neurons) * n_channels
         self.most_spikes = most_rows * side_by_side
         self.most_masks = most_rows * -(-side_by_side // LANES)
         self.layout = layout = np.zeros(1, LAYOUT)
-        layout["kernel_rows"], layout["stride_y"] = kernel_y, stride_y
-        layout["row_weights"] = -(-kernel_x // stride_x) * stride_x * channels
-        layout["row_neurons"] = width * channels
+        layout["kernel_rows"], layout["stride_y"] = rows.kernel, rows.stride
+        layout["row_weights"] = taps * columns.stride * n_channels
+        layout["row_neurons"] = columns.n_neurons * n_channels
+        layout["channels"], layout["grouping"] = n_channels, self.memory_map.grouping
         layout["most_spikes"], layout["most_masks"] = self.most_spikes, self.most_masks
         layout["by_lanes"] = LANES_AVAILABLE and self.settings.overflow != "wrap"
 
@@ -109,31 +111,37 @@ class CoreModel:
         return rows[self.routes["y"]].astype(np.int64) * columns[self.routes["x"]]
 
     def _set_routes(self, arrivals: Sequence[Places]) -> None:
-        core = self.core
         height = 1 + max((int(places.rows.max()) for places in arrivals), default=0)
         width = 1 + max((int(places.columns.max()) for places in arrivals), default=0)
-        kernel_y, kernel_x = core.weights.shape[2:]
-        _, n_rows, n_columns = self.shape
-        self.row_spans = row_spans(height, n_rows, kernel_y, core.stride[0], core.padding[0])
-        spans = row_spans(width, n_columns, kernel_x, core.stride[1], core.padding[1])
-        self.column_spans = column_spans(spans, kernel_x, core.stride[1], self.shape[0])
+        sizes, layout, n_channels = {"y": height, "x": width}, self.memory_map, self.shape[0]
+        self.rows, self.columns = (
+            TurnedAxis.of(self.core, axis, sizes[axis], falls=layout.falls(axis))
+            for axis in layout.axes
+        )
+        self.row_spans = _spans(self.rows)
+        spans, columns = _spans(self.columns), self.columns
+        self.column_spans = column_spans(spans, columns.kernel, columns.stride, n_channels)
         self.routes = np.zeros(sum(len(places.kept) for places in arrivals), ROUTE)
         end = 0
         for places in arrivals:
             own = self.routes[end : end + len(places.kept)]
             end += len(own)
-            own["channel"] = np.where(places.kept, places.channels, 0)
+            outer, inner = places.rows, places.columns
+            kept = places.kept & (places.channels < self.core.weights.shape[1])
+            if layout.axes == "xy":
+                outer, inner = inner, outer
+            own["channel"] = np.where(kept, places.channels, 0)
             # a spike that goes nowhere goes to the row without neurons
-            own["y"] = np.where(places.kept, places.rows, height)
-            own["x"] = np.where(places.kept, places.columns, width)
+            own["y"] = np.where(kept, self.rows.inputs(outer), self.rows.n_inputs)
+            own["x"] = np.where(kept, columns.inputs(inner), columns.n_inputs)
 
 
 class RunningCore:
     """A core with its potentials and spike counts.
 
     Attributes:
-        memory: `(y * x * channel + LANES,) int16`, potentials by address.
-        counts: `(y * x * channel,) int64`, monitored spikes by address, of one sample.
+        memory: `(n + LANES,) int16`, potentials by address.
+        counts: `(n,) int64`, monitored spikes by address, of one sample.
         decimator: passes one of so many spikes on.
     """
 
@@ -143,12 +151,13 @@ class RunningCore:
         self.memory = zeros_apart(n_neurons + LANES, np.int16)
         self.counts = zeros_apart(n_neurons, np.int64)
         self.decimator = Decimator(model.core, model.settings)
+        self._withheld = np.empty(0, np.int32)
         self.reset()
 
     @property
     def state(self) -> np.ndarray:
-        """`(y, x, channel) int16`, the potentials themselves."""
-        return self.memory[: self.counts.size].reshape(self.model.initial.shape)
+        """`(y, x, channel) int16`, the potentials themselves, as a view of the memory."""
+        return self.model.memory_map.view(self.memory[: self.counts.size])
 
     def move_into(self, memory: np.ndarray, counts: np.ndarray) -> None:
         """Keep potentials and counts in other arrays of the same lengths, and their values."""
@@ -156,9 +165,10 @@ class RunningCore:
         self.memory, self.counts = memory, counts
 
     def reset(self) -> None:
-        """Set every potential to its initial value, and the decimator to its start."""
-        self.state[:] = self.model.initial
+        """Set every potential to its initial value, the decimator to its start; nothing is kept."""
+        self.memory[: self.counts.size] = self.model.initial
         self.decimator.reset()
+        self._withheld = np.empty(0, np.int32)
 
     def begin_sample(self) -> None:
         """Clear the counts."""
@@ -166,10 +176,11 @@ class RunningCore:
 
     def leak(self, n_ticks: int) -> np.ndarray:
         """Add the bias once a tick; return the addresses of neurons that fire at the last one."""
-        core, settings = self.model.core, self.model.settings
-        if core.bias is None:
+        model, core, settings = self.model, self.model.core, self.model.settings
+        if model.bias is None:
             return np.empty(0, np.int32)
-        leak_into(self.state, core.bias, core.threshold_low, n_ticks)
+        in_memory = self.memory[: self.counts.size].reshape(model.memory_map.shape)
+        leak_into(in_memory, model.bias, core.threshold_low, n_ticks)
         if settings.leak_spikes == "at next event":
             return np.empty(0, np.int32)
         fired = np.flatnonzero(self.memory[: self.counts.size] >= core.threshold_high)
@@ -177,12 +188,12 @@ class RunningCore:
             self.memory[fired] = 0
         else:
             self.memory[fired] -= core.threshold_high
-        if self.model.rank is not None:
-            fired = fired[np.argsort(self.model.rank[fired])]
-        return fired.astype(np.int32)
+        return model.memory_map.in_order(fired).astype(np.int32)
 
     def send(self, spikes: Queue) -> Emission:
         """Count spikes and return what monitors see and what the destinations get."""
+        if self.model.withholds:
+            spikes = self._pushed_out(spikes)
         sent = spikes
         if self.decimator.ratio > 1:
             sent = spikes.take(self.decimator.passing(len(spikes)))
@@ -190,6 +201,14 @@ class RunningCore:
         monitored = sent if after else spikes
         count_into(monitored.codes, self.counts)
         return Emission(monitored, sent)
+
+    def _pushed_out(self, spikes: Queue) -> Queue:
+        """Return the spikes that leave, each pushed out by the next one; the last stays inside."""
+        codes = np.concatenate((self._withheld, spikes.codes))
+        n_before = len(self._withheld)
+        self._withheld = codes[-1:].copy()
+        leaving = slice(1 - n_before, None)
+        return spikes.follow(leaving, codes[:-1])
 
 
 class Decimator:
@@ -202,7 +221,7 @@ class Decimator:
 
     def __init__(self, core: Core, settings: TwinSettings) -> None:
         interval = core.decimator_interval
-        self.ratio = 1 if interval is None else RATIOS[interval]
+        self.ratio = 1 if interval is None else settings.ratios[interval]
         self.phase = self.ratio - 1 if settings.decimator_passes == "last" else 0
         self._seen = np.zeros(1, np.int64)
 
@@ -243,6 +262,10 @@ def zeros_apart(size: int, dtype: type[np.generic] | np.dtype) -> np.ndarray:
     return room[start : start + n_bytes].view(dtype)
 
 
+def _spans(axis: TurnedAxis) -> np.ndarray:
+    return row_spans(axis.n_inputs, axis.n_neurons, axis.kernel, axis.stride, axis.padding)
+
+
 def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:
     """Return (out, in, ky, kx) weights as (in, ky, phase, tap reversed, out), flat and padded."""
     n_out, n_in, kernel_y, kernel_x = weights.shape
@@ -253,14 +276,3 @@ def _arrange_weights(weights: np.ndarray, stride: int) -> np.ndarray:
     arranged = np.zeros(padded.size + LANES, np.int8)
     arranged[: padded.size] = by_phase.transpose(1, 2, 4, 3, 0).reshape(-1)
     return arranged
-
-
-def _rank(places: Places, output_order: OutputOrder) -> np.ndarray | None:
-    """Return each address's place in the order of output; None where it is the address itself."""
-    if output_order == "yxc":
-        return None
-    axes = {"c": places.channels, "y": places.rows, "x": places.columns}
-    rank = np.empty(len(places.rows), np.int64)
-    # lexsort takes its first key last
-    rank[np.lexsort([axes[axis] for axis in reversed(output_order)])] = np.arange(len(rank))
-    return rank

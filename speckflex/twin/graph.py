@@ -25,13 +25,14 @@ class Graph:
         cores: the cores' constants, each core after its senders.
         edges: the destinations of each core, and at the end those of the input.
         merges: whether a core has several senders.
-        leaks: whether a core has a bias.
+        leaks: whether a core adds a bias at a tick.
+        withholds: whether a core keeps its last spike back.
     """
 
     def __init__(self, program: Program, settings: TwinSettings) -> None:
         self.program = program
         self.settings = settings
-        self.entered = enter(program.input, settings.mirror_frame)
+        self.entered = enter(program.input, settings.mirror_frame, settings.merge_feature)
         arrivals: list[list[Places]] = [[] for _ in program.cores]
         input_edges = _connect(program.input, self.entered, arrivals, settings)
         self.cores: list[CoreModel] = []
@@ -44,7 +45,8 @@ class Graph:
             self.edges.append(_connect(core, model.places, arrivals, settings))
         self.edges.append(input_edges)
         self.merges = any(core.n_senders > 1 for core in self.cores)
-        self.leaks = any(core.bias is not None for core in program.cores)
+        self.leaks = any(core.bias is not None for core in self.cores)
+        self.withholds = any(core.withholds for core in self.cores)
 
 
 def _connect(

@@ -55,7 +55,7 @@ def _passage(graph: Graph) -> PassageModel:
     settings = graph.settings
     if settings.synops_per_second is not None:
         return ServiceModel(graph)
-    if graph.merges or settings.overtakes or settings.output_order != "yxc":
+    if graph.merges or settings.overtakes or graph.withholds:
         return WholeQueuesModel(graph)
     return FlowModel(graph)
 

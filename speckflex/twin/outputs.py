@@ -74,16 +74,17 @@ class LayerOutput:
 
         Args:
             core: the layer's.
-            counts: `(y * x * channel,) int64`, spikes by address.
-            memory: `(y * x * channel or more,) int16`, potentials by address.
+            counts: `(n,) int64`, spikes by address.
+            memory: `(n or more,) int16`, potentials by address.
             events: `(n,)` event array, or None.
         """
-        channels, height, width = core.shape
-        own = np.empty(core.shape, np.int64)
-        n_spikes = count_by_channel(counts, own.reshape(channels, -1))
+        own, layout = np.empty(core.shape, np.int64), core.memory_map
+        n_spikes = count_by_channel(
+            counts, layout.shape, layout.first, layout.steps, own.reshape(-1)
+        )
         potentials = None
         if core.core.readout == "potential":
-            state = memory[: own.size].reshape(height, width, channels).transpose(2, 0, 1)
+            state = layout.view(memory[: own.size]).transpose(2, 0, 1)
             potentials = core.core.integrated(state.astype(np.int64), own)
         return cls(own, n_spikes, potentials, events)
 

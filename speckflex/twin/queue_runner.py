@@ -93,11 +93,8 @@ class QueueRunner:
     def _emit(
         self, queue: Queue, start: int, begun: np.ndarray | None, ends: np.ndarray
     ) -> Emission:
-        addresses, rank = self._spikes[: ends[-1]], self._model.rank
-        if rank is None and queue.is_bare:
+        addresses = self._spikes[: ends[-1]]
+        if queue.is_bare:
             return self._core.send(Queue(addresses))
-        places = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-        if rank is not None:
-            addresses = addresses[np.lexsort((rank[addresses], places))]
-        events = places + start
+        events = start + np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
         return self._core.send(queue.follow(events if begun is None else begun[events], addresses))

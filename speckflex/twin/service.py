@@ -77,7 +77,6 @@ class ServiceModel:
         rows = np.zeros(len(cores), SERVER)
         for row, model in zip(rows, cores, strict=True):
             row["when_full"], row["capacity"] = _room(model.core, settings)
-            row["reorders"] = model.rank is not None
         rows["ring"] = starts_of(rows["capacity"])[:-1]
         rate = settings.synops_per_second or np.inf
         durations = [
@@ -86,8 +85,7 @@ class ServiceModel:
             )
             for core in cores
         ]
-        ranks = [np.arange(core.initial.size) if core.rank is None else core.rank for core in cores]
-        self.servers = Servers(rows, np.concatenate(durations), np.concatenate(ranks))
+        self.servers = Servers(rows, np.concatenate(durations))
         self.chunk_size = EVENTS_PER_CHUNK
 
     def start(self, cores: Sequence[RunningCore]) -> Service:

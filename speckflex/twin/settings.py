@@ -1,4 +1,11 @@
-"""The twin's settings: a name for each thing that nobody knows about the chip."""
+"""The twin's settings: a name for each thing that nobody knows about the chip.
+
+Those of `TwinSettings` that say how a chip behaves, and that an experiment on a board can settle:
+`output_order`, `destination_order`, `overflow`, `edge_spikes`, `mirror_frame`, `merge_feature`,
+`leak_spikes`, `leak_cores_01`, `withheld_spike`, `decimator_table`, `decimator_passes` and
+`decimator_monitor`. `speckflex.chips.facts` has a fact of the same name for most of them, with its
+source and the experiment; the default of the setting is the value of the fact.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +14,36 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from speckflex.chips.facts import fact
 from speckflex.errors import BoardError
 from speckflex.events.streams import MICROSECONDS_PER_SECOND
 from speckflex.program.records import EdgeSpikes, MirrorFrame  # noqa: TC001  read from hints
+from speckflex.twin.output_order import OutputOrder
 
 __all__ = [
     "EngineTimes",
-    "OutputOrder",
     "TwinSettings",
 ]
 
-OutputOrder = Literal["yxc", "xyc", "cyx", "cxy", "ycx", "xcy"]
 DestinationOrder = Literal["listed", "reversed"]
 Overflow = Literal["saturate", "wrap"]
 LeakSpikes = Literal["at next event", "at tick"]
 DecimatorPasses = Literal["last", "first"]
 DecimatorMonitor = Literal["before", "after"]
+DecimatorTable = Literal["without 64", "with 64"]
+MergeFeature = Literal[0, 1]
+LeakCores01 = Literal["works", "none"]
+WithheldSpike = Literal["no", "last"]
 
 # The slow clock made of the camera's events divides their number by a power of two (DS 3.2.6.3.1).
 CLOCK_DIVIDERS = range(14, 18)
+
+# One spike in so many, by interval: without 64 in samna's reference and DS table 4, with it in
+# samna's guide of the models.
+DECIMATOR_TABLES = {
+    "without 64": (2, 4, 8, 16, 32, 128, 256, 512),
+    "with 64": (2, 4, 8, 16, 32, 64, 128, 256),
+}
 
 
 @dataclass(frozen=True)
@@ -59,8 +77,11 @@ class TwinSettings:
     """Choices where no source says what the chip does; the defaults are conventions.
 
     Args:
-        output_order: in which order the neurons that fire on one event send their spikes;
-            "yxc" is row by row, then column by column, the channel running fastest.
+        output_order: in which order the neurons that fire on one event send their spikes: c, y
+            and x, the outer loop first, each behind + if it rises or - if it falls, one of 48
+            orders. "-y-x+c" goes from the last row to the first, in a row from the last column to
+            the first, and at each place from channel to channel. Kernel memory is documented as
+            tap, output, input: read from its start, it gives this order.
         destination_order: which destination of a spike is served first.
         overflow: what a potential does beyond 32767: stay there, or wrap to -32768.
         edge_spikes: what happens to spikes beyond the last whole pooling window: they are dropped,
@@ -72,8 +93,16 @@ class TwinSettings:
         slow_clock_phase: µs; the first tick comes one period after it.
         slow_clock_divider: 14 to 17, one tick in 2**14 to 2**17 input events (the chip's
             internal clock); None for no such clock.
+        merge_feature: the channel of all sensor events where the input stage merges the polarities
+            or lets one of them through. A channel that a layer does not have gets lost there.
+        leak_cores_01: whether the bias of layers on chip cores 0 and 1 is added at a tick. The
+            errata list says that it is not usable, a recording and the vendor's scripts use it.
+        withheld_spike: "last" for layers on chip cores 0 and 1 that keep their last spike back
+            until a later one pushes it out. Documented is that one may stay inside, not which.
         leak_spikes: a neuron that a tick lifts to its threshold fires at the next event that
             reaches it, or at the tick.
+        decimator_table: whether the decimator's intervals 0 to 7 stand for one spike in 2, 4, 8,
+            16, 32, 128, 256 or 512, without 64, or in 2, 4, 8, 16, 32, 64, 128 or 256.
         decimator_passes: which of N spikes a decimator passes on.
         decimator_monitor: whether a monitor sees the spikes before or after the decimator.
         synops_per_second: how fast a core works, for waiting times and for the congestion
@@ -90,15 +119,19 @@ class TwinSettings:
             overtake each other as the times say, not at random; None for strict order.
     """
 
-    output_order: OutputOrder = "yxc"
+    output_order: str = fact("output_order")
     destination_order: DestinationOrder = "listed"
     overflow: Overflow = "saturate"
     edge_spikes: EdgeSpikes = "drop"
     mirror_frame: MirrorFrame = "region"
+    merge_feature: MergeFeature = fact("merge_feature")  # noqa: RUF009 - a constant of a table
+    leak_cores_01: LeakCores01 = fact("leak_cores_01")  # noqa: RUF009 - a constant of a table
+    withheld_spike: WithheldSpike = fact("withheld_spike")  # noqa: RUF009 - a constant of a table
     slow_clock_period: int | None = None
     slow_clock_phase: int = 0
     slow_clock_divider: int | None = None
     leak_spikes: LeakSpikes = "at next event"
+    decimator_table: DecimatorTable = fact("decimator_table")  # noqa: RUF009 - a constant of a table
     decimator_passes: DecimatorPasses = "last"
     decimator_monitor: DecimatorMonitor = "before"
     synops_per_second: float | None = None
@@ -109,6 +142,9 @@ class TwinSettings:
     engine_times: EngineTimes | None = None
 
     def __post_init__(self) -> None:
+        # a text in full, so that equal orders are equal settings
+        order = str(OutputOrder.parse(self.output_order))
+        object.__setattr__(self, "output_order", order)
         _check_choices(self, "twin setting")
         _check_clock(self)
         _check_whole_numbers(self)
@@ -120,6 +156,11 @@ class TwinSettings:
         if rate is not None and self.engine_times is not None:
             raise BoardError(
                 "the twin has synops_per_second and engine_times: give one model of time"
+            )
+        if rate is not None and self.withheld_spike != "no":
+            raise BoardError(
+                f"the twin has synops_per_second and a withheld_spike of {self.withheld_spike!r}:"
+                " the model of time has no spike without a cause, leave one of the two out"
             )
         if rate is not None and self.parallel_window > 1:
             raise BoardError(
@@ -147,6 +188,11 @@ class TwinSettings:
     def has_slow_clock(self) -> bool:
         """Whether any slow clock ticks."""
         return self.slow_clock_period is not None or self.slow_clock_divider is not None
+
+    @property
+    def ratios(self) -> tuple[int, ...]:
+        """Return of how many spikes a decimator passes one, by its interval."""
+        return DECIMATOR_TABLES[self.decimator_table]
 
     @property
     def is_timed(self) -> bool:

@@ -80,7 +80,7 @@ class VirtualChip:
         self._shapes = {core: input_shape(configuration.cnn_layers[core]) for core in cores}
         self._shapes[SPECK.dvs.layer] = SPECK.dvs.shape
         stage = decode_input(configuration, SPECK.dvs.layer, cores)
-        self._dvs_places = enter(stage, self._settings.mirror_frame)
+        self._dvs_places = enter(stage, self._settings.mirror_frame, self._settings.merge_feature)
         self._filter = None
         if stage.event_filter is not None:
             self._filter = RunningFilter(stage.event_filter, self._dvs_places)

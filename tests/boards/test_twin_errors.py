@@ -68,7 +68,7 @@ def test_provenance_names_program_versions_and_settings(twin):
     provenance = twin.play(EMPTY).provenance
     assert provenance.program_sha256 == small_program().sha256
     assert set(provenance.versions) >= {"speckflex", "numpy", "numba"}
-    assert provenance.settings["output_order"] == "yxc"
+    assert provenance.settings["output_order"] == "-y-x+c"
 
 
 def test_a_potential_layer_reports_its_potentials():

@@ -29,7 +29,9 @@ def test_the_page_on_hardware_has_the_table_of_these_facts():
 
 def test_the_twin_and_the_virtual_devkit_assume_what_the_facts_say():
     assumed = {item.name: item.value for item in FACTS}
-    assert TwinSettings().output_order == "yxc"
-    assert assumed["output_order"] == "y, x, feature rising"
+    settings = TwinSettings()
+    for name in ("output_order", "merge_feature", "leak_cores_01", "withheld_spike"):
+        assert getattr(settings, name) == assumed[name]
+    assert settings.decimator_table == assumed["decimator_table"]
     assert Unverified().model_reset == assumed["model_reset"]
     assert Unverified().reads_while_running == assumed["reads_while_running"]

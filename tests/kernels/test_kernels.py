@@ -126,7 +126,8 @@ def test_neurons_beyond_the_last_lane_are_left_alone(rng):
     model = CoreModel(core, [places_of(core.input_shape)], TwinSettings())
     running = RunningCore(model)
     before = running.memory.copy()
-    list(QueueRunner(running).run(Queue(np.zeros(1, np.int32))))
+    # the last place lies first in memory
+    list(QueueRunner(running).run(Queue(np.ones(1, np.int32))))
     assert (running.memory[:5] > 0).all()
     assert np.array_equal(running.memory[5:], before[5:])
 

@@ -88,6 +88,8 @@ def check_seed(seed):
         program, settings = programs.with_rate(rng, program, settings)
     elif model_of_time < 0.6:
         program, settings = programs.with_engines(rng, program, settings)
+    elif model_of_time < 0.75:
+        program, settings = programs.on_parallel_cores(rng, program, settings)
     streams = shortened(program, streams, settings)
     reset, tight = bool(rng.random() < 0.7), bool(rng.random() < 0.5)
     with pytest.MonkeyPatch.context() as patch:

@@ -8,6 +8,7 @@ from speckflex.events.streams import make_events
 from speckflex.program.event_filter import EventFilter
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
+from speckflex.twin.output_order import ORDERS
 from speckflex.twin.settings import EngineTimes, TwinSettings
 
 MAX_SIDE = 10
@@ -181,6 +182,21 @@ def with_engines(rng, program, settings):
     return replace(program, cores=tuple(cores)), settings
 
 
+def on_parallel_cores(rng, program, settings):
+    """Return program and settings with layers on chip cores 0 and 1, and their errata."""
+    places = rng.permutation(9)[: len(program.cores)].tolist()
+    places[0] = int(rng.integers(0, 2)) if not {0, 1} & set(places[1:]) else places[0]
+    cores = [
+        replace(core, chip_core=place) for core, place in zip(program.cores, places, strict=True)
+    ]
+    settings = replace(
+        settings,
+        leak_cores_01=str(rng.choice(["works", "none"])),
+        withheld_spike=str(rng.choice(["no", "last", "last"])),
+    )
+    return replace(program, cores=tuple(cores)), settings
+
+
 def replace_destinations(sender, destinations):
     """Return a core or input stage that sends elsewhere."""
     return replace(sender, destinations=tuple(destinations))
@@ -201,7 +217,7 @@ def random_settings(rng):
     clock = rng.choice(["none", "none", "period", "divider"])
     choose = rng.choice
     return TwinSettings(
-        output_order=str(choose(["yxc", "yxc", "yxc", "xyc", "cyx", "xcy"])),
+        output_order=str(choose(ORDERS)),
         destination_order=str(choose(["listed", "reversed"])),
         overflow=str(choose(["saturate", "saturate", "wrap"])),
         edge_spikes=str(choose(["drop", "keep"])),
@@ -210,6 +226,8 @@ def random_settings(rng):
         slow_clock_phase=int(rng.integers(0, 20)) if clock == "period" else 0,
         slow_clock_divider=14 if clock == "divider" else None,
         leak_spikes=str(choose(["at next event", "at tick"])),
+        merge_feature=int(choose([0, 0, 0, 1])),
+        decimator_table=str(choose(["without 64", "with 64"])),
         decimator_passes=str(choose(["last", "first"])),
         decimator_monitor=str(choose(["before", "after"])),
     )

@@ -13,7 +13,30 @@ DEFAULTS = TwinSettings()
 WRAP = 2**16
 
 
-RATIOS = (2, 4, 8, 16, 32, 128, 256, 512)
+RATIOS = {
+    "without 64": (2, 4, 8, 16, 32, 128, 256, 512),
+    "with 64": (2, 4, 8, 16, 32, 64, 128, 256),
+}
+
+
+def walk(order, sizes):
+    """Yield all positions of a map, as dictionaries, in an order such as "-y-x+c".
+
+    Args:
+        order: sign and axis, from the outer loop to the inner one.
+        sizes: of "c", "y" and "x".
+    """
+    outer, middle, inner = order[1], order[3], order[5]
+    for first in places(order[0], sizes[outer]):
+        for second in places(order[2], sizes[middle]):
+            for third in places(order[4], sizes[inner]):
+                yield {outer: first, middle: second, inner: third}
+
+
+def places(sign, size):
+    """Return the places of one axis, from the first to the last for "+", else from the last."""
+    rising = list(range(size))
+    return rising if sign == "+" else rising[::-1]
 
 
 class ReferenceTwin:
@@ -35,6 +58,7 @@ class ReferenceTwin:
             )
         self.spikes = [[] for _ in self.program.cores]
         self.sent = [0 for _ in self.program.cores]
+        self.withheld = [None for _ in self.program.cores]
 
     def play(self, events):
         """Play one sample of events (t, x, y, p)."""
@@ -69,6 +93,8 @@ class ReferenceTwin:
         for index, core in enumerate(self.program.cores):
             if core.bias is None:
                 continue
+            if core.chip_core in (0, 1) and self.settings.leak_cores_01 == "none":
+                continue
             for neuron, before in self.potentials[index].items():
                 v = max(before + int(core.bias[neuron[0]]), core.threshold_low)
                 v = min(v, WRAP // 2 - 1)
@@ -77,19 +103,19 @@ class ReferenceTwin:
                     fired.append((index, neuron))
                 self.potentials[index][neuron] = v
         for index in range(len(self.program.cores)):
-            neurons = [neuron for core, neuron in fired if core == index]
-            places = [dict(zip("cyx", neuron, strict=True)) for neuron in neurons]
-            order = self.settings.output_order
-            for place in sorted(places, key=lambda place: [place[axis] for axis in order]):
-                self.emit(index, t, place["c"], place["y"], place["x"])
+            sizes = dict(zip("cyx", self.program.cores[index].output_shape, strict=True))
+            for place in walk(self.settings.output_order, sizes):
+                if (index, (place["c"], place["y"], place["x"])) in fired:
+                    self.emit(index, t, place["c"], place["y"], place["x"])
 
     def enter(self, channel, y, x):
         """Return (channel, y, x) of one event behind the input stage; None if it ends there."""
         stage = self.program.input
         if (channel == 0 and not stage.keep_off) or (channel == 1 and not stage.keep_on):
             return None
-        if stage.merge_polarities:
-            channel = 0
+        alone = stage.shape[0] > 1 and (not stage.keep_off or not stage.keep_on)
+        if stage.merge_polarities or alone:
+            channel = self.settings.merge_feature
         y, x = y // stage.pooling[0], x // stage.pooling[1]
         if self.settings.mirror_frame == "sensor":
             whole = (stage.shape[1] // stage.pooling[0], stage.shape[2] // stage.pooling[1])
@@ -135,7 +161,13 @@ class ReferenceTwin:
     def emit(self, index, t, channel, y, x):
         """Let one neuron's spike leave its core: monitor, decimator, destinations."""
         core = self.program.cores[index]
-        ratio = 1 if core.decimator_interval is None else RATIOS[core.decimator_interval]
+        if core.chip_core in (0, 1) and self.settings.withheld_spike == "last":
+            leaving, self.withheld[index] = self.withheld[index], (channel, y, x)
+            if leaving is None:
+                return
+            channel, y, x = leaving
+        table = RATIOS[self.settings.decimator_table]
+        ratio = 1 if core.decimator_interval is None else table[core.decimator_interval]
         self.sent[index] += 1
         place = ratio if self.settings.decimator_passes == "last" else 1
         passes = self.sent[index] % ratio == place % ratio
@@ -153,19 +185,20 @@ class ReferenceTwin:
         for destination in destinations:
             p = destination.pooling
             inside = y // p < height // p and x // p < width // p
-            if inside or self.settings.edge_spikes == "keep":
-                self.arrive(
-                    destination.core, t, channel + destination.feature_shift, y // p, x // p
-                )
+            feature = channel + destination.feature_shift
+            if (inside or self.settings.edge_spikes == "keep") and self.has(destination, feature):
+                self.arrive(destination.core, t, feature, y // p, x // p)
+
+    def has(self, destination, channel):
+        """Return whether the layer at a destination has an input channel."""
+        return channel < self.program.cores[destination.core].input_shape[0]
 
     def arrive(self, index, t, channel, y, x):
         """Let one event arrive at a core: update each neuron whose field holds it."""
         core = self.program.cores[index]
         _, _, kernel_y, kernel_x = core.weights.shape
-        n_channels, height, width = core.output_shape
-        ranges = {"c": range(n_channels), "y": range(height), "x": range(width)}
-        for values in product(*(ranges[axis] for axis in self.settings.output_order)):
-            neuron = dict(zip(self.settings.output_order, values, strict=True))
+        sizes = dict(zip("cyx", core.output_shape, strict=True))
+        for neuron in walk(self.settings.output_order, sizes):
             out, row, column = neuron["c"], neuron["y"], neuron["x"]
             tap_y = y + core.padding[0] - row * core.stride[0]
             tap_x = x + core.padding[1] - column * core.stride[1]

@@ -220,7 +220,8 @@ class EnginesReference(ReferenceTwin):
             for spike in spikes:
                 c, y, x = spike.place
                 inside = y // p < height // p and x // p < width // p
-                if inside or self.settings.edge_spikes == "keep":
+                inside = inside or self.settings.edge_spikes == "keep"
+                if inside and self.has(destination, c + destination.feature_shift):
                     place = (c + destination.feature_shift, y // p, x // p)
                     path = (*spike.path, rank)
                     arrived[destination.core].append(Spike(path, spike.time, spike.moment, place))

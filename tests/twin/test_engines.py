@@ -100,7 +100,7 @@ def test_the_output_order_holds_within_each_event(rng):
     events = programs.random_events(rng, (2, 12, 12), 3000)
     settings = {"engine_times": EngineTimes()}
     by_row = play(program, events, **settings).events(0)
-    by_channel = play(program, events, output_order="cyx", **settings).events(0)
+    by_channel = play(program, events, output_order="+c+y+x", **settings).events(0)
     assert sorted(by_row.tolist()) == sorted(by_channel.tolist())
     assert by_row.tolist() != by_channel.tolist()
 

@@ -89,8 +89,8 @@ def test_each_layer_equals_sinabs_at_one_event_a_step(rng, return_to_zero):
         assert spikes.sum() > 100
         assert np.array_equal(spikes.sum(axis=0), recording.counts(index)[0])
         step, channels, rows, columns = np.nonzero(spikes)
-        # nonzero lists a step's spikes by (channel, y, x); the twin by (y, x, channel)
-        order = np.lexsort((channels, columns, rows, step))
+        # nonzero lists a step's spikes by (channel, y, x); the twin by (-y, -x, channel)
+        order = np.lexsort((channels, -columns, -rows, step))
         mine = recording.events(index)
         assert np.array_equal(mine["p"], channels[order])
         assert np.array_equal(mine["y"], rows[order])

@@ -43,7 +43,7 @@ class BoardLoop:
         threads: of a board that has threads.
         program: what the network converted to before the training.
         variation: how plays differ.
-        boards: the opened board; one for each order of output that was drawn.
+        boards: the opened board, and one with the order of output that was drawn last.
     """
 
     name: str
@@ -147,9 +147,11 @@ class BoardLoop:
 
     def _board(self, order: str | None) -> Board:
         if order not in self.boards:
+            for drawn in [known for known in self.boards if known is not None]:
+                self.boards.pop(drawn).close()
             settings: dict[str, Any] = {"threads": self.threads}
             if order is not None:
-                settings["settings"] = TwinSettings(output_order=order)  # pyright: ignore[reportArgumentType]
+                settings["settings"] = TwinSettings(output_order=order)
             accepted = find_family(self.name).accepted(settings)
             self.boards[order] = open_board(self.name, **accepted)
         return self.boards[order]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speckflex.errors import TrainingError
+from speckflex.twin.output_order import ORDERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,8 +15,6 @@ __all__ = ["VARIATIONS", "Variation"]
 
 # What each variation does where no strength is given: µs, and a share.
 VARIATIONS = {"order": 1.0, "jitter": 100.0, "drop": 0.1}
-# Orders in which a core may send the spikes of one event, see TwinSettings.output_order.
-ORDERS = ("yxc", "xyc", "cyx", "cxy", "ycx", "xcy")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from speckflex.kernels.cuda_integrate import (
     PROGRESS,
     integrate_batch,
 )
-from speckflex.kernels.records import ALL, PASSING, RULE
+from speckflex.kernels.records import ALL, BY_EVENT, BY_ROW, PASSING, RULE, UNGROUPED
 from speckflex.twin.cores import Decimator
 
 if TYPE_CHECKING:
@@ -76,12 +76,11 @@ class DeviceCore:
         self.room = max(SPIKES_PER_START, model.most_spikes)
         self.n_neurons = model.initial.size
         self.n_threads = min(MOST_THREADS, -(-model.most_spikes // FLAGS) * FLAGS)
-        self.initial = upload(model.initial.reshape(-1))
+        self.initial = upload(model.initial)
         self.decimator = Decimator(model.core, model.settings)
         self.fields, self.constants = _fields(model), _constants(model, self.decimator)
         self.tables = tuple(map(upload, (self.fields, model.weights, self.constants)))
-        bias = model.core.bias
-        self.bias = None if bias is None else upload(bias)
+        self.bias = None if model.bias is None else upload(model.bias)
 
     def bytes_per_sample(self, *, with_times: bool) -> int:
         """Return how much of the GPU's memory the neurons and spikes of one sample take."""
@@ -192,11 +191,13 @@ def _fields(model: CoreModel) -> np.ndarray:
     routes, layout, n_channels = model.routes, model.layout, model.shape[0]
     rows, columns = model.row_spans[routes["y"]], model.column_spans[routes["x"]]
     kernel_row = routes["channel"] * layout["kernel_rows"] + rows["kernel_row"]
-    extents = {"y": rows["n_rows"], "x": columns["n_neurons"] // n_channels, "c": n_channels}
-    order = model.settings.output_order
-    # in the chip's order x and channel are one run
-    runs = (1, rows["n_rows"], columns["n_neurons"])
-    sizes = runs if order == "yxc" else [extents[axis] for axis in order]
+    n_rows, n_columns = rows["n_rows"], columns["n_neurons"] // n_channels
+    sizes = {
+        # side by side, places and channels are one run
+        UNGROUPED: (1, n_rows, columns["n_neurons"]),
+        BY_ROW: (n_rows, n_channels, n_columns),
+        BY_EVENT: (n_channels, n_rows, n_columns),
+    }[model.memory_map.grouping]
     # so the table is never empty, with senders or without
     table = np.zeros(len(routes) + 1, FIELD)
     table["neuron"][:-1] = rows["first"] * layout["row_neurons"] + columns["first"]
@@ -210,15 +211,16 @@ def _constants(model: CoreModel, decimator: Decimator) -> np.ndarray:
     """Return `(1,) DEVICE_CORE`, of a core that stands by itself."""
     core = np.zeros(1, DEVICE_CORE)
     layout, n_channels = model.layout, model.shape[0]
+    row = (layout["row_neurons"], -layout["stride_y"] * layout["row_weights"])
+    column, channel = (n_channels, n_channels), (1, 1)
     steps = {
-        "y": (layout["row_neurons"], -layout["stride_y"] * layout["row_weights"]),
-        "x": (n_channels, n_channels),
-        "c": (1, 1),
-    }
-    # in the chip's order x and channel are one run, and there is no outer axis
-    order = "cyc" if model.settings.output_order == "yxc" else model.settings.output_order
-    for place, axis in zip(("outer", "middle", "inner"), order, strict=True):
-        core[f"{place}_neurons"], core[f"{place}_weights"] = steps[axis]
+        # there is one outer place, so its step is of no matter
+        UNGROUPED: (channel, row, channel),
+        BY_ROW: (row, channel, column),
+        BY_EVENT: (channel, row, column),
+    }[model.memory_map.grouping]
+    for place, step in zip(("outer", "middle", "inner"), steps, strict=True):
+        core[f"{place}_neurons"], core[f"{place}_weights"] = step
     core["most_spikes"], core["n_neurons"] = model.most_spikes, model.initial.size
     for name in RULE.names or ():
         core[name] = model.rule[name]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["GpuTwin", "check_gpu"]
 
 # Settings under which samples play on a CPU alone: there they have their defaults.
-CPU_SETTINGS = ("synops_per_second", "parallel_window", "engine_times")
+CPU_SETTINGS = ("synops_per_second", "parallel_window", "engine_times", "withheld_spike")
 LEAKING_SETTINGS = (*CPU_SETTINGS, "leak_spikes")
 MEMORY_SHARE = 0.5  # of what is free, so that others' arrays and the driver's have room
 SAMPLES_AT_ONCE = 4096
