@@ -1,8 +1,10 @@
-"""Messages of other packages in one line."""
+"""Texts from elsewhere: messages and names in one line, and the words of a command line."""
 
 from __future__ import annotations
 
-__all__ = ["first_line", "one_line", "printable", "shown"]
+import shlex
+
+__all__ = ["command_words", "first_line", "one_line", "printable", "shown"]
 
 LONGEST_REASON = 160
 
@@ -29,3 +31,11 @@ def printable(text: str) -> str:
     For messages with the names of files, which may hold any character.
     """
     return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
+
+
+def command_words(command: str) -> list[str]:
+    """Return the words of a command line; none of a text that is no command line."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []

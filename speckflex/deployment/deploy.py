@@ -18,6 +18,7 @@ from speckflex.data.dataset import fitting_options
 from speckflex.data.order import OrderWatch
 from speckflex.deployment._players import Players, play_dataset
 from speckflex.deployment._rate import twin_at_rate
+from speckflex.deployment._run_facts import run_facts
 from speckflex.errors import EventsError
 from speckflex.events.perturbation import Perturbation
 from speckflex.report.bars import Bars
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from speckflex.deployment._players import Play, Played
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
-    from speckflex.report.facts import RunFacts
     from speckflex.report.record import Report
 
 AT_RATE = "at rate"  # the player of a twin whose cores take their time
@@ -180,13 +180,19 @@ def deploy(
         checks=model.checks,
         synops=add_synops(played.synops),
     )
-    run = _run_facts(model, dataset, chosen, settings)
-    data = replace(run.data, warnings=tuple(watch.warnings))
+    run = run_facts(
+        model,
+        dataset,
+        chosen,
+        bins=settings.bins,
+        command=command,
+        warnings=tuple(watch.warnings),
+    )
     evidence = replace(
         evidence,
         synthetic=dataset.synthetic,
         command=command,
-        run=replace(run, data=data, interrupted=outlook.interrupted),
+        run=replace(run, interrupted=outlook.interrupted),
         loads=outlook.loads,
         at_rate=at_rate,
         rate=settings.rate,
@@ -204,26 +210,6 @@ def _with_changes(recording: Recording, dataset: EventDataset) -> Recording:
     provenance = recording.provenance
     settings = {**provenance.settings, "input": "; ".join(dataset.changes)}
     return replace(recording, provenance=replace(provenance, settings=settings))
-
-
-def _run_facts(
-    model: ConvertedModel,
-    dataset: EventDataset,
-    chosen: ChosenBoard,
-    settings: DeploySettings,
-) -> RunFacts:
-    """Return the facts of a run that are known before its end."""
-    from speckflex.report.facts import DataFacts, RunFacts
-
-    return RunFacts(
-        model=model.path.name,
-        data=DataFacts(dataset.name, tuple(dataset.classes), changes=dataset.changes),
-        board_asked=chosen.asked,
-        board_note=chosen.note,
-        bins=settings.bins if model.network is not None else None,
-        folding=model.folding,
-        model_path=str(model.path),
-    )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, sqrt
+from math import comb, inf, sqrt
 
 import numpy as np
 
@@ -10,6 +10,7 @@ __all__ = [
     "confusion_matrix",
     "cosine_similarity",
     "relative_difference",
+    "sign_test",
     "wilson_interval",
 ]
 
@@ -54,6 +55,21 @@ def wilson_interval(n_right: int, n_samples: int) -> tuple[float, float]:
 
     low, high = binomtest(n_right, n_samples).proportion_ci(method="wilson")
     return float(low), float(high)
+
+
+def sign_test(n_worse: int, n_better: int) -> float:
+    """Return the two-sided p-value that as many are as far from half and half by chance.
+
+    The exact sign test; for right and wrong answers to the same samples it is McNemar's test
+    (1947) in its exact form.
+
+    Args:
+        n_worse: number of pairs that changed for the worse.
+        n_better: number of pairs that changed for the better.
+    """
+    n, most = n_worse + n_better, max(n_worse, n_better)
+    beyond = sum(comb(n, k) for k in range(most, n + 1))
+    return min(1.0, 2 * beyond / 2**n)
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:

@@ -25,7 +25,7 @@ __all__ = [
 
 def render_html(report: Report) -> str:
     """Return the report as one self-contained HTML page."""
-    # jinja2 and Bokeh take a second to import, and only this rendering needs them.
+    # jinja2 takes a while to import, and only this rendering needs them.
     from speckflex.report._as_html import render_html as render
 
     return render(report)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from bokeh.resources import Resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from speckflex.report._as_json import render_json
+from speckflex.report._as_json import plain
 from speckflex.report._blocks import Plots
+from speckflex.report._tiles import tiles_of
 from speckflex.report.charts._pixels import png_uri
-from speckflex.report.charts._plots import plot_item
+from speckflex.report.charts._svg import NARROW, WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,13 +39,20 @@ def render_html(report: Report) -> str:
         report=report,
         title=_title(report),
         sections=[(section, blocks) for section, blocks in shown if blocks],
-        facts=Markup(render_json(report).replace("<", "\\u003c")),  # noqa: S704 - JSON without "<"
         style=_inline("page.css"),
-        script=_inline("page.js"),
+        script=_inline("plots.js"),
         sorting=_inline("sort.js"),
-        bokeh=_bokeh() if plots else "",
+        facts=Markup(_facts(report)),  # noqa: S704 - JSON without "<"
+        tiles=tiles_of(report),
+        canvases=(WIDE, NARROW),
         plots=plots,
     )
+
+
+def _facts(report: Report) -> str:
+    """Return what stands in report.json, on one line and safe inside a script element."""
+    text = json.dumps(plain(report), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c")
 
 
 def _title(report: Report) -> str:
@@ -56,9 +64,9 @@ def _title(report: Report) -> str:
 
 
 def _plot_items(blocks: Iterable[Block]) -> list[Markup]:
-    """Return Bokeh's JSON of each plot."""
+    """Return the JSON of each plot."""
     return [
-        Markup(plot_item(plot.figure(), f"{block.name}-{position}"))  # noqa: S704 - no "<"
+        Markup(plot.data.to_json(f"{block.name}-{position}"))  # noqa: S704 - no "<"
         for block in blocks
         if isinstance(block, Plots)
         for position, plot in enumerate(block.items)
@@ -68,9 +76,3 @@ def _plot_items(blocks: Iterable[Block]) -> list[Markup]:
 def _inline(name: str) -> Markup:
     """Return a file of this package, which nobody else wrote, as it stands."""
     return Markup((files("speckflex.report") / name).read_text(encoding="utf-8"))  # noqa: S704
-
-
-def _bokeh() -> Markup:
-    """Return Bokeh's own script, which comes with its package."""
-    scripts = Resources(mode="inline", components=["bokeh"]).js_raw
-    return Markup("\n".join(text.replace("</script", "<\\/script") for text in scripts))  # noqa: S704

@@ -48,8 +48,10 @@ def plain(value: Any) -> Any:
 def from_plain(kind: Any, value: Any) -> Any:
     """Return a value of the annotated type from its plain JSON types, the reverse of `plain`.
 
+    A field that has a default may be missing: an earlier version had no such field.
+
     Raises:
-        KeyError: a field is missing.
+        KeyError: another field is missing.
     """
     options = [option for option in get_args(kind) if option is not NoneType]
     if NoneType in get_args(kind):
@@ -79,6 +81,8 @@ def _plain_part(part: Any) -> dict[str, Any]:
 def _read_part(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for entry in entries(kind):
+        if entry.spread is None and entry.has_default and entry.name not in value:
+            continue
         if entry.spread is None:
             found[entry.name] = from_plain(entry.type, value[entry.name])
         elif entry.optional and not any(one.name in value for one in entries(entry.spread)):

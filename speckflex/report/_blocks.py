@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
     from markupsafe import Markup
+
+    from speckflex.report.charts._plots import PlotData
+    from speckflex.report.charts._svg import Canvas
 
 __all__ = [
     "Block",
@@ -79,11 +82,11 @@ class Drawing:
 
     Args:
         label: its name for readers who do not see it.
-        svg: an SVG element with a description.
+        draw: returns an SVG element with a description, for a wide or a narrow page.
     """
 
     label: str
-    svg: Markup
+    draw: Callable[[Canvas], Markup]
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,13 @@ class Plot:
         title: stands above it.
         note: stands above it, "" for none.
         label: describes it for readers who do not see it.
-        figure: makes the Bokeh figure.
+        data: what is drawn.
     """
 
     title: str
     note: str
     label: str
-    figure: Callable[[], Any]
+    data: PlotData
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from math import isfinite
 from types import NoneType
@@ -38,10 +38,12 @@ class Entry:
     Args:
         name: the name of the field, also in JSON.
         type: its annotation, evaluated.
+        has_default: whether the part can be made without it.
     """
 
     name: str
     type: Any
+    has_default: bool = False
 
     @property
     def spread(self) -> type | None:
@@ -62,7 +64,13 @@ def entries(kind: type) -> tuple[Entry, ...]:
     """Return the fields of a dataclass that stand in JSON, in the order of the class."""
     types = get_type_hints(kind, localns=NAMES)
     return tuple(
-        Entry(one.name, types[one.name]) for one in fields(kind) if "drawn" not in one.metadata
+        Entry(
+            one.name,
+            types[one.name],
+            one.default is not MISSING or one.default_factory is not MISSING,
+        )
+        for one in fields(kind)
+        if "drawn" not in one.metadata
     )
 
 

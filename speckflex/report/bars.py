@@ -29,10 +29,11 @@ class Bars:
 
     def missed(self, report: Report) -> tuple[str, ...]:
         """Return a sentence for each bar that the report misses."""
-        found = (self._missed_difference(report), self._missed_accuracy(report))
+        found = (self.missed_difference(report), self.missed_accuracy(report))
         return tuple(sentence for sentence in found if sentence)
 
-    def _missed_difference(self, report: Report) -> str:
+    def missed_difference(self, report: Report) -> str:
+        """Return how the report misses the bar of the spike difference, "" where it does not."""
         bar, value = self.max_spike_difference, report.spike_difference
         if bar is None or (value is not None and value <= bar):
             return ""
@@ -40,7 +41,8 @@ class Bars:
             return f"the spike difference has no value ({_why(report)}), the bar is {bar}"
         return f"spike difference {value} is above {bar}"
 
-    def _missed_accuracy(self, report: Report) -> str:
+    def missed_accuracy(self, report: Report) -> str:
+        """Return how the report misses the bar of the accuracy, "" where it does not."""
         accuracy = report.accuracies.accuracy
         bar = self.min_accuracy
         value = accuracy["twin"] if accuracy["chip"] is None else accuracy["chip"]

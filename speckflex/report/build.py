@@ -114,6 +114,7 @@ def _facts(evidence: Evidence) -> Facts:
         comparisons=tuple(_comparison_facts(pair) for pair in evidence.comparisons),
         checks=tuple(evidence.checks),
         command=evidence.command,
+        bars=evidence.bars,
         run=evidence.run,
     )
 

@@ -3,7 +3,7 @@
 # Annotations are evaluated here: JSON is written and read, and its schema made, from them.
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from speckflex.analysis.synops import LayerSynops
 from speckflex.fitting.checks import Check
@@ -13,6 +13,7 @@ from speckflex.recordings.compare import Accuracy
 from speckflex.recordings.divergence import Divergence
 from speckflex.report._parts import Spread, finite
 from speckflex.report._roles import NAMES
+from speckflex.report.bars import Bars
 
 __all__ = [
     "SCHEMA",
@@ -72,12 +73,15 @@ class DataFacts:
         classes: names of its classes, in the order of their numbers.
         warnings: sentences about its recordings, such as that their times run backwards.
         changes: what was done to its recordings before they were played, such as a crop.
+        training: what `--data` of a training takes for its training part; "" where it is not
+            known to have one.
     """
 
     name: str
     classes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    training: str = ""
 
 
 @dataclass(frozen=True)
@@ -352,6 +356,7 @@ class Facts:
         command: what the user typed, "" where the report was made from Python.
         passed: whether no stated bar is missed; true where none was stated.
         missed: a sentence for each stated bar that is missed.
+        bars: the stated bars.
         run: how a deployment ran; None for a comparison of recordings.
     """
 
@@ -379,6 +384,7 @@ class Facts:
     command: str
     passed: bool = True
     missed: tuple[str, ...] = ()
+    bars: Bars = field(default_factory=Bars)
     run: RunFacts | None = None
 
     def name_of(self, role: str) -> str:

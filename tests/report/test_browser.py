@@ -33,29 +33,18 @@ FLAGS = (
     "--window-size=1200,900",
 )
 SECONDS = 30
-# The view of the plot in an element, by the element's id.
-VIEW = """
-const view = Object.values(Bokeh.index).find((v) => v.el.parentElement.id === arguments[0]);
+# Where a point of a plot lies in the window, by the id of the plot's element.
+PLACE = """
+const plot = document.getElementById(arguments[0]).plot;
+plot.svg.scrollIntoView({block: "center"});
+const area = plot.svg.getBoundingClientRect();
+const scale = area.width / plot.svg.viewBox.baseVal.width;
+return [area.left + plot.toX(arguments[1]) * scale,
+        area.top + plot.toY(arguments[2]) * scale].map(Math.round);
 """
-# Where a point of a plot lies in the window.
-PLACE = (
-    VIEW
-    + """
-view.el.scrollIntoView({block: "center"});
-const canvas = view.canvas_view.el.getBoundingClientRect();
-return [canvas.left + view.frame.x_scale.compute(arguments[1]),
-        canvas.top + view.frame.y_scale.compute(arguments[2])].map(Math.round);
-"""
-)
-RANGE = VIEW + "return [view.model.x_range.start, view.model.x_range.end];"
-# Text of an element and of the shadow trees in it, where Bokeh keeps its tooltips.
-DEEP_TEXT = """
-const text = (node) => [...node.childNodes].map((child) =>
-  child.nodeType === Node.TEXT_NODE ? child.data :
-  child.nodeName === "STYLE" ? "" :
-  (child.shadowRoot ? text(child.shadowRoot) : "") + text(child)).join(" ");
-return text(document.getElementById(arguments[0])) + text(document.body);
-"""
+VIEW = "const view = document.getElementById(arguments[0]).plot.view;"
+RANGE = f"{VIEW} return [view.left, view.right];"
+TIP = "return document.querySelector(`#${arguments[0]} .plot-tip`).innerText"
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +130,8 @@ def test_every_plot_is_drawn(page: webdriver.Chrome, report: Report):
     assert scatter
     assert rasters
     drawn = page.execute_script(
-        "const views = [...new Set(Object.values(Bokeh.index))].filter((view) => view.frame);"
-        "return views.filter((view) => view.frame.bbox.width > 100 && view.frame.bbox.height > 100)"
-        ".length"
+        "return [...document.querySelectorAll('.plot-svg')].filter((plot) =>"
+        " plot.clientWidth > 100 && plot.querySelector('.plot-points').getBBox().width > 0).length"
     )
     assert drawn == len(scatter) + len(rasters)
 
@@ -153,12 +141,37 @@ def test_hovering_over_a_neuron_tells_its_counts(page: webdriver.Chrome, report:
     alone = int(np.lexsort((-facts.y, -facts.x))[0])
     x, y = int(facts.x[alone]), int(facts.y[alone])
     point_at(page, page.execute_script(PLACE, identity, x, y))
+    address = ", ".join(map(str, np.unravel_index(facts.neuron[alone], facts.shape)))
     WebDriverWait(page, SECONDS).until(
-        lambda chrome: facts.address[alone] in chrome.execute_script(DEEP_TEXT, identity)
+        lambda chrome: f"({address})" in chrome.execute_script(TIP, identity)
     )
-    text = page.execute_script(DEEP_TEXT, identity)
+    text = page.execute_script(TIP, identity)
     assert f"{x} spikes" in text
     assert f"{y} spikes" in text
+
+
+def test_keys_go_from_point_to_point_and_zoom(page: webdriver.Chrome, report: Report):
+    identity, stream = "rasters-0", report.one_sample.rasters[0].streams
+    frame = page.find_element(By.CSS_SELECTOR, f"#{identity} .plot-frame")
+    whole = page.execute_script(RANGE, identity)
+    frame.send_keys(Keys.ARROW_RIGHT)
+    earliest = min(float(one.time_ms.min()) for one in stream.values())
+    assert f"{earliest:.3f}".rstrip("0").rstrip(".") in page.execute_script(TIP, identity)
+    frame.send_keys(Keys.ARROW_LEFT)  # before the first comes the last
+    latest = max(float(one.time_ms.max()) for one in stream.values())
+    assert f"{latest:.3f}".rstrip("0").rstrip(".") in page.execute_script(TIP, identity)
+    frame.send_keys("+")
+    low, high = page.execute_script(RANGE, identity)
+    assert high - low == pytest.approx((whole[1] - whole[0]) / 2)
+    frame.send_keys("0")
+    assert page.execute_script(RANGE, identity) == whole
+
+
+def test_a_name_above_a_plot_hides_its_recording(page: webdriver.Chrome):
+    marks = "#rasters-0 .plot-points"
+    before = len(page.find_elements(By.CSS_SELECTOR, marks))
+    page.find_element(By.CSS_SELECTOR, "#rasters-0 .plot-key").send_keys(Keys.ENTER)
+    assert len(page.find_elements(By.CSS_SELECTOR, marks)) == before - 1
 
 
 def test_dragging_over_a_raster_zooms_into_it(page: webdriver.Chrome, report: Report):
@@ -198,7 +211,8 @@ def test_the_tables_show_the_figures_of_report_json(
     assert [row[1] for row in rungs] == [
         f"{100 * rung['accuracy']:.2f} %" for rung in facts["ladder"]
     ]
-    assert page.find_element(By.ID, "verdict").text == facts["verdict"]
+    words = page.find_element(By.CSS_SELECTOR, ".verdict").get_attribute("textContent")
+    assert words == facts["verdict"]
 
 
 def test_a_heading_sorts_the_samples_and_a_second_choice_turns_them_round(page: webdriver.Chrome):
@@ -224,12 +238,17 @@ def test_the_confusion_matrix_is_the_one_of_report_json(page: webdriver.Chrome, 
     assert shown == [list(row) for row in report.accuracies.confusion["torch"] or ()]
 
 
-@pytest.mark.parametrize("width", [360, 800, 1600])
-def test_the_page_never_scrolls_sideways(page: webdriver.Chrome, width: int):
+def set_width(page: webdriver.Chrome, width: int):
+    """Let the page be as wide as a screen of that many px."""
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
     )
+
+
+@pytest.mark.parametrize("width", [360, 800, 1600])
+def test_the_page_never_scrolls_sideways(page: webdriver.Chrome, width: int):
+    set_width(page, width)
     try:
         # Plots follow the width of the window a moment later.
         WebDriverWait(page, SECONDS).until(
@@ -250,7 +269,22 @@ def luminance(color: str):
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
-TEXTS = ("p", "caption", "figcaption", "dt", "a", ".badge", "td", "h2", "h4", "thead th")
+STATES = ("pass", "warn", "fail", "not known")
+TEXTS = (
+    "p",
+    ".status",
+    ".rule",
+    ".steps span",
+    "caption",
+    "figcaption",
+    "dt",
+    "a",
+    ".badge",
+    "td",
+    "h2",
+    "h4",
+    "thead th",
+)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -268,16 +302,45 @@ def test_all_text_stands_out_in_both_schemes(page: webdriver.Chrome, scheme: str
 
 
 def test_plots_take_the_colours_of_the_scheme(page: webdriver.Chrome):
-    script = (
-        "return Object.values(Bokeh.index)[0].model.below[0].major_label_text_color.value"
-        " ?? Object.values(Bokeh.index)[0].model.below[0].major_label_text_color"
-    )
-    for scheme, ink in (("light", "#1b1f24"), ("dark", "#e8ebef")):
+    script = "return getComputedStyle(document.querySelector('.plot-points')).stroke"
+    found = []
+    for scheme in ("light", "dark"):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        WebDriverWait(page, SECONDS).until(
-            lambda chrome, ink=ink: chrome.execute_script(script) == ink
+        found.append(luminance(page.execute_script(script)))
+    assert found[0] < found[1]
+
+
+def test_every_tile_says_how_it_is_and_leads_to_its_section(page: webdriver.Chrome):
+    tiles = page.find_elements(By.CSS_SELECTOR, ".tile")
+    subjects = [tile.find_element(By.TAG_NAME, "h3").text for tile in tiles]
+    assert subjects == ["Accuracy", "Spike difference", "Load", "Losses", "Silence"]
+    for tile in tiles:
+        assert tile.find_element(By.CSS_SELECTOR, ".status").text in STATES
+        target = tile.find_element(By.CSS_SELECTOR, "h3 a").get_attribute("href") or ""
+        assert page.find_elements(By.ID, target.partition("#")[2])
+
+
+def test_a_narrow_page_shows_every_chart_whole(page: webdriver.Chrome):
+    set_width(page, 390)
+    try:
+        places = page.execute_script(
+            "return [...document.querySelectorAll('.chart, .plot-svg')].map((chart) => {"
+            " const area = chart.getBoundingClientRect();"
+            " return [area.left, area.right, area.height]; }).filter((area) => area[2] > 0)"
         )
+        drawn = page.execute_script(
+            "return document.querySelectorAll('.chart.narrow, .plot-svg').length"
+        )
+        assert len(places) == drawn > 4
+        assert all(left >= 0 and right <= 390 for left, right, _ in places)
+        small = page.execute_script(
+            "return [...document.querySelectorAll('.chart.narrow text')].map((words) =>"
+            " words.getBoundingClientRect().height)"
+        )
+        assert min(small) > 9  # px, as tall as letters of 9 px that one can read
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_first_tab_stop_skips_to_the_verdict(page: webdriver.Chrome):

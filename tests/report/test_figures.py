@@ -1,6 +1,5 @@
 """The data behind the pictures, and the still pictures themselves."""
 
-import re
 from collections import Counter
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -13,6 +12,7 @@ from speckflex import Recording
 from speckflex.chips.speck import SPECK2E
 from speckflex.program.program import Program
 from speckflex.report import Report, build_report
+from speckflex.report.charts._svg import NARROW, WIDE, Canvas
 from speckflex.report.sections._accuracy import accuracy_chart
 from speckflex.report.sections._cores import WorkOverTime, cores_chart, work_chart
 from speckflex.report.sections._difference import difference_chart
@@ -52,9 +52,8 @@ def test_a_scatter_point_names_a_neuron_that_has_its_counts(
     report: Report, recordings: dict[str, Recording]
 ):
     facts = report.neurons.scatter[0]
-    for x, address in zip(facts.x, facts.address, strict=True):
-        place = tuple(int(part) for part in re.findall(r"\d+", address))
-        assert recordings["torch"].counts(0).sum(axis=0)[place] == x
+    for x, neuron in zip(facts.x, facts.neuron, strict=True):
+        assert recordings["torch"].counts(0).sum(axis=0).flat[neuron] == x
 
 
 def test_torch_lies_on_the_x_axis_even_where_the_chip_is_the_reference(
@@ -141,11 +140,39 @@ def elements(picture: Any, tag: str, kind: str = ""):
 
 def test_bars_are_as_long_as_the_differences(program: Program, recordings: dict[str, Recording]):
     layers = build_report(program, recordings).layers
-    widths = [float(bar.get("width")) for bar in elements(difference_chart(layers), "rect", "bar")]
+    widths = [
+        float(bar.get("width")) for bar in elements(difference_chart(layers, WIDE), "rect", "bar")
+    ]
     values = [layer.spike_difference for layer in layers]
     np.testing.assert_allclose(
         np.array(widths) / max(widths), np.array(values) / max(values), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("canvas", [WIDE, NARROW], ids=lambda canvas: canvas.kind)
+def test_no_chart_leaves_its_canvas(report: Report, canvas: Canvas):
+    charts = (
+        difference_chart(report.layers, canvas),
+        accuracy_chart(report.accuracies, report, canvas),
+        cores_chart(report.layers, "speck2e", canvas),
+        work_chart(report.cores.work, 1e6, canvas),
+    )
+    for chart in charts:
+        _, _, width, height = map(float, elements(chart, "svg")[0].get("viewBox", "").split())
+        assert width == canvas.width
+        for bar in elements(chart, "rect"):
+            x, y, wide, high = (float(bar.get(name)) for name in ("x", "y", "width", "height"))
+            assert 0 <= x <= x + wide <= width + 0.2
+            assert 0 <= y <= y + high <= height + 0.2
+        for text in elements(chart, "text"):
+            letter = 6.3 if text.get("class") == "small" else 7.4  # px, of a usual letter
+            reach = letter * len(text.text or "")
+            start = (
+                float(text.get("x"))
+                - {"start": 0, "middle": 0.5, "end": 1}[text.get("text-anchor")] * reach
+            )
+            assert start >= 0
+            assert start + reach <= width
 
 
 def test_the_noise_floor_stands_beside_every_bar(
@@ -153,14 +180,14 @@ def test_the_noise_floor_stands_beside_every_bar(
 ):
     with_floor = {**recordings, "repeat": played(program, rng, "twin")}
     layers = build_report(program, with_floor).layers
-    assert len(elements(difference_chart(layers), "line", "floor")) == len(layers)
+    assert len(elements(difference_chart(layers, WIDE), "line", "floor")) == len(layers)
 
 
 def test_accuracy_points_lie_inside_their_intervals(
     program: Program, recordings: dict[str, Recording]
 ):
     report = build_report(program, recordings)
-    picture = accuracy_chart(report.accuracies, report)
+    picture = accuracy_chart(report.accuracies, report, WIDE)
     points, intervals = elements(picture, "circle"), elements(picture, "line", "interval")
     assert len(points) == len(intervals) == 2
     for point, interval in zip(points, intervals, strict=True):
@@ -170,7 +197,7 @@ def test_accuracy_points_lie_inside_their_intervals(
 def test_all_nine_cores_are_drawn_and_two_are_used(
     program: Program, recordings: dict[str, Recording]
 ):
-    picture = cores_chart(build_report(program, recordings).layers, program.chip)
+    picture = cores_chart(build_report(program, recordings).layers, program.chip, WIDE)
     assert len(elements(picture, "rect", "core")) == 9
     assert len(elements(picture, "rect", "core used")) == 2
     words = "".join(item.text or "" for item in elements(picture, "text"))
@@ -184,7 +211,7 @@ def test_work_beyond_the_limit_is_marked():
         WorkOverTime("a", 0, starts, np.array([20e6, 1e6]), 10.0),
         WorkOverTime("b", 0, starts, np.array([1e5, 1e5]), 10.0),
     ]
-    picture = work_chart(lines, SPECK2E.synops_per_second)
+    picture = work_chart(lines, SPECK2E.synops_per_second, WIDE)
     assert len(elements(picture, "rect", "bar over")) == 1
     assert len(elements(picture, "line", "limit")) == 1
 
@@ -192,6 +219,6 @@ def test_work_beyond_the_limit_is_marked():
 def test_names_in_pictures_are_escaped(rng: np.random.Generator):
     program = two_core_program('<script>"&')
     layers = build_report(program, {"twin": played(program, rng, "twin")}).layers
-    picture = cores_chart(layers, program.chip)
+    picture = cores_chart(layers, program.chip, WIDE)
     assert "<script>" not in picture
     assert elements(picture, "svg")[0].get("aria-label", "").count('<script>"&') == 1

@@ -1,67 +1,107 @@
-"""Plots that one can hover over and zoom into, made with Bokeh."""
+"""Plots that one can hover over and zoom into: their data, which plots.js draws as SVG."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bokeh.core.types import ID
-from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, HoverTool
-from bokeh.plotting import figure
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["add_points", "add_tips", "new_plot", "plot_item"]
+    from speckflex.program.records import Shape
 
-ROLE_COLORS = {"torch": "#2678c8", "twin": "#e66101", "chip": "#1b9e5a"}
-OTHER_COLORS = ("#2678c8", "#e66101", "#1b9e5a", "#a14ec2")
-TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
+__all__ = ["PlotData", "Series", "Tip"]
 
-
-def new_plot(**settings: Any) -> Any:
-    """Return an empty figure in the look of the page; `settings` are Bokeh's."""
-    plot = figure(
-        height=340,
-        sizing_mode="stretch_width",
-        tools=TOOLS,
-        toolbar_location="below",
-        background_fill_alpha=0.0,
-        border_fill_alpha=0.0,
-        **settings,
-    )
-    plot.toolbar.logo = None
-    plot.outline_line_alpha = 0.3
-    return plot
+ROLES = ("torch", "twin", "chip")  # each has one colour in all plots
+OTHER_COLORS = 4  # of page.css, for roles of the caller's own
+DIGITS = 3  # of times in ms, so that µs stay apart
 
 
-def add_points(
-    plot: Any, columns: Mapping[str, Any], role: str, position: int, **settings: Any
-) -> Any:
-    """Add the points of one recording and return them.
+@dataclass(frozen=True)
+class Tip:
+    """One line of what stands beside the point that is chosen.
 
     Args:
-        plot: the figure.
-        columns: "x", "y", and what the tips name.
-        role: of the recording; it has one colour in all plots.
-        position: of the recording among those of the plot, for the colour of other roles.
-        settings: of Bokeh's `scatter`.
+        label: its first word.
+        field: "x", "y", "count", "address", or "name" for the name of the series.
+        unit: after the value, "" for none.
     """
-    color = ROLE_COLORS.get(role, OTHER_COLORS[position % len(OTHER_COLORS)])
-    return plot.scatter("x", "y", source=ColumnDataSource(dict(columns)), color=color, **settings)
+
+    label: str
+    field: str
+    unit: str = ""
 
 
-def add_tips(plot: Any, points: Sequence[Any], tips: Sequence[tuple[str, str]]) -> None:
-    """Say what stands beside a point that the mouse is over: names and Bokeh's formats."""
-    plot.add_tools(HoverTool(renderers=list(points), tooltips=list(tips)))
-
-
-def plot_item(plot: Any, identity: str) -> str:
-    """Return a plot as JSON that is safe inside a script element.
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The points of one recording.
 
     Args:
-        plot: the figure.
-        identity: the id of the page's element that takes it.
+        role: of the recording.
+        name: stands in the legend.
+        x: `(point,)` numbers.
+        y: `(point,) int`.
+        neuron: `(point,) int`, index of a neuron in its layer, row by row.
+        count: `(point,) int`, how many neurons the point stands for; None for one each. A
+            larger point stands for more.
     """
-    return json.dumps(json_item(plot, ID(identity))).replace("<", "\\u003c")
+
+    role: str
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    neuron: np.ndarray
+    count: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PlotData:
+    """A plot of points.
+
+    Args:
+        x_label: below the horizontal axis.
+        y_label: beside the vertical axis.
+        shape: (channel, y, x) of the layer, for the addresses of its neurons.
+        series: the recordings.
+        tips: the lines of the tip of a point.
+        diagonal: whether a dashed line marks equal x and y.
+    """
+
+    x_label: str
+    y_label: str
+    shape: Shape
+    series: Sequence[Series]
+    tips: Sequence[Tip]
+    diagonal: bool = False
+
+    def to_json(self, identity: str) -> str:
+        """Return the plot as JSON that is safe inside a script element.
+
+        Args:
+            identity: the id of the page's element that takes it.
+        """
+        plain = {
+            "id": identity,
+            "labels": [self.x_label, self.y_label],
+            "shape": self.shape,
+            "diagonal": self.diagonal,
+            "tips": [[tip.label, tip.field, tip.unit] for tip in self.tips],
+            "series": [_plain(one, place) for place, one in enumerate(self.series)],
+        }
+        return json.dumps(plain, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _plain(series: Series, position: int) -> dict[str, Any]:
+    role = series.role if series.role in ROLES else f"other{position % OTHER_COLORS}"
+    x = np.asarray(series.x)
+    return {
+        "kind": role,
+        "name": series.name,
+        "x": x.tolist() if x.dtype.kind in "iu" else np.round(x.astype(float), DIGITS).tolist(),
+        "y": series.y.tolist(),
+        "neuron": series.neuron.tolist(),
+        **({} if series.count is None else {"count": series.count.tolist()}),
+    }

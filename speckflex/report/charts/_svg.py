@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -9,23 +10,57 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["LABEL", "WIDTH", "across", "box", "disc", "drawing", "label", "line", "shortened"]
+__all__ = ["NARROW", "WIDE", "Canvas", "box", "disc", "label", "line", "shortened"]
 
-WIDTH = 640  # of every drawing, in its own units
-LABEL = 150  # room for names on the left
 LONGEST_NAME = 20
 
 
-def drawing(height: float, description: str, marks: Iterable[Markup]) -> Markup:
-    """Return marks as one picture, with a description for readers who do not see it."""
-    return Markup(
-        '<svg class="chart" role="img" viewBox="0 0 {} {:.0f}" aria-label="{}">{}</svg>'
-    ).format(WIDTH, height, description, Markup("").join(marks))
+@dataclass(frozen=True)
+class Canvas:
+    """What a chart is drawn on, in its own units; the page shows the one that fits its width.
+
+    Args:
+        kind: class of the drawing, "wide" or "narrow".
+        width: of the drawing.
+        left: where the rows begin, after the room for names beside them.
+        right: room for values at the right.
+        row: height of a row.
+        middle: from the top of a row to the middle of its bar.
+        tiles: number of tiles side by side.
+    """
+
+    kind: str
+    width: float
+    left: float
+    right: float
+    row: float
+    middle: float
+    tiles: int
+
+    @property
+    def names_above(self) -> bool:
+        """Whether the name of a row stands above its bar, for lack of room beside it."""
+        return self.middle > self.row / 2
+
+    def across(self, share: float) -> float:
+        """Return the x coordinate of a share, 0 to 1, of the width of the rows."""
+        return self.left + share * (self.width - self.left - self.right)
+
+    def name(self, top: float, words: str, *, kind: str = "") -> Markup:
+        """Return the name of the row that begins at `top`."""
+        if self.names_above:
+            return label(self.left, top + 15, words, kind=kind)
+        return label(self.left - 10, top + self.middle + 5, words, anchor="end", kind=kind)
+
+    def drawing(self, height: float, description: str, marks: Iterable[Markup]) -> Markup:
+        """Return marks as one picture, with a description for readers who do not see it."""
+        return Markup(
+            '<svg class="chart {}" role="img" viewBox="0 0 {} {:.0f}" aria-label="{}">{}</svg>'
+        ).format(self.kind, self.width, height, description, Markup("").join(marks))
 
 
-def across(share: float) -> float:
-    """Return the x coordinate of a share, 0 to 1, of the width beside the labels."""
-    return LABEL + share * (WIDTH - LABEL - 90)
+WIDE = Canvas("wide", 640, left=150, right=90, row=30, middle=15, tiles=3)
+NARROW = Canvas("narrow", 350, left=2, right=92, row=46, middle=31, tiles=2)
 
 
 def box(x: float, y: float, width: float, height: float, kind: str) -> Markup:

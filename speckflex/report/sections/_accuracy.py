@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
@@ -11,16 +12,16 @@ from speckflex.recordings.compare import measure_accuracy
 from speckflex.recordings.recording import Recording
 from speckflex.report._blocks import Block, Drawing, Matrices, Matrix, Table, Text
 from speckflex.report._section import Section
-from speckflex.report.charts._svg import LABEL, across, disc, drawing, label, line, shortened
+from speckflex.report.charts._svg import Canvas, disc, label, line, shortened
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import AccuracyFacts, Facts
 from speckflex.report.spelling import interval, percent, plural
 
-__all__ = ["Accuracies", "accuracy_chart"]
+__all__ = ["AXIS", "Accuracies", "accuracy_chart", "interval_row", "percent_axis"]
 
 ROLES = ("torch", "twin", "chip")  # always named in report.json
 MOST_CLASSES = 20  # of a confusion matrix on the page
-ROW = 30
+AXIS = 22  # height of the percentages below a chart
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Accuracies(Section):
             return [Text(f"{words}: there is no accuracy to show.")]
         blocks: list[Block] = []
         if self.beside_the_ladder:
-            chart = accuracy_chart(self, facts)
+            chart = partial(accuracy_chart, self, facts)
             blocks = [Drawing("Chart of the accuracies", chart), *self.blocks(facts)]
         if facts.agreement is not None and facts.compared and facts.reference:
             both = f"{facts.opening(facts.compared)} and {facts.name_of(facts.reference)}"
@@ -129,25 +130,39 @@ class Accuracies(Section):
         return [Matrices(small), *large]
 
 
-def accuracy_chart(accuracies: Accuracies, facts: Facts) -> Markup:
+def accuracy_chart(accuracies: Accuracies, facts: Facts, canvas: Canvas) -> Markup:
     """Return each recording's accuracy as a point with its 95 % interval."""
     known = accuracies.known
     marks = []
     for row, (role, share, (low, high)) in enumerate(known):
-        y = ROW * row + ROW / 2
-        marks += [
-            label(LABEL - 10, y + 5, shortened(facts.name_of(role)), anchor="end"),
-            line(across(0), y, across(1), y, "axis"),
-            line(across(low), y, across(high), y, "interval"),
-            disc(across(share), y, 6, f"mark {role}"),
-        ]
-    height = ROW * len(known) + 22
-    marks += [
-        label(across(tick), height - 4, f"{100 * tick:.0f} %", anchor="middle", kind="small")
-        for tick in (0, 0.25, 0.5, 0.75, 1)
-    ]
+        marks += interval_row(canvas, row, shortened(facts.name_of(role)), (low, high))
+        y = canvas.row * row + canvas.middle
+        marks.append(disc(canvas.across(share), y, 6, f"mark {role}"))
+    marks += percent_axis(canvas, len(known))
     words = "; ".join(f"{facts.name_of(role)} {percent(share)}" for role, share, _ in known)
-    return drawing(height, f"Accuracy with 95 % Wilson intervals: {words}", marks)
+    height = canvas.row * len(known) + AXIS
+    return canvas.drawing(height, f"Accuracy with 95 % Wilson intervals: {words}", marks)
+
+
+def interval_row(canvas: Canvas, row: int, name: str, bounds: tuple[float, float]) -> list[Markup]:
+    """Return name, axis and interval of one row of a chart of shares."""
+    y, (low, high) = canvas.row * row + canvas.middle, bounds
+    return [
+        canvas.name(canvas.row * row, name),
+        line(canvas.across(0), y, canvas.across(1), y, "axis"),
+        line(canvas.across(low), y, canvas.across(high), y, "interval"),
+    ]
+
+
+def percent_axis(canvas: Canvas, n_rows: int) -> list[Markup]:
+    """Return the percentages below the rows of a chart of shares."""
+    y = canvas.row * n_rows + AXIS - 4
+    ends = {0: "start", 1: "end"} if canvas.names_above else {}
+    return [
+        label(canvas.across(tick), y, f"{100 * tick:.0f} %", anchor=anchor, kind="small")
+        for tick in (0, 0.25, 0.5, 0.75, 1)
+        for anchor in [ends.get(tick, "middle")]
+    ]
 
 
 def _silent_outputs(recording: Recording) -> int:

@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from markupsafe import Markup
@@ -15,16 +16,14 @@ from speckflex.chips.chip import Chip, CoreLimits
 from speckflex.report._blocks import Block, Drawing, Heading, Table, Text
 from speckflex.report._parts import DRAWN
 from speckflex.report._section import Section
-from speckflex.report.charts._svg import LABEL, across, box, drawing, label, line, shortened
+from speckflex.report.charts._svg import Canvas, box, label, line, shortened
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts, LayerFacts
 from speckflex.report.spelling import millions, percent, plural
 
 __all__ = ["Cores", "SynopsLimit", "WorkOverTime", "cores_chart", "work_chart"]
 
-TILE_X, TILE_Y = 214, 128
-COLUMNS = 3
-BAR = 80
+TILE_Y = 128
 STRIP = 64
 # The limit is drawn if the work exceeds this share of it; otherwise the bars would be too flat.
 NEAR = 0.2
@@ -125,7 +124,7 @@ class Cores(Section):
             return [Text(f"{words}: cores, memories and work are not known.")]
         blocks: list[Block] = [Text(self._limit_sentence(facts.program.chip))]
         if any(layer.core is not None for layer in facts.layers):
-            chart = cores_chart(facts.layers, facts.program.chip)
+            chart = partial(cores_chart, facts.layers, facts.program.chip)
             blocks.append(Drawing("Chart of the cores", chart))
         else:
             blocks.append(Text("The program is not placed on cores: it runs on the twin only."))
@@ -136,7 +135,7 @@ class Cores(Section):
                 "Synaptic operations per second of each layer, in windows side by side, in the"
                 " busiest of the samples whose events are kept."
             )
-            chart = work_chart(work, self.synops.limit_per_second)
+            chart = partial(work_chart, work, self.synops.limit_per_second)
             blocks += [
                 Heading("Work over time"),
                 Text(words),
@@ -182,30 +181,36 @@ def _work(evidence: Evidence) -> tuple[WorkOverTime, ...]:
     return tuple(lines)
 
 
-def cores_chart(layers: Sequence[LayerFacts], chip: str) -> Markup:
+def cores_chart(layers: Sequence[LayerFacts], chip: str, canvas: Canvas) -> Markup:
     """Return the cores as tiles, each with meters of kernels, neurons and synaptic operations.
 
     Args:
         layers: the layers of a report.
         chip: the name of the chip.
+        canvas: what is drawn on.
     """
     record = find_chip(chip)
     placed = {layer.core: layer for layer in layers if layer.core is not None}
-    marks = [mark for core in record.cores for mark in _tile(record, core, placed.get(core.index))]
+    marks = [
+        mark
+        for core in record.cores
+        for mark in _tile(record, core, placed.get(core.index), canvas)
+    ]
     words = [f"{layer.name} on core {index}" for index, layer in sorted(placed.items())]
     words += [f"{layer.name} on no core" for layer in layers if layer.core is None]
-    height = -(-len(record.cores) // COLUMNS) * TILE_Y - 6
+    height = -(-len(record.cores) // canvas.tiles) * TILE_Y - 6
     title = f"The {len(record.cores)} cores of {record.label}: {'; '.join(words)}"
-    return drawing(height, title, marks)
+    return canvas.drawing(height, title, marks)
 
 
-def _tile(chip: Chip, core: CoreLimits, layer: LayerFacts | None) -> list[Markup]:
-    row, column = divmod(core.index, COLUMNS)
-    x, y = column * TILE_X + 1, row * TILE_Y + 1
+def _tile(chip: Chip, core: CoreLimits, layer: LayerFacts | None, canvas: Canvas) -> list[Markup]:
+    row, column = divmod(core.index, canvas.tiles)
+    width = canvas.width / canvas.tiles
+    x, y = column * width + 1, row * TILE_Y + 1
     title = "free" if layer is None else shortened(f"layer {layer.name}")
     repeatable = "" if core.repeatable else " (not repeatable)"
     marks = [
-        box(x, y, TILE_X - 8, TILE_Y - 8, "core" if layer is None else "core used"),
+        box(x, y, width - 8, TILE_Y - 8, "core" if layer is None else "core used"),
         label(x + 10, y + 18, f"core {core.index}{repeatable}", kind="small"),
         label(x + 10, y + 37, title, kind="title"),
     ]
@@ -217,59 +222,66 @@ def _tile(chip: Chip, core: CoreLimits, layer: LayerFacts | None) -> list[Markup
         ("SynOps/s", layer.synops_per_second_peak, chip.synops_per_second),
     )
     for position, (name, used, limit) in enumerate(meters):
-        marks += _meter(x + 10, y + 48 + 24 * position, name, used, limit)
+        top = y + 48 + 24 * position
+        marks.append(label(x + 10, top + 11, name, kind="small"))
+        marks += _meter(x + 72, top + 2, width - 8 - 72 - 56, used, limit)
     return marks
 
 
-def _meter(x: float, y: float, name: str, used: float | None, limit: float) -> list[Markup]:
-    marks = [label(x, y + 11, name, kind="small"), box(x + 62, y + 2, BAR, 11, "room")]
+def _meter(x: float, y: float, width: float, used: float | None, limit: float) -> list[Markup]:
+    room = box(x, y, width, 11, "room")
     if used is None:
-        return [*marks, label(x + 70 + BAR, y + 11, "unknown", kind="small")]
+        return [room, label(x + width + 6, y + 9, "unknown", kind="small")]
     share = used / limit
     kind = "bar over" if share > 1 else "bar"
     words = f"{share:.0f} times" if share >= 10 else percent(share, 0)
-    marks.append(box(x + 62, y + 2, BAR * min(1.0, share), 11, kind))
-    return [*marks, label(x + 68 + BAR, y + 11, words, kind="small")]
+    filled = box(x, y, width * min(1.0, share), 11, kind)
+    return [room, filled, label(x + width + 6, y + 9, words, kind="small")]
 
 
-def work_chart(lines: Sequence[WorkOverTime], limit: float) -> Markup:
+def work_chart(lines: Sequence[WorkOverTime], limit: float, canvas: Canvas) -> Markup:
     """Return one strip per layer, with the limit of a core if the work comes near it.
 
     Args:
         lines: the work of each layer.
         limit: of a core, operations per second.
+        canvas: what is drawn on.
     """
+    above = 20 if canvas.names_above else 0
     end = max(float(row.start_ms[-1] + row.window_ms) for row in lines if len(row.rate))
     marks = [
         mark
         for position, row in enumerate(lines)
-        for mark in _strip(row, STRIP * position, end, limit)
+        for mark in _strip(row, (STRIP + above) * position + above, end, limit, canvas)
     ]
-    height = STRIP * len(lines) + 12
-    marks.append(label(across(0), height - 2, "0 ms", kind="small"))
-    marks.append(label(across(1), height - 2, f"{end:.0f} ms", anchor="end", kind="small"))
+    height = (STRIP + above) * len(lines) + 12
+    left, right = canvas.across(0), canvas.across(1)
+    marks.append(label(left, height - 2, "0 ms", kind="small"))
+    marks.append(label(right, height - 2, f"{end:.0f} ms", anchor="end", kind="small"))
     words = "; ".join(f"{row.layer} {_per_second(row)}" for row in lines)
-    return drawing(height, f"Synaptic operations per second over time: {words}", marks)
+    return canvas.drawing(height, f"Synaptic operations per second over time: {words}", marks)
 
 
-def _strip(row: WorkOverTime, top: float, end: float, limit: float) -> list[Markup]:
+def _strip(row: WorkOverTime, top: float, end: float, limit: float, canvas: Canvas) -> list[Markup]:
     base, room = top + STRIP - 8, STRIP - 16
     peak = float(max(row.rate, default=0.0))
     near = peak > NEAR * limit
     scale = room / max(peak, limit if near else 0.0, 1.0)
-    marks = [
-        label(LABEL - 10, base - 22, shortened(f"layer {row.layer}"), anchor="end"),
-        label(LABEL - 10, base - 5, _per_second(row), anchor="end", kind="small"),
-        line(across(0), base, across(1), base, "axis"),
-    ]
-    width = across(row.window_ms / end) - across(0)
+    name, left, right = shortened(f"layer {row.layer}"), canvas.across(0), canvas.across(1)
+    marks = [line(left, base, right, base, "axis")]
+    if canvas.names_above:
+        marks.append(label(left, top - 4, f"{name}, {_per_second(row)}"))
+    else:
+        marks.append(label(left - 10, base - 22, name, anchor="end"))
+        marks.append(label(left - 10, base - 5, _per_second(row), anchor="end", kind="small"))
+    width = canvas.across(row.window_ms / end) - left
     for start, rate in zip(row.start_ms, row.rate, strict=True):
         kind = "bar over" if rate > limit else "bar"
         height = float(rate) * scale
-        marks.append(box(across(float(start) / end), base - height, width, height, kind))
+        marks.append(box(canvas.across(float(start) / end), base - height, width, height, kind))
     if near:
         at = base - limit * scale
-        marks.append(line(across(0), at, across(1), at, "limit"))
+        marks.append(line(left, at, right, at, "limit"))
     return marks
 
 

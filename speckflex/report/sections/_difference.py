@@ -4,18 +4,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
 from speckflex.report._blocks import Block, Drawing, Heading, Table, Text
 from speckflex.report._section import Section
-from speckflex.report.charts._svg import LABEL, across, box, drawing, label, line, shortened
+from speckflex.report.charts._svg import Canvas, box, label, line, shortened
 from speckflex.report.facts import Facts, LayerComparison, LayerFacts
 from speckflex.report.spelling import known, percent, plural
 
 __all__ = ["Differences", "difference_chart"]
 
-ROW = 30
+HALF = 10  # of the height of a bar
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Differences(Section):
         if facts.compared and facts.reference:
             blocks.append(Text(_formula(facts, facts.compared, facts.reference)))
         if any(layer.spike_difference is not None for layer in facts.layers):
-            chart = difference_chart(facts.layers)
+            chart = partial(difference_chart, facts.layers)
             blocks.append(Drawing("Chart of the spike differences", chart))
         blocks.append(_layer_table(facts))
         if len(facts.comparisons) > 1:
@@ -140,7 +141,7 @@ def _memory(used: int | None, limit: int | None) -> str:
     return known(used) if limit is None else f"{used} / {limit}"
 
 
-def difference_chart(layers: Sequence[LayerFacts]) -> Markup:
+def difference_chart(layers: Sequence[LayerFacts], canvas: Canvas) -> Markup:
     """Return the spike difference of each layer as a bar, with the noise floor as a line."""
     shown = [
         (layer.name, layer.spike_difference, layer.noise_floor)
@@ -150,15 +151,16 @@ def difference_chart(layers: Sequence[LayerFacts]) -> Markup:
     top = max([1e-9, *(value for _, *both in shown for value in both if value is not None)])
     marks = []
     for row, (name, difference, floor) in enumerate(shown):
-        y = ROW * row + 4
-        end = across(difference / top)
+        y = canvas.row * row + canvas.middle
+        start, end = canvas.across(0), canvas.across(difference / top)
         marks += [
-            label(LABEL - 10, y + 16, shortened(f"layer {name}"), anchor="end"),
-            box(across(0), y, end - across(0), ROW - 8, "bar"),
-            label(end + 6, y + 16, percent(difference)),
+            canvas.name(canvas.row * row, shortened(f"layer {name}")),
+            box(start, y - HALF, end - start, 2 * HALF, "bar"),
+            label(end + 6, y + 5, percent(difference)),
         ]
         if floor is not None:
-            at = across(floor / top)
-            marks.append(line(at, y - 2, at, y + ROW - 6, "floor"))
+            at = canvas.across(floor / top)
+            marks.append(line(at, y - HALF - 2, at, y + HALF + 2, "floor"))
     words = "; ".join(f"{name} {percent(difference)}" for name, difference, _ in shown)
-    return drawing(ROW * len(shown) + 4, f"Spike difference of each layer: {words}", marks)
+    height = canvas.row * len(shown) + 4
+    return canvas.drawing(height, f"Spike difference of each layer: {words}", marks)

@@ -2,8 +2,8 @@
 
 # Annotations are evaluated here, see `speckflex.report.facts`.
 
-import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,15 +14,16 @@ from speckflex.recordings.measures import relative_difference
 from speckflex.recordings.recording import LayerRecord, Recording
 from speckflex.report._blocks import Block, Drawing, Table, Terms, Text
 from speckflex.report._parts import finite
+from speckflex.report._remedies import NO_TRAINING_DATA, Remedies
 from speckflex.report._section import Section
-from speckflex.report.charts._svg import LABEL, across, disc, drawing, label, line
+from speckflex.report.charts._svg import Canvas, disc, label
 from speckflex.report.evidence import Evidence
-from speckflex.report.facts import Facts, RunFacts
+from speckflex.report.facts import Facts
+from speckflex.report.sections._accuracy import AXIS, interval_row, percent_axis
 from speckflex.report.spelling import interval, known, percent, plural, points
 
 __all__ = ["Ladder", "Rung", "ladder_chart"]
 
-ROW = 30
 NAMES = {
     "trained": "as trained",
     "folded": "folded",
@@ -30,8 +31,6 @@ NAMES = {
     "twin": "twin, events",
     "chip": "chip",
 }
-# Data that `speckflex finetune` knows by name; of a user's own file it knows no training part.
-NAMED_DATA = ("nmnist", "dvsgesture", "synthetic-digits", "synthetic-gestures")
 Step = Literal["trained", "folded", "eight-bit", "twin", "chip"]
 
 
@@ -102,7 +101,8 @@ class Ladder(Section):
         rungs: list[Rung] = []
         before = None
         for step, recording in evidence.ladder.items():
-            rungs.append(_rung(step, recording, before, labels, evidence.run))
+            remedies = evidence.run and Remedies(evidence.run, evidence.command)
+            rungs.append(_rung(step, recording, before, labels, remedies))
             before = (step, recording)
         return cls(tuple(rungs))
 
@@ -131,7 +131,13 @@ class Ladder(Section):
             rows,
             title,
         )
-        return [table, *(Text(f"{term}: {command}") for term, command in self._remedies(facts))]
+        remedies = [Text(f"{term}: {command}") for term, command in self._remedies(facts)]
+        return [table, *remedies, *self._placeholder()]
+
+    def _placeholder(self) -> list[Block]:
+        """Return what a placeholder in the commands stands for, if there is one."""
+        has_one = any("TRAINING_DATA" in rung.remedy for rung in self.ladder)
+        return [Text(NO_TRAINING_DATA)] if has_one else []
 
     def _remedies(self, facts: Facts) -> list[tuple[str, str]]:
         """Return what a step loses, and the command that wins it back."""
@@ -149,13 +155,14 @@ class Ladder(Section):
             return []
         chart: list[Block] = []
         if any(rung.accuracy is not None for rung in self.ladder):
-            chart = [Drawing("Chart of the ladder", ladder_chart(self.ladder, facts))]
+            draw = partial(ladder_chart, self.ladder, facts)
+            chart = [Drawing("Chart of the ladder", draw)]
         remedies = [
             (term, Markup("<code>{}</code>").format(command))
             for term, command in self._remedies(facts)
         ]
         shown: list[Block] = [Text(_explained(self.ladder)), *chart, blocks[0]]
-        return [*shown, Terms(remedies)] if remedies else shown
+        return [*shown, Terms(remedies), *self._placeholder()] if remedies else shown
 
 
 def _rung(
@@ -163,7 +170,7 @@ def _rung(
     recording: Recording,
     before: tuple[str, Recording] | None,
     labels: np.ndarray | None,
-    run: RunFacts | None,
+    remedies: Remedies | None,
 ) -> Rung:
     accuracy = measure_accuracy(recording, labels)
     difference = reference = earlier = None
@@ -192,7 +199,7 @@ def _rung(
         layer=output.name,
         spikes=int(output.counts.sum()),
         unanswered=_unanswered(recording),
-        remedy=_remedy(step, run, lost, difference),
+        remedy=_remedy(step, remedies, lost, difference),
     )
 
 
@@ -222,21 +229,17 @@ def _unanswered(recording: Recording) -> int | None:
     return int((recording.answers() < 0).sum())
 
 
-def _remedy(step: str, run: RunFacts | None, lost: float | None, difference: float | None) -> str:
+def _remedy(
+    step: str, remedies: Remedies | None, lost: float | None, difference: float | None
+) -> str:
     """Return the command that wins a step back; "" where nothing is lost."""
-    if run is None or not ((lost or 0) > 0 or (difference or 0) > 0):
+    if remedies is None or not ((lost or 0) > 0 or (difference or 0) > 0):
         return ""
-    data = run.data.name if run.data.name in NAMED_DATA else "TRAINING_DATA"
-    model = shlex.quote(run.model_path or run.model)
-    folds = run.folding is not None
-    start = "folded.pt" if folds else model
-    fold = f"speckflex fold {model} --out folded.pt && " if folds else ""
-    tune = f"{fold}speckflex finetune {start} --data {data} --out tuned.pt"
     commands = {
-        "folded": f"{tune} --method mtt",
-        "eight-bit": f"{tune} --eight-bit",
-        "twin": f"{tune} --method mtt",
-        "chip": f"speckflex deploy {model} --board twin --ensemble 8",
+        "folded": remedies.finetune("--method mtt"),
+        "eight-bit": remedies.finetune("--eight-bit"),
+        "twin": remedies.finetune("--method mtt"),
+        "chip": remedies.deploy("--board twin --ensemble 8"),
     }
     return commands.get(step, "")
 
@@ -266,27 +269,23 @@ def _explained(ladder: tuple[Rung, ...]) -> str:
     )
 
 
-def ladder_chart(ladder: tuple[Rung, ...], facts: Facts) -> Markup:
+def ladder_chart(ladder: tuple[Rung, ...], facts: Facts, canvas: Canvas) -> Markup:
     """Return each step's accuracy as a point with its 95 % interval, the points lost beside it."""
     marks = []
     shown = [rung for rung in ladder if rung.accuracy is not None]
     kinds = {"twin": "twin", "chip": "chip"}
     for row, rung in enumerate(shown):
-        y = ROW * row + ROW / 2
-        low, high = rung.accuracy_interval or (0.0, 0.0)
-        marks += [
-            label(LABEL - 10, y + 5, _name(rung, facts), anchor="end"),
-            line(across(0), y, across(1), y, "axis"),
-            line(across(low), y, across(high), y, "interval"),
-            disc(across(rung.accuracy or 0.0), y, 6, f"mark {kinds.get(rung.step, 'torch')}"),
-        ]
+        y = canvas.row * row + canvas.middle
+        marks += interval_row(canvas, row, _name(rung, facts), rung.accuracy_interval or (0, 0))
+        at = canvas.across(rung.accuracy or 0.0)
+        marks.append(disc(at, y, 6, f"mark {kinds.get(rung.step, 'torch')}"))
         if rung.points_lost is not None:
             change = f"{-rung.points_lost + 0.0:+.2f}".replace("-0.00", "+0.00")
-            marks.append(label(across(1) + 12, y + 5, change, kind="small"))
-    height = ROW * len(shown) + 22
-    marks += [
-        label(across(tick), height - 4, f"{100 * tick:.0f} %", anchor="middle", kind="small")
-        for tick in (0, 0.25, 0.5, 0.75, 1)
-    ]
+            x = canvas.across(1) + 12
+            marks.append(label(x, y + 5, f"{change} points", kind="small"))
+    marks += percent_axis(canvas, len(shown))
+    height = canvas.row * len(shown) + AXIS
     words = "; ".join(f"{_name(rung, facts)} {percent(rung.accuracy)}" for rung in shown)
-    return drawing(height, f"Accuracy of each step with 95 % Wilson intervals: {words}", marks)
+    return canvas.drawing(
+        height, f"Accuracy of each step with 95 % Wilson intervals: {words}", marks
+    )

@@ -4,18 +4,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from speckflex.program.records import Shape
 from speckflex.recordings.recording import LayerRecord, Recording
 from speckflex.report._blocks import Block, Heading, Image, Images, Plot, Plots, Text
 from speckflex.report._parts import DRAWN
 from speckflex.report._roles import Comparison
 from speckflex.report._section import Section
 from speckflex.report.charts._pixels import difference_image
+from speckflex.report.charts._plots import PlotData, Series, Tip
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts
 
@@ -37,7 +37,8 @@ class Scatter:
         x: `(point,) int32`, spikes over all samples.
         y: `(point,) int32`, spikes over all samples.
         neurons: `(point,) int32`, number of neurons with these counts.
-        address: (channel, y, x) of the first of them, as text.
+        neuron: `(point,) int32`, the first of them, by its index in the layer, row by row.
+        shape: (channel, y, x) of the layer.
         pairs: number of different pairs of counts, shown or not.
         total: number of neurons.
     """
@@ -48,7 +49,8 @@ class Scatter:
     x: np.ndarray
     y: np.ndarray
     neurons: np.ndarray
-    address: tuple[str, ...]
+    neuron: np.ndarray
+    shape: Shape
     pairs: int
     total: int
 
@@ -145,7 +147,6 @@ def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int)
     counts = np.stack([x.counts.sum(axis=0).ravel(), y.counts.sum(axis=0).ravel()], axis=1)
     points, first, n_neurons = np.unique(counts, axis=0, return_index=True, return_counts=True)
     order = np.argsort(-np.abs(points[:, 0] - points[:, 1]), kind="stable")[:limit]
-    address = zip(*np.unravel_index(first[order], x.shape), strict=True)
     return Scatter(
         layer=x.name,
         x_role=roles[0],
@@ -153,7 +154,8 @@ def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int)
         x=points[order, 0].astype(np.int32),
         y=points[order, 1].astype(np.int32),
         neurons=n_neurons[order].astype(np.int32),
-        address=tuple(f"({c}, {row}, {column})" for c, row, column in address),
+        neuron=first[order].astype(np.int32),
+        shape=x.shape,
         pairs=len(points),
         total=len(counts),
     )
@@ -194,33 +196,23 @@ def _scatter_plot(scatter: Scatter, names: Mapping[str, str]) -> Plot:
         f"Scatter plot of the spike counts of {scatter.total} neurons of layer {scatter.layer};"
         " the layer's spike difference is in the table above"
     )
-    return Plot(f"Layer {scatter.layer}", note, label, partial(_bokeh_scatter, scatter, names))
+    return Plot(f"Layer {scatter.layer}", note, label, _data(scatter, names))
 
 
-def _bokeh_scatter(scatter: Scatter, names: Mapping[str, str]) -> Any:
+def _data(scatter: Scatter, names: Mapping[str, str]) -> PlotData:
     """Return spikes per neuron, one recording against another, with the line of equal counts."""
-    from speckflex.report.charts._plots import add_points, add_tips, new_plot
-
     x_name, y_name = names[scatter.x_role], names[scatter.y_role]
-    plot = new_plot(x_axis_label=f"spikes, {x_name}", y_axis_label=f"spikes, {y_name}")
-    top = float(max(scatter.x.max(initial=0), scatter.y.max(initial=0), 1))
-    plot.line([0, top], [0, top], color="#888888", line_dash="dashed")
-    columns = {
-        "x": scatter.x,
-        "y": scatter.y,
-        "neurons": scatter.neurons,
-        "address": scatter.address,
-        "size": (5 + 2.5 * np.log2(scatter.neurons)).astype(np.float32),
-    }
-    tips = [
-        (x_name, "@x spikes"),
-        (y_name, "@y spikes"),
-        ("neurons", "@neurons"),
-        ("first (channel, y, x)", "@address"),
-    ]
-    points = add_points(plot, columns, scatter.y_role, 1, size="size", alpha=0.6)
-    add_tips(plot, [points], tips)
-    return plot
+    points = Series(
+        scatter.y_role, y_name, scatter.x, scatter.y, scatter.neuron, count=scatter.neurons
+    )
+    tips = (
+        Tip(x_name, "x", "spikes"),
+        Tip(y_name, "y", "spikes"),
+        Tip("neurons", "count"),
+        Tip("first (channel, y, x)", "address"),
+    )
+    labels = (f"spikes, {x_name}", f"spikes, {y_name}")
+    return PlotData(*labels, scatter.shape, (points,), tips, diagonal=True)
 
 
 def _legend(shown: DifferenceMap, facts: Facts) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from speckflex.recordings.recording import Provenance, Recording
-from speckflex.report._blocks import Block, Heading, Terms
+from speckflex.report._blocks import Block, Heading, Opened, Terms
 from speckflex.report._section import Section
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts
@@ -68,7 +68,8 @@ class Origins(Section):
         blocks: list[Block] = [Terms(_about_run(facts))]
         for role, provenance in self.provenance.items():
             rows = _about_recording(provenance, self.played_samples[role])
-            blocks += [Heading(facts.opening(role)), Terms(rows)]
+            settings = Opened("Settings and versions", [Terms(_settings_of(provenance))])
+            blocks += [Heading(facts.opening(role)), Terms(rows), settings]
         return blocks
 
 
@@ -115,6 +116,9 @@ def _about_recording(provenance: Provenance, played: PlayedSamples) -> list[tupl
         f"{played.written} written, {played.accepted} accepted, {played.read} spikes read,"
         f" {played.lost} lost"
     )
-    rows += [("Seed", seed), ("Events", events), ("Ended by", ends)]
-    rows += [(f"Setting {key}", str(value)) for key, value in provenance.settings.items()]
-    return rows + [(key, str(value)) for key, value in provenance.versions.items()]
+    return [*rows, ("Seed", seed), ("Events", events), ("Ended by", ends)]
+
+
+def _settings_of(provenance: Provenance) -> list[tuple[str, str]]:
+    rows = [(f"Setting {key}", str(value)) for key, value in provenance.settings.items()]
+    return rows + [(f"Version of {key}", str(value)) for key, value in provenance.versions.items()]

@@ -4,17 +4,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from speckflex.program.records import Shape
 from speckflex.recordings.recording import LayerRecord
 from speckflex.report._blocks import Block, Heading, Image, Images, Plot, Plots, Text
 from speckflex.report._parts import DRAWN
 from speckflex.report._section import Section
 from speckflex.report.charts._pixels import frame_images
+from speckflex.report.charts._plots import PlotData, Series, Tip
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts
 
@@ -32,13 +32,11 @@ class SpikeStream:
     Args:
         time_ms: `(spike,) float32`, ms.
         neuron: `(spike,) int32`, index in the layer, row by row.
-        address: (channel, y, x) of each, as text.
         total: number of spikes, shown or not.
     """
 
     time_ms: np.ndarray
     neuron: np.ndarray
-    address: tuple[str, ...]
     total: int
 
 
@@ -49,11 +47,13 @@ class Raster:
     Args:
         layer: name of the layer.
         sample: index of the sample.
+        shape: (channel, y, x) of the layer.
         streams: the spikes by role.
     """
 
     layer: str
     sample: int
+    shape: Shape
     streams: Mapping[str, SpikeStream]
 
 
@@ -109,7 +109,7 @@ class OneSample(Section):
         return blocks
 
     def _spike_blocks(self, facts: Facts) -> list[Block]:
-        words = "Drag to zoom. Click on a name in the legend to hide that recording."
+        words = "Drag to zoom. Choose a name above a plot to hide that recording."
         if facts.run and facts.run.bins:
             words += (
                 f" The spikes of the torch network stand at the ends of its {facts.run.bins} time"
@@ -150,7 +150,8 @@ def _rasters(evidence: Evidence, sample: int) -> tuple[Raster, ...]:
             if record.events is not None and sample < len(record.events)
         }
         if any(stream.total for stream in streams.values()):
-            rasters.append(Raster(name, sample, streams))
+            shape = next(iter(evidence.records(index).values())).shape
+            rasters.append(Raster(name, sample, shape, streams))
     return tuple(rasters[:MAX_RASTERS])
 
 
@@ -158,11 +159,9 @@ def _stream(events: np.ndarray, record: LayerRecord) -> SpikeStream:
     chosen = np.unique(np.linspace(0, max(0, len(events) - 1), MAX_SPIKES).astype(int))
     shown = events[chosen] if len(events) > MAX_SPIKES else events
     neuron = np.ravel_multi_index((shown["p"], shown["y"], shown["x"]), record.shape)
-    address = zip(shown["p"], shown["y"], shown["x"], strict=True)
     return SpikeStream(
         time_ms=(shown["t"] / 1000).astype(np.float32),
         neuron=neuron.astype(np.int32),
-        address=tuple(f"({c}, {y}, {x})" for c, y, x in address),
         total=len(events),
     )
 
@@ -206,37 +205,14 @@ def _raster_plot(raster: Raster, facts: Facts) -> Plot:
         shown = f", {len(stream.time_ms)} shown" if len(stream.time_ms) < stream.total else ""
         notes.append(f"{facts.opening(role)}: {stream.total} spikes{shown}.")
     label = f"Raster of the spikes of layer {raster.layer} over time"
-    figure = partial(_bokeh_raster, raster, facts.role_names)
-    return Plot(f"Layer {raster.layer}", " ".join(notes), label, figure)
+    return Plot(f"Layer {raster.layer}", " ".join(notes), label, _data(raster, facts.role_names))
 
 
-def _bokeh_raster(raster: Raster, names: Mapping[str, str]) -> Any:
+def _data(raster: Raster, names: Mapping[str, str]) -> PlotData:
     """Return the spikes of one layer and sample over time, one colour a recording."""
-    from speckflex.report.charts._plots import add_points, add_tips, new_plot
-
-    plot = new_plot(x_axis_label="time (ms)", y_axis_label="neuron", active_drag="box_zoom")
-    spikes = [
-        add_points(
-            plot,
-            {"x": stream.time_ms, "y": stream.neuron, "address": stream.address},
-            role,
-            position,
-            marker=("circle", "cross", "x", "square")[position % 4],
-            size=6,
-            alpha=0.7,
-            name=names[role],
-            legend_label=names[role],
-        )
-        for position, (role, stream) in enumerate(raster.streams.items())
+    series = [
+        Series(role, names[role], stream.time_ms, stream.neuron, stream.neuron)
+        for role, stream in raster.streams.items()
     ]
-    tips = [
-        ("recording", "$name"),
-        ("time", "@x{0.000} ms"),
-        ("(channel, y, x)", "@address"),
-    ]
-    add_tips(plot, spikes, tips)
-    plot.legend.click_policy = "hide"
-    plot.legend.background_fill_alpha = 0.0
-    plot.add_layout(plot.legend[0], "above")
-    plot.legend.orientation = "horizontal"
-    return plot
+    tips = (Tip("recording", "name"), Tip("time", "x", "ms"), Tip("(channel, y, x)", "address"))
+    return PlotData("time (ms)", "neuron", raster.shape, series, tips)
