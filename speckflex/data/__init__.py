@@ -8,7 +8,11 @@ from speckflex.data.preprocessing import Crop, Preprocessing, preprocess
 from speckflex.data.summary import EventSummary, count_events, count_frames, summarise
 from speckflex.data.synthetic._digits import write_synthetic_digits
 from speckflex.data.synthetic._gestures import write_synthetic_gestures
-from speckflex.data.synthetic._images import write_saccade_recordings
+from speckflex.data.synthetic._images import (
+    distort_images,
+    simulate_image,
+    write_saccade_recordings,
+)
 
 __all__ = [
     "UNKNOWN",
@@ -19,11 +23,13 @@ __all__ = [
     "augment_gesture",
     "count_events",
     "count_frames",
+    "distort_images",
     "mirror",
     "open_dataset",
     "preprocess",
     "read_idx",
     "roll",
+    "simulate_image",
     "summarise",
     "write_saccade_recordings",
     "write_synthetic_digits",

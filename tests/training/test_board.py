@@ -30,9 +30,14 @@ from speckflex.training.gain import measure_gain, paired_gain
 from speckflex.training.metrics import EpochMetrics
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.on_board import board_loop, board_step
+from speckflex.training.on_board import recorded_neurons as recording_neurons
 from speckflex.training.on_board.load import busiest_loads
 from speckflex.training.on_board.playing import play_batch
-from speckflex.training.on_board.recorded_neurons import recorded_neurons
+from speckflex.training.on_board.recorded_neurons import (
+    gradient_in_torch,
+    potentials_in_torch,
+    recorded_neurons,
+)
 from speckflex.training.on_board.requantise import (
     check_requantises,
     program_weights,
@@ -258,8 +263,12 @@ def test_loss_and_accuracy_are_those_of_the_board(data, monkeypatch, spiking_out
 
 @pytest.mark.parametrize("to_zero", [False, True])
 @pytest.mark.parametrize("surrogate", ["kernel", "function"])
-def test_the_gradient_is_that_of_the_recorded_potentials(to_zero, surrogate):
+@pytest.mark.parametrize("computed", ["by kernels", "as on a GPU"])
+def test_the_gradient_is_that_of_the_recorded_potentials(to_zero, surrogate, computed, monkeypatch):
     """Against autograd through a plain loop, with spikes whose derivative is the surrogate's."""
+    if computed == "as on a GPU":
+        monkeypatch.setattr(recording_neurons, "_potentials", potentials_in_torch)
+        monkeypatch.setattr(recording_neurons, "_gradient", gradient_in_torch)
     trained = network()
     if surrogate == "function":
         trained.spike1.surrogate_grad_fn = lambda v, threshold: 1 / (1 + (v - threshold) ** 2)

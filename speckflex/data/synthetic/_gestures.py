@@ -26,7 +26,7 @@ __all__ = ["open_synthetic_gestures", "write_synthetic_gestures"]
 USERS = {"train": range(1, 24), "test": range(24, 30)}
 # Each light: brightness of the background, contrast of the person, noise events per pixel and s.
 LIGHTS = {"lab": (0.25, 0.9, 0.1), "natural": (0.4, 0.6, 0.2)}
-VERSION = 1  # of the simulation: raise it when the recordings change
+VERSION = 2  # of the simulation: raise it when the recordings change
 PIXELS = SHAPE[1]
 AXIS = np.arange(PIXELS, dtype=np.float32)
 STEP_US = 5_000

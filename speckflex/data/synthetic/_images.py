@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.data.formats.nmnist import CLASSES, SHAPE, write_nmnist_file
-from speckflex.data.synthetic._saccades import VERSION, simulate_saccades
+from speckflex.data.synthetic._saccades import Saccades, simulate_saccades
+from speckflex.data.synthetic._sensor import EventSensor
 from speckflex.data.synthetic.files import write_split
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["write_saccade_recordings"]
+__all__ = ["distort_images", "simulate_image", "write_saccade_recordings"]
+
+VERSION = 3  # of the simulation: raise it when the recordings change
+BLUR_PIXELS = 2  # how far a lens spreads a point
+BEND_PIXELS = 4.0  # over how far neighbouring pixels are bent alike
 
 
 def write_saccade_recordings(
@@ -46,13 +51,68 @@ def write_saccade_recordings(
     scale = 255 if images.dtype == np.uint8 else 1
 
     def simulate(index: int) -> np.ndarray:
-        return simulate_saccades(images[index] / scale, np.random.default_rng((seed, index)))
+        return simulate_image(images[index] / scale, np.random.default_rng((seed, index)))
 
     digest = hashlib.sha256(images.tobytes() + labels.astype(np.int64).tobytes()).hexdigest()
     settings = {"data": "saccades", "images": digest, "seed": seed, "version": VERSION}
     files = [(f"{label}/{index:05d}.bin", index) for index, label in enumerate(labels)]
     write_split(folder, settings, files, simulate, write_nmnist_file)
     return folder
+
+
+def simulate_image(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the events of an image, seen by a sensor that is drawn anew.
+
+    Lens, light and sensor vary from recording to recording as far as the numbers of events and
+    the time between them do in real recordings of N-MNIST: see `examples/nmnist/sensor_table.py`.
+
+    Args:
+        image: `(y, x)` brightness from 0 to 1, at most 34 pixels a side.
+        rng: draws lens, light, sensor, position and noise.
+    """
+    sensor = EventSensor(
+        threshold=0.245 * rng.lognormal(0, 0.15),
+        mismatch=0.3,
+        jitter_us=150,
+        noise_hz=0.3 * rng.lognormal(0, 0.5),
+        refractory_us=rng.uniform(700, 1000),
+        darkness=0.3 * rng.lognormal(0, 0.25),
+    )
+    seen = _blurred(image, rng.uniform(0.1, 0.6))
+    return simulate_saccades(seen, rng, saccades=Saccades(shift=0.3), sensor=sensor)
+
+
+def distort_images(images: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Return other handwriting: each image rotated, stretched, sheared and bent at random.
+
+    Args:
+        images: `(n, y, x)`, uint8 from 0 to 255 or floats from 0 to 1.
+        strength: 0 changes nothing; at 1 the standard deviation of the linear map is 0.1, about 6
+            degrees of rotation, and strokes are bent by about a pixel.
+        rng: draws the distortions.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    scale = 255 if images.dtype == np.uint8 else 1
+    places = np.indices(images.shape[1:]).astype(float)
+    centre = np.array(images.shape[1:])[:, None, None] / 2 - 0.5
+    distorted = np.empty(images.shape)
+    for image, result in zip(images, distorted, strict=True):
+        matrix = np.eye(2) + strength * rng.normal(0, 0.1, (2, 2))
+        noise = rng.normal(0, 1, (2, *image.shape))
+        bent = gaussian_filter(noise, (0, BEND_PIXELS, BEND_PIXELS)) * 2 * BEND_PIXELS
+        bent *= np.sqrt(np.pi) * strength
+        sources = np.einsum("ij,jyx->iyx", matrix, places - centre) + centre + bent
+        result[:] = map_coordinates(image / scale, sources, order=1)
+    return np.clip(distorted, 0, 1)
+
+
+def _blurred(image: np.ndarray, radius: float) -> np.ndarray:
+    """Return an image behind a lens, with a margin for what the lens spreads."""
+    from scipy.ndimage import gaussian_filter
+
+    margin = [min(BLUR_PIXELS, (SHAPE[1] - size) // 2) for size in image.shape]
+    return gaussian_filter(np.pad(image, [(size, size) for size in margin]), radius)
 
 
 def _check_images(images: np.ndarray) -> None:

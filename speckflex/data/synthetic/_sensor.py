@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from speckflex.events.streams import make_events
+from speckflex.kernels.sense_changes import sense_changes
 
 __all__ = ["EventSensor"]
+
+ROOM = 10_000  # events of one recording; more of them are sensed again
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class EventSensor:
         mismatch: relative standard deviation of the threshold over pixels and polarities.
         jitter_us: standard deviation of an event's time, µs.
         noise_hz: events per second and pixel without any change.
+        refractory_us: time after an event for which its pixel senses nothing, µs.
         darkness: brightness of black, relative to white; it sets the contrast.
     """
 
@@ -30,6 +34,7 @@ class EventSensor:
     mismatch: float = 0.2
     jitter_us: float = 300.0
     noise_hz: float = 0.2
+    refractory_us: float = 0.0
     darkness: float = 0.1
 
     def observe(
@@ -50,7 +55,7 @@ class EventSensor:
         thresholds = self.threshold * np.maximum(spread, 0.3)
         width = frames.shape[2]
         parts = [
-            *self._changes(levels, times, thresholds),
+            self._changes(levels, times, thresholds),
             self._noise(levels.shape[1], times, rng),
         ]
         when, pixel, polarity = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -59,32 +64,19 @@ class EventSensor:
         events = make_events(when, pixel % width, pixel // width, polarity)
         return events[np.argsort(events["t"], kind="stable")]
 
-    @staticmethod
     def _changes(
-        levels: np.ndarray, times: np.ndarray, thresholds: np.ndarray
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Return times, pixels and polarities of the events between each pair of images."""
-        reference = levels[0].copy()
-        found = []
-        for step in range(1, len(levels)):
-            moved = np.flatnonzero(levels[step] != levels[step - 1])
-            change = levels[step, moved] - reference[moved]
-            brighter = (change > 0).astype(np.int64)
-            crossings = (np.abs(change) / thresholds[brighter, moved]).astype(np.int64)
-            fired = np.flatnonzero(crossings)
-            if not fired.size:
-                continue
-            pixels, polarity, counts = moved[fired], brighter[fired], crossings[fired]
-            signed = np.where(polarity, 1, -1) * thresholds[polarity, pixels]
-            repeated = np.repeat(np.arange(pixels.size), counts)
-            nth = np.arange(repeated.size) - np.repeat(np.cumsum(counts) - counts, counts) + 1
-            crossed = reference[pixels][repeated] + nth * signed[repeated]
-            before, after = levels[step - 1, pixels][repeated], levels[step, pixels][repeated]
-            share = np.clip((crossed - before) / (after - before), 0, 1)
-            when = times[step - 1] + share * (times[step] - times[step - 1])
-            found.append((when, pixels[repeated], polarity[repeated]))
-            reference[pixels] += counts * signed
-        return found
+        self, levels: np.ndarray, times: np.ndarray, thresholds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return times, pixels and polarities of the events, those of each step together."""
+        by_pixel = np.ascontiguousarray(levels.T)
+        found = np.empty((ROOM, 4))
+        given = (by_pixel, times.astype(float), thresholds, float(self.refractory_us))
+        count = sense_changes(*given, found)
+        if count > len(found):
+            found = np.empty((count, 4))
+            sense_changes(*given, found)
+        found = found[:count][np.argsort(found[:count, 0], kind="stable")]
+        return found[:, 1], found[:, 2].astype(np.int64), found[:, 3].astype(np.int64)
 
     def _noise(
         self, n_pixels: int, times: np.ndarray, rng: np.random.Generator

@@ -71,7 +71,8 @@ class BoardLoop:
         board = self._board(self.variation.draw_order(generator))
         board.load(program)
         varied = [self.variation.change(events, generator) for events in streams]
-        return program, play_batch(board, varied, program.input.shape, n_bins)
+        shape = program.input.shape
+        return program, play_batch(board, varied, shape, n_bins, threads=self.threads)
 
     def accuracy(self, network: nn.Module, recordings: FrameSet) -> float:
         """Return the share of recordings that the board classifies right, without variations."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from speckflex.kernels.bin_events import bin_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     from speckflex.boards import Board
     from speckflex.program.records import Shape
@@ -39,7 +41,7 @@ class PlayedBatch:
 
 
 def play_batch(
-    board: Board, streams: Sequence[np.ndarray], shape: Shape, n_bins: int
+    board: Board, streams: Sequence[np.ndarray], shape: Shape, n_bins: int, *, threads: int = 1
 ) -> PlayedBatch:
     """Return what the loaded program of a board does with a batch of recordings.
 
@@ -48,6 +50,7 @@ def play_batch(
         streams: an event array for each recording.
         shape: (channel, y, x) of the events.
         n_bins: number of frames.
+        threads: that count events into frames.
 
     Raises:
         TrainingError: the board does not return the spikes of every layer.
@@ -55,10 +58,13 @@ def play_batch(
     recording = board.play(list(streams))
     check_all_layers(board, recording)
     spans = [_span(events, n_bins) for events in streams]
-    layers = [(layer.shape, layer.events or ()) for layer in recording.layers]
+    parts = [(shape, streams)]
+    parts += [(layer.shape, layer.events or ()) for layer in recording.layers]
+    with ThreadPoolExecutor(threads) as pool:
+        frames, *spikes = [_frames(events, size, spans, n_bins, pool) for size, events in parts]
     return PlayedBatch(
-        frames=_frames(streams, shape, spans, n_bins),
-        spikes=tuple(_frames(events, size, spans, n_bins) for size, events in layers),
+        frames=frames,
+        spikes=tuple(spikes),
         scores=torch.from_numpy(recording.layer(-1).scores),
         widths=torch.tensor([width for _, width in spans]),
     )
@@ -89,9 +95,14 @@ def _span(events: np.ndarray, n_bins: int) -> tuple[int, int]:
 
 
 def _frames(
-    streams: Sequence[np.ndarray], shape: Shape, spans: Sequence[tuple[int, int]], n_bins: int
+    streams: Sequence[np.ndarray],
+    shape: Shape,
+    spans: Sequence[tuple[int, int]],
+    n_bins: int,
+    pool: Executor,
 ) -> torch.Tensor:
     frames = np.zeros((len(streams), n_bins, *shape), np.float32)
-    for events, (first, width), counts in zip(streams, spans, frames, strict=True):
-        bin_events(events, first, width, counts)
+    starts, widths = zip(*spans, strict=True)
+    # a list, so that an error in a thread is raised here
+    list(pool.map(bin_events, streams, starts, widths, frames))
     return torch.from_numpy(frames)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from speckflex.program.program import Program
 
-__all__ = ["recorded_neurons"]
+__all__ = ["Rule", "gradient_in_torch", "potentials_in_torch", "recorded_neurons"]
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
     """A neuron in the network's units, as the kernels take it."""
 
     threshold: float
@@ -36,6 +36,7 @@ class _Rule(NamedTuple):
 
     @property
     def numbers(self) -> list[Any]:
+        """Threshold, reset and bound, as the kernels take them."""
         return [np.float32(self.threshold), self.to_zero, np.float32(self.low)]
 
 
@@ -63,7 +64,7 @@ def recorded_neurons(
                 continue
             neuron: Any = layer.neuron
             low = core.threshold_low * layer.threshold / core.threshold_high
-            rule = _Rule(layer.threshold, core.return_to_zero, low, neuron.surrogate_grad_fn)
+            rule = Rule(layer.threshold, core.return_to_zero, low, neuron.surrogate_grad_fn)
             vars(neuron)["forward"] = partial(_send, recorded, rule)
             changed.append(neuron)
         yield
@@ -72,7 +73,7 @@ def recorded_neurons(
             del vars(neuron)["forward"]
 
 
-def _send(recorded: torch.Tensor, rule: _Rule, current: torch.Tensor) -> torch.Tensor:
+def _send(recorded: torch.Tensor, rule: Rule, current: torch.Tensor) -> torch.Tensor:
     return _RecordedSpikes.apply(current, recorded, rule)  # pyright: ignore[reportReturnType]
 
 
@@ -81,12 +82,10 @@ class _RecordedSpikes(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, current: torch.Tensor, recorded: torch.Tensor, rule: _Rule
+        ctx: Any, current: torch.Tensor, recorded: torch.Tensor, rule: Rule
     ) -> torch.Tensor:
-        by_sample = (*recorded.shape[:2], -1)
-        before = torch.empty((*recorded.shape[:2], recorded[0, 0].numel()))
-        arrays = [_array(current, by_sample), _array(recorded, by_sample), before.numpy()]
-        run_by_sample(recorded_forward, arrays, rule.numbers, torch.get_num_threads())
+        compute = potentials_in_torch if current.is_cuda else _potentials
+        before = compute(current.view(recorded.shape), recorded, rule)
         ctx.save_for_backward(before, recorded)
         ctx.rule = rule
         return recorded.view(current.shape)
@@ -98,20 +97,77 @@ class _RecordedSpikes(torch.autograd.Function):
     ) -> tuple[torch.Tensor, None, None]:
         before, recorded = ctx.saved_tensors
         (by_spikes,) = grad_outputs
-        surrogate, threshold = ctx.rule.surrogate, ctx.rule.threshold
-        kind, height, sharpness = SURROGATES.get(type(surrogate), _given)(surrogate, threshold)
-        gradient = torch.empty_like(before)
-        if kind == GIVEN:
-            gradient.copy_(surrogate(before, threshold))
-        arrays = [
-            _array(by_spikes, before.shape),
-            _array(recorded, before.shape),
-            before.numpy(),
-            gradient.numpy(),
-        ]
-        numbers = [*ctx.rule.numbers, kind, np.float32(height), np.float32(sharpness)]
-        run_by_sample(recorded_backward, arrays, numbers, torch.get_num_threads())
-        return gradient.view(by_spikes.shape), None, None
+        by_spikes = by_spikes.reshape(recorded.shape)
+        compute = gradient_in_torch if before.is_cuda else _gradient
+        gradient = compute(by_spikes, before, recorded, ctx.rule)
+        return gradient.view(grad_outputs[0].shape), None, None
+
+
+def potentials_in_torch(current: torch.Tensor, recorded: torch.Tensor, rule: Rule) -> torch.Tensor:
+    """Return the potentials before each spike, as `recorded_forward` does, on any device.
+
+    Args:
+        current: (recording, time, ...) float32.
+        recorded: spikes of the same shape.
+        rule: of the neuron.
+    """
+    before = torch.empty_like(current, memory_format=torch.contiguous_format)
+    resets = recorded * rule.threshold
+    potential = torch.zeros_like(current[:, 0])
+    for time in range(current.shape[1]):
+        before[:, time] = potential + current[:, time]
+        if rule.to_zero:
+            potential = before[:, time].masked_fill(recorded[:, time] > 0, 0)
+        else:
+            potential = before[:, time] - resets[:, time]
+        potential = potential.clamp(min=rule.low)
+    return before
+
+
+def gradient_in_torch(
+    by_spikes: torch.Tensor, before: torch.Tensor, recorded: torch.Tensor, rule: Rule
+) -> torch.Tensor:
+    """Return the loss's derivative by each current, as `recorded_backward` does, on any device.
+
+    Args:
+        by_spikes: the loss's derivative by each spike, (recording, time, ...) float32.
+        before: of `potentials_in_torch`, of the same shape.
+        recorded: spikes of the same shape.
+        rule: of the neuron.
+    """
+    own = by_spikes * rule.surrogate(before, rule.threshold)
+    passed = (before if rule.to_zero else before - rule.threshold * recorded) > rule.low
+    if rule.to_zero:
+        passed &= recorded <= 0
+    passed = passed.to(own)
+    gradient = torch.empty_like(before)
+    later = torch.zeros_like(before[:, 0])
+    for time in reversed(range(before.shape[1])):
+        gradient[:, time] = later = torch.addcmul(own[:, time], passed[:, time], later)
+    return gradient
+
+
+def _potentials(current: torch.Tensor, recorded: torch.Tensor, rule: Rule) -> torch.Tensor:
+    by_sample = (*recorded.shape[:2], -1)
+    before = torch.empty(recorded.shape)
+    arrays = [_array(tensor, by_sample) for tensor in (current, recorded, before)]
+    run_by_sample(recorded_forward, arrays, rule.numbers, torch.get_num_threads())
+    return before
+
+
+def _gradient(
+    by_spikes: torch.Tensor, before: torch.Tensor, recorded: torch.Tensor, rule: Rule
+) -> torch.Tensor:
+    surrogate, threshold = rule.surrogate, rule.threshold
+    kind, height, sharpness = SURROGATES.get(type(surrogate), _given)(surrogate, threshold)
+    gradient = torch.empty_like(before)
+    if kind == GIVEN:
+        gradient.copy_(surrogate(before, threshold))
+    by_sample = (*recorded.shape[:2], -1)
+    arrays = [_array(tensor, by_sample) for tensor in (by_spikes, recorded, before, gradient)]
+    numbers = [*rule.numbers, kind, np.float32(height), np.float32(sharpness)]
+    run_by_sample(recorded_backward, arrays, numbers, torch.get_num_threads())
+    return gradient
 
 
 def _array(tensor: torch.Tensor, shape: Sequence[int]) -> np.ndarray:

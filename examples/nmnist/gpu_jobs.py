@@ -1,0 +1,371 @@
+"""The jobs of the GPU run, each a process of its own: `gpu_jobs.py JOB.json`.
+
+A job writes what it has measured as soon as it has it, and trains as many epochs as fit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gpu_data import T, load, load_one, store_recordings
+from gpu_twin import compare_neurons, compare_twins, measure_speed
+
+import speckflex as sf
+from speckflex.deployment.torch_reference import TorchReference
+from speckflex.events.perturbation import Perturbation, perturb
+from speckflex.networks.files import load_network, save_network
+from speckflex.training import (
+    TrainingData,
+    TrainingFiles,
+    TrainingSettings,
+    cache_frames,
+    evaluate,
+    finetune_network,
+    open_fabric,
+    train_network,
+)
+from speckflex.training.mixed.stages import MixedTimestepNetwork
+from speckflex.training.on_board.variation import ORDERS
+from speckflex.training.pipeline import bounded_neuron, new_network
+from speckflex.twin.settings import TwinSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from speckflex.training import FrameSet
+    from speckflex.training.metrics import Progress
+
+TRIAL = 320  # recordings that tell how long an epoch takes
+FOLDS = 5
+BINS = 20  # frames of the gradient with the board
+JUDGED_AT = (2, 5, 10, 20, 50)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process shall do.
+
+    Args:
+        kind: a key of `KINDS`.
+        name: of the result.
+        work: folder with recordings, networks and results.
+        until: seconds of the clock at which training ends.
+        device: "cuda" or "cpu".
+        threads: of torch and the twin.
+        seed: of weights and draws.
+        method: of kind "paper".
+        fold: of kind "real".
+        epochs: at most.
+        copies: of the simulated recordings, in other handwriting.
+        data: folder of kind "simulate".
+        images: of kind "simulate".
+        processes: of kind "simulate".
+        vary: what varies from play to play, of kind "board".
+        nice: how far the job stands back behind others.
+    """
+
+    kind: str
+    name: str
+    work: str
+    until: float
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 1000
+    method: str = "sdt"
+    fold: int = 0
+    epochs: int = 30
+    copies: int = 0
+    data: str = ""
+    images: int = 0
+    processes: int = 1
+    vary: str = ""
+    nice: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        return Path(self.work)
+
+    def write(self, **content: Any) -> None:
+        """Add to the result of the job."""
+        path = self.folder / f"{self.name}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({**known, **content}))
+        part.replace(path)
+
+    def watch(self, progress: Progress) -> None:
+        """End the training when its time is over, but not in its first epoch."""
+        if time.time() > self.until and progress.epoch > 1:
+            raise KeyboardInterrupt
+
+
+def paper(job: Job) -> None:
+    """Train one row of the paper's table on simulated recordings and judge it on all real ones."""
+    simulated, real = (load_one(job.folder, name) for name in ("simulated", "real"))
+    settings = TrainingSettings(
+        method=job.method,
+        t_max=T,
+        learning_rate=1e-3,
+        seed=job.seed,
+        sampler="uniform",
+        upsampling="copy",
+        output="mean",
+        keep="last",
+        epochs=1,
+    )
+    neuron = bounded_neuron("multi-spike", -1.0)
+    network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")
+    # keep="last": the real recordings are only measured after each epoch, and choose nothing
+    data = TrainingData(simulated, real)
+    trained, settings = train_in_time(job, train_network, network, data, settings)
+    judge(job, trained, real, "twin")
+    measure_steps(job, trained, real)
+
+
+def board(job: Job) -> None:
+    """Train a base by SDT, go on with the twin in the loop; the real recordings only judge."""
+    real = load_one(job.folder, "real")
+    settings = TrainingSettings(
+        t_max=T,
+        learning_rate=2e-3,
+        seed=job.seed,
+        shift=2,
+        output="mean",
+        keep="last",
+        epochs=1,
+    )
+    neuron = bounded_neuron("multi-spike", -1.0)
+    network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")
+    short = replace(job, until=time.time() + 0.2 * (job.until - time.time()), epochs=4)
+    data = TrainingData(load_one(job.folder, "simulated"), real)
+    base, _ = train_in_time(short, train_network, network, data, settings, name="base")
+    judge(job, base, real, "before")
+    copies = [f"copy{number}" for number in range(1, job.copies + 1)]
+    training = load(job.folder, ["simulated", *copies], [None] * (job.copies + 1))
+    settings = replace(settings, method="board", t_max=BINS, vary=job.vary)
+    data = TrainingData(training, real)
+    tuned, _ = train_in_time(job, finetune_network, base, data, settings)
+    save_network(tuned, job.folder / f"{job.name}.pt")
+    judge(job, tuned, real, "twin")
+    judge_varied(job, base, real, "before")
+    judge_varied(job, tuned, real, "twin")
+    judge_on_gpu(job, tuned, real)
+
+
+def real(job: Job) -> None:
+    """Train a network of `board` on with four fifths of the real recordings, judge on the rest."""
+    recordings = load_one(job.folder, "real")
+    kept = np.arange(job.fold, len(recordings), FOLDS)
+    others = np.setdiff1d(np.arange(len(recordings)), kept)
+    apart = recordings.select(kept)
+    base = load_network(job.folder / f"board-{job.seed}.pt")
+    judge(job, base, apart, "before")
+    rng = np.random.default_rng(job.seed + job.fold)
+    n_simulated = len(load_one(job.folder, "simulated"))
+    some = rng.permutation(n_simulated)[: 2 * len(others)]
+    training = load(job.folder, ["real", "simulated"], [np.tile(others, 2), some])
+    settings = TrainingSettings(
+        method="board",
+        t_max=BINS,
+        learning_rate=1e-3,
+        seed=job.seed + job.fold,
+        shift=2,
+        keep="last",
+        epochs=1,
+    )
+    data = TrainingData(training, apart)
+    tuned, _ = train_in_time(job, finetune_network, base, data, settings)
+    judge(job, tuned, apart, "twin")
+    job.write(positions=kept.tolist())
+
+
+def warm(job: Job) -> None:
+    """Compile the kernels once, so that the other jobs find them."""
+    recordings = load_one(job.folder, "real")
+    few = recordings.select(np.arange(0, len(recordings), max(len(recordings) // 20, 1)))
+    settings = TrainingSettings(epochs=1, t_max=T, seed=1, keep="last")
+    neuron = bounded_neuron("multi-spike", -1.0)
+    network = new_network("nmnist-3c1fc", seed=1, neuron=neuron, voting="spikes")
+    data = TrainingData(few, few)
+    train_network(network, data, settings)
+    finetune_network(network, data, replace(settings, method="board"))
+    job.write(done=True)
+
+
+def twin(job: Job) -> None:
+    """Compare the twin on the GPU with the twin on the CPU, then measure both."""
+    recordings: Any = load_one(job.folder, "real").events
+    streams = [events for events, _ in recordings]
+    compare_neurons(job.device, job.write)
+    until = max(job.until, time.time() + 30)
+    compare_twins(streams, job.device, until, job.write)
+    measure_speed(streams, job.device, until + 15, job.write)
+
+
+def simulate(job: Job) -> None:
+    """Simulate the recordings, and store them with the real ones."""
+    store_recordings(Path(job.data), job.folder, job.images, job.copies, job.processes)
+
+
+KINDS = {
+    "simulate": simulate,
+    "paper": paper,
+    "board": board,
+    "real": real,
+    "warm": warm,
+    "twin": twin,
+}
+
+
+def train_in_time(
+    job: Job,
+    train: Callable[..., Any],
+    network: nn.Module,
+    data: TrainingData,
+    settings: TrainingSettings,
+    *,
+    name: str = "training",
+) -> tuple[nn.Module, TrainingSettings]:
+    """Return the network after as many epochs as fit, and the settings of the training.
+
+    A short trial on the job's device tells how many fit; it runs on the CPU if the device fails.
+    """
+    device, per_recording = job.device, 0.0
+    few = data.training.select(np.arange(min(TRIAL, len(data.training))))
+    trial = TrainingData(few, few.select(np.arange(2)))
+    if settings.method == "board":
+        trial = TrainingData(few, data.validation.select(np.arange(2)))
+    for device in dict.fromkeys((job.device, "cpu")):
+        try:
+            for _ in range(2):  # the first one compiles
+                started = time.time()
+                train(network, trial, settings, fabric=open_fabric(device))
+                per_recording = (time.time() - started) / len(few)
+            break
+        except Exception:
+            job.write(**{f"{name}_failed_on_{device}": traceback.format_exc()[-1500:]})
+            if device == "cpu":
+                raise
+    epoch = per_recording * (len(data.training) + 0.3 * len(data.validation))
+    left = job.until - time.time()
+    settings = replace(settings, epochs=int(min(max(left * 0.9 // epoch, 1), job.epochs)))
+    job.write(**{f"{name}_settings": asdict(settings), f"{name}_device": device})
+    metrics = job.folder / f"{job.name}-{name}.jsonl"
+    result = train(
+        network,
+        data,
+        settings,
+        fabric=open_fabric(device),
+        files=TrainingFiles(metrics=metrics),
+        watch=job.watch,
+    )
+    epochs = [asdict(each) for each in result.history]
+    job.write(**{name: epochs, f"{name}_recordings": len(data.training)})
+    return result.network, settings
+
+
+def judge(job: Job, network: nn.Module, recordings: FrameSet, name: str) -> None:
+    """Write the twin's answer to each recording, and the accuracy in torch at T = 10."""
+    dataset: Any = recordings.events
+    streams = [events for events, _ in dataset]
+    program = sf.convert(network, input_shape=dataset.shape)
+    with sf.open_board("twin", threads=job.threads) as opened:
+        opened.load(program)
+        played = opened.play(streams, keep_events=False)
+    answers = played.answers()
+    labels = recordings.labels.numpy()
+    accuracy = evaluate(MixedTimestepNetwork(network), recordings).accuracy
+    job.write(
+        **{
+            name: float((answers == labels).mean()),
+            f"{name}_torch": accuracy,
+            f"{name}_predictions": answers.tolist(),
+            "labels": labels.tolist(),
+        }
+    )
+
+
+def judge_varied(job: Job, network: nn.Module, recordings: FrameSet, name: str) -> None:
+    """Write the twin's accuracy under other orders of output, and with changed input."""
+    dataset: Any = recordings.events
+    program = sf.convert(network, input_shape=dataset.shape)
+    streams = [events for events, _ in dataset]
+    rng = np.random.default_rng(0)
+    perturbation = Perturbation(simultaneous=False, jitter=500.0, drop=0.1)
+    changed = [perturb(events, perturbation, rng) for events in streams]
+    played: dict[str, Any] = {order: (order, streams) for order in ORDERS[::8]}
+    played["drop 10 %, jitter 500 us"] = (None, changed)
+    found = {}
+    for kind, (order, events) in played.items():
+        settings = {} if order is None else {"settings": TwinSettings(output_order=order)}
+        with sf.open_board("twin", threads=job.threads, **settings) as opened:
+            opened.load(program)
+            answers = opened.play(events, keep_events=False).answers()
+        found[kind] = float((answers == recordings.labels.numpy()).mean())
+        job.write(**{f"{name}_varied": found})
+
+
+def judge_on_gpu(job: Job, network: nn.Module, recordings: FrameSet) -> None:
+    """Write whether the twin on the GPU counts the same spikes of every neuron."""
+    if job.device != "cuda":
+        return
+    dataset: Any = recordings.events
+    program = sf.convert(network, input_shape=dataset.shape)
+    streams = [events for events, _ in dataset]
+    counts = []
+    for name in ("twin", "twin:cuda"):
+        with sf.open_board(name) as opened:
+            opened.load(program)
+            played = opened.play(streams, keep_events=False)
+        counts.append([played.counts(layer) for layer in range(len(program.cores))])
+    same = all(np.array_equal(one, other) for one, other in zip(*counts, strict=True))
+    job.write(same_on_gpu=same)
+
+
+def measure_steps(job: Job, network: nn.Module, recordings: FrameSet) -> None:
+    """Write accuracies in torch at several T, and the spike difference of the output."""
+    dataset: Any = recordings.events
+    program = sf.convert(network, input_shape=dataset.shape)
+    streams = [events for events, _ in dataset]
+    with sf.open_board("twin", threads=job.threads) as opened:
+        opened.load(program)
+        played = opened.play(streams, keep_events=False)
+    stepped = TorchReference(network, program, bins=T).play(streams, keep_events=False)
+    job.write(spike_difference=sf.compare(played, stepped).spike_difference)
+    found = {}
+    for bins in JUDGED_AT:
+        frames = cache_frames(dataset, bins)
+        found[bins] = evaluate(MixedTimestepNetwork(network), frames).accuracy
+        job.write(torch=found)
+
+
+def main() -> None:
+    """Do the job that is named."""
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    torch.set_num_threads(job.threads)
+    os.nice(job.nice)
+    started = time.time()
+    try:
+        KINDS[job.kind](job)
+        job.write(done=True)
+    except BaseException:
+        job.write(failed=traceback.format_exc()[-3000:])
+        raise
+    finally:
+        job.write(seconds=round(time.time() - started, 1))
+
+
+if __name__ == "__main__":
+    main()
