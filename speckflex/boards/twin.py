@@ -164,6 +164,14 @@ class Twin(BoardContext):
             output = machine.play(checked, layers, keep_events=False)
         return self._recording(layers, [output.accepted], [output], started)
 
+    def loaded_sha256(self) -> str:
+        """Return the hash of the program that runs, computed from its integers as they stand.
+
+        Raises:
+            BoardError: the board is closed or has no program.
+        """
+        return self._loaded()[1].program.sha256
+
     def read_neurons(self, layer: int = -1) -> np.ndarray:
         """Return the (channel, y, x) int16 potentials of a layer as they stand.
 

@@ -26,6 +26,8 @@ COMMANDS = (
     "finetune",
     "evaluate",
     "convert",
+    "verify",
+    "export",
     "check",
     "compare",
     "boards",

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex.cli.data_options import on_input, sensor_of
 from speckflex.cli.options import (
     chip_option,
     json_option,
     model_argument,
     model_options,
     out_file_option,
+    slow_clock_option,
     take_nir_options,
 )
 from speckflex.errors import ConversionError
@@ -22,6 +24,8 @@ from speckflex.program.event_filter import EventFilter
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from speckflex.conversion.model import ConvertedModel
+    from speckflex.data import EventDataset
     from speckflex.program.event_filter import FilterMode
 
 __all__ = ["command"]
@@ -68,12 +72,29 @@ class FilterType(click.ParamType):
     " low-pass), the number of ticks of the slow clock that it looks back, and how far neighbours"
     " may be in y and x, such as noise,3,1x1. Boards then need --slow-clock.",
 )
+@click.option(
+    "--golden",
+    metavar="PATH|NAME",
+    help="Put known answers to recordings into the file, for speckflex verify: a folder or file of"
+    " recordings, or a name such as synthetic-digits.",
+)
+@click.option(
+    "--golden-samples",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="Number of these recordings.",
+)
+@slow_clock_option
 @json_option
 def command(
     model: Path,
     *,
     out: Path,
     event_filter: EventFilter | None,
+    golden: str | None,
+    golden_samples: int,
+    slow_clock: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -84,22 +105,52 @@ def command(
     """
     from speckflex.conversion.model import read_model
     from speckflex.conversion.options import ConversionOptions
-    from speckflex.networks.nir.export import save_nir
-    from speckflex.program.program import Program
 
     to_nir = out.suffix.lower() == ".nir"
-    if model.suffix.lower() == ".speck" and not to_nir:
-        raise click.UsageError(
-            f"{model} is a program already: give the network that it was made from"
-        )
-    if model.suffix.lower() == ".speck" and event_filter is not None:
-        raise click.UsageError(f"{model} is a program already: leave --event-filter out")
+    _refuse_misuse(model, to_nir=to_nir, event_filter=event_filter, golden=golden)
     nir = take_nir_options(options)
+    recordings = None if golden is None else _recordings(golden, golden_samples)
+    if recordings is not None:
+        options["input_shape"] = options["input_shape"] or sensor_of(recordings)
     converted = read_model(
         model, nir=nir, options=ConversionOptions(event_filter=event_filter), **options
     )
-    save = save_nir if to_nir else Program.save
-    save(converted.program, out)
+    _save(converted, out, recordings, slow_clock)
+    _show(converted, out, as_json=as_json)
+
+
+def _refuse_misuse(
+    model: Path, *, to_nir: bool, event_filter: EventFilter | None, golden: str | None
+) -> None:
+    is_program = model.suffix.lower() == ".speck"
+    if is_program and not to_nir:
+        raise click.UsageError(
+            f"{model} is a program already: give the network that it was made from"
+        )
+    if is_program and event_filter is not None:
+        raise click.UsageError(f"{model} is a program already: leave --event-filter out")
+    if to_nir and golden is not None:
+        raise click.UsageError("--golden puts known answers into a .speck file: leave it out")
+
+
+def _save(
+    converted: ConvertedModel, out: Path, recordings: EventDataset | None, slow_clock: float | None
+) -> None:
+    """Write the program, with known answers to the recordings if there are any."""
+    from speckflex.deployment.known_answers import golden_of
+    from speckflex.networks.nir.export import save_nir
+
+    program = converted.program
+    if out.suffix.lower() == ".nir":
+        save_nir(program, out)
+    elif recordings is None:
+        program.save(out)
+    else:
+        on_network = on_input(recordings, program.input.shape)
+        program.save(out, golden=golden_of(converted, on_network, slow_clock=slow_clock))
+
+
+def _show(converted: ConvertedModel, out: Path, *, as_json: bool) -> None:
     checks = [check for check in converted.checks if check.severity != "note"]
     if as_json:
         result = {
@@ -113,3 +164,10 @@ def command(
     for check in checks:
         click.echo(f"{check.severity}: {check.sentence}", err=True)
     click.echo(f"{len(converted.program.cores)} layers -> {out} ({converted.program.sha256[:12]})")
+
+
+def _recordings(source: str, n_samples: int) -> EventDataset:
+    """Return the first recordings of a source, balanced over its classes."""
+    from speckflex.data import open_dataset
+
+    return open_dataset(source, limit=n_samples)

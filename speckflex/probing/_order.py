@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import permutations, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.probing._cores import CORE, TARGET, THETA, layer_of, send_to
 from speckflex.probing.experiment import Experiment
+from speckflex.twin.output_order import ORDERS
 
 if TYPE_CHECKING:
     from speckflex.boards.chip.bench import Bench
 
-__all__ = ["EXPERIMENTS", "order_names"]
+__all__ = ["EXPERIMENTS"]
 
 N_FEATURES = 16
 SIDE = 3  # of the map, and of the kernel
-
-
-def order_names() -> tuple[str, ...]:
-    """Return the 48 orders of y, x and channel, such as "-y-x+c": the last one runs fastest."""
-    return tuple(
-        "".join(f"{sign}{axis}" for sign, axis in zip(signs, axes, strict=True))
-        for axes in permutations("yxc")
-        for signs in product("+-", repeat=3)
-    )
-
-
-def _short(order: str) -> str:
-    """Return an order without signs if all axes rise."""
-    return order if "-" in order else order.replace("+", "")
 
 
 def _visited(order: str) -> list[list[int]]:
@@ -77,7 +64,7 @@ EXPERIMENTS = (
         "output_order",
         "in which order neurons that fire on one event send their spikes",
         _output_order,
-        {_short(order): _visited(order) for order in order_names()},
+        {order: _visited(order) for order in ORDERS},
     ),
     Experiment(
         "destination_order",

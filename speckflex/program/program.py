@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from speckflex.program.golden import Golden
+
 __all__ = ["Program"]
 
 # Format 2 has an event filter; a file without one has format 1, which every speckflex reads.
@@ -88,8 +90,12 @@ class Program:
             "cores": [plain(core) for core in self.cores],
         }
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, golden: Golden | None = None) -> None:
         """Write the program to a `.speck` file (a zip of JSON and npy, no pickle).
+
+        Args:
+            path: of the file.
+            golden: known answers of the program; they are no part of its hash.
 
         Raises:
             FileFormatError: `path` can't be written, or has the suffix of another format.
@@ -101,7 +107,12 @@ class Program:
             "program": self.manifest(),
             "metadata": dict(self.metadata),
         }
-        write_archive(path, manifest, dict(_arrays(self)))
+        arrays = dict(_arrays(self))
+        if golden is not None:
+            # readers that know no golden data leave it alone
+            manifest["golden"] = golden.manifest(self.sha256)
+            arrays |= golden.arrays()
+        write_archive(path, manifest, arrays)
 
     @staticmethod
     def load(path: str | Path) -> Program:

@@ -18,6 +18,10 @@ from speckflex.virtual import Faults, Unverified
 
 # Both ways of each switch: of the twin behind the devkit, and of the devkit.
 TWIN_SWITCHES = {
+    "output_order": ("-y-x+c", "+c-x+y"),
+    "merge_feature": (0, 1),
+    "withheld_spike": ("no", "last"),
+    "decimator_table": ("without 64", "with 64"),
     "destination_order": ("listed", "reversed"),
     "overflow": ("saturate", "wrap"),
     "edge_spikes": ("drop", "keep"),

@@ -195,6 +195,25 @@ class ChipBoard(BoardContext):
             provenance=self._provenance(loaded, started, played),
         )
 
+    def loaded_sha256(self) -> str:
+        """Return the hash of the program whose configuration samna says the chip runs.
+
+        samna gives back the last configuration that it applied; it does not read the chip.
+
+        Raises:
+            BoardError: the board is closed, has no program, or runs another configuration.
+        """
+        link, loaded = self._ready(), self._loaded()
+        wanted = self._written(link, loaded.program, self._monitored, loaded.path)
+        with link.errors("reading the configuration back"):
+            same = link.model.get_configuration().to_json() == wanted.to_json()
+        if not same:
+            raise BoardError(
+                f"board {self.name}: the configuration on it is not that of program"
+                f" {loaded.sha256[:12]}: load the program again"
+            )
+        return loaded.program.sha256
+
     def read_neurons(self, layer: int = -1) -> np.ndarray:
         """Return the (channel, y, x) int16 potentials of a layer as they stand.
 
@@ -249,11 +268,15 @@ class ChipBoard(BoardContext):
     def _apply(
         self, link: ChipLink, program: Program, monitored: list[int], path: InputPath
     ) -> None:
-        configuration = write_configuration(
+        link.apply(self._written(link, program, monitored, path))
+        self._monitored = monitored
+
+    def _written(
+        self, link: ChipLink, program: Program, monitored: list[int], path: InputPath
+    ) -> Any:
+        return write_configuration(
             link.module, program, monitored, path=path, settings=self.settings
         )
-        link.apply(configuration)
-        self._monitored = monitored
 
     def _reset(
         self,
