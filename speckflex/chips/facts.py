@@ -69,8 +69,7 @@ FACTS = (
     Fact("reads_while_running", "requests while the stop watch runs", "answered", "unknown",
          "samna, devkits: only events with a time are forwarded",
          "start the watch, ask for register 0, see whether it answers"),
-    Fact("merge_feature", "feature of a sensor event with merged polarities, or with one polarity"
-         " let through", 0, "inferred",
+    Fact("merge_feature", "feature of a sensor event with merged polarities", 0, "inferred",
          "samna's guide says 0, its reference and the data sheet's register say 1; networks with"
          " merged polarities and one input channel work on boards",
          "inject one event of either polarity, and read the feature that the monitor shows"),
@@ -83,6 +82,26 @@ FACTS = (
          " then 128, 256, 512 or 64, 128, 256", "without 64", "inferred",
          "samna's reference and DS skip 64, samna's guide does not",
          "1100 spikes at intervals 5, 6 and 7: how many come out"),
+    Fact("single_polarity_feature", "feature of a sensor event where one polarity alone is let"
+         " through", 0, "unknown",
+         "samna's guide says 0, its reference and the data sheet's register say 1",
+         "inject one event of either polarity with one channel off, and read the feature"),
+    Fact("capacity", "room for layers whose channels are no power of two",
+         "by the formulas, which do not round all of them up; every address lies in memory too",
+         "inferred",
+         "DS 3.2.4.1, sinabs; data sheet, fields of an address: as the words of every core are a"
+         " power of two, what fits by the one rule fits by the other",
+         "5 features on a full map: write the highest neuron address, read all, look for a second"
+         " neuron that has changed"),
+    Fact("edge_spikes", "spikes beyond the last whole pooling window", "drop", "inferred",
+         "torch and sinabs drop them; samna compares shapes rounded down",
+         "5 x 5 map, pooling 2, target of 2 x 2 with a border: whether column 4 reaches it"),
+    Fact("engine_times", "µs that an engine of cores 0 and 1 takes for an event of 100 updates and"
+         " 2 spikes", 99, "unknown",
+         "a fit to the counts of one layer of one Speck2f. It stays a fit: samna's guide says that"
+         " two engines and paired updates make core 0 about 3.5 times as fast, and one thesis and"
+         " one recording say 0.1 µs an update on other cores, which is 3 µs for the same event",
+         "events in bursts of known distance to core 0: from which rate on their order changes"),
     Fact("neuron_address", "a neuron's address on a map that is not square",
          "y, x, feature, each in as few bits as it needs", "documented",
          "data sheet, memory configuration; sinabs shifts y otherwise"),

@@ -21,6 +21,8 @@ __all__ = ["input_limits", "input_notes", "layer_limits", "layer_warnings"]
 
 # Below this the largest weight leaves two of the eight bits unused.
 NARROW_WEIGHTS = 32
+# Of the decimator, where documents differ on whether 64 is in the table.
+DOUBTFUL_INTERVALS = (5, 6, 7)
 
 
 def _too_large(layer: str, rule: str, found: object, limit: object, remedy: str) -> Check:
@@ -163,7 +165,20 @@ def _filter_limits(stage: InputStage, limits: FilterLimits) -> Iterator[Check]:
 
 
 def input_notes(stage: InputStage) -> Iterator[Check]:
-    """Yield what the input stage does that a torch network does not."""
+    """Yield what the input stage does that a torch network does not, or may do on the chip."""
+    if stage.has_one_feature:
+        what = "merged polarities" if stage.merge_polarities else "one polarity alone"
+        yield Check(
+            "",
+            # networks with merged polarities and one input channel work on boards
+            "note" if stage.merge_polarities else "warning",
+            "feature number",
+            f"events of {what} get one channel, 0 by samna's guide and 1 by its reference",
+            remedy=""
+            if stage.merge_polarities
+            else "give both input channels the same weights, or play with"
+            " TwinSettings(single_polarity_feature=1) too",
+        )
     rule = stage.event_filter
     if rule is not None:
         yield Check(
@@ -178,20 +193,9 @@ def input_notes(stage: InputStage) -> Iterator[Check]:
 
 
 def layer_warnings(program: Program, core: Core) -> Iterator[Check]:
-    """Yield what the chip does otherwise than a torch network, in figures."""
+    """Yield what the chip does otherwise than a torch network, or may do, in figures."""
     yield from _weight_warnings(core)
-    for destination in core.destinations:
-        rest = [size % destination.pooling for size in core.output_shape[1:]]
-        if any(rest):
-            target = program.cores[destination.core].name
-            yield Check(
-                core.name,
-                "note",
-                "pooling edge",
-                f"pooling {destination.pooling} on the way to {target} leaves out the last"
-                f" {rest[0]} rows and {rest[1]} columns, undocumented on the chip",
-                remedy="use a map that the pooling divides",
-            )
+    yield from _edge_warnings(program, core)
     if core.bias is not None:
         yield Check(
             core.name,
@@ -203,14 +207,67 @@ def layer_warnings(program: Program, core: Core) -> Iterator[Check]:
             limit=core.threshold_high,
             remedy="remove biases with speckflex fold and finetune",
         )
-    limits = program.chip_record.core(core.chip_core)
-    if limits is not None and not limits.repeatable:
+    if core.decimator_interval in DOUBTFUL_INTERVALS:
         yield Check(
             core.name,
-            "note",
-            "core",
-            f"it is on core {core.chip_core}, which does not repeat itself exactly",
-            value=core.chip_core,
+            "warning",
+            "decimator table",
+            f"its decimator has interval {core.decimator_interval}, for which samna's reference and"
+            " its guide name different ratios",
+            value=core.decimator_interval,
+            remedy="use an interval of 0 to 4, or play with TwinSettings(decimator_table=...)",
+        )
+    if program.chip_record.bounded:
+        yield from _parallel_warnings(core, program.chip_record)
+
+
+def _edge_warnings(program: Program, core: Core) -> Iterator[Check]:
+    for destination in core.destinations:
+        rest = [size % destination.pooling for size in core.output_shape[1:]]
+        if any(rest):
+            target = program.cores[destination.core].name
+            yield Check(
+                core.name,
+                "warning",
+                "pooling edge",
+                f"pooling {destination.pooling} on the way to {target} leaves out the last"
+                f" {rest[0]} rows and {rest[1]} columns, undocumented on the chip",
+                remedy="use a map that the pooling divides, or play with"
+                " TwinSettings(edge_spikes='keep') too",
+            )
+
+
+def _parallel_warnings(core: Core, chip: Chip) -> Iterator[Check]:
+    """Yield what is known of the cores whose two engines compute in parallel, or feared."""
+    limits = chip.core(core.chip_core)
+    if limits is None or limits.repeatable:
+        return
+    index = core.chip_core
+    yield Check(
+        core.name,
+        "note",
+        "core",
+        f"it is on core {index}, which does not repeat itself exactly",
+        value=index,
+    )
+    yield Check(
+        core.name,
+        "warning",
+        "withheld spike",
+        f"it is on core {index}, which may keep its last spike back until a later one pushes it"
+        " out, by samna's guide",
+        value=index,
+        remedy="put it on another core, or play with TwinSettings(withheld_spike='last') too",
+    )
+    if core.bias is not None:
+        yield Check(
+            core.name,
+            "warning",
+            "leak",
+            f"it has a bias and is on core {index}, whose leak is not usable by the chip's errata"
+            " list; a recording and the vendor's scripts use it",
+            value=index,
+            remedy="put it on another core, or play with TwinSettings(leak_cores_01='none') too",
         )
 
 

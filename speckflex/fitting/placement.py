@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["place_layers", "placement_problems", "without_cores"]
 
-# Of a core that does not repeat itself, times the number of cores: more than all memory that is
-# left over on the others.
-NOT_REPEATABLE = 2**24
+# What a placement avoids, most of all first; each weighs more than the next on all cores together,
+# and the last more than all memory that is left over.
+LEAK_MAY_FAIL = 2**30
+NOT_REPEATABLE = 2**25
 
 
 def place_layers(program: Program, *, cores: Mapping[int | str, int] | None = None) -> Program:
     """Return the program with each layer on a core of the chip.
 
-    Cores that repeat themselves are preferred, then those with the least memory left over.
+    Layers with a bias are kept off cores 0 and 1, whose leak is not usable by the errata list
+    (data sheet 1.02, section 16). Then cores that repeat themselves are preferred, then those with
+    the least memory left over.
 
     Args:
         program: one for a chip without bounds is returned as it is.
@@ -49,7 +52,7 @@ def place_layers(program: Program, *, cores: Mapping[int | str, int] | None = No
     problems = placement_problems(program, fixed=fixed)
     if problems:
         raise PlacementError("; ".join(problems))
-    chosen = _cheapest(memories, fixed, chip)
+    chosen = _cheapest(program, memories, fixed)
     placed = [
         replace(core, chip_core=index) for core, index in zip(program.cores, chosen, strict=True)
     ]
@@ -100,20 +103,30 @@ def _fits(memories: Sequence[LayerMemory], fixed: Mapping[int, int], chip: Chip)
     return fits
 
 
-def _cheapest(memories: Sequence[LayerMemory], fixed: Mapping[int, int], chip: Chip) -> list[int]:
+def _cheapest(
+    program: Program, memories: Sequence[LayerMemory], fixed: Mapping[int, int]
+) -> list[int]:
     """Return the core of each layer in the assignment of least cost."""
-    fits = _fits(memories, fixed, chip)
-    costs = np.array([[_cost(memory, core, chip) for core in chip.cores] for memory in memories])
-    costs = costs.astype(float)
-    costs[~fits] = np.inf
+    chip = program.chip_record
+    costs = np.array(
+        [
+            [_cost(layer, memory, core) for core in chip.cores]
+            for layer, memory in zip(program.cores, memories, strict=True)
+        ],
+        float,
+    )
+    costs[~_fits(memories, fixed, chip)] = np.inf
     layers, chosen = linear_sum_assignment(costs)
     return [int(core) for _, core in sorted(zip(layers, chosen, strict=True))]
 
 
-def _cost(memory: LayerMemory, core: CoreLimits, chip: Chip) -> int:
+def _cost(layer: Core, memory: LayerMemory, core: CoreLimits) -> int:
     spare = core.kernel_words - memory.kernel_words + core.neuron_words - memory.neuron_words
+    cost = spare * 16
+    if not core.repeatable:
+        cost += NOT_REPEATABLE + (LEAK_MAY_FAIL if layer.bias is not None else 0)
     # The index decides between cores of one kind, so that the result is always the same.
-    return (0 if core.repeatable else NOT_REPEATABLE * len(chip.cores)) + spare * 16 + core.index
+    return cost + core.index
 
 
 def _crowded(fits: np.ndarray) -> list[int]:
@@ -149,7 +162,7 @@ def _too_large(core: Core, memory: LayerMemory, chip: Chip) -> str:
             f"{memory.kernel_words} kernel and {memory.neuron_words} neuron words together,"
             f" and {_held(chip)}"
         )
-    return f"layer {core.name} needs {' and '.join(parts)}: {_remedy(core, memory, chip)}"
+    return f"layer {core.name} needs {' and '.join(parts)}: {_remedy(core, chip)}"
 
 
 def _held(chip: Chip) -> str:
@@ -158,14 +171,14 @@ def _held(chip: Chip) -> str:
     return f"the cores hold {held}"
 
 
-def _remedy(core: Core, memory: LayerMemory, chip: Chip) -> str:
+def _remedy(core: Core, chip: Chip) -> str:
     """Return the smallest changes after which the layer fits on some core."""
     out, channels, *kernel = core.weights.shape
     _, y, x = core.output_shape
 
     def fits(channels: int, out: int, size: Pair) -> bool:
-        biased = memory.bias_words > 0
-        sized = LayerMemory.of(channels, out, (kernel[0], kernel[1]), size, biased=biased)
+        taps, biased = (kernel[0], kernel[1]), core.bias is not None
+        sized = LayerMemory.of(channels, out, taps, size, biased=biased)
         return bool(sized.fitting(chip))
 
     changes = []

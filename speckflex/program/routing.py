@@ -76,7 +76,7 @@ def addresses_of(events: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def enter(
-    stage: InputStage, mirror_frame: MirrorFrame = "region", merge_feature: int = 0
+    stage: InputStage, mirror_frame: MirrorFrame = "region", one_feature: int | None = 0
 ) -> Places:
     """Return where the input stage puts each address of the events as they arrive.
 
@@ -87,7 +87,8 @@ def enter(
         stage: the stage's settings.
         mirror_frame: "region" to mirror inside the region of interest, as sinabs does;
             "sensor" to mirror the whole pooled picture before the region is cut out.
-        merge_feature: the channel of merged polarities, and of a polarity that passes alone.
+        one_feature: the channel of merged polarities, or of a polarity that passes alone; None to
+            keep that of the polarity.
     """
     raw = places_of(stage.shape)
     height, width = stage.region
@@ -107,7 +108,9 @@ def enter(
         columns = width - 1 - columns
     if stage.swap_xy:
         rows, columns = columns, rows
-    channels = np.full_like(raw.channels, merge_feature) if stage.has_one_feature else raw.channels
+    channels = raw.channels
+    if stage.has_one_feature and one_feature is not None:
+        channels = np.full_like(raw.channels, one_feature)
     return Places(channels, rows, columns, kept)
 
 

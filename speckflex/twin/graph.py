@@ -32,7 +32,9 @@ class Graph:
     def __init__(self, program: Program, settings: TwinSettings) -> None:
         self.program = program
         self.settings = settings
-        self.entered = enter(program.input, settings.mirror_frame, settings.merge_feature)
+        self.entered = enter(
+            program.input, settings.mirror_frame, settings.feature_of(program.input)
+        )
         arrivals: list[list[Places]] = [[] for _ in program.cores]
         input_edges = _connect(program.input, self.entered, arrivals, settings)
         self.cores: list[CoreModel] = []
@@ -57,11 +59,10 @@ def _connect(
 ) -> list[Edge]:
     """Add what each destination receives to `arrivals` and return the edges there."""
     edges = []
-    last = len(sender.destinations) - 1
-    for position, destination in enumerate(sender.destinations):
+    ranks = settings.ranks(sender.destinations)
+    for rank, destination in zip(ranks, sender.destinations, strict=True):
         received = arrivals[destination.core]
         offset = sum(len(earlier.rows) for earlier in received)
-        rank = last - position if settings.destination_order == "reversed" else position
         received.append(deliver(places, sender.output_shape, destination, settings.edge_spikes))
         edges.append(Edge(destination.core, offset, rank))
     return edges

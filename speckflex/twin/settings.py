@@ -2,9 +2,9 @@
 
 Those of `TwinSettings` that say how a chip behaves, and that an experiment on a board can settle:
 `output_order`, `destination_order`, `overflow`, `edge_spikes`, `mirror_frame`, `merge_feature`,
-`leak_spikes`, `leak_cores_01`, `withheld_spike`, `decimator_table`, `decimator_passes` and
-`decimator_monitor`. `speckflex.chips.facts` has a fact of the same name for most of them, with its
-source and the experiment; the default of the setting is the value of the fact.
+`single_polarity_feature`, `leak_spikes`, `leak_cores_01`, `withheld_spike`, `decimator_table`,
+`decimator_passes` and `decimator_monitor`. Most have a fact of the same name in
+`speckflex.chips.facts`, with its source and the experiment, whose value is the default.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from speckflex.chips.facts import fact
 from speckflex.errors import BoardError
@@ -20,18 +20,24 @@ from speckflex.events.streams import MICROSECONDS_PER_SECOND
 from speckflex.program.records import EdgeSpikes, MirrorFrame  # noqa: TC001  read from hints
 from speckflex.twin.output_order import OutputOrder
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speckflex.program.records import InputStage
+
 __all__ = [
     "EngineTimes",
     "TwinSettings",
 ]
 
-DestinationOrder = Literal["listed", "reversed"]
+DestinationOrder = Literal["listed", "reversed", "lower feature first", "higher feature first"]
 Overflow = Literal["saturate", "wrap"]
 LeakSpikes = Literal["at next event", "at tick"]
 DecimatorPasses = Literal["last", "first"]
 DecimatorMonitor = Literal["before", "after"]
 DecimatorTable = Literal["without 64", "with 64"]
 MergeFeature = Literal[0, 1]
+SinglePolarityFeature = Literal["that of the polarity", 0, 1]
 LeakCores01 = Literal["works", "none"]
 WithheldSpike = Literal["no", "last"]
 
@@ -82,7 +88,8 @@ class TwinSettings:
             orders. "-y-x+c" goes from the last row to the first, in a row from the last column to
             the first, and at each place from channel to channel. Kernel memory is documented as
             tap, output, input: read from its start, it gives this order.
-        destination_order: which destination of a spike is served first.
+        destination_order: which destination of a spike is served first: as they are listed, or by
+            the features at which the spike arrives there.
         overflow: what a potential does beyond 32767: stay there, or wrap to -32768.
         edge_spikes: what happens to spikes beyond the last whole pooling window: they are dropped,
             as in torch, or sent on as if the map were larger.
@@ -93,8 +100,10 @@ class TwinSettings:
         slow_clock_phase: µs; the first tick comes one period after it.
         slow_clock_divider: 14 to 17, one tick in 2**14 to 2**17 input events (the chip's
             internal clock); None for no such clock.
-        merge_feature: the channel of all sensor events where the input stage merges the polarities
-            or lets one of them through. A channel that a layer does not have gets lost there.
+        merge_feature: the channel of all sensor events where the input stage merges the
+            polarities. A spike to a channel that a layer does not have gets lost there.
+        single_polarity_feature: the channel of sensor events where the input stage lets one
+            polarity through.
         leak_cores_01: whether the bias of layers on chip cores 0 and 1 is added at a tick. The
             errata list says that it is not usable, a recording and the vendor's scripts use it.
         withheld_spike: "last" for layers on chip cores 0 and 1 that keep their last spike back
@@ -122,9 +131,10 @@ class TwinSettings:
     output_order: str = fact("output_order")
     destination_order: DestinationOrder = "listed"
     overflow: Overflow = "saturate"
-    edge_spikes: EdgeSpikes = "drop"
+    edge_spikes: EdgeSpikes = fact("edge_spikes")  # noqa: RUF009 - a constant of a table
     mirror_frame: MirrorFrame = "region"
     merge_feature: MergeFeature = fact("merge_feature")  # noqa: RUF009 - a constant of a table
+    single_polarity_feature: SinglePolarityFeature = fact("single_polarity_feature")  # noqa: RUF009 - a constant of a table
     leak_cores_01: LeakCores01 = fact("leak_cores_01")  # noqa: RUF009 - a constant of a table
     withheld_spike: WithheldSpike = fact("withheld_spike")  # noqa: RUF009 - a constant of a table
     slow_clock_period: int | None = None
@@ -188,6 +198,27 @@ class TwinSettings:
     def has_slow_clock(self) -> bool:
         """Whether any slow clock ticks."""
         return self.slow_clock_period is not None or self.slow_clock_divider is not None
+
+    def feature_of(self, stage: InputStage) -> int | None:
+        """Return the channel of all events behind an input stage; None to keep their own."""
+        if stage.merge_polarities:
+            return self.merge_feature
+        alone = self.single_polarity_feature
+        return None if alone == "that of the polarity" else alone
+
+    def ranks(self, destinations: Sequence[Any]) -> list[int]:
+        """Return when each destination of a sender is served, 0 for the first.
+
+        Args:
+            destinations: each with a `feature_shift`, or without where it is 0.
+        """
+        served = list(range(len(destinations)))
+        if self.destination_order == "reversed":
+            served.reverse()
+        elif self.destination_order != "listed":
+            sign = 1 if self.destination_order == "lower feature first" else -1
+            served.sort(key=lambda at: sign * getattr(destinations[at], "feature_shift", 0))
+        return [served.index(position) for position in range(len(served))]
 
     @property
     def ratios(self) -> tuple[int, ...]:

@@ -161,8 +161,8 @@ class Circulation:
             stage = InputStage(self._shapes[core], (Destination(0),))
             self._machines[core] = _compiled(Program((alone,), stage, chip), settings)
             targets = [item for item in layer.destinations if item.enable]
-            listed = settings.destination_order == "listed"
-            self._routes[core] = targets if listed else targets[::-1]
+            ranks = settings.ranks(targets)
+            self._routes[core] = [targets[ranks.index(rank)] for rank in range(len(targets))]
         self._sensor_routes = [item for item in configuration.dvs_layer.destinations if item.enable]
 
     def state(self, core: int) -> np.ndarray:

@@ -150,7 +150,10 @@ def _dvs_faults(configuration: Any) -> Iterator[str]:
     if region_faults:
         # without a region there is no output shape to check
         return
-    sent = decode_dvs_layer(dvs, []).output_shape
+    stage = decode_dvs_layer(dvs, [])
+    channels, *size = stage.output_shape
+    # a polarity alone has one channel, as merged ones have (samna, models)
+    sent = (1 if stage.has_one_feature else channels, *size)
     for destination in dvs.destinations:
         if destination.enable and destination.layer != SPECK.readout.layer:
             yield from _target_faults(configuration, destination.layer, sent)

@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+import pytest
 from hardware_facts import PAGE, with_table
 
 from speckflex.chips.facts import FACTS
-from speckflex.twin.settings import TwinSettings
+from speckflex.twin.settings import EngineTimes, TwinSettings
 from speckflex.virtual import Unverified
 
 
@@ -29,9 +30,12 @@ def test_the_page_on_hardware_has_the_table_of_these_facts():
 
 def test_the_twin_and_the_virtual_devkit_assume_what_the_facts_say():
     assumed = {item.name: item.value for item in FACTS}
-    settings = TwinSettings()
-    for name in ("output_order", "merge_feature", "leak_cores_01", "withheld_spike"):
-        assert getattr(settings, name) == assumed[name]
-    assert settings.decimator_table == assumed["decimator_table"]
+    settings = vars(TwinSettings())
+    shared = assumed.keys() & settings.keys() - {"engine_times"}
+    assert {"output_order", "merge_feature", "withheld_spike", "decimator_table"} <= shared
+    assert {name: settings[name] for name in shared} == {name: assumed[name] for name in shared}
+    fitted = EngineTimes()
+    event = fitted.event + 100 * fitted.update + 2 * fitted.spike
+    assert event == pytest.approx(assumed["engine_times"])
     assert Unverified().model_reset == assumed["model_reset"]
     assert Unverified().reads_while_running == assumed["reads_while_running"]

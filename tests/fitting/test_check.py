@@ -176,10 +176,28 @@ def test_unused_bits_a_bias_and_an_uneven_map_are_told():
     assert "last 1 rows and 1 columns" in found["pooling edge"].message
 
 
-def test_a_core_that_does_not_repeat_itself_is_told():
-    placed = place_layers(alone(core()), cores={0: 1})
-    [check] = check_program(placed).checks
-    assert (check.rule, check.value, check.severity) == ("core", 1, "note")
+def test_what_is_known_and_feared_of_cores_0_and_1_is_told():
+    placed = place_layers(alone(replace(core(), bias=np.array([-1, -1]))), cores={0: 1})
+    found = {check.rule: check for check in check_program(placed).checks}
+    assert (found["core"].value, found["core"].severity) == (1, "note")
+    assert (found["withheld spike"].value, found["withheld spike"].severity) == (1, "warning")
+    assert "core 1, whose leak is not usable" in found["leak"].message
+    elsewhere = check_program(place_layers(alone(replace(core(), bias=np.array([-1, -1])))))
+    assert {"core", "withheld spike", "leak"}.isdisjoint(check.rule for check in elsewhere.checks)
+
+
+@pytest.mark.parametrize(("interval", "rules_found"), [(4, []), (5, ["decimator table"])])
+def test_a_decimator_on_which_documents_differ_is_told(interval, rules_found):
+    assert rules(alone(core(decimator_interval=interval)), "warning") == rules_found
+
+
+def test_a_polarity_that_passes_alone_is_told_and_merged_ones_are_noted():
+    both = core(channels=2)
+    assert rules(alone(both, keep_off=False), "warning") == ["feature number"]
+    assert rules(alone(both, keep_on=False), "warning") == ["feature number"]
+    stage = InputStage((2, 8, 8), merge_polarities=True)
+    merged = Program((core(),), stage)
+    assert (rules(merged, "warning"), rules(merged, "note")) == ([], ["feature number"])
 
 
 @given(st.integers(0, 1000), st.floats(0.01, 100))

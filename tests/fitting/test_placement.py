@@ -1,5 +1,6 @@
 """Layers go on cores if and only if some assignment exists; otherwise the reason is named."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -199,6 +200,44 @@ def test_memory_is_counted_as_the_recorded_network_needs_it():
     assert all(
         memory.fits(SPECK2E.cores[core]) for memory, core in zip(sizes, recorded, strict=True)
     )
+
+
+def test_layers_with_a_bias_stay_off_cores_0_and_1():
+    sizes = [(8, 16, 3, 48), (8, 16, 3, 48), (8, 16, 3, 48)]
+    program = program_of(*sizes)
+    for biased in range(3):
+        cores = [
+            replace(core, bias=np.ones(16)) if index == biased else core
+            for index, core in enumerate(program.cores)
+        ]
+        placed = place_layers(replace(program, cores=tuple(cores)))
+        # 16 features of 64 x 64 places fit on cores 0, 1 and 2 alone
+        assert sorted(core.chip_core for core in placed.cores) == [0, 1, 2]
+        assert placed.cores[biased].chip_core == 2
+
+
+def bits(count):
+    """Return how many bits tell so many things apart."""
+    return (count - 1).bit_length()
+
+
+@given(
+    channels=st.integers(1, 1024),
+    out=st.integers(1, 1024),
+    kernel=st.integers(1, 16),
+    side=st.integers(1, 64),
+)
+def test_what_fits_has_every_address_in_memory(channels, out, kernel, side):
+    """The data sheet's addresses: tap, output, input; y, x, feature; each in its bits."""
+    memory = LayerMemory.of(channels, out, (kernel, kernel), (side, side), biased=False)
+    last_tap = (kernel**2 - 1) << bits(out) | (out - 1)
+    last_weight = last_tap << bits(channels) | (channels - 1)
+    last_place = (side - 1) << bits(side) | (side - 1)
+    last_neuron = last_place << bits(out) | (out - 1)
+    for limits in SPECK2E.cores:
+        if memory.fits(limits):
+            assert last_weight < limits.kernel_words
+            assert last_neuron < limits.neuron_words
 
 
 def test_placement_keeps_everything_but_the_core():

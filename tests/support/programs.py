@@ -1,6 +1,7 @@
 """Random programs and event streams for property tests."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from speckflex.program.event_filter import EventFilter
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
 from speckflex.twin.output_order import ORDERS
-from speckflex.twin.settings import EngineTimes, TwinSettings
+from speckflex.twin.settings import DestinationOrder, EngineTimes, TwinSettings
 
 MAX_SIDE = 10
 
@@ -218,7 +219,7 @@ def random_settings(rng):
     choose = rng.choice
     return TwinSettings(
         output_order=str(choose(ORDERS)),
-        destination_order=str(choose(["listed", "reversed"])),
+        destination_order=str(choose(get_args(DestinationOrder))),
         overflow=str(choose(["saturate", "saturate", "wrap"])),
         edge_spikes=str(choose(["drop", "keep"])),
         mirror_frame=str(choose(["region", "sensor"])),
@@ -227,6 +228,7 @@ def random_settings(rng):
         slow_clock_divider=14 if clock == "divider" else None,
         leak_spikes=str(choose(["at next event", "at tick"])),
         merge_feature=int(choose([0, 0, 0, 1])),
+        single_polarity_feature=[0, 0, 1, "that of the polarity"][rng.integers(4)],
         decimator_table=str(choose(["without 64", "with 64"])),
         decimator_passes=str(choose(["last", "first"])),
         decimator_monitor=str(choose(["before", "after"])),

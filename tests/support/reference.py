@@ -33,6 +33,17 @@ def walk(order, sizes):
                 yield {outer: first, middle: second, inner: third}
 
 
+def served(destinations, order):
+    """Return the destinations of a spike in the order in which they get it."""
+    if order == "reversed":
+        return list(destinations)[::-1]
+    if order == "lower feature first":
+        return sorted(destinations, key=lambda destination: destination.feature_shift)
+    if order == "higher feature first":
+        return sorted(destinations, key=lambda destination: -destination.feature_shift)
+    return list(destinations)
+
+
 def places(sign, size):
     """Return the places of one axis, from the first to the last for "+", else from the last."""
     rising = list(range(size))
@@ -114,8 +125,10 @@ class ReferenceTwin:
         if (channel == 0 and not stage.keep_off) or (channel == 1 and not stage.keep_on):
             return None
         alone = stage.shape[0] > 1 and (not stage.keep_off or not stage.keep_on)
-        if stage.merge_polarities or alone:
+        if stage.merge_polarities:
             channel = self.settings.merge_feature
+        elif alone and self.settings.single_polarity_feature in (0, 1):
+            channel = self.settings.single_polarity_feature
         y, x = y // stage.pooling[0], x // stage.pooling[1]
         if self.settings.mirror_frame == "sensor":
             whole = (stage.shape[1] // stage.pooling[0], stage.shape[2] // stage.pooling[1])
@@ -178,9 +191,7 @@ class ReferenceTwin:
 
     def forward(self, sender, t, channel, y, x):
         """Send one spike to every destination of its sender."""
-        destinations = list(sender.destinations)
-        if self.settings.destination_order == "reversed":
-            destinations.reverse()
+        destinations = served(sender.destinations, self.settings.destination_order)
         _, height, width = sender.output_shape
         for destination in destinations:
             p = destination.pooling

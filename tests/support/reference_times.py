@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from reference import ReferenceTwin
+from reference import ReferenceTwin, served
 
 from speckflex.twin.settings import EngineTimes
 
@@ -211,9 +211,7 @@ class EnginesReference(ReferenceTwin):
 
     def spread(self, sender, spikes, arrived):
         """Put spikes before each destination of their sender."""
-        destinations = list(sender.destinations)
-        if self.settings.destination_order == "reversed":
-            destinations.reverse()
+        destinations = served(sender.destinations, self.settings.destination_order)
         _, height, width = sender.output_shape
         for rank, destination in enumerate(destinations):
             p = destination.pooling
