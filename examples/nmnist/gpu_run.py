@@ -35,7 +35,7 @@ FOLDS = 5
 METHODS = ("sdt", "nmt", "mtt")
 COPIES = 2
 # Ends of the parts, as shares of the whole time.
-TWIN_ENDS, FIRST_ENDS, SECOND_ENDS, WAIT_ENDS = 0.50, 0.60, 0.92, 0.97
+TWIN_ENDS, FIRST_ENDS, SECOND_ENDS, WAIT_ENDS = 0.50, 0.66, 0.92, 0.97
 
 
 @dataclass
@@ -236,7 +236,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--copies", type=int, default=2, help="in other handwriting, of each")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--methods", nargs="*", default=list(METHODS), help="rows of the paper")
-    parser.add_argument("--vary", default="order,jitter,drop=0.2", help="of one more network")
+    parser.add_argument(
+        "--vary", default="", help="of one more network, such as order,jitter,drop=0.2"
+    )
     return parser.parse_args()
 
 

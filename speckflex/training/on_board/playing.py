@@ -14,7 +14,6 @@ from speckflex.kernels.bin_events import bin_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor
 
     from speckflex.boards import Board
     from speckflex.program.records import Shape
@@ -60,8 +59,7 @@ def play_batch(
     spans = [_span(events, n_bins) for events in streams]
     parts = [(shape, streams)]
     parts += [(layer.shape, layer.events or ()) for layer in recording.layers]
-    with ThreadPoolExecutor(threads) as pool:
-        frames, *spikes = [_frames(events, size, spans, n_bins, pool) for size, events in parts]
+    frames, *spikes = [_frames(events, size, spans, n_bins, threads) for size, events in parts]
     return PlayedBatch(
         frames=frames,
         spikes=tuple(spikes),
@@ -99,10 +97,18 @@ def _frames(
     shape: Shape,
     spans: Sequence[tuple[int, int]],
     n_bins: int,
-    pool: Executor,
+    threads: int,
 ) -> torch.Tensor:
     frames = np.zeros((len(streams), n_bins, *shape), np.float32)
-    starts, widths = zip(*spans, strict=True)
-    # a list, so that an error in a thread is raised here
-    list(pool.map(bin_events, streams, starts, widths, frames))
+
+    def count(first: int) -> None:
+        for index in range(first, len(streams), threads):
+            bin_events(streams[index], *spans[index], frames[index])
+
+    if threads == 1:
+        count(0)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            # a list, so that an error in a thread is raised here
+            list(pool.map(count, range(threads)))
     return torch.from_numpy(frames)
