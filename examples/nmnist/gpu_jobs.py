@@ -50,6 +50,10 @@ TRIAL = 320  # recordings that tell how long an epoch takes
 FOLDS = 5
 BINS = 20  # frames of the gradient with the board
 JUDGED_AT = (2, 5, 10, 20, 50)
+# Recordings are moved by up to two pixels; the setting's name depends on the version.
+MOVED: dict[str, Any] = (
+    {"augment": "shift:2"} if "augment" in TrainingSettings.__dataclass_fields__ else {"shift": 2}
+)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def board(job: Job) -> None:
         t_max=T,
         learning_rate=2e-3,
         seed=job.seed,
-        shift=2,
+        **MOVED,
         output="mean",
         keep="last",
         epochs=1,
@@ -181,7 +185,7 @@ def real(job: Job) -> None:
         t_max=BINS,
         learning_rate=1e-3,
         seed=job.seed + job.fold,
-        shift=2,
+        **MOVED,
         keep="last",
         epochs=1,
     )
