@@ -58,7 +58,12 @@ def free_memory() -> float:
 
 def upload(array: np.ndarray) -> Any:
     """Return a copy of an array on the GPU."""
-    return cuda.to_device(np.ascontiguousarray(array))
+    contiguous = np.ascontiguousarray(array)
+    # An axis of one element may keep any stride, such as 0 after broadcasting; the driver then
+    # takes the array for an empty one.
+    if contiguous.strides != np.empty(contiguous.shape, contiguous.dtype).strides:
+        contiguous = contiguous.copy()
+    return cuda.to_device(contiguous)
 
 
 def allocate(shape: int | tuple[int, ...], dtype: type[np.generic] | np.dtype) -> Any:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numba.core.errors import NumbaPerformanceWarning
 
@@ -125,3 +126,11 @@ def test_a_compiler_that_its_numpy_breaks_is_one_line(monkeypatch):
     monkeypatch.setattr(gpu_twin, "is_compiler_available", lambda: True)
     with pytest.raises(BoardNotFoundError, match=r"with this numpy .*row_stack.*: pip install"):
         gpu_twin.check_gpu()
+
+
+def test_an_upload_has_the_strides_of_its_shape(monkeypatch):
+    monkeypatch.setattr(cuda_device.cuda, "to_device", lambda array: array)
+    for given in (np.broadcast_to(np.int16(43), (1,)), np.ones((4, 3))[:, :1], np.ones((2, 3)).T):
+        uploaded = cuda_device.upload(given)
+        np.testing.assert_array_equal(uploaded, given)
+        assert uploaded.strides == np.ones_like(given, order="C", subok=False).copy().strides

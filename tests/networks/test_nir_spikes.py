@@ -15,6 +15,7 @@ from speckflex.networks.nir.spikes import save_nir_data
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
 from speckflex.recordings.recording import Recording
+from speckflex.twin.settings import TwinSettings
 
 FILES = Path(__file__).resolve().parents[1] / "files" / "nir"
 
@@ -44,7 +45,8 @@ def recorded() -> Recording:
     for size in (40, 25, 0):
         places = [rng.integers(0, side, size) for side in (3, 4, 2)]
         samples.append(make_events(np.sort(rng.integers(0, 90_000, size)), *places))
-    with open_board("twin") as board:
+    # the order in which the kept file was recorded
+    with open_board("twin", settings=TwinSettings(output_order="+y+x+c")) as board:
         board.load(small_program())
         return board.play(samples)
 
