@@ -72,7 +72,7 @@ def compare_neurons(device: str, write: Callable[..., None]) -> None:
         neuron: Any = bounded_neuron("multi-spike", -1.0)()
         neuron.batch_size = 32
         neuron = neuron.to(place)
-        given = current.to(place).requires_grad_()
+        given = current.to(place, copy=True).requires_grad_()
         with fused_neurons(torch.nn.Sequential(neuron)):
             spikes = neuron(given)
         spikes.backward(by_spikes.to(place))
