@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+EXPLAINED = 100  # samples of --explain, the first ones
+
 
 @click.command("deploy")
 @model_argument
@@ -99,6 +101,12 @@ __all__ = ["command"]
     metavar="SYNOPS",
     help="Synaptic operations per second that a core does: also play the twin at this rate, where"
     " input events that find no room are lost, and report its accuracy. [default: no such play]",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    help=f"Find the layer that costs most: play the first {EXPLAINED} samples with one layer at a"
+    " time in 8 bits, event by event, and at a limited rate.",
 )
 @slow_clock_option
 @seed_option
@@ -192,6 +200,7 @@ def _settings(options: dict[str, Any]) -> DeploySettings:
         seed=options["seed"],
         slow_clock=options["slow_clock"],
         rate=options["rate"],
+        explain=EXPLAINED if options["explain"] else 0,
         bars=Bars(options["max_spike_difference"], options["min_accuracy"]),
     )
 

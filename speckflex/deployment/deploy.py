@@ -19,13 +19,14 @@ from speckflex.data.order import OrderWatch
 from speckflex.deployment._players import Players, play_dataset
 from speckflex.deployment._rate import twin_at_rate
 from speckflex.deployment._run_facts import run_facts
+from speckflex.deployment.explain import explain
 from speckflex.errors import EventsError
 from speckflex.events.perturbation import Perturbation
 from speckflex.report.bars import Bars
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from speckflex.analysis.core_load import LayerLoad
     from speckflex.analysis.ensemble import Ensemble
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
     from speckflex.deployment._players import Play, Played
-    from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
+    from speckflex.report.facts import LayerEffect
     from speckflex.report.record import Report
 
 AT_RATE = "at rate"  # the player of a twin whose cores take their time
@@ -66,6 +67,8 @@ class DeploySettings:
             load at the rate of the chip's record, and not to play so.
         probe: file of `speckflex probe` that the twin beside the chosen board opens with; "" for
             none.
+        explain: number of first samples with which the effect of each layer is measured; 0 for
+            none.
     """
 
     bins: int = 10
@@ -80,6 +83,7 @@ class DeploySettings:
     bars: Bars = field(default_factory=Bars)
     rate: float | None = None
     probe: str = ""
+    explain: int = 0
 
     @cached_property
     def of_twin(self) -> TwinSettings:
@@ -172,7 +176,7 @@ def deploy(
         for name, recording in played.recordings(dataset.labels).items()
     }
     at_rate = recordings.pop(AT_RATE, None)
-    outlook = _outlook(model.program, dataset, settings, played)
+    outlook = _outlook(model, dataset, settings, played)
     evidence = gather_evidence(
         model.program,
         recordings,
@@ -198,6 +202,7 @@ def deploy(
         rate=settings.rate,
         opened=played.opened,
         ensemble=outlook.ensemble,
+        effects=outlook.effects,
         bars=settings.bars,
     )
     return Deployment(model, recordings, report_of(evidence))
@@ -261,18 +266,21 @@ class _Outlook:
     Args:
         loads: whether each core keeps up with the first samples.
         ensemble: plays of the first samples with small changes; None if there are none.
+        effects: what each layer costs alone; empty if it was not asked for.
         interrupted: whether the user stopped the deployment.
     """
 
     loads: tuple[LayerLoad, ...] = ()
     ensemble: Ensemble | None = None
+    effects: Sequence[LayerEffect] = ()
     interrupted: bool = False
 
 
 def _outlook(
-    program: Program, dataset: EventDataset, settings: DeploySettings, played: Played
+    model: ConvertedModel, dataset: EventDataset, settings: DeploySettings, played: Played
 ) -> _Outlook:
-    """Measure the load of the cores and play the ensemble, up to a keyboard interrupt."""
+    """Measure load and effects, and play the ensemble, up to a keyboard interrupt."""
+    program = model.program
     outlook = _Outlook(interrupted=played.interrupted)
     if outlook.interrupted:
         return outlook
@@ -291,6 +299,15 @@ def _outlook(
                 settings=settings.of_twin,
             )
             outlook.ensemble = ensemble.with_labels(dataset.labels[: len(events)])
+        if settings.explain:
+            outlook.effects = explain(
+                program,
+                dataset[: settings.explain],
+                network=model.network,
+                bins=settings.bins,
+                rate=settings.rate,
+                settings=settings.of_twin,
+            )
     except KeyboardInterrupt:
         outlook.interrupted = True
     return outlook

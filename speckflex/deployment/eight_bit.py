@@ -12,8 +12,11 @@ from speckflex.deployment._steps import StepPlayer
 from speckflex.program.routing import deliver, enter, places_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
+    from speckflex.conversion.exact import ExactLayer
     from speckflex.program.program import Program
     from speckflex.program.records import Core, InputStage
     from speckflex.program.routing import Places
@@ -34,12 +37,25 @@ class EightBitSteps(StepPlayer):
         network: the network that it was converted from; its neurons say how often they may fire
             in one step. None for any number of times.
         bins: number of time steps per sample.
+        numbers: the weights and thresholds of each layer in the units of its integers; None for
+            the integers themselves.
+
+    Attributes:
+        given: output of layers that are not computed, `(sample, time, channel, y, x)` by
+            position; the next frames must be of the same samples.
     """
 
     def __init__(
-        self, program: Program, network: nn.Module | None = None, *, bins: int = 10
+        self,
+        program: Program,
+        network: nn.Module | None = None,
+        *,
+        bins: int = 10,
+        numbers: Sequence[Core | ExactLayer] | None = None,
     ) -> None:
         super().__init__(program, bins=bins, step="eight-bit")
+        self.given: dict[int, np.ndarray] = {}
+        self._numbers = program.cores if numbers is None else numbers
         self._fires = [_spike_function(network, core) for core in program.cores]
         self._entrance = enter(program.input)
 
@@ -57,42 +73,54 @@ class EightBitSteps(StepPlayer):
         _send(entering, self._entrance, stage, inputs)
         outputs = []
         for position, core in enumerate(cores):
-            weights = torch.from_numpy(core.weights.astype(np.float64))
-            bias = None if core.bias is None else torch.from_numpy(core.bias.astype(np.float64))
-            currents = torch.nn.functional.conv2d(
-                inputs[position], weights, bias, core.stride, core.padding
-            )
-            currents = currents.unflatten(0, (n_samples, n_steps))
-            if core.readout == "potential":
-                outputs.append(currents.numpy() / core.scale)
-                continue
-            spikes = _integrate_and_fire(core, currents, self._fires[position])
+            if position in self.given:
+                spikes = torch.from_numpy(self.given[position].astype(np.float64))
+            else:
+                currents = self._currents(position, inputs[position])
+                currents = currents.unflatten(0, (n_samples, n_steps))
+                if core.readout == "potential":
+                    outputs.append(currents.numpy() / core.scale)
+                    continue
+                spikes = self._spikes(position, currents)
             outputs.append(spikes.numpy())
             _send(spikes.flatten(0, 1), places_of(core.output_shape), core, inputs)
         return outputs
+
+    def _currents(self, position: int, arriving: torch.Tensor) -> torch.Tensor:
+        """Return what the weights of a layer make of its input, both (frame, channel, y, x)."""
+        core, numbers = self.program.cores[position], self._numbers[position]
+        weights, bias = numbers.weights, numbers.bias
+        return torch.nn.functional.conv2d(
+            arriving,
+            torch.from_numpy(weights.astype(np.float64)),
+            None if bias is None else torch.from_numpy(bias.astype(np.float64)),
+            core.stride,
+            core.padding,
+        )
+
+    def _spikes(self, position: int, currents: torch.Tensor) -> torch.Tensor:
+        """Return the (sample, time, channel, y, x) spikes of currents of that shape."""
+        numbers, spike_fn = self._numbers[position], self._fires[position]
+        threshold = torch.tensor(float(numbers.threshold_high), dtype=torch.float64)
+        potential = torch.zeros_like(currents[:, 0])
+        if numbers.initial_state is not None:
+            potential += torch.from_numpy(numbers.initial_state.astype(np.float64))
+        spikes = torch.zeros_like(currents)
+        for step in range(currents.shape[1]):
+            potential = potential + currents[:, step]
+            fired = spike_fn.apply(potential, threshold, None).double()
+            left = potential - fired * threshold
+            if self.program.cores[position].return_to_zero:
+                left = torch.where(fired > 0, 0.0, potential)
+            potential = left.clamp(min=float(numbers.threshold_low))
+            spikes[:, step] = fired
+        return spikes
 
 
 def _spike_function(network: nn.Module | None, core: Core) -> Any:
     """Return the spike function of a layer's neurons."""
     neurons = network.get_submodule(core.neuron_name) if network is not None else None
     return getattr(neurons, "spike_fn", MultiSpike)
-
-
-def _integrate_and_fire(core: Core, currents: torch.Tensor, spike_fn: Any) -> torch.Tensor:
-    """Return the (sample, time, channel, y, x) spikes of currents of that shape."""
-    threshold = torch.tensor(float(core.threshold_high), dtype=torch.float64)
-    potential = torch.zeros_like(currents[:, 0])
-    if core.initial_state is not None:
-        potential += torch.from_numpy(core.initial_state.astype(np.float64))
-    spikes = torch.zeros_like(currents)
-    for step in range(currents.shape[1]):
-        potential = potential + currents[:, step]
-        fired = spike_fn.apply(potential, threshold, None).double()
-        left = potential - fired * threshold
-        potential = torch.where(fired > 0, 0.0, potential) if core.return_to_zero else left
-        potential = potential.clamp(min=float(core.threshold_low))
-        spikes[:, step] = fired
-    return spikes
 
 
 def _send(

@@ -24,7 +24,7 @@ OF_RECORDINGS = frozenset(
 )
 OF_PLAYING = frozenset(
     {"--data", "--split", "--samples", "--cache", "--download", "--seed", "--bins", "--unbounded"}
-    | {"--slow-clock", "--board"}
+    | {"--slow-clock", "--probe", "--board"}
 )
 PLAYED = OF_MODEL | OF_SHAPE | OF_RECORDINGS | OF_PLAYING
 WITHOUT_VALUE = frozenset({"--merge-polarities", "--download", "--unbounded"})

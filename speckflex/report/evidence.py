@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.recordings.recording import LayerRecord, Recording
     from speckflex.report._roles import Comparison
-    from speckflex.report.facts import RunFacts
+    from speckflex.report.facts import LayerEffect, RunFacts
 
 __all__ = ["Evidence", "PlayedSample", "gather_evidence"]
 
@@ -73,6 +73,7 @@ class Evidence:
         rate: that rate, synaptic operations per second of a core.
         opened: samples whose answers differ, by their position, beyond those whose spikes are all
             kept.
+        effects: what each layer costs alone; empty if it was not measured.
     """
 
     program: Program | None
@@ -92,6 +93,7 @@ class Evidence:
     at_rate: Recording | None = None
     rate: float | None = None
     opened: Mapping[int, PlayedSample] = field(default_factory=dict)
+    effects: Sequence[LayerEffect] = ()
 
     @property
     def played(self) -> str:

@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from speckflex.analysis.synops import LayerSynops
 from speckflex.fitting.checks import Check
@@ -23,6 +24,7 @@ __all__ = [
     "Facts",
     "LayerComparison",
     "LayerCost",
+    "LayerEffect",
     "LayerFacts",
     "PairAccuracies",
     "ProgramFacts",
@@ -233,6 +235,37 @@ class AccuracyFacts:
             tuple(tuple(row) for row in accuracy.confusion.tolist()),
             accuracy.samples,
         )
+
+
+@dataclass(frozen=True)
+class LayerEffect:
+    """What one property of the chip costs in one layer, all others being as they are.
+
+    Args:
+        cause: "weights": 8 bits in place of the exact weights of this layer, in time steps with
+            exact weights elsewhere. "events": this layer event by event in place of time steps,
+            where the layers before it are event by event and those behind it in time steps, all
+            in 8 bits. "rate": this core at the stated rate, where events that find no room are
+            lost, while all other cores have room for any number.
+        layer: name of the layer.
+        points_lost: percentage points of accuracy that it loses, negative where it gains; null
+            without labels.
+        newly_wrong: number of samples that are right without it and wrong with it; null without
+            labels.
+        newly_right: number of samples that are wrong without it and right with it; null without
+            labels.
+        spike_difference: `sum |S - S'| / sum S` at the output, with S of the run without it, a
+            fraction; null where that run is silent.
+        samples: number of samples, the first ones.
+    """
+
+    cause: Literal["weights", "events", "rate"]
+    layer: str
+    points_lost: float | None
+    newly_wrong: int | None
+    newly_right: int | None
+    spike_difference: float | None
+    samples: int
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from speckflex.report.sections._neurons import Neurons
 from speckflex.report.sections._per_sample import PerSample
 from speckflex.report.sections._provenance import Origins
 from speckflex.report.sections._sample import OneSample
+from speckflex.report.sections._sensitivity import Sensitivity
 from speckflex.report.sections._weights import Weights
 
 __all__ = ["Report"]
@@ -34,6 +35,7 @@ class Report(Facts):
     Args:
         verdict: the summary in a few sentences.
         steps: what each step from the trained network to the chip costs.
+        causes: which layer costs what; None where it was not asked for.
         accuracies: how often each recording names the right class.
         samples_alone: what each recording says about each sample.
         differences: how far the recordings differ, layer by layer.
@@ -50,6 +52,7 @@ class Report(Facts):
 
     verdict: str
     steps: Ladder
+    causes: Sensitivity | None = None
     accuracies: Accuracies
     samples_alone: PerSample
     differences: Differences = field(default_factory=Differences)

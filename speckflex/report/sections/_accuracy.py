@@ -157,7 +157,7 @@ def interval_row(canvas: Canvas, row: int, name: str, bounds: tuple[float, float
 def percent_axis(canvas: Canvas, n_rows: int) -> list[Markup]:
     """Return the percentages below the rows of a chart of shares."""
     y = canvas.row * n_rows + AXIS - 4
-    ends = {0: "start", 1: "end"} if canvas.names_above else {}
+    ends: dict[float, str] = {0: "start", 1: "end"} if canvas.names_above else {}
     return [
         label(canvas.across(tick), y, f"{100 * tick:.0f} %", anchor=anchor, kind="small")
         for tick in (0, 0.25, 0.5, 0.75, 1)
