@@ -1,4 +1,4 @@
-"""`speckflex compare`: how far the spikes of two or three recordings differ."""
+"""`speckflex compare`: how far recordings differ, and which figures of reports became worse."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 FORMATS = ("text", "json", "md", "csv", "html")
+TRENDS = {".json", ".jsonl"}  # suffixes of what is compared over time
 
 
 @click.command("compare")
-@click.argument("recordings", type=existing_file, nargs=-1, required=True)
+@click.argument("files", type=existing_file, nargs=-1, required=True)
 @click.option(
     "--program",
     type=existing_file,
@@ -42,7 +43,7 @@ FORMATS = ("text", "json", "md", "csv", "html")
 )
 @max_spike_difference_option
 def command(
-    recordings: tuple[Path, ...],
+    files: tuple[Path, ...],
     *,
     program: Path | None,
     form: str,
@@ -50,11 +51,54 @@ def command(
     out: Path | None,
     max_spike_difference: float | None,
 ) -> None:
-    """Report how far two or three RECORDINGS (.h5) differ, layer by layer.
+    """Report how far two or three FILES (.h5) differ, layer by layer, or how reports changed.
 
-    The reference is the recording of the chip if there is one, else that of its twin, else the
-    first.
+    Of recordings, the reference is that of the chip if there is one, else that of its twin, else
+    the first.
+
+    Of two or more report.json in the order of time, the last is judged against the first: which
+    figures became worse beyond what chance or the board itself does (exit 4 if any). Metrics files
+    (.jsonl of pytest --board-metrics or train --metrics) are shown over time and not judged.
     """
+    form = "json" if as_json else form
+    kinds = {path.suffix.lower() for path in files}
+    if kinds & TRENDS:
+        options = {"--program": program, "--max-spike-difference": max_spike_difference}
+        _show_trend(
+            files, form, out, [name for name, value in options.items() if value is not None]
+        )
+        return
+    _show_difference(files, program, form, out, max_spike_difference)
+
+
+def _show_trend(files: Sequence[Path], form: str, out: Path | None, unused: list[str]) -> None:
+    """Show how the figures of reports, or of metrics files, went over time."""
+    kinds = {path.suffix.lower() for path in files}
+    if len(kinds) > 1:
+        names = ", ".join(sorted(kinds))
+        raise click.UsageError(f"files of several kinds ({names}) are given: give one kind")
+    if unused:
+        raise click.UsageError(f"{unused[0]} is for recordings: leave it out with reports")
+    if len(files) < 2:
+        raise click.UsageError("compare takes two or more reports, 1 given")
+    if len(set(files)) < len(files):
+        raise click.UsageError("the same file is given twice: name different files")
+    if form == "csv":
+        raise click.UsageError("a trend has no CSV: choose text, json, md or html")
+    from speckflex.report import read_report, render_trend, trend_of_metrics, trend_of_reports
+
+    if kinds == {".json"}:
+        trend = trend_of_reports({str(path): read_report(path) for path in files})
+    else:
+        trend = trend_of_metrics(files)
+    _write(render_trend(trend, form), out)
+    exit_on_missed(trend.regressions)
+
+
+def _show_difference(
+    recordings: Sequence[Path], program: Path | None, form: str, out: Path | None, bar: float | None
+) -> None:
+    """Show how far recordings differ, layer by layer."""
     if not 2 <= len(recordings) <= 3:
         raise click.UsageError(f"compare takes two or three recordings, {len(recordings)} given")
     from speckflex import report as reports
@@ -69,8 +113,7 @@ def command(
         click.echo("warning: the recordings are of different programs", err=True)
     evidence = gather_evidence(Program.load(program) if program else None, loaded)
     command = " ".join(["speckflex", *sys.argv[1:]])
-    report = report_of(replace(evidence, command=command, bars=Bars(max_spike_difference)))
-    form = "json" if as_json else form
+    report = report_of(replace(evidence, command=command, bars=Bars(bar)))
     renderer = getattr(reports, {"md": "render_markdown"}.get(form, f"render_{form}"))
     _write(renderer(report), out)
     exit_on_missed(report.missed)

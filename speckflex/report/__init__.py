@@ -4,14 +4,18 @@ from speckflex.report._as_csv import render_csv
 from speckflex.report._as_json import render_json
 from speckflex.report._as_markdown import render_markdown
 from speckflex.report._as_text import render_text
+from speckflex.report._as_trend import render_trend
 from speckflex.report._files import read_report, write_report
+from speckflex.report._metrics import trend_of_metrics
 from speckflex.report.build import build_report
 from speckflex.report.facts import SCHEMA
 from speckflex.report.record import Report
+from speckflex.report.trend import Trend, trend_of_reports
 
 __all__ = [
     "SCHEMA",
     "Report",
+    "Trend",
     "build_report",
     "read_report",
     "render_csv",
@@ -19,6 +23,9 @@ __all__ = [
     "render_json",
     "render_markdown",
     "render_text",
+    "render_trend",
+    "trend_of_metrics",
+    "trend_of_reports",
     "write_report",
 ]
 

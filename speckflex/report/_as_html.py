@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from speckflex.report._as_json import plain
@@ -16,12 +16,12 @@ from speckflex.report.charts._pixels import png_uri
 from speckflex.report.charts._svg import NARROW, WIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from speckflex.report._blocks import Block
     from speckflex.report.record import Report
 
-__all__ = ["render_html"]
+__all__ = ["render_html", "render_page"]
 
 
 def render_html(report: Report) -> str:
@@ -30,23 +30,36 @@ def render_html(report: Report) -> str:
     Args:
         report: one that was read from a file has no plots.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters.update(png=png_uri, kind=lambda block: type(block).__name__)
-    page = (files("speckflex.report") / "page.html").read_text(encoding="utf-8")
     shown = [(section, section.page(report)) for section in report.sections]
     plots = _plot_items(block for _, blocks in shown for block in blocks)
-    return environment.from_string(page).render(
+    return _filled(
+        "page.html",
         report=report,
         title=_title(report),
         sections=[(section, blocks) for section, blocks in shown if blocks],
-        style=_inline("page.css"),
         script=_inline("plots.js"),
-        sorting=_inline("sort.js"),
         facts=Markup(_facts(report)),  # noqa: S704 - JSON without "<"
         tiles=tiles_of(report),
-        canvases=(WIDE, NARROW),
         plots=plots,
     )
+
+
+def render_page(title: str, blocks: Sequence[Block]) -> str:
+    """Return a page of blocks in the look of a report: no other file, no network."""
+    return _filled("trend.html", title=title, blocks=blocks)
+
+
+def _filled(name: str, **values: Any) -> str:
+    """Return one of the package's pages with its style, and with these values."""
+    environment = Environment(
+        loader=FunctionLoader(lambda file: str(_inline(file))),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters.update(png=png_uri, kind=lambda block: type(block).__name__)
+    shared = {"style": _inline("page.css"), "sorting": _inline("sort.js")}
+    return environment.get_template(name).render(canvases=(WIDE, NARROW), **shared, **values)
 
 
 def _facts(report: Report) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from speckflex.report._blocks import Block
     from speckflex.report.record import Report
 
-__all__ = ["render_markdown"]
+__all__ = ["escape_markdown", "render_markdown", "show_as_markdown"]
 
 # What Markdown or HTML inside it would read as markup.
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!&])")
@@ -20,29 +20,32 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!&])")
 
 def render_markdown(report: Report) -> str:
     """Return heading, verdict, warnings, sections and provenance; user's words are escaped."""
-    title = _escape(report.run.model if report.run else report.program.sha256[:12])
+    title = escape_markdown(report.run.model if report.run else report.program.sha256[:12])
     synthetic = " (synthetic data)" if report.synthetic else ""
     parts = [f"### speckflex: {title}{synthetic}"]
-    parts += [_escape(words) for words in (report.verdict, *warnings_of(report))]
-    parts += [_shown(block) for section in report.sections for block in section.blocks(report)]
+    parts += [escape_markdown(words) for words in (report.verdict, *warnings_of(report))]
+    parts += [
+        show_as_markdown(block) for section in report.sections for block in section.blocks(report)
+    ]
     parts.append(
-        f"program `{report.program.sha256[:12]}` · board {_escape(report.board)} ·"
+        f"program `{report.program.sha256[:12]}` · board {escape_markdown(report.board)} ·"
         f" {report.samples} samples, {report.lost_events} events known lost"
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _shown(block: Block) -> str:
+def show_as_markdown(block: Block) -> str:
     """Return a block; one that only the page can show is left out."""
     if isinstance(block, Text):
-        return _escape(block.words)
+        return escape_markdown(block.words)
     if not isinstance(block, Table):
         return ""
     alignment = ["---", *["--:"] * (len(block.headings) - 1)]
-    escaped = [[_escape(cell) for cell in line] for line in (block.headings, *block.rows)]
+    escaped = [[escape_markdown(cell) for cell in line] for line in (block.headings, *block.rows)]
     lines = [escaped[0], alignment, *escaped[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return a text on one line, without what Markdown would read as markup."""
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))

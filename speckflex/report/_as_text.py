@@ -11,19 +11,21 @@ if TYPE_CHECKING:
     from speckflex.report._blocks import Block
     from speckflex.report.record import Report
 
-__all__ = ["render_text"]
+__all__ = ["render_text", "show_as_text"]
 
 
 def render_text(report: Report) -> str:
     """Return the verdict, the warnings and what each section shows in texts."""
     parts = [report.verdict, "\n".join(warnings_of(report))]
-    parts += [_shown(block) for section in report.sections for block in section.blocks(report)]
+    parts += [
+        show_as_text(block) for section in report.sections for block in section.blocks(report)
+    ]
     if report.synthetic:
         parts.append("synthetic: the samples are simulated, no camera recorded them")
     return "\n\n".join(part for part in parts if part)
 
 
-def _shown(block: Block) -> str:
+def show_as_text(block: Block) -> str:
     """Return a block; one that only the page can show is left out."""
     if isinstance(block, Text):
         return block.words
