@@ -43,17 +43,20 @@ FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
 @dataclass
 class Triangular:
-    """Triangular surrogate gradient `max(0, 1 - |v - threshold|) / h` (MTT, 3.4).
+    """Triangular surrogate gradient `max(0, h - |v - threshold|) / h^2` (MTT, 3.4).
+
+    Its area is 1 for every h. The paper's text states no formula; this is the usual one.
 
     Args:
-        h: sharpness; 1 in most of the paper's time-stepped experiments.
+        h: half the width, above 0: a smaller one is sharper; 1 in most of the paper's
+            time-stepped experiments.
     """
 
     h: float = 1.0
 
     def __call__(self, v_mem: torch.Tensor, spike_threshold: torch.Tensor) -> torch.Tensor:
         """Return ds/dv at the potentials `v_mem`, any shape."""
-        return torch.relu(1 - torch.abs(v_mem - spike_threshold)) / self.h
+        return torch.relu(self.h - torch.abs(v_mem - spike_threshold)) / self.h**2
 
 
 class FusedIAFSqueeze(IAFSqueeze):
@@ -248,7 +251,7 @@ def _exponential(surrogate: SingleExponential, threshold: float) -> tuple[int, f
 
 
 def _triangular(surrogate: Triangular, threshold: float) -> tuple[int, float, float]:
-    return TRIANGULAR, 1 / surrogate.h, 1.0
+    return TRIANGULAR, 1 / surrogate.h, 1 / surrogate.h
 
 
 def _given(surrogate: Any, threshold: float) -> tuple[int, float, float]:

@@ -133,10 +133,18 @@ def test_the_gradient_between_spikes_is_the_true_derivative():
 
 def test_the_triangular_surrogate_follows_its_formula():
     potentials = torch.linspace(-1, 3, 41)
-    expected = [max(0.0, 1 - abs(v - 0.8)) / 2 for v in potentials.tolist()]
+    expected = [max(0.0, 2 - abs(v - 0.8)) / 4 for v in potentials.tolist()]
     torch.testing.assert_close(
         Triangular(2.0)(potentials, torch.tensor(0.8)), torch.tensor(expected)
     )
+
+
+@pytest.mark.parametrize("h", [0.25, 0.5, 1.0, 3.0])
+def test_the_area_under_the_triangular_surrogate_is_one(h):
+    potentials = torch.linspace(-4, 6, 10_001, dtype=torch.float64)
+    slopes = Triangular(h)(potentials, torch.tensor(1.0, dtype=torch.float64))
+    assert float(torch.trapezoid(slopes, potentials)) == pytest.approx(1.0, abs=1e-4)
+    assert float(slopes.max()) == pytest.approx(1 / h, rel=1e-3)
 
 
 @pytest.mark.parametrize("x", [-1e-6, -0.3, -2.0, -17.0, -60.0, -300.0])
