@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from speckflex.boards import Board, open_board
     from speckflex.conversion.convert import convert
     from speckflex.conversion.options import ConversionOptions
+    from speckflex.deployment.timesteps import evaluate
     from speckflex.errors import SpeckflexError
     from speckflex.networks.files import load_network
     from speckflex.networks.fold import fold_batchnorm
@@ -39,6 +40,7 @@ _PUBLIC = {
     "TwinSettings": "twin.settings",
     "compare": "recordings.compare",
     "convert": "conversion.convert",
+    "evaluate": "deployment.timesteps",
     "fold_batchnorm": "networks.fold",
     "group_boundaries": "training.mixed.timesteps",
     "load_network": "networks.files",
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "evaluate",
     "fold_batchnorm",
     "group_boundaries",
     "load_network",

@@ -41,13 +41,15 @@ def main() -> None:
     """Train, fine-tune, save, and print the accuracy on unseen images."""
     options = _options()
     torch.set_num_threads(1)
-    base = TrainingSettings(epochs=options.epochs, shift=2, clip_weights=True, seed=options.seed)
+    base = TrainingSettings(
+        epochs=options.epochs, augment="shift:2", clip_weights=True, seed=options.seed
+    )
     tuning = TrainingSettings(
         method="mtt",
         t_max=options.finetune_t,
         epochs=options.finetune_epochs,
         learning_rate=1e-3,
-        shift=2,
+        augment="shift:2",
         clip_weights=True,
         eight_bit=True,
         seed=options.seed,

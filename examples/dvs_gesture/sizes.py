@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from speckflex.data import write_synthetic_gestures
+from speckflex.training.recipes import find_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -21,11 +22,9 @@ class Size(AnySize):
 
     Args:
         users: number of simulated people in each split, with 22 recordings each; None for all.
-        flip: train on the mirror image of each recording too.
     """
 
     users: int | None
-    flip: bool = False
 
 
 def trainings(learning_rate: float, **settings: Any) -> dict[str, Any]:
@@ -36,19 +35,25 @@ def trainings(learning_rate: float, **settings: Any) -> dict[str, Any]:
     }
 
 
+def published() -> dict[str, Any]:
+    """Return T, epochs and settings of the recipe; `speckflex train --explain` has its sources."""
+    recipe = find_recipe("paper-gesture")
+    base, tuning = asdict(recipe.training), asdict(recipe.finetuning)
+    own = ("method", "t_max", "epochs", "seed", "batch_norm_mode")
+    settings = {name: value for name, value in base.items() if name not in own}
+    return {
+        "t_max": base["t_max"],
+        "epochs": (base["epochs"], tuning["epochs"]),
+        "settings": settings,
+        "tuning": {name: tuning[name] for name in settings},
+    }
+
+
 SIZES = {
     # Only shows that every step runs; its figures mean nothing.
     "tiny": Size(users=1, width=8, t_max=3, epochs=(1, 1), samples=11, **trainings(3e-3)),
     "small": Size(users=8, width=16, t_max=10, epochs=(25, 10), samples=66, **trainings(1e-2)),
-    # As in the paper: T, mixing, augmentation, optimiser and its settings. It states no epochs.
-    "full": Size(
-        users=None,
-        width=32,
-        t_max=40,
-        epochs=(100, 50),
-        flip=True,
-        **trainings(5e-4, weight_decay=0.02, shift=20, upsampling="copy", output="mean"),
-    ),
+    "full": Size(users=None, width=32, **published()),
 }
 
 

@@ -69,7 +69,7 @@ def run_simulated(
     settings = TrainingSettings(
         epochs=options.base_epochs,
         learning_rate=2e-3,
-        shift=2,
+        augment="shift:2",
         clip_weights=options.clip_weights,
         output="mean",
         validation_share=0.05,
@@ -112,7 +112,9 @@ def run_control(
 def run_real(real: EventDataset, seed: int, options: argparse.Namespace) -> None:
     """Train on with 70 % of the real recordings, choose with 10 %, judge on the other 20 %."""
     training, validation, test = split_real(real)
-    settings = replace(on_board(TrainingSettings(seed=seed), options.real_epochs, ""), shift=2)
+    settings = replace(
+        on_board(TrainingSettings(seed=seed), options.real_epochs, ""), augment="shift:2"
+    )
     settings = replace(settings, learning_rate=1e-3, clip_weights=options.clip_weights)
     tuned = options.work / f"board-real-seed{seed}.pt"
     if not tuned.exists():

@@ -41,7 +41,7 @@ class Row:
         method: "sdt", "nmt" or "mtt", for the fine-tuning of a base that is trained by SDT, or for
             the whole training.
         neuron: a key of `speckflex.networks.paper.NEURONS`.
-        sampler: how MTT draws: "fixed-first" (the published code's) or "uniform".
+        sampler: how MTT draws: "uniform" (as published) or "fixed-first" (ours).
         upsampling: "copy" (the paper's) or "spread".
         output: "mean" (the paper's) or "total".
         eight_bit: fine-tune on the chip's 8-bit weights.
@@ -159,7 +159,7 @@ def train_row(
 ) -> tuple[torch.nn.Module, float]:
     """Return the row's network and its validation accuracy."""
     settings = TrainingSettings(
-        t_max=T_MAX, epochs=row.epochs, shift=2, clip_weights=row.clip_weights, seed=seed
+        t_max=T_MAX, epochs=row.epochs, augment="shift:2", clip_weights=row.clip_weights, seed=seed
     )
     mixing = {
         "method": row.method,

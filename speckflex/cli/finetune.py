@@ -13,10 +13,15 @@ from speckflex.cli.options import (
     weights_options,
 )
 from speckflex.cli.training_options import board_options, method_options, training_options
-from speckflex.cli.training_run import run_training
+from speckflex.cli.training_recipes import recipe_options
+from speckflex.cli.training_run import Outlook, run_training
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch import nn
+
+    from speckflex.training import FrameSet
 
 __all__ = ["command"]
 
@@ -25,6 +30,7 @@ __all__ = ["command"]
 @model_argument
 @weights_options
 @nir_options
+@recipe_options("finetuning")
 @method_options("mtt")
 @board_options
 @click.option(
@@ -32,7 +38,7 @@ __all__ = ["command"]
     is_flag=True,
     help="Put a neuron behind a last layer that is read by potential.",
 )
-@training_options(epochs=10, learning_rate=1e-3, shift=2, clip_weights=True)
+@training_options(epochs=10, learning_rate=1e-3, augment="shift:2", clip_weights=True)
 def command(model: Path, **options: Any) -> None:
     """Fine-tune the bias-free network in MODEL for the chip and write the best epoch.
 
@@ -43,7 +49,6 @@ def command(model: Path, **options: Any) -> None:
     """
     from speckflex.networks.files import load_network
     from speckflex.training import finetune_network
-    from speckflex.training.gain import measure_gain
     from speckflex.training.pipeline import add_voting_neuron, merge_network
     from speckflex.training.suitability import check_bias_free
 
@@ -60,4 +65,15 @@ def command(model: Path, **options: Any) -> None:
         network = merge_network(network)
     # known from the start, so that a checkpoint of another training is refused early
     options["batch_norm_mode"] = "locked"
-    run_training(options, lambda _dataset: network, finetune_network, measure=measure_gain)
+    run_training(options, lambda _dataset: network, finetune_network, measure=_outlook)
+
+
+def _outlook(before: nn.Module, after: nn.Module, recordings: FrameSet) -> Outlook:
+    """Return what a fine-tuning won on the twin, and what is left to win."""
+    from speckflex.deployment.next_step import measure_losses
+    from speckflex.training.gain import measure_gain
+    from speckflex.training.on_board.board_loop import events_of
+
+    gain = measure_gain(before, after, recordings)
+    losses = measure_losses(after, events_of(recordings), recordings.frames.shape[1])
+    return Outlook(gain, losses)

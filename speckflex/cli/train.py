@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from speckflex.cli.training_options import method_options, training_options
+from speckflex.cli.training_recipes import recipe_options
 from speckflex.cli.training_run import run_training
 from speckflex.errors import EventsError
 
@@ -28,8 +29,9 @@ __all__ = ["command"]
     ' "mymod:make width=16". A function that has arguments input_shape or n_classes is given those'
     " of the recordings.",
 )
+@recipe_options("training")
 @method_options("sdt")
-@training_options(shift=2, clip_weights=True)
+@training_options(augment="shift:2", clip_weights=True)
 @click.option("--width", type=click.IntRange(min=1), help="The most channels. [default: paper's]")
 @click.option(
     "--neuron",
@@ -108,7 +110,7 @@ def _own_network(options: dict[str, Any], **offered: Any) -> nn.Module:
 def _refuse_built_in_options(name: str) -> None:
     context = click.get_current_context()
     for option in BUILT_IN_OPTIONS:
-        if context.get_parameter_source(option) is not ParameterSource.DEFAULT:
+        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
             flag = f"--{option.replace('_', '-')}"
             raise click.UsageError(
                 f"{flag} describes the networks of speckflex, not {name}: give the function its"

@@ -13,6 +13,8 @@ from speckflex.cli.data_options import preprocessing_options, reading_options
 from speckflex.cli.options import OutFileType, json_option, seed_option
 from speckflex.training.settings import (
     CHOOSERS,
+    DOWNSAMPLINGS,
+    KEPT_EPOCHS,
     MIXED_SAMPLERS,
     OPTIMISERS,
     OUTPUTS,
@@ -38,21 +40,33 @@ def method_options(default: str) -> Decorator:
         setting(
             "--method",
             str,
-            "Time steps: one fixed T, one T drawn for all stages, or one drawn for each stage; or a"
-            " board that plays the forward pass (finetune).",
-            metavar="sdt|nmt|mtt|board",
+            "Time steps: one fixed T, one T drawn for all stages, or one drawn for each stage;"
+            " neurons without a time loop (law); or a board that plays the forward pass"
+            " (finetune).",
+            metavar="sdt|nmt|mtt|law|board",
         ),
         setting("--t-max --t", int, "Frames per recording, and the largest number of time steps."),
         setting(
-            "--samples-per-step", int, "Configurations drawn in each optimiser step (nmt, mtt)."
+            "--samples-per-step",
+            int,
+            "Configurations drawn in each optimiser step (nmt, mtt, law).",
         ),
         setting(
             "--first-stage",
             MIXED_SAMPLERS,
-            "How mtt draws: first stage kept at T_max, every stage drawn, or T never grows.",
+            "How mtt draws: every stage (paper), the first one kept at T_max, or T never grows.",
             name="sampler",
         ),
-        setting("--granularity", int, "Number of blocks in a stage (mtt)."),
+        setting(
+            "--granularity",
+            int,
+            "Blocks in a stage (mtt). [default: the paper's for its networks, else 1]",
+        ),
+        setting(
+            "--input-frames",
+            DOWNSAMPLINGS,
+            "Input of a shorter first stage: sums of frames, or the first frames alone.",
+        ),
         setting(
             "--upsampling",
             UPSAMPLINGS,
@@ -148,9 +162,9 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
         setting("--epochs", int, "Passes over the training part."),
         setting("--batch-size", int, "Recordings in each step and process."),
         setting("--optimiser", OPTIMISERS),
-        setting(
-            "--learning-rate --lr", float, "Learning rate at the start; a cosine lowers it to 0."
-        ),
+        setting("--learning-rate --lr", float, "Learning rate at the start; a cosine lowers it."),
+        setting("--final-learning-rate", float, "Learning rate at the end of the cosine."),
+        setting("--cosine-epochs", int, "Length of the cosine. [default: that of the training]"),
         setting("--weight-decay", float, "Weight decay of the optimiser."),
         setting(
             "--validation-share", float, "Share of the recordings that chooses the best epoch."
@@ -159,11 +173,18 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
             "--choose-by",
             CHOOSERS,
             "What chooses the best epoch: torch at T_max, the twin, event by event, or the board of"
-            " method board. [default: torch; board with method board]",
+            " method board. [default: torch; twin with law, board with board]",
             name="chosen_by",
         ),
+        setting("--keep", KEPT_EPOCHS, "Epoch whose network is written."),
         setting("--patience", int, "Stop after this many epochs without a better one."),
-        setting("--shift", int, "Move each recording by up to this many pixels."),
+        setting(
+            "--augment",
+            str,
+            "Drawn for each recording in each epoch: moves of up to N pixels, mirrors, reversed"
+            " time.",
+            metavar="shift:N,roll:N,flip:lr,flip:ud,invert-time",
+        ),
         setting(
             "--synops-weight", float, "Loss added per million synaptic operations of a recording."
         ),

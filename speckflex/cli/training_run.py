@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import contextmanager
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
 from speckflex.cli.interrupts import Interruption
+from speckflex.cli.training_recipes import deviations
 from speckflex.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -20,11 +22,20 @@ if TYPE_CHECKING:
     from torch import nn
 
     from speckflex.data import EventDataset
+    from speckflex.deployment.next_step import Losses
     from speckflex.training import TrainingData, TrainingResult
     from speckflex.training.gain import Gain
     from speckflex.training.metrics import Progress
 
-__all__ = ["run_training"]
+__all__ = ["Outlook", "run_training"]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a training won on the twin, and what is still lost there, and where."""
+
+    gain: Gain
+    losses: Losses
 
 
 def run_training(
@@ -32,7 +43,7 @@ def run_training(
     build: Callable[[EventDataset], nn.Module],
     trainer: Callable[..., TrainingResult],
     *,
-    measure: Callable[..., Gain] | None = None,
+    measure: Callable[..., Outlook] | None = None,
 ) -> None:
     """Build a network for the data, read the data, train, and save and show the best network.
 
@@ -40,17 +51,18 @@ def run_training(
         options: of the command line.
         build: returns the network to train on a data set, without reading its recordings.
         trainer: `train_network` or `finetune_network`.
-        measure: returns what the training won over the built network; None to leave it out.
+        measure: returns, from the built network, the trained one and the recordings that chose
+            the epoch, what was won and what is left to win; None to leave it out.
     """
     import torch
 
-    from speckflex.data import open_dataset, preprocess
     from speckflex.data.order import OrderWatch
     from speckflex.networks.files import save_network
     from speckflex.training import TrainingFiles, open_fabric
 
     names = {item.name for item in fields(TrainingSettings)}
     settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
+    changed = deviations(options, click.get_current_context())
     out: Path = options["out"]
     checkpoint = options["checkpoint"] or out.with_name(out.name + ".checkpoint")
     files = TrainingFiles(checkpoint, options["metrics"], options["resume"])
@@ -58,16 +70,7 @@ def run_training(
         torch.set_num_threads(options["threads"])
     fabric = open_fabric(options["accelerator"], precision=options["precision"])
     order = OrderWatch()
-    fit = take_preprocessing(options)
-    dataset = open_dataset(
-        options["data"],
-        split="train",
-        limit=options["samples"],
-        seed=settings.seed,
-        **take_reading(options),
-    )
-    dataset = preprocess(dataset, fit)
-    dataset = order.over(dataset.balanced(options["samples"], seed=settings.seed))
+    dataset = order.over(_open(options, settings.seed))
     network = build(dataset)
     dataset = _on_network(dataset, network)
     data = _read(dataset, network, settings, files.resume)
@@ -79,15 +82,47 @@ def run_training(
     if not fabric.is_global_zero:
         return
     save_network(result.network, out)
+    _end_if_interrupted(result, out, checkpoint)
+    if options["checkpoint"] is None:
+        checkpoint.unlink(missing_ok=True)
+    outlook = _outlook(measure, network, result.network, data)
+    finished = _Finished(result, dataset, data, settings, outlook, changed)
+    _show(finished, options)
+
+
+class _Finished(NamedTuple):
+    """What a training was and what came out of it."""
+
+    result: TrainingResult
+    dataset: EventDataset
+    data: TrainingData
+    settings: TrainingSettings
+    outlook: Outlook | None
+    changed: dict[str, tuple[Any, Any]]
+
+
+def _open(options: dict[str, Any], seed: int) -> EventDataset:
+    """Return the recordings of the command line, none of them read."""
+    from speckflex.data import open_dataset, preprocess
+
+    fit = take_preprocessing(options)
+    dataset = open_dataset(
+        options["data"],
+        split="train",
+        limit=options["samples"],
+        seed=seed,
+        **take_reading(options),
+    )
+    return preprocess(dataset, fit).balanced(options["samples"], seed=seed)
+
+
+def _end_if_interrupted(result: TrainingResult, out: Path, checkpoint: Path) -> None:
     if result.interrupted:
         remedy = f", continue with --resume {checkpoint}" if checkpoint.is_file() else ""
         raise Interruption(
             f"interrupted after epoch {len(result.history)}: the best network so far is in"
             f" {out}{remedy}"
         )
-    if options["checkpoint"] is None:
-        checkpoint.unlink(missing_ok=True)
-    _show(result, dataset, data, options, _gain(measure, network, result.network, data))
 
 
 def _on_network(dataset: EventDataset, network: nn.Module) -> EventDataset:
@@ -100,17 +135,17 @@ def _on_network(dataset: EventDataset, network: nn.Module) -> EventDataset:
     return on_input(dataset, find_input_shape(network, source=source, option="--sensor"))
 
 
-def _gain(
-    measure: Callable[..., Gain] | None, before: nn.Module, after: nn.Module, data: TrainingData
-) -> Gain | None:
-    """Return what the training won on the twin; None where nothing measures or can play it."""
-    from speckflex.errors import TrainingError
+def _outlook(
+    measure: Callable[..., Outlook] | None, before: nn.Module, after: nn.Module, data: TrainingData
+) -> Outlook | None:
+    """Return what the twin says of a training; None where nothing measures or can play it."""
+    from speckflex.errors import ConversionError, TrainingError
 
     if measure is None:
         return None
     try:
         return measure(before, after, data.validation)
-    except TrainingError:
+    except (TrainingError, ConversionError):
         click.echo(
             "warning: the twin can't play the network, so what it gives there is not known: see"
             " speckflex check",
@@ -136,53 +171,91 @@ def _read(
     return split_frames(frames, settings)
 
 
-def _show(
-    result: TrainingResult,
-    dataset: EventDataset,
-    data: TrainingData,
-    options: dict[str, Any],
-    gain: Gain | None,
-) -> None:
+def _show(finished: _Finished, options: dict[str, Any]) -> None:
+    result, settings, outlook = finished.result, finished.settings, finished.outlook
     best = result.best
-    summary = {
-        "path": str(options["out"]),
-        "method": options["method"],
-        "t_max": options["t_max"],
-        "epochs": len(result.history),
-        "best_epoch": best.epoch,
-        "validation_accuracy": best.validation_accuracy,
-        "validation_loss": best.validation_loss,
-        "twin_accuracy": best.twin_accuracy,
-        "board": options["board"] if options["method"] == "board" else None,
-        "board_accuracy": best.board_accuracy,
-        "peak_load": best.peak_load,
-        "gain_on_twin": None if gain is None else asdict(gain),
-        "training_recordings": len(data.training),
-        "validation_recordings": len(data.validation),
-        "synthetic": dataset.synthetic,
-    }
     if options["as_json"]:
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(_summary(finished, options), indent=2))
         return
     on_twin = ""
     if best.twin_accuracy is not None:
         on_twin = f", {best.twin_accuracy:.2%} on the twin"
     if best.board_accuracy is not None:
-        on_twin = f", {best.board_accuracy:.2%} on board {options['board']}"
-    kind = "synthetic recordings" if dataset.synthetic else "recordings"
+        on_twin = f", {best.board_accuracy:.2%} on board {settings.board}"
+    kind = "synthetic recordings" if finished.dataset.synthetic else "recordings"
+    if options["recipe"]:
+        click.echo(_recipe_line(options["recipe"], finished.changed))
     click.echo(
-        f"validation accuracy {best.validation_accuracy:.2%} at T = {options['t_max']}{on_twin}"
-        f" (epoch {best.epoch} of {len(result.history)}; trained on {len(data.training)},"
-        f" chosen on {len(data.validation)} {kind})"
+        f"validation accuracy {best.validation_accuracy:.2%} at T = {settings.t_max}{on_twin}"
+        f" (epoch {best.epoch} of {len(result.history)}; trained on {len(finished.data.training)},"
+        f" chosen on {len(finished.data.validation)} {kind})"
     )
     if best.peak_load is not None:
         click.echo(
             f"busiest core in its busiest 10 ms: {best.peak_load:.0%} of what a core is taken to"
-            f" do, the limit is {options['max_load']:.0%}"
+            f" do, the limit is {settings.max_load:.0%}"
         )
-    if gain is not None:
-        click.echo(_won(gain))
+    if outlook is not None:
+        click.echo(_won(outlook.gain))
+        click.echo(_next(outlook, settings, options))
     click.echo(f"written: {options['out']}")
+
+
+def _summary(finished: _Finished, options: dict[str, Any]) -> dict[str, Any]:
+    from speckflex.training.results import origin_of
+
+    settings, best, outlook = finished.settings, finished.result.best, finished.outlook
+    losses = None if outlook is None else outlook.losses
+    return {
+        "path": str(options["out"]),
+        "method": settings.method,
+        "t_max": settings.t_max,
+        "epochs": len(finished.result.history),
+        "best_epoch": best.epoch,
+        "validation_accuracy": best.validation_accuracy,
+        "validation_loss": best.validation_loss,
+        "twin_accuracy": best.twin_accuracy,
+        "board": settings.board if settings.method == "board" else None,
+        "board_accuracy": best.board_accuracy,
+        "peak_load": best.peak_load,
+        "gain_on_twin": None if outlook is None else asdict(outlook.gain),
+        "losses": None if losses is None else {**asdict(losses), "by_step": losses.by_step},
+        "training_recordings": len(finished.data.training),
+        "validation_recordings": len(finished.data.validation),
+        "synthetic": finished.dataset.synthetic,
+        "recipe": options["recipe"],
+        "changed_from_recipe": {name: value for name, (value, _) in finished.changed.items()},
+        **origin_of(settings),
+    }
+
+
+def _recipe_line(recipe: str, changed: dict[str, tuple[Any, Any]]) -> str:
+    parts = [f"{name} {here} instead of {there}" for name, (here, there) in changed.items()]
+    return f"recipe {recipe}" + (f", with {', '.join(parts)}" if parts else "")
+
+
+def _next(outlook: Outlook, settings: TrainingSettings, options: dict[str, Any]) -> str:
+    """Return where the wrong answers come from, and the command for the largest part."""
+    losses = outlook.losses
+    parts = {step: f"{100 * loss + 0.0:+.1f}" for step, loss in losses.by_step.items()}
+    lost = (
+        f"points lost on the twin: {parts['training']} already in torch at T = {losses.timesteps},"
+        f" {parts['8 bits']} by 8 bits, {parts['events']} by single events"
+    )
+    if losses.largest is None:
+        return f"{lost}; nothing is left to win on these recordings"
+    model, data = (shlex.quote(str(options[name])) for name in ("out", "data"))
+    again = f"speckflex finetune {model} --data {data} --out next.pt"
+    on_board = f"{again} --method board"
+    if losses.largest == "training" or settings.method == "board":
+        steps = {
+            "board": f"more recordings or epochs: {on_board} --epochs {2 * settings.epochs}",
+        }
+        more = f"more recordings, more epochs or a wider network: speckflex train --data {data}"
+        step = steps.get(settings.method, more)
+    else:
+        step = on_board
+    return f"{lost}; most would win {step}"
 
 
 def _won(gain: Gain) -> str:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from torch import nn
 
+from speckflex.boards.choosing import chip_for, choose_board
+from speckflex.boards.family import find_family
+from speckflex.chips.speck import UNBOUNDED
+from speckflex.conversion.convert import convert
+from speckflex.conversion.input_shape import find_input_shape
+from speckflex.conversion.model import ConvertedModel, Sensor, read_model
+from speckflex.data import EventDataset, open_dataset
 from speckflex.deployment.torch_reference import TorchReference
 from speckflex.errors import EventsError, NetworkError
+from speckflex.networks.fold import fold_batchnorm
 from speckflex.recordings.measures import relative_difference, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from speckflex.boards import Board
-    from speckflex.conversion.model import ConvertedModel
-    from speckflex.data import EventDataset
 
-__all__ = ["Answers", "TimestepCurve", "measure_timesteps"]
+__all__ = ["Answers", "TimestepCurve", "evaluate", "measure_timesteps"]
+
+TIMESTEPS = (1, 2, 5, 10, 20, 50, 100)
 
 RECORDINGS_AT_ONCE = 32
 
@@ -67,6 +77,52 @@ class TimestepCurve:
     labels: np.ndarray
     on_board: Answers
     in_torch: tuple[Answers, ...]
+
+
+def evaluate(
+    model: str | Path | nn.Module,
+    data: str | Path | EventDataset,
+    *,
+    timesteps: Sequence[int] = TIMESTEPS,
+    board: str = "twin",
+    samples: int | None = None,
+) -> TimestepCurve:
+    """Return how a network answers recordings in torch at each T and on a board.
+
+    Batch norms and biases are folded without bias, as `speckflex evaluate` does.
+
+    Args:
+        model: a `.pt`, `.nir` or `.onnx` file, or a torch network in memory.
+        data: recordings: a name such as "nmnist", a folder or file, or a data set in memory. Of a
+            name or folder with two splits the test split is taken.
+        timesteps: T of each measurement in torch, each at least 1.
+        board: a name as for `open_board`; a chip without an address that is not attached is
+            replaced by its twin.
+        samples: number of recordings of a name or path, balanced over the classes; None for all.
+
+    Raises:
+        NetworkError: the model has no network, or a T is below 1.
+        EventsError: there is no recording, or one does not fit the network.
+        SpeckflexError: the network does not convert, or there is no such board.
+    """
+    dataset = data if isinstance(data, EventDataset) else open_dataset(data, limit=samples)
+    if not isinstance(data, EventDataset):
+        dataset = dataset.balanced(samples)
+    sensor = Sensor(dataset.shape) if dataset.shape_stated else None
+    # a network that is too large for a chip can still be measured on the twin
+    chip = UNBOUNDED.name if find_family(board).is_twin else chip_for(board)
+    if isinstance(model, nn.Module):
+        network = fold_batchnorm(model)
+        shape = find_input_shape(network, sensor=None if sensor is None else sensor.shape)
+        converted = ConvertedModel(
+            Path(type(model).__name__), convert(network, shape, chip=chip), network
+        )
+    else:
+        converted = read_model(model, input_shape=sensor, chip=chip)
+    if sensor is None:
+        dataset = dataset.on_sensor(converted.program.input.shape)
+    with choose_board(board).board as opened:
+        return measure_timesteps(converted, dataset, opened, timesteps)
 
 
 def measure_timesteps(

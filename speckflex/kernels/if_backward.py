@@ -3,7 +3,14 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["EXPONENTIAL", "GIVEN", "TRIANGULAR", "fill_slopes", "if_backward"]
+__all__ = [
+    "EXPONENTIAL",
+    "GIVEN",
+    "TRIANGULAR",
+    "exp_of_negative",
+    "fill_slopes",
+    "if_backward",
+]
 
 # Kinds of surrogate gradient, as a function of u: see `fill_slopes`.
 GIVEN, EXPONENTIAL, TRIANGULAR = 0, 1, 2
@@ -120,7 +127,7 @@ def fill_slopes(
     """Fill `slopes` with ds/du at the potentials `before`, unless they are given."""
     if kind == EXPONENTIAL:
         for i in range(before.size):
-            slopes[i] = height * _exp(-abs(before[i] - threshold) * sharpness)
+            slopes[i] = height * exp_of_negative(-abs(before[i] - threshold) * sharpness)
     elif kind == TRIANGULAR:
         for i in range(before.size):
             above = before.dtype.type(1) - abs(before[i] - threshold) * sharpness
@@ -128,7 +135,7 @@ def fill_slopes(
 
 
 @njit(inline="always")
-def _exp(x: float) -> float:
+def exp_of_negative(x: float) -> float:
     """Return `exp(x)` in single precision for x <= 0, as arithmetic that fits vector units.
 
     `2^k * 2^f` with f in -1/2..1/2 and a polynomial for `2^f`; the relative error is that of x's

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+
+    from speckflex.training.augmentation import Augmentation, Changes
     from speckflex.training.data import FrameSet
 
 __all__ = ["EpochOrder", "FrameBatch", "draw_order", "iterate_batches", "n_batches"]
@@ -26,7 +28,7 @@ class FrameBatch:
         weights: (recording,) float32, 1; 0 for the stand-in of a process without a recording.
         total: number of recordings of the batch in all processes together.
         positions: (recording,) int64, in the set.
-        shifts: (recording, 2) int64, pixels in y and x by which the frames were moved.
+        changes: how the recordings of the set were changed into these.
     """
 
     frames: torch.Tensor
@@ -34,7 +36,7 @@ class FrameBatch:
     weights: torch.Tensor
     total: int
     positions: np.ndarray
-    shifts: np.ndarray
+    changes: Changes
 
     def to(self, device: torch.device) -> FrameBatch:
         """Return the same batch on a device."""
@@ -52,18 +54,19 @@ class EpochOrder:
 
     Args:
         positions: (n,) int64, the order of the recordings.
-        shifts: (n, 2) int64, pixels in y and x that each recording moves, in the set's order.
+        changes: of each recording, in the set's order.
     """
 
     positions: np.ndarray
-    shifts: np.ndarray
+    changes: Changes
 
 
-def draw_order(n_recordings: int, shift: int, generator: np.random.Generator) -> EpochOrder:
-    """Return the order and the shifts, up to `shift` pixels each way, of one epoch."""
+def draw_order(
+    n_recordings: int, augmentation: Augmentation, generator: np.random.Generator
+) -> EpochOrder:
+    """Return the order and the changes of one epoch's recordings."""
     positions = generator.permutation(n_recordings)
-    shifts = generator.integers(-shift, shift + 1, size=(n_recordings, 2))
-    return EpochOrder(positions, shifts)
+    return EpochOrder(positions, augmentation.draw(n_recordings, generator))
 
 
 def n_batches(n_recordings: int, batch_size: int, n_processes: int) -> int:
@@ -85,26 +88,12 @@ def iterate_batches(
         part = whole[rank::n_processes]
         stand_in = not len(part)
         chosen = whole[:1] if stand_in else part
-        frames = recordings.frames[torch.from_numpy(chosen)]
+        places, changes = torch.from_numpy(chosen), order.changes.select(chosen)
         yield FrameBatch(
-            frames=_shifted(frames, order.shifts[chosen]),
-            labels=recordings.labels[torch.from_numpy(chosen)],
+            frames=changes.of_frames(recordings.frames[places]),
+            labels=changes.of_labels(recordings.labels[places], recordings.mirrored_classes),
             weights=torch.full((len(chosen),), 0.0 if stand_in else 1.0),
             total=len(whole),
             positions=chosen,
-            shifts=order.shifts[chosen],
+            changes=changes,
         )
-
-
-def _shifted(frames: torch.Tensor, shifts: np.ndarray) -> torch.Tensor:
-    """Return each recording moved by its (y, x) shift; pixels that leave the image are lost."""
-    if not shifts.any():
-        return frames
-    margin = int(np.abs(shifts).max())
-    height, width = frames.shape[-2:]
-    padded = torch.nn.functional.pad(frames, (margin,) * 4)
-    moved = [
-        recording[..., margin - dy : margin - dy + height, margin - dx : margin - dx + width]
-        for recording, (dy, dx) in zip(padded, shifts.tolist(), strict=True)
-    ]
-    return torch.stack(moved)

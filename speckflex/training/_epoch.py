@@ -21,7 +21,7 @@ from speckflex.training._synops import counted_synops
 from speckflex.training._twin_validation import twin_accuracy
 from speckflex.training.metrics import EpochMetrics, Progress
 from speckflex.training.mixed.stages import reset_states
-from speckflex.training.on_board.board_step import board_step
+from speckflex.training.on_board.board_step import SCORE_OF_SPIKE, board_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,7 +55,7 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
             watch(run.progress(index, loss / seen, correct / seen))
     if run.settings.batch_norm_mode != "locked":
         _update_statistics(run, batches())
-    with run.deployed_weights():
+    with run.deployed_weights(), run.neurons():
         validation = evaluate(run.mixed, run.data.validation, device=run.fabric.device)
     on_twin = on_board = None
     if run.settings.chooser == "twin":
@@ -119,10 +119,12 @@ def _run_pass(
     """Run a batch at given time steps and add its gradient."""
     settings, fabric = run.settings, run.fabric
     scale = timesteps[-1] / settings.t_max if settings.output == "total" else 1.0
+    if settings.method == "law":
+        scale = timesteps[-1] * SCORE_OF_SPIKE
     # Processes exchange gradients in the last pass of a step only.
     exchange = fabric.no_backward_sync(run.model, enabled=not is_last)  # pyright: ignore[reportArgumentType]
     counting = counted_synops(run.mixed) if settings.synops_weight else nullcontext([])
-    with exchange, counting as synops:
+    with exchange, run.neurons(), counting as synops:
         scores = mean_output(run.model(batch.frames, timesteps)) * scale
         penalty = sum(synops) * settings.synops_weight / 1e6
         outcome = add_gradient(run, batch, scores, penalty)

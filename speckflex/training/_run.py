@@ -12,10 +12,13 @@ import torch
 
 from speckflex.errors import TrainingError
 from speckflex.networks.copying import copy_network
+from speckflex.networks.paper import own_granularity
 from speckflex.training._batches import FrameBatch, draw_order, iterate_batches, n_batches
 from speckflex.training._calibration import lock_batch_norm
+from speckflex.training._law import check_law, law_neurons
 from speckflex.training._quantise_aware import eight_bit_weights
 from speckflex.training._twin_validation import program_of
+from speckflex.training.augmentation import Augmentation
 from speckflex.training.metrics import Progress
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states, split_stages
 from speckflex.training.on_board.board_loop import BoardLoop, open_loop
@@ -49,7 +52,7 @@ class TrainingRun:
         model: the same network as Fabric wrapped it: its forward passes train.
         optimiser: as Fabric wrapped it.
         schedule: one step per optimiser step.
-        order_generator: draws order and shifts, in the same way in every process.
+        order_generator: draws order and changes, in the same way in every process.
         step_generator: draws time steps, in the same way in every process.
         board: what plays the forward pass with method "board"; None with the other methods.
         history: the epochs that are done.
@@ -90,7 +93,7 @@ class TrainingRun:
         return partial(
             iterate_batches,
             recordings,
-            draw_order(len(recordings), settings.shift, self.order_generator),
+            draw_order(len(recordings), Augmentation.parse(settings.augment), self.order_generator),
             settings.batch_size,
             rank=self.fabric.global_rank,
             n_processes=self.fabric.world_size,
@@ -105,6 +108,10 @@ class TrainingRun:
     def deployed_weights(self) -> AbstractContextManager[None]:
         """Run the network on the chip's 8-bit weights meanwhile, if the settings say so."""
         return eight_bit_weights(self.mixed) if self.settings.eight_bit else nullcontext()
+
+    def neurons(self) -> AbstractContextManager[None]:
+        """Let the neurons follow the law of method "law" meanwhile, if it is that one."""
+        return law_neurons(self.mixed) if self.settings.method == "law" else nullcontext()
 
     def progress(self, batch_index: int, loss: float, accuracy: float) -> Progress:
         """Return where the training stands after a batch of the current epoch."""
@@ -143,12 +150,16 @@ def start_run(
     """
     check_trainable(network, data.shape, data.n_classes)
     network = copy_network(network)
-    stages = split_stages(network, granularity=settings.granularity)
-    mixed = MixedTimestepNetwork(network, stages, upsampling=settings.upsampling)
+    stages = split_stages(network, granularity=settings.granularity or own_granularity(network))
+    mixed = MixedTimestepNetwork(
+        network, stages, upsampling=settings.upsampling, input_frames=settings.input_frames
+    )
     reset_states(mixed)
     if settings.chooser == "twin":
         # A network that does not convert is refused before the first epoch.
         program_of(network, data.validation)
+    if settings.method == "law":
+        check_law(network)
     if settings.batch_norm_mode == "locked":
         lock_batch_norm(mixed)
     weights = [parameter for parameter in mixed.parameters() if parameter.requires_grad]
@@ -161,8 +172,11 @@ def start_run(
         weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     model, wrapped = fabric.setup(mixed, optimiser)
-    n_steps = settings.epochs * n_batches(
+    n_steps = (settings.cosine_epochs or settings.epochs) * n_batches(
         len(data.training), settings.batch_size, fabric.world_size
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, T_max=n_steps, eta_min=settings.final_learning_rate
     )
     return TrainingRun(
         fabric=fabric,
@@ -171,7 +185,7 @@ def start_run(
         mixed=mixed,
         model=model,
         optimiser=wrapped,
-        schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=n_steps),
+        schedule=schedule,
         order_generator=np.random.default_rng(settings.seed),
         step_generator=torch.Generator().manual_seed(settings.seed),
         board=open_loop(network, data, settings) if settings.method == "board" else None,

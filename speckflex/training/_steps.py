@@ -41,7 +41,8 @@ def draw_timesteps(
 ) -> list[Timesteps]:
     """Return the time steps of each pass of one optimiser step.
 
-    SDT has one pass, at T_max; NMT draws one number for all stages of a pass, MTT one for each.
+    SDT has one pass, at T_max; NMT draws one number for all stages of a pass, MTT and the law one
+    for each.
 
     Args:
         settings: the choices of the training.

@@ -14,6 +14,7 @@ from speckflex._support.files import write_whole
 from speckflex._support.text import first_line
 from speckflex.errors import TrainingError
 from speckflex.networks.copying import copy_network
+from speckflex.networks.paper import own_granularity
 from speckflex.training.metrics import EpochMetrics
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states
 
@@ -39,7 +40,7 @@ def save_run(run: TrainingRun, path: Path) -> None:
     """
     state = {
         "format": FORMAT,
-        "settings": _plain(run.settings),
+        "settings": _plain(run.settings, run.mixed.network),
         "data": run.data.sha256,
         "network": run.mixed.state_dict(),
         "optimiser": run.optimiser.state_dict(),
@@ -77,7 +78,7 @@ def check_checkpoint(path: Path, network: nn.Module, settings: TrainingSettings)
     reset_states(mixed)
     with _refusing_other_contents(path):
         _check_network(mixed, state, path)
-        _check_settings(settings, state, path)
+        _check_settings(_plain(settings, network), state, path)
 
 
 def restore_run(run: TrainingRun, path: Path) -> None:
@@ -95,7 +96,7 @@ def restore_run(run: TrainingRun, path: Path) -> None:
                 f"{path}: was trained on other recordings or another split:"
                 " resume with the same data, seed and validation share"
             )
-        _check_settings(run.settings, state, path)
+        _check_settings(_plain(run.settings, run.mixed.network), state, path)
         run.mixed.load_state_dict(state["network"])
         run.optimiser.load_state_dict(state["optimiser"])
         run.schedule.load_state_dict(state["schedule"])
@@ -156,16 +157,26 @@ def _check_network(network: nn.Module, state: dict[str, Any], path: Path) -> Non
         )
 
 
-def _check_settings(settings: TrainingSettings, state: dict[str, Any], path: Path) -> None:
-    now = _plain(settings)
-    for name, value in state["settings"].items():
+def _check_settings(now: dict[str, Any], state: dict[str, Any], path: Path) -> None:
+    for name, value in _renamed(state["settings"]).items():
         if now.get(name) != value:
+            before, after = ("none" if one in (None, "") else one for one in (value, now.get(name)))
             raise TrainingError(
-                f"{path}: was made with {name.replace('_', ' ')} {value}, now it is"
-                f" {now.get(name)}: resume with the same settings"
+                f"{path}: was made with {name.replace('_', ' ')} {before}, now it is {after}:"
+                " resume with the same settings"
             )
 
 
-def _plain(settings: TrainingSettings) -> dict[str, Any]:
-    """Return the settings by name, with the default of the chooser spelled out."""
-    return {**asdict(settings), "chosen_by": settings.chooser}
+def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a file under today's names."""
+    settings = dict(settings)
+    pixels = settings.pop("shift", None)  # the only augmentation before 0.2.0
+    if pixels is not None:
+        settings["augment"] = f"shift:{pixels}" if pixels else ""
+    return settings
+
+
+def _plain(settings: TrainingSettings, network: nn.Module) -> dict[str, Any]:
+    """Return the settings by name, with the defaults that depend on others spelled out."""
+    granularity = settings.granularity or own_granularity(network)
+    return {**asdict(settings), "chosen_by": settings.chooser, "granularity": granularity}

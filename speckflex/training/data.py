@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from speckflex.data.formats.dvs_gesture import CLASSES, MIRRORED
 from speckflex.errors import TrainingError
 from speckflex.events.frames import to_frames
 
@@ -40,6 +41,15 @@ class FrameSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def mirrored_classes(self) -> np.ndarray | None:
+        """(class,) int64, the class that a mirror image has; None where it is the same.
+
+        In DVS-Gesture a mirror makes a movement of the right hand one of the left.
+        """
+        gestures = self.events is not None and self.events.classes == CLASSES
+        return np.array(MIRRORED, np.int64) if gestures else None
 
     def select(self, positions: np.ndarray) -> FrameSet:
         """Return the recordings at `positions`, (n,) int64."""

@@ -44,6 +44,10 @@ INITIAL_GAIN = 2.0
 VOTING_BOUND = -100.0  # thresholds
 VOTING_THRESHOLD = 0.25
 
+# Method "law" knows no lower bound, so neurons get one that their potentials seldom reach. A core
+# stores it as a number of 16 bits, so it costs nothing.
+LAW_BOUND = -32.0  # thresholds
+
 
 def bounded_neuron(kind: str, lower_bound: float) -> Callable[[], IAFSqueeze]:
     """Return a function that makes neurons of a kind with another lower bound.
@@ -143,6 +147,7 @@ def train_network(
             "method board begins with a trained network, because fresh weights give too few spikes"
             " to learn from: train by another method, then run speckflex finetune --method board"
         )
+    network = _for_method(network, settings)
     return fit(network, data, replace(settings, batch_norm_mode="train"), **options)
 
 
@@ -166,8 +171,23 @@ def finetune_network(
     if settings.method == "board":
         # The program's weights are what trains, and a norm has none of its own.
         network = merge_network(network)
+    network = _for_method(network, settings)
     result = fit(network, data, replace(settings, batch_norm_mode="locked"), **options)
     return replace(result, network=merge_network(result.network))
+
+
+def _for_method(network: nn.Module, settings: TrainingSettings) -> nn.Module:
+    """Return the network with the lower bounds that the method needs."""
+    if settings.method != "law":
+        return network
+    copied = copy_network(network)
+    for layer in weight_layers(copied):
+        if layer.neuron is not None and layer.threshold is not None:
+            bound: Any = layer.neuron.min_v_mem
+            lowest = LAW_BOUND * layer.threshold
+            if bound is not None:
+                bound.data.clamp_(max=lowest)
+    return copied
 
 
 def merge_network(network: nn.Module) -> nn.Module:

@@ -6,29 +6,35 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from speckflex.errors import TrainingError
+from speckflex.training.augmentation import Augmentation
 from speckflex.training.on_board.variation import Variation
 
 __all__ = [
     "CHOOSERS",
+    "DOWNSAMPLINGS",
+    "KEPT_EPOCHS",
     "METHODS",
     "MIXED_SAMPLERS",
     "OPTIMISERS",
     "OUTPUTS",
     "UPSAMPLINGS",
+    "Downsampling",
     "TrainingSettings",
     "Upsampling",
 ]
 
 Upsampling = Literal["copy", "spread"]
+Downsampling = Literal["sum", "trim"]
 
-METHODS = ("sdt", "nmt", "mtt", "board")
+METHODS = ("sdt", "nmt", "mtt", "law", "board")
 OPTIMISERS = ("adamw", "sgd")
 BATCH_NORM_MODES = ("train", "locked")
-MIXED_SAMPLERS = ("fixed-first", "uniform", "non-increasing")
+MIXED_SAMPLERS = ("uniform", "fixed-first", "non-increasing")
 OUTPUTS = ("mean", "total")
 CHOOSERS = ("torch", "twin", "board")
 KEPT_EPOCHS = ("best", "last")
 UPSAMPLINGS = get_args(Upsampling)
+DOWNSAMPLINGS = get_args(Downsampling)
 MAX_VALIDATION_SHARE = 0.5
 
 
@@ -38,15 +44,17 @@ class TrainingSettings:
 
     Args:
         method: "sdt" trains only at `t_max`, "nmt" at one number of time steps drawn in each
-            iteration, "mtt" at numbers drawn for each stage (Du et al. 2025, section 4). With
-            "board" a board plays the forward pass, event by event on the 8-bit program.
+            iteration, "mtt" at numbers drawn for each stage (Du et al. 2025, section 4). "law"
+            draws like "mtt" and computes neurons by the running maximum of their drive, which
+            needs no time loop and becomes the chip's own rule as frames get short. With "board"
+            a board plays the forward pass, event by event on the 8-bit program.
         t_max: number of frames of a recording, and the largest number of time steps.
         samples_per_step: drawn configurations whose gradients are added up in one optimiser step
-            (nmt, mtt).
+            (nmt, mtt, law).
         epochs: passes over the training part; also the length of the cosine schedule.
         batch_size: recordings per step and process.
         optimiser: "adamw" or "sgd" (momentum 0.9).
-        learning_rate: at the start; it ends at 0.
+        learning_rate: at the start; a cosine lowers it.
         weight_decay: of the optimiser.
         validation_share: the part of the recordings that chooses the best epoch, 0 < share <= 0.5.
         keep: the epoch whose network is returned: "best" by validation at `t_max`, or "last",
@@ -55,19 +63,29 @@ class TrainingSettings:
         chosen_by: the accuracy on the validation part that decides which epoch is better: "torch"
             at `t_max`, "twin", which plays the recordings event by event on the converted 8-bit
             program, or "board", the board of method "board". None for the board where there is
-            one, and for torch otherwise.
+            one, for the twin with method "law", and for torch otherwise.
         patience: training stops after so many epochs without a better validation; None to run
             all epochs.
+        cosine_epochs: length of the cosine, if it is longer than the training, so that the
+            learning rate does not come to its end; None for the number of epochs.
+        final_learning_rate: at the end of the cosine.
         seed: for split, order, augmentation and drawn time steps.
-        shift: recordings are moved by up to so many pixels in y and x, drawn for each epoch.
+        augment: what is drawn anew for each recording in each epoch: "shift:N", "roll:N",
+            "flip:lr", "flip:ud" and "invert-time", with commas between them, see `Augmentation`;
+            "" for nothing.
         batch_norm_mode: "train" as usual (recalibrated for nmt and mtt), or "locked".
         eight_bit: train on the converter's 8-bit weights, gradients straight through.
         clip_weights: keep each weight below the neuron's threshold, because a core of the chip
             fires at most once per event.
         synops_weight: loss added per million synaptic operations of a recording.
-        sampler: how "mtt" draws: "fixed-first" keeps the first stage at `t_max`, "uniform" draws
-            all stages, "non-increasing" never grows from stage to stage (time encoders).
-        granularity: number of blocks in a stage of "mtt".
+        sampler: how "mtt" and "law" draw: "uniform" draws all stages, as published; "fixed-first"
+            keeps the first stage at `t_max`, which is a choice of this project; "non-increasing"
+            never grows from stage to stage (time encoders).
+        granularity: number of blocks in a stage of "mtt" and "law"; None for the network's own: as
+            published for the paper's networks, 1 for others.
+        input_frames: the frames that the first stage gets when it is shorter than `t_max`: the
+            "sum" of each group (4.3.2), or the first ones alone, "trim" (the published network
+            for DVS-Gesture, and A.2).
         output: the score in the loss: the "mean" over the time steps (the paper), or "total",
             their sum divided by `t_max`: the same at T_max, and of the same size at any other T.
         upsampling: the frames that a longer stage gets from a shorter one: "copy" (the paper) or
@@ -95,14 +113,17 @@ class TrainingSettings:
     keep: str = "best"
     chosen_by: str | None = None
     patience: int | None = None
+    cosine_epochs: int | None = None
+    final_learning_rate: float = 0.0
     seed: int = 0
-    shift: int = 0
+    augment: str = ""
     batch_norm_mode: str = "train"
     eight_bit: bool = False
     clip_weights: bool = False
     synops_weight: float = 0.0
-    sampler: str = "fixed-first"
-    granularity: int = 1
+    sampler: str = "uniform"
+    granularity: int | None = None
+    input_frames: Downsampling = "sum"
     upsampling: Upsampling = "spread"
     output: str = "total"
     board: str = "twin"
@@ -112,19 +133,21 @@ class TrainingSettings:
     @property
     def chooser(self) -> str:
         """What decides which epoch is better: "torch", "twin" or "board"."""
-        return self.chosen_by or ("board" if self.method == "board" else "torch")
+        own = {"board": "board", "law": "twin"}
+        return self.chosen_by or own.get(self.method, "torch")
 
     def __post_init__(self) -> None:
-        for name in ("t_max", "samples_per_step", "epochs", "batch_size", "granularity"):
+        for name in ("t_max", "samples_per_step", "epochs", "batch_size"):
             _check_at_least(name, getattr(self, name), 1)
-        if self.patience is not None:
-            _check_at_least("patience", self.patience, 1)
-            if self.keep == "last":
-                raise TrainingError(
-                    f"patience {self.patience} with keep 'last': patience waits for a better epoch,"
-                    " which is not kept: leave one of them out"
-                )
-        for name in ("weight_decay", "seed", "shift", "synops_weight"):
+        for name, least in (("granularity", 1), ("patience", 1), ("cosine_epochs", self.epochs)):
+            if getattr(self, name) is not None:
+                _check_at_least(name, getattr(self, name), least)
+        if self.patience is not None and self.keep == "last":
+            raise TrainingError(
+                f"patience {self.patience} with keep 'last': patience waits for a better epoch,"
+                " which is not kept: leave one of them out"
+            )
+        for name in ("weight_decay", "seed", "synops_weight", "final_learning_rate"):
             _check_at_least(name, getattr(self, name), 0)
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
@@ -133,6 +156,8 @@ class TrainingSettings:
                     f"{name.replace('_', ' ')} {value!r} is not known: choose one of"
                     f" {', '.join(choices)}"
                 )
+        Augmentation.parse(self.augment)
+        _check_law(self)
         _check_board(self)
         if not 0 < self.learning_rate < float("inf"):
             raise TrainingError(
@@ -152,10 +177,19 @@ _CHOICES = {
     "batch_norm_mode": BATCH_NORM_MODES,
     "sampler": MIXED_SAMPLERS,
     "upsampling": UPSAMPLINGS,
+    "input_frames": DOWNSAMPLINGS,
     "output": OUTPUTS,
     "keep": KEPT_EPOCHS,
     "chosen_by": CHOOSERS,
 }
+
+
+def _check_law(settings: TrainingSettings) -> None:
+    if settings.method == "law" and settings.upsampling != "spread":
+        raise TrainingError(
+            f"upsampling {settings.upsampling} with method law: the law counts the charge that"
+            " arrives, and copied frames multiply it: choose spread"
+        )
 
 
 def _check_board(settings: TrainingSettings) -> None:

@@ -7,6 +7,7 @@ that was killed in its third epoch.
 
 import shutil
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 import speckflex as sf
+from speckflex.errors import TrainingError
 from speckflex.networks.neurons import FusedIAFSqueeze, Triangular
 from speckflex.training import FrameSet, TrainingData, TrainingFiles, TrainingSettings, fit
 
@@ -63,7 +65,9 @@ def training_of_the_checkpoint():
         flatten=nn.Flatten(),
         linear2=nn.Linear(32, 2, bias=False),
     )
-    settings = TrainingSettings(method="mtt", t_max=2, epochs=3, batch_size=8, learning_rate=0.01)
+    settings = TrainingSettings(
+        method="mtt", sampler="fixed-first", t_max=2, epochs=3, batch_size=8, learning_rate=0.01
+    )
     return nn.Sequential(layers), data, settings
 
 
@@ -74,3 +78,20 @@ def test_a_killed_training_is_resumed_from_its_checkpoint(tmp_path):
     assert [metrics.epoch for metrics in result.history] == [1, 2, 3]
     stored = torch.load(FILES / "checkpoint-0.1.0.pt", weights_only=True)["history"]
     assert [m.loss for m in result.history[:2]] == pytest.approx([m["loss"] for m in stored])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sampler": "uniform"}, "was made with sampler fixed-first, now it is uniform"),
+        ({"augment": "shift:2"}, "was made with augment none, now it is shift:2"),
+        ({"granularity": 2}, "was made with granularity 1, now it is 2"),
+    ],
+)
+def test_a_checkpoint_of_other_defaults_is_refused_in_one_line(changes, message, tmp_path):
+    """0.1.0 kept the first stage at T_max, and called the augmentation `shift`."""
+    checkpoint = Path(shutil.copy(FILES / "checkpoint-0.1.0.pt", tmp_path))
+    network, data, settings = training_of_the_checkpoint()
+    with pytest.raises(TrainingError, match=message) as caught:
+        fit(network, data, replace(settings, **changes), files=TrainingFiles(resume=checkpoint))
+    assert "\n" not in str(caught.value)

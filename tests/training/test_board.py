@@ -48,7 +48,7 @@ from speckflex.training.pipeline import bounded_neuron
 from speckflex.twin.output_order import ORDERS
 
 SETTINGS = TrainingSettings(
-    method="board", t_max=5, epochs=3, batch_size=8, learning_rate=0.05, seed=3, shift=1
+    method="board", t_max=5, epochs=3, batch_size=8, learning_rate=0.05, seed=3, augment="shift:1"
 )
 
 

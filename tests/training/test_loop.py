@@ -25,7 +25,7 @@ from speckflex.training._calibration import lock_batch_norm, recalibrate_batch_n
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import add_voting_neuron, bounded_neuron, new_network
 
-SETTINGS = TrainingSettings(t_max=4, epochs=3, batch_size=8, learning_rate=0.01, shift=1)
+SETTINGS = TrainingSettings(t_max=4, epochs=3, batch_size=8, learning_rate=0.01, augment="shift:1")
 
 
 def small_network(*, batch_norm=False, bias=False, seed=0):
@@ -81,7 +81,7 @@ def test_the_result_is_the_best_epoch_on_validation_at_rest(data):
 
 @pytest.mark.parametrize("method", ["sdt", "nmt", "mtt"])
 def test_the_same_call_gives_the_same_network_and_leaves_global_numbers_alone(data, method):
-    settings = TrainingSettings(method=method, t_max=4, epochs=2, batch_size=8, shift=1)
+    settings = TrainingSettings(method=method, t_max=4, epochs=2, batch_size=8, augment="shift:1")
     network = small_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     first = fit(network, data, settings)
@@ -114,7 +114,9 @@ def kill_at(step):
     ],
 )
 def test_a_killed_training_resumes_to_the_same_bits(data, tmp_path, choice):
-    settings = TrainingSettings(t_max=4, epochs=4, batch_size=8, shift=1, seed=5, **choice)
+    settings = TrainingSettings(
+        t_max=4, epochs=4, batch_size=8, augment="shift:1", seed=5, **choice
+    )
     network = small_network(batch_norm=True)
     whole = fit(network, data, settings)
     checkpoint = tmp_path / "run.checkpoint"
@@ -140,7 +142,9 @@ def test_checkpoints_of_something_else_are_refused_in_one_line(data, tmp_path):
     other = TrainingData(data.training, recordings(10, 3))
     with pytest.raises(TrainingError, match="other recordings or another split"):
         fit(small_network(), other, SETTINGS, files=files)
-    settings = TrainingSettings(t_max=4, epochs=9, batch_size=8, learning_rate=0.01, shift=1)
+    settings = TrainingSettings(
+        t_max=4, epochs=9, batch_size=8, learning_rate=0.01, augment="shift:1"
+    )
     with pytest.raises(TrainingError, match="was made with epochs 3, now it is 9"):
         fit(small_network(), data, settings, files=files)
 

@@ -14,6 +14,7 @@ from speckflex.events.streams import make_events
 from speckflex.training import FrameSet, TrainingSettings, cache_frames, split_frames
 from speckflex.training._batches import draw_order, iterate_batches, n_batches
 from speckflex.training._steps import Outcome, draw_timesteps, run_passes
+from speckflex.training.augmentation import Augmentation
 from speckflex.training.data import split_by_class
 
 
@@ -29,7 +30,14 @@ from speckflex.training.data import split_by_class
         ({"learning_rate": 0.0}, "learning rate 0.0"),
         ({"learning_rate": float("nan")}, "learning rate nan"),
         ({"weight_decay": -1.0}, "weight decay is -1.0"),
-        ({"shift": -1}, "shift is -1"),
+        ({"final_learning_rate": -1.0}, "final learning rate is -1.0"),
+        ({"cosine_epochs": 3}, "cosine epochs is 3: must be a number of at least 25"),
+        ({"input_frames": "any"}, "input frames 'any' is not known: choose one of sum, trim"),
+        ({"augment": "rotate:3"}, "augmentation 'rotate:3' is not known: choose among shift:N"),
+        ({"augment": "flip"}, "augmentation 'flip' is not known"),
+        ({"augment": "shift"}, "augmentation 'shift': 'nothing' is no number of pixels"),
+        ({"augment": "roll:-1"}, "augmentation 'roll:-1': '-1' is no number of pixels"),
+        ({"augment": "shift:1,shift:2"}, "augmentation 'shift:2': shift comes twice"),
         ({"seed": -1}, "seed is -1"),
         ({"validation_share": 0.0}, "validation share 0.0"),
         ({"validation_share": 0.9}, "validation share 0.9"),
@@ -160,7 +168,7 @@ def test_split_frames_holds_out_the_share_of_the_settings(rng):
 def test_each_recording_counts_in_exactly_one_process(n_recordings, batch_size, n_processes, seed):
     labels = torch.arange(n_recordings)
     recordings = FrameSet(labels.reshape(-1, 1, 1, 1, 1), labels)
-    order = draw_order(n_recordings, 0, np.random.default_rng(seed))
+    order = draw_order(n_recordings, Augmentation(), np.random.default_rng(seed))
     parts = [
         list(iterate_batches(recordings, order, batch_size, rank=rank, n_processes=n_processes))
         for rank in range(n_processes)
@@ -177,10 +185,10 @@ def test_each_recording_counts_in_exactly_one_process(n_recordings, batch_size, 
 def test_shifted_frames_move_and_lose_what_leaves_the_image(rng):
     frames = torch.from_numpy(rng.integers(0, 9, (6, 2, 1, 5, 7)).astype(np.uint8))
     recordings = FrameSet(frames, torch.arange(6))
-    order = draw_order(6, 3, rng)
+    order = draw_order(6, Augmentation(shift=3), rng)
     (batch,) = iterate_batches(recordings, order, 6)
     for place, moved in zip(order.positions, batch.frames, strict=True):
-        dy, dx = order.shifts[place]
+        dy, dx = order.changes.shifts[place]
         expected = np.zeros((2, 1, 5, 7))
         for y in range(5):
             for x in range(7):
@@ -189,13 +197,24 @@ def test_shifted_frames_move_and_lose_what_leaves_the_image(rng):
         assert np.array_equal(moved.numpy(), expected)
 
 
+def test_by_default_the_first_stage_is_drawn_like_all_others():
+    """As in the published classes, where only the input keeps the recording's frames."""
+    steps = [
+        draw_timesteps(TrainingSettings(method="mtt"), 4, torch.Generator().manual_seed(seed))
+        for seed in range(20)
+    ]
+    first = {timesteps[0] for step in steps for timesteps in step}
+    assert first == set(range(1, 11))
+
+
 @pytest.mark.parametrize(
     ("choice", "n_passes", "allowed"),
     [
         ({"method": "sdt"}, 1, lambda t: t == (8, 8, 8)),
         ({"method": "nmt"}, 3, lambda t: len(set(t)) == 1),
-        ({"method": "mtt"}, 3, lambda t: t[0] == 8),
-        ({"method": "mtt", "sampler": "uniform"}, 3, lambda t: len(t) == 3),
+        ({"method": "mtt"}, 3, lambda t: len(t) == 3),
+        ({"method": "law"}, 3, lambda t: len(t) == 3),
+        ({"method": "mtt", "sampler": "fixed-first"}, 3, lambda t: t[0] == 8),
         ({"method": "mtt", "sampler": "non-increasing"}, 3, lambda t: 8 == t[0] >= t[1] >= t[2]),
     ],
 )

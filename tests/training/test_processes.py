@@ -28,8 +28,8 @@ for method, n in (("mtt", 25), ("sdt", 24)):
     data = TrainingData(FrameSet(frames[:n], labels[:n]), FrameSet(frames[25:], labels[25:]))
     network = new_network("nmnist-3c1fc", seed=0, input_shape=(2, 9, 9), n_classes=2, width=4)
     settings = TrainingSettings(
-        method=method, t_max=4, epochs=2, batch_size=int(batch_size), learning_rate=0.05, shift=1,
-        optimiser="sgd", synops_weight=0.01, eight_bit=True,
+        method=method, t_max=4, epochs=2, batch_size=int(batch_size), learning_rate=0.05,
+        augment="shift:1", optimiser="sgd", synops_weight=0.01, eight_bit=True,
     )
     result = fit(network, data, settings, fabric=fabric)
     torch.save(result.network.state_dict(), f"{folder}/{method}{fabric.global_rank}.pt")

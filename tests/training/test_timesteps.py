@@ -203,7 +203,8 @@ def test_the_gradient_of_spreading_is_that_of_the_even_split():
 def test_the_transform_has_nothing_to_train_or_save():
     transform = TemporalTransform(4, upsampling="spread")
     assert not transform.state_dict()
-    assert repr(transform) == "TemporalTransform(n_frames=4, upsampling='spread')"
+    rules = "upsampling='spread', downsampling='sum'"
+    assert repr(transform) == f"TemporalTransform(n_frames=4, {rules})"
 
 
 def test_bad_transforms_are_refused():
@@ -211,3 +212,14 @@ def test_bad_transforms_are_refused():
         TemporalTransform(0)
     with pytest.raises(TrainingError, match="upsampling 'linear' is not known: choose one of copy"):
         TemporalTransform(3, upsampling="linear")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TrainingError, match="downsampling 'cut' is not known: choose one of sum"):
+        TemporalTransform(3, downsampling="cut")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("n_frames", [1, 4, 9])
+def test_trimming_keeps_the_first_frames_as_the_published_gesture_network_does(n_frames):
+    frames = counts(0, 9)
+    trimmed = TemporalTransform(n_frames, downsampling="trim")(frames)
+    assert torch.equal(trimmed, torch.stack([frames[:, t] for t in range(n_frames)], 1))
+    longer = TemporalTransform(12, downsampling="trim")(frames)
+    assert torch.equal(longer, TemporalTransform(12)(frames))

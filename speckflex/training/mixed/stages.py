@@ -19,7 +19,7 @@ from speckflex.training.mixed.timesteps import check_count
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from speckflex.training.settings import Upsampling
+    from speckflex.training.settings import Downsampling, Upsampling
 
 __all__ = ["MixedTimestepNetwork", "reset_states", "split_stages"]
 
@@ -76,6 +76,8 @@ class MixedTimestepNetwork(nn.Module):
         stages: by default `split_stages(network)`.
         upsampling: the frames that a longer stage gets from a shorter one, see
             `TemporalTransform`.
+        input_frames: the frames that the first stage gets when it is shorter than the recording:
+            "sum" or "trim", see `TemporalTransform`.
 
     Raises:
         NetworkError: see `split_stages`; or a neuron does not take squeezed frames.
@@ -87,6 +89,7 @@ class MixedTimestepNetwork(nn.Module):
         stages: Sequence[nn.Module] | None = None,
         *,
         upsampling: Upsampling = "copy",
+        input_frames: Downsampling = "sum",
     ) -> None:
         super().__init__()
         self.network = network
@@ -103,6 +106,7 @@ class MixedTimestepNetwork(nn.Module):
         self._neurons = tuple(_layers_of(network, StatefulLayer))
         self._squeezing = tuple(_layers_of(network, (SqueezeMixin, UnflattenTime)))
         self.upsampling: Upsampling = upsampling
+        self.input_frames: Downsampling = input_frames
 
     @property
     def n_stages(self) -> int:
@@ -126,6 +130,8 @@ class MixedTimestepNetwork(nn.Module):
         counts = self._counts(frames, timesteps)
         self.reset_states()
         batch = frames.shape[0]
+        if self.input_frames == "trim":
+            frames = frames[:, : counts[0]]
         if not frames.is_floating_point():
             floats = (p.dtype for p in self.network.parameters() if p.is_floating_point())
             frames = count_frames(frames, counts[0], next(floats, torch.get_default_dtype()))

@@ -12,7 +12,12 @@ from speckflex.errors import TrainingError
 from speckflex.kernels.by_sample import run_by_sample
 from speckflex.kernels.sum_frames import sum_frames
 from speckflex.training.mixed.timesteps import check_count, group_boundaries
-from speckflex.training.settings import UPSAMPLINGS, Upsampling
+from speckflex.training.settings import (
+    DOWNSAMPLINGS,
+    UPSAMPLINGS,
+    Downsampling,
+    Upsampling,
+)
 
 __all__ = ["TemporalTransform", "count_frames"]
 
@@ -20,7 +25,9 @@ __all__ = ["TemporalTransform", "count_frames"]
 class TemporalTransform(nn.Module):
     """Change the number of time steps of frames; without parameters or state.
 
-    Fewer frames: the sum of each group of `group_boundaries`, which conserves charge. More frames:
+    Fewer frames: with "sum", the paper's rule, the sum of each group of `group_boundaries`, which
+    conserves charge; with "trim" the first `n_frames` frames alone, as the published network for
+    DVS-Gesture takes its input. More frames:
     with "copy", the paper's rule, each frame of a group is a copy of the frame, so charge grows
     with the length; with "spread" the spikes of the frame are spread over its group in whole
     numbers, so that the running sum is always nearest to the even one, and charge is conserved (a
@@ -32,19 +39,32 @@ class TemporalTransform(nn.Module):
     Args:
         n_frames: number of frames of the output, at least 1.
         upsampling: "copy" or "spread".
+        downsampling: "sum" or "trim".
 
     Raises:
-        TrainingError: `n_frames` is no count, or the rule is not known.
+        TrainingError: `n_frames` is no count, or a rule is not known.
     """
 
-    def __init__(self, n_frames: int, *, upsampling: Upsampling = "copy") -> None:
+    def __init__(
+        self,
+        n_frames: int,
+        *,
+        upsampling: Upsampling = "copy",
+        downsampling: Downsampling = "sum",
+    ) -> None:
         super().__init__()
-        if upsampling not in UPSAMPLINGS:
-            raise TrainingError(
-                f"upsampling {upsampling!r} is not known: choose one of {', '.join(UPSAMPLINGS)}"
-            )
+        rules = {
+            "upsampling": (upsampling, UPSAMPLINGS),
+            "downsampling": (downsampling, DOWNSAMPLINGS),
+        }
+        for name, (rule, choices) in rules.items():
+            if rule not in choices:
+                raise TrainingError(
+                    f"{name} {rule!r} is not known: choose one of {', '.join(choices)}"
+                )
         self.n_frames = check_count(n_frames, "frames of a temporal transform")
         self.upsampling: Upsampling = upsampling
+        self.downsampling: Downsampling = downsampling
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Return `(batch, n_frames, ...)` from `(batch, time, ...)`, of the same dtype."""
@@ -52,6 +72,8 @@ class TemporalTransform(nn.Module):
         if n_input == self.n_frames:
             return frames
         if n_input > self.n_frames:
+            if self.downsampling == "trim":
+                return frames[:, : self.n_frames]
             return _sum_groups(frames, self.n_frames)
         groups, _, _ = _positions(n_input, self.n_frames)
         copied = frames.index_select(1, groups.to(frames.device))
@@ -59,7 +81,8 @@ class TemporalTransform(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the text between the brackets of the module's repr."""
-        return f"n_frames={self.n_frames}, upsampling={self.upsampling!r}"
+        rules = f"upsampling={self.upsampling!r}, downsampling={self.downsampling!r}"
+        return f"n_frames={self.n_frames}, {rules}"
 
 
 def count_frames(frames: torch.Tensor, n_frames: int, dtype: torch.dtype) -> torch.Tensor:

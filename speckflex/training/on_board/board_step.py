@@ -67,19 +67,9 @@ def board_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
 
 
 def _streams(run: TrainingRun, batch: FrameBatch) -> list[np.ndarray]:
-    """Return the events of a batch, each recording moved by its shift."""
+    """Return the events of a batch, each recording changed as its frames are."""
     dataset = events_of(run.data.training)
-    pairs = zip(batch.positions.tolist(), batch.shifts.tolist(), strict=True)
-    return [_shifted(dataset[position][0], dataset.shape, shift) for position, shift in pairs]
-
-
-def _shifted(events: np.ndarray, shape: tuple[int, int, int], shift: list[int]) -> np.ndarray:
-    """Return events moved in y and x; those that leave the sensor are lost."""
-    if not any(shift):
-        return events
-    moved = events.copy()
-    inside = np.ones(len(events), bool)
-    for name, size, offset in zip(("y", "x"), shape[1:], shift, strict=True):
-        moved[name] += offset
-        inside &= (moved[name] >= 0) & (moved[name] < size)
-    return moved[inside]
+    return [
+        batch.changes.of_events(dataset[position][0], dataset.shape, index)
+        for index, position in enumerate(batch.positions.tolist())
+    ]

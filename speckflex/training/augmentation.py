@@ -1,0 +1,189 @@
+"""Augmentation: how the recordings of an epoch are moved, mirrored and reversed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from speckflex.errors import TrainingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+__all__ = ["Augmentation", "Changes"]
+
+# What each name of a list sets, and whether it takes a number of pixels.
+NAMES = {
+    "shift": ("shift", True),
+    "roll": ("roll", True),
+    "flip:lr": ("flip_lr", False),
+    "flip:ud": ("flip_ud", False),
+    "invert-time": ("invert_time", False),
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may be changed in each recording, drawn anew in each epoch.
+
+    Args:
+        shift: largest move in y and in x, pixels; what leaves the image is lost.
+        roll: largest move in y and in x, pixels; what leaves the image enters on the other side.
+        flip_lr: exchange left and right with probability 1/2.
+        flip_ud: exchange top and bottom with probability 1/2.
+        invert_time: reverse time with probability 1/2, and exchange the polarities of a sensor
+            that has two, because what became brighter then becomes darker.
+    """
+
+    shift: int = 0
+    roll: int = 0
+    flip_lr: bool = False
+    flip_ud: bool = False
+    invert_time: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Augmentation:
+        """Return the augmentation of a list such as "roll:20,flip:lr"; "" for none.
+
+        Raises:
+            TrainingError: a name is not known, comes twice, or has no number of pixels.
+        """
+        found: dict[str, int | bool] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            name, _, pixels = part.partition(":")
+            field, counted = NAMES.get(name if name in NAMES else part, ("", False))
+            if not field:
+                raise TrainingError(
+                    f"augmentation {part!r} is not known: choose among shift:N, roll:N, flip:lr,"
+                    " flip:ud and invert-time, with commas between them"
+                )
+            if field in found:
+                raise TrainingError(
+                    f"augmentation {part!r}: {field.replace('_', ' ')} comes twice in {text!r}:"
+                    " give it once"
+                )
+            found[field] = _pixels(part, pixels) if counted else True
+        return cls(**found)
+
+    def draw(self, n_recordings: int, generator: np.random.Generator) -> Changes:
+        """Return what changes in each of `n_recordings` recordings in one epoch."""
+        size = (n_recordings, 2)
+        # Shifts are always drawn, so that a training from an earlier version resumes to its bits.
+        shifts = generator.integers(-self.shift, self.shift + 1, size=size)
+        rolls = shifts * 0
+        if self.roll:
+            rolls = generator.integers(-self.roll, self.roll + 1, size=size)
+        flips = shifts < -self.shift
+        for axis, wanted in enumerate((self.flip_ud, self.flip_lr)):
+            if wanted:
+                flips[:, axis] = generator.random(n_recordings) < 0.5
+        inverted = flips[:, 0] & False
+        if self.invert_time:
+            inverted = generator.random(n_recordings) < 0.5
+        return Changes(shifts, rolls, flips, inverted)
+
+
+def _pixels(part: str, text: str) -> int:
+    if not (text.isdecimal() and text.isascii()):
+        raise TrainingError(
+            f"augmentation {part!r}: {text or 'nothing'!r} is no number of pixels: write it as"
+            " shift:2 is"
+        )
+    return int(text)
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """The changes of some recordings, made in the order of the fields.
+
+    Args:
+        shifts: (recording, 2) int64, pixels in y and x; what leaves the image is lost.
+        rolls: (recording, 2) int64, pixels in y and x, around the edges.
+        flips: (recording, 2) bool, mirrored in y and in x.
+        inverted: (recording,) bool, reversed in time, with polarities exchanged.
+    """
+
+    shifts: np.ndarray
+    rolls: np.ndarray
+    flips: np.ndarray
+    inverted: np.ndarray
+
+    def select(self, positions: np.ndarray) -> Changes:
+        """Return the changes of the recordings at `positions`, (n,) int64."""
+        arrays = (self.shifts, self.rolls, self.flips, self.inverted)
+        return Changes(*(array[positions] for array in arrays))
+
+    def of_frames(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return changed frames, (recording, time, channel, y, x) of the same dtype."""
+        import torch
+
+        changed = _shifted(frames, self.shifts)
+        if self.rolls.any():
+            rolled = [
+                torch.roll(recording, offset, dims=(-2, -1))
+                for recording, offset in zip(changed, self.rolls.tolist(), strict=True)
+            ]
+            changed = torch.stack(rolled)
+        mirrored = [(self.flips[:, 0], (-2,)), (self.flips[:, 1], (-1,))]
+        axes = (1, 2) if frames.shape[2] == 2 else (1,)  # time, and the two polarities
+        for chosen, dims in (*mirrored, (self.inverted, axes)):
+            if chosen.any():
+                where = torch.from_numpy(chosen).view(-1, 1, 1, 1, 1).to(changed.device)
+                changed = torch.where(where, changed.flip(dims), changed)
+        return changed
+
+    def of_events(self, events: np.ndarray, shape: tuple[int, int, int], index: int) -> np.ndarray:
+        """Return the changed events of one recording.
+
+        Args:
+            events: event array.
+            shape: (channel, y, x) of the sensor.
+            index: of the recording.
+        """
+        changed = events.copy()
+        inside = changed["x"] >= 0
+        for axis, (name, size) in enumerate(zip(("y", "x"), shape[1:], strict=True)):
+            values = changed[name].astype("int64") + self.shifts[index, axis]
+            inside &= (values >= 0) & (values < size)
+            values = (values + self.rolls[index, axis]) % size
+            changed[name] = size - 1 - values if self.flips[index, axis] else values
+        changed = changed[inside]
+        if self.inverted[index] and len(changed):
+            changed["t"] = events["t"].min() + events["t"].max() - changed["t"]
+            if shape[0] == 2:
+                changed["p"] = 1 - changed["p"]
+            changed = changed[::-1].copy()
+        return changed
+
+    def of_labels(self, labels: torch.Tensor, mirrored: np.ndarray | None) -> torch.Tensor:
+        """Return the classes of changed recordings.
+
+        Args:
+            labels: (recording,) int64.
+            mirrored: (class,) int64, the class of each class's image with left and right
+                exchanged; None where it is the same.
+        """
+        import torch
+
+        if mirrored is None or not self.flips[:, 1].any():
+            return labels
+        return torch.where(
+            torch.from_numpy(self.flips[:, 1]), torch.from_numpy(mirrored)[labels], labels
+        )
+
+
+def _shifted(frames: torch.Tensor, shifts: np.ndarray) -> torch.Tensor:
+    """Return each recording moved by its (y, x) shift; pixels that leave the image are lost."""
+    import torch
+
+    if not shifts.any():
+        return frames
+    margin = int(abs(shifts).max())
+    height, width = frames.shape[-2:]
+    padded = torch.nn.functional.pad(frames, (margin,) * 4)
+    moved = [
+        recording[..., margin - dy : margin - dy + height, margin - dx : margin - dx + width]
+        for recording, (dy, dx) in zip(padded, shifts.tolist(), strict=True)
+    ]
+    return torch.stack(moved)

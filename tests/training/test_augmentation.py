@@ -1,0 +1,116 @@
+"""Augmentation of frames and of events, against loops over pixels and against each other."""
+
+import numpy as np
+import pytest
+import torch
+
+from speckflex.data import EventDataset
+from speckflex.data.formats.dvs_gesture import CLASSES
+from speckflex.events.frames import to_frames
+from speckflex.events.streams import make_events
+from speckflex.training import FrameSet
+from speckflex.training._batches import draw_order, iterate_batches
+from speckflex.training.augmentation import Augmentation
+
+SHAPE = (2, 5, 7)
+EVERYTHING = "shift:2,roll:3,flip:lr,flip:ud,invert-time"
+
+
+def random_frames(rng, n=40):
+    return torch.from_numpy(rng.integers(0, 9, (n, 4, *SHAPE)).astype(np.uint8))
+
+
+def test_a_list_of_names_is_parsed():
+    parsed = Augmentation.parse(" roll:20 ,flip:lr,invert-time")
+    assert parsed == Augmentation(roll=20, flip_lr=True, invert_time=True)
+    assert Augmentation.parse("") == Augmentation()
+
+
+def test_a_roll_conserves_the_sum_of_every_frame(rng):
+    frames = random_frames(rng)
+    changes = Augmentation.parse("roll:3").draw(len(frames), rng)
+    rolled = changes.of_frames(frames)
+    assert torch.equal(rolled.sum((-2, -1)), frames.sum((-2, -1)))
+    for before, after, (dy, dx) in zip(frames, rolled, changes.rolls, strict=True):
+        for y in range(SHAPE[1]):
+            for x in range(SHAPE[2]):
+                moved = after[..., (y + dy) % SHAPE[1], (x + dx) % SHAPE[2]]
+                assert torch.equal(moved, before[..., y, x])
+    assert set(np.unique(changes.rolls)) == set(range(-3, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"), [("flip:lr", (-1,)), ("flip:ud", (-2,)), ("invert-time", (1, 2))]
+)
+def test_half_of_the_recordings_are_mirrored_or_reversed(name, axes, rng):
+    frames = random_frames(rng, 200)
+    changed = Augmentation.parse(name).draw(200, rng).of_frames(frames)
+    whole, turned = frames.numpy(), np.flip(frames.numpy(), axes)
+    same = (changed.numpy() == whole).all((1, 2, 3, 4))
+    other = (changed.numpy() == turned).all((1, 2, 3, 4))
+    assert (same ^ other).all()
+    assert 70 < other.sum() < 130
+
+
+def test_one_channel_is_reversed_in_time_alone(rng):
+    frames = random_frames(rng)[:, :, :1]
+    changes = Augmentation(invert_time=True).draw(len(frames), rng)
+    changed = changes.of_frames(frames)
+    where = int(np.flatnonzero(changes.inverted)[0])
+    assert torch.equal(changed[where], frames[where].flip(0))
+
+
+def test_events_are_changed_as_their_frames_are(rng):
+    """Times lie in the middle of frames, so that a reversal moves each into one frame."""
+    streams = [
+        make_events(
+            np.r_[0, np.sort(rng.integers(0, 8, 28)) * 100 + 50, 800],
+            rng.integers(0, 7, 30),
+            rng.integers(0, 5, 30),
+            rng.integers(0, 2, 30),
+        )
+        for _ in range(30)
+    ]
+    changes = Augmentation.parse("roll:3,flip:lr,flip:ud,invert-time").draw(30, rng)
+    frames = torch.from_numpy(np.stack([to_frames(events, SHAPE, 8) for events in streams]))
+    expected = changes.of_frames(frames).numpy()
+    for index, events in enumerate(streams):
+        changed = changes.of_events(events, SHAPE, index)
+        assert np.array_equal(to_frames(changed, SHAPE, 8), expected[index])
+        assert (np.diff(changed["t"]) >= 0).all()
+
+
+def test_events_that_leave_the_image_are_lost_before_the_rest_is_rolled(rng):
+    events = make_events([0, 1, 2], [0, 3, 6], [0, 2, 4], [0, 1, 0])
+    for index in range(20):
+        changes = Augmentation.parse("shift:2,roll:2").draw(20, rng)
+        dy, dx = changes.shifts[index]
+        ry, rx = changes.rolls[index]
+        expected = [
+            (t, (x + dx + rx) % 7, (y + dy + ry) % 5, p)
+            for t, x, y, p in events.tolist()
+            if 0 <= x + dx < 7 and 0 <= y + dy < 5
+        ]
+        assert changes.of_events(events, SHAPE, index).tolist() == expected
+
+
+def test_a_mirrored_gesture_changes_hands(rng):
+    """Class 1 is a wave of the right hand, class 2 of the left; 8 stays what it is."""
+    labels = np.tile([1, 8], 30)
+    dataset = EventDataset("made up", SHAPE, CLASSES, labels, True, tuple(range(60)), print)
+    frames = FrameSet(random_frames(rng, 60), torch.from_numpy(labels), dataset)
+    order = draw_order(60, Augmentation(flip_lr=True), rng)
+    (batch,) = iterate_batches(frames, order, 60)
+    mirrored = batch.changes.flips[:, 1]
+    before = labels[batch.positions]
+    assert batch.labels.tolist() == np.where(mirrored & (before == 1), 2, before).tolist()
+    assert set(batch.labels.tolist()) == {1, 2, 8}
+    plain = FrameSet(frames.frames, frames.labels)
+    (batch,) = iterate_batches(plain, order, 60)
+    assert batch.labels.tolist() == before.tolist()
+
+
+def test_the_same_seed_draws_the_same_changes():
+    one, other = (Augmentation.parse(EVERYTHING).draw(9, np.random.default_rng(4)) for _ in "ab")
+    for name in ("shifts", "rolls", "flips", "inverted"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
