@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex._support.commit import commit_of_package
 from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
 from speckflex.cli.options import (
     OutFileType,
@@ -17,6 +18,7 @@ from speckflex.cli.options import (
     seed_option,
     take_nir_options,
 )
+from speckflex.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +158,7 @@ def _percent(value: float | None) -> str:
 
 def _plain(curve: TimestepCurve) -> dict[str, Any]:
     """Return the figures as JSON types, with each prediction for paired tests."""
-    values = asdict(curve)
+    values = {"speckflex": __version__, "commit": commit_of_package(), **asdict(curve)}
     values["labels"] = curve.labels.tolist()
     for point in (values["on_board"], *values["in_torch"]):
         point["predictions"] = point["predictions"].tolist()

@@ -31,7 +31,7 @@ __all__ = ["command"]
 @weights_options
 @nir_options
 @recipe_options("finetuning")
-@method_options("mtt")
+@method_options("board")
 @board_options
 @click.option(
     "--vote-by-spikes",
@@ -42,10 +42,10 @@ __all__ = ["command"]
 def command(model: Path, **options: Any) -> None:
     """Fine-tune the bias-free network in MODEL for the chip and write the best epoch.
 
-    With method board, the board itself plays each batch on the 8-bit program of the moment, and
-    its spikes are what the loss is computed from. MODEL must be trained for it. The gains of
-    remaining batch norms are merged into the weights: before the training with method board, at
-    the end with the others.
+    With method board, the default, the board itself plays each batch on the 8-bit program of the
+    moment, and its spikes are what the loss is computed from. MODEL must be trained for it. The
+    gains of remaining batch norms are merged into the weights: before the training with method
+    board, at the end with the others.
     """
     from speckflex.networks.files import load_network
     from speckflex.training import finetune_network

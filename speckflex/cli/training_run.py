@@ -245,17 +245,12 @@ def _next(outlook: Outlook, settings: TrainingSettings, options: dict[str, Any])
     if losses.largest is None:
         return f"{lost}; nothing is left to win on these recordings"
     model, data = (shlex.quote(str(options[name])) for name in ("out", "data"))
-    again = f"speckflex finetune {model} --data {data} --out next.pt"
-    on_board = f"{again} --method board"
-    if losses.largest == "training" or settings.method == "board":
-        steps = {
-            "board": f"more recordings or epochs: {on_board} --epochs {2 * settings.epochs}",
-        }
-        more = f"more recordings, more epochs or a wider network: speckflex train --data {data}"
-        step = steps.get(settings.method, more)
-    else:
-        step = on_board
-    return f"{lost}; most would win {step}"
+    method = settings.method if losses.largest == "training" else "board"
+    command = f"speckflex finetune {model} --data {data} --method {method} --out next.pt"
+    if method == settings.method:
+        command += f" --epochs {2 * settings.epochs}"
+    how = "train on, with more recordings if there are any" if losses.largest == "training" else ""
+    return f"{lost}; to win back the largest part, {how or 'let the board train'}: {command}"
 
 
 def _won(gain: Gain) -> str:

@@ -79,7 +79,7 @@ def test_the_twin_may_choose_the_epoch(digits, tmp_path):
 def test_a_board_plays_the_training_and_says_what_it_won(digits, tmp_path):
     base = Path(speckflex.__file__).parent / "models" / "synthetic-digits.pt"
     tuned = tmp_path / "b.pt"
-    command = ("finetune", base, "--method", "board", "--data", digits, "--out", tuned, "--t", 4)
+    command = ("finetune", base, "--data", digits, "--out", tuned, "--t", 4)  # the default
     options = ("--epochs", 1, "--threads", 1, "--vary", "order,drop", "--max-load", 50)
     finetuned = run(*command, *options, "--json")
     assert finetuned.exit_code == 0, finetuned.output
@@ -87,6 +87,9 @@ def test_a_board_plays_the_training_and_says_what_it_won(digits, tmp_path):
     gain = summary["gain_on_twin"]
     assert summary["board"] == "twin"
     assert gain["after"] == summary["board_accuracy"]
+    losses = summary["losses"]
+    assert losses["on_twin"] == gain["after"]
+    assert sum(losses["by_step"].values()) == pytest.approx(1 - gain["after"])
     assert gain["interval"][0] <= gain["after"] - gain["before"] <= gain["interval"][1]
     assert 0 < summary["peak_load"] <= 50
     refused = run(*command, "--board", "replay:none.h5")
@@ -116,7 +119,8 @@ def test_batch_norm_is_folded_before_fine_tuning(digits, tmp_path):
     assert refused.exit_code == 1
     assert "adds a constant" in refused.stderr
     assert run("fold", base, "--out", folded).exit_code == 0
-    finetuned = run("finetune", folded, "--t", "4", "--data", digits, "--epochs", "1", "-o", tuned)
+    command = ("finetune", folded, "--method", "mtt", "--t", "4", "--epochs", "1")
+    finetuned = run(*command, "--data", digits, "-o", tuned)
     assert finetuned.exit_code == 0, finetuned.output
     assert not any(isinstance(m, nn.BatchNorm2d) for m in load_network(tuned).modules())
 
@@ -205,7 +209,7 @@ def trained(digits, tmp_path_factory):
     return folder
 
 
-FINE = ("--t", "4", "--epochs", "1", "--threads", "1")
+FINE = ("--method", "mtt", "--t", "4", "--epochs", "1", "--threads", "1")
 WRONG = [
     ("missing", (), "missing.checkpoint: can't be read"),
     ("damaged", (), "no checkpoint of a training"),

@@ -136,6 +136,21 @@ def test_no_recording_is_refused(path, dataset):
         measure_timesteps(model, dataset[:0], board, [1])
 
 
+def test_in_python_files_networks_and_data_sets_give_the_same_curve(path, dataset, curve):
+    same = [
+        sf.evaluate(path, dataset, timesteps=TIMESTEPS),
+        sf.evaluate(small_network(), dataset, timesteps=TIMESTEPS),
+        sf.evaluate(path, "synthetic-digits", timesteps=TIMESTEPS, samples=40),
+    ]
+    for one in same:
+        assert one.program_sha256 == curve.program_sha256
+        assert np.array_equal(one.labels, curve.labels)
+        for point, expected in zip(
+            (*one.in_torch, one.on_board), (*curve.in_torch, curve.on_board), strict=True
+        ):
+            assert np.array_equal(point.predictions, expected.predictions)
+
+
 def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -153,6 +168,7 @@ def test_the_command_prints_what_the_library_measures(path, cache, curve, tmp_pa
         assert point["spike_difference"] == expected.spike_difference
         assert point["predictions"] == expected.predictions.tolist()
     assert figures["on_board"]["accuracy"] == curve.on_board.accuracy
+    assert figures["speckflex"] == sf.__version__
     assert out.read_text() == render_svg(curve)
     text = run(*command, "--out", tmp_path / "curve.html")
     assert f"{curve.on_board.accuracy:.2%}" in text.stdout

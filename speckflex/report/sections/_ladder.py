@@ -238,7 +238,7 @@ def _remedy(
     commands = {
         "folded": remedies.finetune("--method mtt"),
         "eight-bit": remedies.finetune("--eight-bit"),
-        "twin": remedies.finetune("--method mtt"),
+        "twin": remedies.finetune("--method board"),
         "chip": remedies.deploy("--board twin --ensemble 8"),
     }
     return commands.get(step, "")

@@ -124,8 +124,8 @@ class BoardLoop:
             if core.readout == "spikes" and not layer.counts.any():
                 raise TrainingError(
                     f"layer {core.name} sends no spike on board {self.name} in any of {len(part)}"
-                    " recordings, so it gets no gradient: train the network first (speckflex"
-                    " train), or lower its thresholds"
+                    " recordings, so it gets no gradient: train the network in torch first"
+                    " (speckflex finetune --method sdt), or lower its thresholds"
                 )
 
         if max_load is not None:

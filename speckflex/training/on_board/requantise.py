@@ -66,14 +66,16 @@ def check_requantises(program: Program, network: nn.Module) -> None:
     if len(layers) != len(program.cores):
         raise TrainingError(
             f"the network has {len(layers)} weight layers, its program {len(program.cores)} cores:"
-            " training on a board takes a chain of Conv2d and Linear layers"
+            " training on a board takes a chain of Conv2d and Linear layers: choose another"
+            " method, such as mtt"
         )
     for core, layer in zip(program.cores, layers, strict=True):
         plain = layer.module.weight.numel() == core.weights.size
         if not plain or core.name != layer.name or not _same(core, _core(core, layer)):
             raise TrainingError(
                 f"layer {layer.name}: its weights are rearranged for the chip, so they can't be"
-                " trained on a board: use a square Conv2d without groups and dilation, or a Linear"
+                " trained on a board: use a square Conv2d without groups and dilation, a Linear,"
+                " or another method, such as mtt"
             )
 
 
