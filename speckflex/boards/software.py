@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from speckflex.boards.family import BoardFamily
-from speckflex.errors import BoardError
+from speckflex.errors import BoardError, BoardNotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from speckflex.boards._replay import Replay
-    from speckflex.boards.twin import Device, Twin
+    from speckflex.boards.twin import Twin
     from speckflex.twin.settings import TwinSettings
 
-__all__ = ["REPLAY", "TWIN", "open_replay", "open_twin"]
+__all__ = ["REPLAY", "TWIN", "Device", "check_device_name", "open_replay", "open_twin"]
+
+Device = Literal["cpu", "cuda"]
 
 
 def open_twin(
@@ -64,6 +66,25 @@ def open_twin(
     return Twin(threads=threads, settings=settings, device=chosen, notes=notes)
 
 
+def check_device_name(name: str) -> None:
+    """Check the name of a device of the twin.
+
+    Raises:
+        BoardNotFoundError: the twin has no such device.
+    """
+    known = get_args(Device)
+    if name not in known:
+        raise BoardNotFoundError(
+            f"the twin's device {name!r} is not known: choose one of {', '.join(known)}"
+        )
+
+
+def _twin_chip(address: str) -> None:
+    """Check an address of the twin, which runs programs for any chip."""
+    if address:
+        check_device_name(address)
+
+
 def open_replay(address: str) -> Replay:
     """Open a recorded session.
 
@@ -80,7 +101,7 @@ def open_replay(address: str) -> Replay:
 
 def _recorded_chip(address: str) -> str | None:
     """Return the chip of the program that was recorded; None for a recording that does not say."""
-    from speckflex.errors import BoardNotFoundError, FileFormatError
+    from speckflex.errors import FileFormatError
     from speckflex.recordings.recording import Provenance
 
     try:
@@ -96,6 +117,7 @@ TWIN = BoardFamily(
     called="the twin",
     open=open_twin,
     settings=("threads", "settings", "slow_clock", "device", "probe"),
+    chip_at=_twin_chip,
     names=(("twin", "software twin: runs a program's integers event by event"),),
     is_twin=True,
     repeats=True,

@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from speckflex.boards._arguments import (
     check_monitor,
     check_samples,
 )
+from speckflex.boards.software import check_device_name
 from speckflex.chips.formats import NEURON_MAX, NEURON_MIN
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.events.streams import check_events
@@ -28,15 +29,14 @@ from speckflex.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from speckflex.boards.software import Device
     from speckflex.program.program import Program
     from speckflex.twin.cores import RunningCore
     from speckflex.twin.gpu.twin import GpuTwin
     from speckflex.twin.graph import Graph
     from speckflex.twin.outputs import CoreLoad, SampleOutput
 
-__all__ = ["Device", "Twin"]
-
-Device = Literal["cpu", "cuda"]
+__all__ = ["Twin"]
 
 
 class Twin(BoardContext):
@@ -293,11 +293,7 @@ def _log(written: int, output: SampleOutput) -> SampleLog:
 
 
 def _check_device(device: str) -> None:
-    known = get_args(Device)
-    if device not in known:
-        raise BoardNotFoundError(
-            f"the twin's device {device!r} is not known: choose one of {', '.join(known)}"
-        )
+    check_device_name(device)
     if device == "cuda":
         # imported here alone, because it loads numba's part for GPUs
         try:

@@ -11,8 +11,9 @@ from speckflex.boards.chip.attached import devices_of
 from speckflex.boards.chip.opening import CHIP_SETTINGS
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.boards.family import BoardFamily
+from speckflex.chips import DEFAULT_CHIP
 from speckflex.chips.speck import SPECKS
-from speckflex.errors import BoardNotFoundError
+from speckflex.errors import BoardError, BoardNotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,8 @@ def open_virtual(
     """Plug in a virtual devkit and open it; closing the board unplugs it.
 
     Args:
-        address: a chip such as "speck2e", or a type of devkit such as "Speck2fModuleDevKit".
+        address: a chip such as "speck2e", or a type of devkit such as "Speck2fModuleDevKit"; faults
+            may follow, as in "speck2e,drop=0.01,seed=3".
         speed: board seconds per real second; infinite if events take no time.
         faults: what goes wrong on it.
         unverified: choices for what no source says about a devkit.
@@ -53,7 +55,7 @@ def open_virtual(
 
     Raises:
         BoardNotFoundError: there is no such virtual board.
-        BoardError: a setting is out of range.
+        BoardError: a setting is out of range, or the faults are given twice.
         FileFormatError: the probe file can't be read.
     """
     from speckflex.boards.chip._board import ChipBoard
@@ -98,20 +100,44 @@ def plug_in(address: str, stack: ExitStack, **behaviour: Any) -> tuple[ModuleTyp
     """
     from speckflex import virtual
 
-    chip = _chip_at(address)
-    device_type = address if address in chip.samna.devices else chip.samna.devkit
+    devkit, named = _devkit_and_faults(address)
+    if named is not None:
+        if behaviour.get("faults") is not None:
+            raise BoardError(
+                f"board virtual:{address}: the faults are given in its name and as a setting: give"
+                " them once"
+            )
+        behaviour["faults"] = named
+    chip = _chip_at(devkit)
+    device_type = devkit if devkit in chip.samna.devices else chip.samna.devkit
     info = virtual.attach(device_type, **behaviour)
     stack.callback(virtual.detach, info)
     samna = virtual.stand_in()
     return samna, next(item for item in devices_of(samna) if item.info == info)
 
 
-def _chip_at(address: str) -> Chip:
+def _devkit_and_faults(address: str) -> tuple[str, Faults | None]:
+    """Return the devkit of an address, and the faults that it names.
+
+    Raises:
+        BoardError: the text behind the devkit names no faults.
+    """
+    from speckflex.virtual import Faults
+
+    devkit, comma, text = address.partition(",")
+    return devkit, Faults.parse(text) if comma else None
+
+
+def _chip_name(address: str) -> str:
+    return _chip_at(_devkit_and_faults(address)[0]).name
+
+
+def _chip_at(devkit: str) -> Chip:
     for chip in SPECKS:
-        if address in (chip.name, *chip.samna.devices):
+        if devkit in (chip.name, *chip.samna.devices):
             return chip
     known = ", ".join(f"virtual:{chip.name}" for chip in SPECKS)
-    raise BoardNotFoundError(f"board virtual:{address} is not known: choose one of {known}")
+    raise BoardNotFoundError(f"board virtual:{devkit} is not known: choose one of {known}")
 
 
 VIRTUAL = BoardFamily(
@@ -121,10 +147,13 @@ VIRTUAL = BoardFamily(
     called="the virtual devkit",
     open=open_virtual,
     settings=("speed", "faults", "unverified", "twin", *CHIP_SETTINGS),
-    chip_at=lambda address: _chip_at(address).name,
-    names=tuple(
-        (f"virtual:{chip.name}", f"virtual {chip.label} devkit: the chip's path, over the twin")
-        for chip in SPECKS
+    chip_at=_chip_name,
+    names=(
+        *(
+            (f"virtual:{chip.name}", f"virtual {chip.label} devkit: the chip's path, over the twin")
+            for chip in SPECKS
+        ),
+        (f"virtual:{DEFAULT_CHIP},drop=0.01", "with faults: here 1 % of its spikes are lost"),
     ),
     is_devkit=True,
     one_by_one=True,

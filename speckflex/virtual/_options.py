@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 
@@ -42,11 +43,35 @@ class Faults:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is not None and value < 0:
+            if value is not None and not 0 <= value < math.inf:
                 raise BoardError(f"fault {item.name} is {value}: give 0 or more, or leave it out")
         for name in ("drop", "duplicate"):
             if getattr(self, name) > 1:
                 raise BoardError(f"fault {name} is {getattr(self, name)}: give a share of 0..1")
+
+    @classmethod
+    def parse(cls, text: str) -> Faults:
+        """Return the faults that a text such as "drop=0.01,seed=3" names.
+
+        Raises:
+            BoardError: a name is not known or given twice, or a value is no number of its kind.
+        """
+        kinds = {item.name: float if "float" in str(item.type) else int for item in fields(cls)}
+        values: dict[str, float] = {}
+        for part in text.split(","):
+            name, _, value = (piece.strip() for piece in part.partition("="))
+            if name not in kinds or name in values:
+                problem = "is given twice" if name in values else "is not known"
+                known = ", ".join(f"{kind}=N" for kind in kinds)
+                raise BoardError(f"fault {name!r} {problem}: give each at most once: {known}")
+            try:
+                values[name] = kinds[name](value)
+            except ValueError:
+                what = "a number" if kinds[name] is float else "a whole number"
+                raise BoardError(
+                    f"fault {name} is {value!r}: write {what} behind it, such as {name}=1"
+                ) from None
+        return cls(**values)  # pyright: ignore[reportArgumentType] - each is of its field's kind
 
 
 @dataclass(frozen=True)

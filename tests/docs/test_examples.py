@@ -1,6 +1,7 @@
 """The examples, each at its smallest size, as a user would start them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,17 @@ def test_the_hardware_suite_passes_without_hardware(board, tmp_path):
         [*command, *cache], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_workflow_is_on_its_page_and_runs_pytest_with_known_options():
+    import yaml
+
+    text = (EXAMPLES / "hil" / "github.yml").read_text(encoding="utf-8")
+    page = (EXAMPLES.parent / "docs" / "testing.md").read_text(encoding="utf-8")
+    assert text.partition("\n")[2] in page
+    steps = yaml.safe_load(text)["jobs"]["without-a-chip"]["steps"]
+    command = next(step["run"] for step in steps if "pytest hil" in step.get("run", ""))
+    plugin = (EXAMPLES.parent / "speckflex" / "pytest_plugin" / "_choices.py").read_text()
+    options = re.findall(r"--[a-z-]+", command.replace("--junitxml", ""))
+    assert options
+    assert all(f'"{option}"' in plugin for option in options)
