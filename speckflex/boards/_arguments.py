@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex._support.html import html_of
+from speckflex.boards.family import find_family
 from speckflex.errors import BoardError, EventsError
 from speckflex.events.streams import check_events
 from speckflex.program.program import Program
@@ -27,6 +29,9 @@ __all__ = ["BoardContext", "check_is_program", "check_monitor", "check_samples"]
 class BoardContext(ABC):
     """A board for a `with` statement; the end of the block closes it, also after an error."""
 
+    name: str
+    kind: str
+
     @abstractmethod
     def close(self) -> None:
         """Release the device; a closed board plays nothing."""
@@ -34,6 +39,20 @@ class BoardContext(ABC):
     @abstractmethod
     def _check_open(self) -> None:
         """Raise a BoardError if the board is closed."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} board {self.name}, {self._state()}>"
+
+    def _repr_html_(self) -> str:
+        facts = (("what it is", find_family(self.name).label), ("state", self._state()))
+        return html_of(f"Board {self.name}", facts)
+
+    def _state(self) -> str:
+        try:
+            self._check_open()
+        except BoardError:
+            return "closed"
+        return "open"
 
     def __enter__(self) -> Self:
         """Return the board itself."""

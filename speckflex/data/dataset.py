@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from speckflex.data._display import dataset_html, dataset_line
 from speckflex.errors import EventsError
 from speckflex.events.streams import check_events
 
@@ -46,6 +47,12 @@ class EventDataset(Sequence[Sample]):
     read: Callable[[Any], np.ndarray]
     shape_stated: bool = True
     changes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return dataset_line(self)
+
+    def _repr_html_(self) -> str:
+        return dataset_html(self)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from speckflex.chips import Chip, find_chip
 from speckflex.errors import ConversionError, FileFormatError
 from speckflex.program._archive import Archive, open_archive, write_archive
+from speckflex.program._display import program_html, program_line
 from speckflex.program.records import (
     ARRAYS,
     Core,
@@ -68,6 +69,12 @@ class Program:
         object.__setattr__(self, "cores", tuple(self.cores))
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         _check_program(self)
+
+    def __repr__(self) -> str:
+        return program_line(self)
+
+    def _repr_html_(self) -> str:
+        return program_html(self)
 
     @property
     def chip_record(self) -> Chip:

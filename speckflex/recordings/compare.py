@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex.errors import ComparisonError
+from speckflex.recordings._display import difference_html, difference_line
 from speckflex.recordings.divergence import Divergence, count_reordered, find_divergence
 from speckflex.recordings.measures import (
     confusion_matrix,
@@ -19,6 +20,8 @@ from speckflex.recordings.measures import (
 from speckflex.recordings.recording import Recording
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from speckflex.recordings.recording import LayerRecord
 
 __all__ = ["Accuracy", "Difference", "LayerDifference", "compare", "measure_accuracy"]
@@ -147,6 +150,22 @@ class Difference:
     agreement: float | None = None
     noise_floor: Difference | None = None
     unlike_inputs: int = 0
+
+    def __repr__(self) -> str:
+        return difference_line(self)
+
+    def _repr_html_(self) -> str:
+        return difference_html(self)
+
+    def plot(self) -> Figure:
+        """Return a picture of the spike difference and the spikes of each layer.
+
+        Raises:
+            SpeckflexError: matplotlib is not installed.
+        """
+        from speckflex.recordings._plots import plot_difference
+
+        return plot_difference(self)
 
     def layer(self, index: int) -> LayerDifference:
         """Return the difference of the layer at that position of the network.

@@ -9,11 +9,14 @@ import numpy as np
 
 from speckflex.errors import BoardError
 from speckflex.events.streams import EVENT_DTYPE, FIELDS
+from speckflex.recordings._display import recording_html, recording_line
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
     from speckflex.program.records import Shape
     from speckflex.recordings._hdf5 import Container
@@ -143,6 +146,39 @@ class Recording:
     samples: tuple[SampleLog, ...] = field(repr=False)
     provenance: Provenance
     labels: np.ndarray | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return recording_line(self)
+
+    def _repr_html_(self) -> str:
+        return recording_html(self)
+
+    def raster(self, layer: int = -1, sample: int = 0) -> Figure:
+        """Return a picture of one sample's spikes in a layer, a row for each neuron.
+
+        Raises:
+            BoardError: the recording holds no events of that layer or sample.
+            SpeckflexError: matplotlib is not installed.
+        """
+        from speckflex.recordings._plots import plot_raster
+
+        return plot_raster(self, layer, sample)
+
+    def frames(self, layer: int = 0, sample: int = 0, *, n_frames: int = 10) -> Figure:
+        """Return a picture of one sample's spikes in a layer as frames, channels added up.
+
+        Args:
+            layer: position of the layer in the network; -1 is the last.
+            sample: position of the sample.
+            n_frames: number of frames, of equal time.
+
+        Raises:
+            BoardError: the recording holds no events of that layer or sample.
+            SpeckflexError: matplotlib is not installed.
+        """
+        from speckflex.recordings._plots import plot_frames
+
+        return plot_frames(self, layer, sample, n_frames)
 
     @property
     def n_samples(self) -> int:

@@ -1,0 +1,68 @@
+"""Pictures drawn with matplotlib, which the package does not need otherwise."""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from speckflex._support.files import write_whole
+from speckflex.errors import FileFormatError, SpeckflexError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+__all__ = ["new_picture", "save_picture"]
+
+
+def new_picture(width: float, height: float) -> Figure:
+    """Return an empty figure that a notebook shows by itself, and that no window holds.
+
+    Args:
+        width: inches.
+        height: inches.
+
+    Raises:
+        SpeckflexError: matplotlib is not installed.
+    """
+    return _kind()(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _kind() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SpeckflexError(
+            "plots are drawn by matplotlib, which is not installed: pip install 'speckflex[plots]'"
+        ) from error
+
+    class Picture(Figure):
+        """A figure of its own, which pyplot need not know."""
+
+        def _repr_png_(self) -> bytes:
+            stream = BytesIO()
+            self.savefig(stream, format="png", dpi=100)
+            return stream.getvalue()
+
+    return Picture
+
+
+def save_picture(picture: Figure, path: Path) -> Path:
+    """Write a figure to an .svg or .pdf file, the same bytes each time, and return the path.
+
+    Raises:
+        FileFormatError: the file can't be written.
+    """
+    from matplotlib import rc_context
+
+    # without the time of drawing, and with text that stays text
+    settings = {"svg.hashsalt": "speckflex", "svg.fonttype": "none"}
+    when = {".svg": "Date", ".pdf": "CreationDate"}[path.suffix]
+    stream = BytesIO()
+    with rc_context(settings):
+        picture.savefig(stream, format=path.suffix[1:], metadata={when: None})
+    write_whole(path, stream.getvalue(), FileFormatError)
+    return path
