@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex.cli.emphasis import emphasised, wants_colour
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,6 +27,6 @@ max_spike_difference_option: Any = click.option(
 def exit_on_missed(missed: Sequence[str]) -> None:
     """Say which bars were missed, and leave with the exit code for it if there is one."""
     for sentence in missed:
-        click.echo(f"missed: {sentence}", err=True)
+        click.echo(emphasised(f"missed: {sentence}"), err=True, color=wants_colour())
     if missed:
         sys.exit(MISSED_BAR)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.emphasis import echo_report
 from speckflex.cli.options import (
     chip_option,
     json_option,
@@ -131,10 +132,10 @@ def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
     from speckflex.report.spelling import milliseconds
 
     for sentence in warnings:
-        click.echo(f"warning: {sentence}")
+        echo_report(f"warning: {sentence}")
     for load in loads:
         severity = "note" if load.passed else "warning"
-        click.echo(
+        echo_report(
             f"{severity}: {load.name}: {load.verdict}: {load.demand / 1e6:.3g} million synaptic"
             f" operations per second are asked of its core ({load.factor:.2g} times its rate),"
             f" {load.served / 1e6:.3g} million are served, an event waits up to"
@@ -144,7 +145,7 @@ def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
     if loads:
         behind = ", ".join(load.name for load in loads if not load.passed)
         verdict = f"does not keep up: {behind}" if behind else "keeps up"
-        click.echo(f"with these recordings and at an unverified rate, the chip {verdict}")
+        echo_report(f"with these recordings and at an unverified rate, the chip {verdict}")
 
 
 def _held_up(load: LayerLoad) -> str:
@@ -162,7 +163,7 @@ def _held_up(load: LayerLoad) -> str:
 def _show(table: CheckTable) -> None:
     from speckflex.cli.tables import echo_table
 
-    click.echo(table.verdict)
+    echo_report(table.verdict)
     columns = ("layer", "type", "core", "kernel words", "neuron words", "bias words", "fits cores")
     rows = [
         (
@@ -177,7 +178,7 @@ def _show(table: CheckTable) -> None:
     if rows:
         echo_table(columns, rows, title=f"on {table.chip}")
     for check in table.checks:
-        click.echo(f"{check.severity}: {check.sentence}")
+        echo_report(f"{check.severity}: {check.sentence}")
 
 
 def _type(layer: LayerCost) -> str:

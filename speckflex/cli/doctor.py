@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from speckflex.cli.emphasis import echo_report
 from speckflex.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def command(*, board: str, as_json: bool) -> None:
 
 def _show(board: str, findings: Sequence[Finding], *, fine: bool) -> None:
     for finding in findings:
-        click.echo(f"{finding.state:8} {finding.subject}: {finding.found}")
+        echo_report(f"{finding.state:8} {finding.subject}: {finding.found}")
         if finding.remedy:
             click.echo(f"{'':8}   remedy: {finding.remedy}")
     click.echo(f"board {board}: {'all that it needs is here' if fine else 'something is missing'}")

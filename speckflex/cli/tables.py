@@ -1,33 +1,60 @@
-"""Tables on standard output."""
+"""Tables on standard output that fit the terminal; numbers are never broken."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
+
+from speckflex._support.columns import WIDTH, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["echo_table", "format_number"]
+__all__ = ["echo_table", "format_number", "line_width"]
 
-PIPED_WIDTH = 160
+SHORT = 24  # a cell of at most this length stands in one line
+NARROWEST = 40
+
+
+def line_width() -> int:
+    """Return how many characters a line on standard output holds; 80 in a pipe."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(shutil.get_terminal_size((WIDTH, 24)).columns, NARROWEST)
 
 
 def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
-    """Print a table with numbers aligned to the right and text to the left."""
+    """Print a table with numbers aligned to the right and text to the left.
+
+    Columns that do not fit beside the others follow below, with the first column again. Only the
+    words of a long text go on in a second line.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    rows = [list(row) for row in rows]
-    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for position, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[position], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[format_number(value) for value in row])
-    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    console.print(table)
+    values = [list(row) for row in rows]
+    cells = [[format_number(value) for value in row] for row in values]
+    width = line_width()
+    longest = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    console = Console(width=width)
+    # each column has a blank on its right beside the gap of the box
+    for group in side_by_side([min(size, width // 2) for size in longest], width - 2):
+        table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        title = ""
+        for position in group:
+            column = [row[position] for row in values]
+            numeric = bool(column) and all(isinstance(one, int | float | None) for one in column)
+            table.add_column(
+                columns[position],
+                justify="right" if numeric else "left",
+                overflow="fold",
+                no_wrap=longest[position] <= SHORT,
+            )
+        for row in cells:
+            table.add_row(*[row[position] for position in group])
+        console.print(table)
 
 
 def format_number(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from speckflex._support.columns import side_by_side
 from speckflex.report._blocks import Table, Text
 from speckflex.report._verdict import warnings_of
 
@@ -35,13 +36,19 @@ def show_as_text(block: Block) -> str:
 
 
 def _aligned(table: Table) -> str:
-    """Return columns padded to the same width; the first to the left, figures to the right."""
+    """Return columns padded to the same width; the first to the left, figures to the right.
+
+    Columns that don't fit a terminal follow below, with the first column again.
+    """
     rows = [table.headings, *table.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.headings))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+    return "\n\n".join(
+        "\n".join(
+            "  ".join(
+                row[column].rjust(widths[column]) if column else row[0].ljust(widths[0])
+                for column in group
+            ).rstrip()
+            for row in rows
+        )
+        for group in side_by_side(widths)
     )
