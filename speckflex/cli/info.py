@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
-from speckflex.cli.options import existing_file, json_option
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from speckflex.cli.options import json_option
 
 __all__ = ["command"]
 
 
 @click.command("info")
-@click.argument("file", type=existing_file)
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @json_option
 def command(file: Path, *, as_json: bool) -> None:
-    """Say what FILE is: a program, recording, report or network, with its hash and layers.
+    """Say what FILE is, with its hash, layers and provenance.
 
-    Names its versions and provenance, and the cores and thresholds of its layers.
+    FILE is a program, a recording, a report, a network or its weights, a checkpoint or the metrics
+    of a training, metrics of the pytest plugin, or the folder of a run. Names its versions, and
+    the cores and thresholds of its layers.
     """
     from speckflex.cli.tables import echo_table
     from speckflex.deployment.describe import describe_file
@@ -32,11 +31,21 @@ def command(file: Path, *, as_json: bool) -> None:
         return
     layers, provenance = facts.pop("layers"), facts.pop("provenance")
     for name, value in (*facts.items(), *provenance.items()):
-        click.echo(f"{name}: {value}")
+        for line in _lines(name, value):
+            click.echo(line)
     if layers:
         columns = list(dict.fromkeys(key for layer in layers for key in layer))
         rows = [[_shown(layer.get(column)) for column in columns] for layer in layers]
         echo_table(columns, rows)
+
+
+def _lines(name: str, value: object) -> list[str]:
+    """Return a fact as it is shown; a mapping or a list with a line for each entry."""
+    if isinstance(value, dict):
+        return [f"{name}:", *(f"  {key}: {entry}" for key, entry in value.items())]
+    if isinstance(value, list):
+        return [f"{name}:", *(f"  {entry}" for entry in value)] if value else []
+    return [f"{name}: {'-' if value is None else value}"]
 
 
 def _shown(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from speckflex.program.records import Core
 
 __all__ = ["describe_file"]
@@ -19,23 +22,151 @@ def describe_file(path: str | Path) -> dict[str, Any]:
     """Return kind, hash, layers and provenance of a file in plain JSON types.
 
     Args:
-        path: a program (.speck), a recording (.h5), a report (report.json), or a network (.pt,
-            .nir).
+        path: a program (.speck), a recording (.h5), a report (report.json), a network or its
+            weights (.pt, .nir, .onnx, .safetensors), a training's checkpoint or metrics, metrics
+            of the pytest plugin (.jsonl), or the folder of a run.
 
     Raises:
         SpeckflexError: the file is missing, damaged, or of another kind.
     """
     path = Path(path)
+    if path.is_dir():
+        return _run(path)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise FileFormatError(
             f"{path}: can't be read ({error.strerror}): check its path and permissions"
         ) from error
-    kinds = {".speck": _program, ".h5": _recording, ".json": _report}
-    about = kinds.get(path.suffix.lower(), _network)(path)
+    about = _reader_of(path, content)(path)
     file_hash = hashlib.sha256(content).hexdigest()
     return {"file": str(path), "bytes": len(content), "file_sha256": file_hash, **about}
+
+
+def _reader_of(path: Path, content: bytes) -> Callable[[Path], dict[str, Any]]:
+    """Return the function that describes a file, by its content, else by its name."""
+    from speckflex.networks.file_kinds import PROGRAM, RECORDING, TORCH, kind_of_file
+
+    kinds = {".speck": _program, ".h5": _recording, ".json": _report}
+    if path.suffix.lower() in kinds:
+        return kinds[path.suffix.lower()]
+    if content[:1] == b"{" and not content.startswith(b"{}"):
+        return _metrics
+    by_content = {PROGRAM: _program, RECORDING: _recording, TORCH: _torch}
+    return by_content.get(kind_of_file(path), _network)
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """Return what the folder of a run holds: its report, and each file with its hash."""
+    report = folder / "report.json"
+    if not report.is_file():
+        raise FileFormatError(
+            f"{folder}: holds no report.json, so it is no run of speckflex deploy: name a file, or"
+            " the folder that deploy --out wrote"
+        )
+    about = _report(report)
+    return {
+        "file": str(folder),
+        **about,
+        "kind": "run",
+        "files": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.iterdir())
+            if path.is_file()
+        },
+    }
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    """Return what a file of JSON lines holds: the epochs of a training, or figures of tests."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except ValueError as error:
+        raise FileFormatError(
+            f"{path}: is no file of metrics, a line is no JSON ({error}): give one of --metrics or"
+            " --board-metrics wrote"
+        ) from error
+    if all(isinstance(line, dict) and "validation_accuracy" in line for line in lines):
+        return _epochs(lines)
+    if all(isinstance(line, dict) and {"test", "board"} <= line.keys() for line in lines):
+        return _board_metrics(lines)
+    raise FileFormatError(
+        f"{path}: is no file of metrics that speckflex writes: give one of --metrics or"
+        " --board-metrics"
+    )
+
+
+def _epochs(epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    best = max(epochs, key=lambda epoch: epoch["validation_accuracy"])
+    return {
+        "kind": "training metrics",
+        "epochs": len(epochs),
+        "best_epoch": best["epoch"],
+        "best_validation_accuracy": best["validation_accuracy"],
+        "last_loss": epochs[-1]["loss"],
+        "layers": [],
+        "provenance": {},
+    }
+
+
+def _board_metrics(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    own = {"test", "board", "program_sha256"}
+    programs = [hashes for line in lines if (hashes := line.get("program_sha256"))]
+    return {
+        "kind": "board metrics",
+        "lines": len(lines),
+        "tests": list(dict.fromkeys(line["test"] for line in lines)),
+        "figures": list(dict.fromkeys(name for line in lines for name in line if name not in own)),
+        "layers": [],
+        "provenance": {
+            "boards": list(dict.fromkeys(line["board"] for line in lines)),
+            "programs": list(dict.fromkeys(programs)),
+        },
+    }
+
+
+def _torch(path: Path) -> dict[str, Any]:
+    """Return what a file of torch holds: a training's checkpoint, weights alone, or a network."""
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - a network as an object: its reader allows known layers
+        return _network(path)
+    if isinstance(state, dict) and {"format", "settings", "optimiser", "history"} <= state.keys():
+        return _checkpoint(state)
+    weights = state.get("state_dict", state) if isinstance(state, dict) else {}
+    if weights and all(isinstance(value, torch.Tensor) for value in weights.values()):
+        return {"kind": "weights", "layers": _tensors(weights), "provenance": {}}
+    return _network(path)
+
+
+def _checkpoint(state: dict[str, Any]) -> dict[str, Any]:
+    history = state["history"]
+    best = next((one for one in history if one["epoch"] == state["best_epoch"]), {})
+    return {
+        "kind": "checkpoint",
+        "sha256": state["data"],
+        "epochs": len(history),
+        "best_epoch": state["best_epoch"],
+        "best_validation_accuracy": best.get("validation_accuracy"),
+        "layers": _tensors(state["network"]),
+        "provenance": {
+            "format": state["format"],
+            **{name: value for name, value in state["settings"].items() if value not in (None, "")},
+        },
+    }
+
+
+def _tensors(weights: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "weights": list(value.shape),
+            "type": str(value.dtype).removeprefix("torch."),
+        }
+        for name, value in weights.items()
+    ]
 
 
 def _program(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+import torch
 from click.testing import CliRunner
 from networks_of_tests import small_network
 
@@ -63,7 +64,45 @@ def test_a_network_and_its_program_are_described_in_text(tmp_path: Path):
         assert "conv1" in result.output
 
 
-@pytest.mark.parametrize("name", ["a.speck", "a.h5", "a.json", "a.pt"])
+def test_a_checkpoint_of_a_training_is_described_as_torch_reads_it(tmp_path: Path):
+    network = small_network()
+    state = {
+        "format": 1,
+        "settings": {"method": "mtt", "t_max": 10, "vary": ""},
+        "data": "ab" * 32,
+        "network": network.state_dict(),
+        "optimiser": {},
+        "history": [
+            {"epoch": 1, "validation_accuracy": 0.5},
+            {"epoch": 2, "validation_accuracy": 0.75},
+        ],
+        "best_epoch": 2,
+    }
+    torch.save(state, tmp_path / "net.pt.checkpoint")
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    facts = info(tmp_path / "net.pt.checkpoint")
+    assert facts["kind"] == "checkpoint"
+    assert (facts["epochs"], facts["best_epoch"], facts["best_validation_accuracy"]) == (2, 2, 0.75)
+    assert facts["provenance"] == {"format": 1, "method": "mtt", "t_max": 10}
+    weights = info(tmp_path / "weights.pt")
+    assert weights["kind"] == "weights"
+    for layers in (facts["layers"], weights["layers"]):
+        shapes = {layer["name"]: layer["weights"] for layer in layers}
+        assert shapes["conv1.weight"] == list(network.conv1.weight.shape)
+
+
+def test_metrics_are_described_by_their_lines(tmp_path: Path):
+    lines = [{"epoch": n, "loss": 1 / n, "validation_accuracy": n / 10} for n in (1, 3, 2)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert info(tmp_path / "train.jsonl")["best_epoch"] == 3
+    line = {"test": "a::b", "board": "twin", "program_sha256": "ab", "spike_difference": 0.1}
+    (tmp_path / "board.jsonl").write_text(json.dumps(line) + "\n")
+    facts = info(tmp_path / "board.jsonl")
+    assert facts["figures"] == ["spike_difference"]
+    assert facts["provenance"] == {"boards": ["twin"], "programs": ["ab"]}
+
+
+@pytest.mark.parametrize("name", ["a.speck", "a.h5", "a.json", "a.pt", "a.jsonl", "a.checkpoint"])
 def test_a_damaged_file_fails_in_one_line(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"nothing of the kind")
     result = CliRunner().invoke(main, ["info", str(tmp_path / name)])
