@@ -188,13 +188,22 @@ def take_reading(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in READING if options.get(name) is not None}
 
 
-def open_data(options: dict[str, Any], *, default: str = "synthetic-digits") -> EventDataset:
-    """Return the recordings that `data_options` and `seed_option` chose."""
+def open_data(options: dict[str, Any]) -> EventDataset:
+    """Return the recordings that `data_options` and `seed_option` chose.
+
+    Raises:
+        UsageError: none are chosen.
+    """
     from speckflex.data import open_dataset, preprocess
 
+    if not options["data"]:
+        raise click.UsageError(
+            "no recordings are given: name yours with --data FOLDER or --data FILE, a public data"
+            " set such as --data nmnist, or simulated ones with --data synthetic-digits"
+        )
     settings = take_preprocessing(options)
     dataset = open_dataset(
-        options["data"] or default,
+        options["data"],
         split=options["split"],
         limit=options["samples"],
         seed=options["seed"],
@@ -251,7 +260,7 @@ def recording_options(function: Any) -> Any:
     )(function)
 
 
-def data_options(function: Any, *, default: str = " [default: synthetic-digits]") -> Any:
+def data_options(function: Any, *, default: str = " Required.") -> Any:
     """Add the options that choose recordings; `default` ends the help text of --data."""
     function = recording_options(function)
     return click.option(

@@ -66,7 +66,8 @@ def find_stack() -> list[tuple[str, str]]:
     threading.setprofile(watch)
     sys.setprofile(watch)
     model = str(files("speckflex") / "models" / "synthetic-digits.pt")
-    command = ["deploy", model, "--board", "twin", "--samples", "1", "--threads", "1"]
+    data = ["--data", "synthetic-digits", "--samples", "1"]
+    command = ["deploy", model, "--board", "twin", *data, "--threads", "1"]
     try:
         with suppress(KernelReachedError):
             CliRunner().invoke(main, command, catch_exceptions=False)
