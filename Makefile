@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw coverage docs docs-picture schema changelog hooks fuzz other-processors sinabs-suite clean
+.PHONY: demo test check unit hw coverage docs docs-picture schema tutorial changelog hooks fuzz other-processors sinabs-suite clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,10 @@ docs-picture: $(STAMP)
 schema: $(STAMP)
 	$(BIN)/python -c "from speckflex.report._schema import render_schema; print(render_schema(), end='')" \
 		> docs/report.schema.json.new && mv docs/report.schema.json.new docs/report.schema.json
+
+# The tutorial notebook with what it shows, run anew.
+tutorial: $(STAMP)
+	$(BIN)/python tests/support/run_tutorial.py
 
 # What the next version's part of CHANGELOG.md will say.
 changelog: $(STAMP)

@@ -10,7 +10,10 @@ from speckflex.version import __version__
 if TYPE_CHECKING:
     from speckflex.boards import Board, open_board
     from speckflex.conversion.convert import convert
+    from speckflex.conversion.model import read_model
     from speckflex.conversion.options import ConversionOptions
+    from speckflex.deployment.deploy import Deployment, DeploySettings, deploy
+    from speckflex.deployment.progress import Progress
     from speckflex.deployment.timesteps import evaluate
     from speckflex.errors import SpeckflexError
     from speckflex.networks.files import load_network
@@ -29,45 +32,55 @@ _PUBLIC = {
     "Board": "boards",
     "ConversionOptions": "conversion.options",
     "Core": "program.records",
+    "DeploySettings": "deployment.deploy",
+    "Deployment": "deployment.deploy",
     "Destination": "program.records",
     "Difference": "recordings.compare",
     "EventFilter": "program.event_filter",
     "InputStage": "program.records",
     "NirOptions": "networks.nir.options",
     "Program": "program.program",
+    "Progress": "deployment.progress",
     "Recording": "recordings.recording",
     "SpeckflexError": "errors",
     "TwinSettings": "twin.settings",
     "compare": "recordings.compare",
     "convert": "conversion.convert",
+    "deploy": "deployment.deploy",
     "evaluate": "deployment.timesteps",
     "fold_batchnorm": "networks.fold",
     "group_boundaries": "training.mixed.timesteps",
     "load_network": "networks.files",
     "open_board": "boards",
+    "read_model": "conversion.model",
 }
 
 __all__ = [
     "Board",
     "ConversionOptions",
     "Core",
+    "DeploySettings",
+    "Deployment",
     "Destination",
     "Difference",
     "EventFilter",
     "InputStage",
     "NirOptions",
     "Program",
+    "Progress",
     "Recording",
     "SpeckflexError",
     "TwinSettings",
     "__version__",
     "compare",
     "convert",
+    "deploy",
     "evaluate",
     "fold_batchnorm",
     "group_boundaries",
     "load_network",
     "open_board",
+    "read_model",
 ]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from errno import EPIPE
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from speckflex._support.text import printable
+from speckflex.cli.emphasis import wants_colour
 from speckflex.cli.interrupts import Interruption, quiet_interrupts
 from speckflex.errors import BoardNotFoundError, SpeckflexError, TrainingInterruptedError
 from speckflex.version import __version__
@@ -30,13 +32,23 @@ COMMANDS = (
     "export",
     "check",
     "compare",
+    "report",
     "boards",
     "doctor",
     "probe",
 )
 
 
-class NoSuchBoardError(click.ClickException):
+class Failure(click.ClickException):
+    """A failed command; its line begins with a word in red."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the error in one line."""
+        word = click.style("Error:", fg="red", bold=True)
+        click.echo(f"{word} {self.format_message()}", file or sys.stderr, color=wants_colour())
+
+
+class NoSuchBoardError(Failure):
     """No such board; the exit code of its own lets scripts tell this from a failure."""
 
     exit_code = 3
@@ -74,7 +86,7 @@ class CommandGroup(click.Group):
         except KeyboardInterrupt as error:
             raise Interruption("interrupted") from error
         except SpeckflexError as error:
-            failure = FAILURES.get(type(error), click.ClickException)
+            failure = FAILURES.get(type(error), Failure)
             raise failure(printable(str(error))) from error
         except OSError as error:
             if (
@@ -83,7 +95,7 @@ class CommandGroup(click.Group):
                 raise
             place = error.filename or "standard output"
             message = printable(f"{place}: {error.strerror}: check the path")
-            raise click.ClickException(message) from error
+            raise Failure(message) from error
 
 
 @click.command(

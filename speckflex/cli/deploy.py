@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
 from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.emphasis import echo_report
 from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import (
     json_option,
@@ -21,11 +21,13 @@ from speckflex.cli.options import (
     slow_clock_option,
     take_nir_options,
 )
+from speckflex.cli.progress import show_stages, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from speckflex.boards.choosing import ChosenBoard
+    from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
     from speckflex.deployment.deploy import Deployment, DeploySettings
 
@@ -121,7 +123,8 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     _refuse_changes_of_nothing(options)
     deployment, chosen = _deploy(model, board, options)
     if options["out"]:
-        deployment.save(options["out"])
+        with stage("writing the report"):
+            deployment.save(options["out"])
     _show(deployment, chosen, options)
     if deployment.interrupted:
         raise Interruption(
@@ -142,11 +145,32 @@ def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
 
 
 def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
-    from speckflex.boards.choosing import chip_for, choose_board
+    with stage(f"loading, folding and converting {path.name}"):
+        model, dataset = _read(path, board, options)
+    with stage(f"opening board {board}"):
+        from speckflex.boards.choosing import choose_board
+
+        chosen = choose_board(
+            board,
+            require_chip=options["require_chip"],
+            slow_clock=options["slow_clock"],
+            threads=options["threads"],
+        )
+    with chosen.board:
+        # before the progress bars, which would draw over this line in a terminal
+        _announce(chosen, dataset, as_json=options["as_json"])
+        with show_stages() as watch:
+            from speckflex.deployment.deploy import deploy
+
+            deployment = deploy(model, dataset, chosen, settings=_settings(options), progress=watch)
+    return deployment, chosen
+
+
+def _read(path: Path, board: str, options: dict[str, Any]) -> tuple[ConvertedModel, EventDataset]:
+    """Return the model, folded and converted, and the recordings on its input."""
+    from speckflex.boards.choosing import chip_for
     from speckflex.chips.speck import UNBOUNDED
-    from speckflex.cli.progress import progress_bar
     from speckflex.conversion.model import read_model, stated_shape
-    from speckflex.deployment.deploy import deploy
 
     options["input_shape"] = options["input_shape"] or stated_shape(path)
     dataset = open_data(options)
@@ -158,29 +182,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
         key=options["key"],
         nir=take_nir_options(options),
     )
-    dataset = on_input(dataset, model.program.input.shape)
-    chosen = choose_board(
-        board,
-        require_chip=options["require_chip"],
-        slow_clock=options["slow_clock"],
-        threads=options["threads"],
-    )
-    with ExitStack() as stack:
-        stack.enter_context(chosen.board)
-        # before the progress bar, which would draw over this line in a terminal
-        _announce(chosen, dataset, as_json=options["as_json"])
-        progress = stack.enter_context(
-            progress_bar(f"playing on {chosen.board.name}", len(dataset))
-        )
-        deployment = deploy(
-            model,
-            dataset,
-            chosen,
-            settings=_settings(options),
-            command=shlex.join(["speckflex", *sys.argv[1:]]),
-            progress=progress,
-        )
-    return deployment, chosen
+    return model, on_input(dataset, model.program.input.shape)
 
 
 def _settings(options: dict[str, Any]) -> DeploySettings:
@@ -202,6 +204,7 @@ def _settings(options: dict[str, Any]) -> DeploySettings:
         rate=options["rate"],
         explain=EXPLAINED if options["explain"] else 0,
         bars=Bars(options["max_spike_difference"], options["min_accuracy"]),
+        command=shlex.join(["speckflex", *sys.argv[1:]]),
     )
 
 
@@ -222,7 +225,7 @@ def _show(deployment: Deployment, chosen: ChosenBoard, options: dict[str, Any]) 
     if options["as_json"]:
         click.echo(render_json(deployment.report))
         return
-    click.echo(render_text(deployment.report))
+    echo_report(render_text(deployment.report))
     if options["out"]:
         click.echo(f"written: {options['out']}")
     click.echo(f"board: {_board_line(chosen)}")

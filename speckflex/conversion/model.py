@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from speckflex.networks.nir.options import NirOptions
     from speckflex.program.records import Shape
 
-__all__ = ["ConvertedModel", "Sensor", "check_model", "read_model", "stated_shape"]
+__all__ = [
+    "ConvertedModel",
+    "Sensor",
+    "check_model",
+    "convert_model",
+    "read_model",
+    "stated_shape",
+]
 
 # The rule of the finding that folding dropped something, and the entry of a program's metadata
 # that keeps it.
@@ -84,9 +91,41 @@ def read_model(
         _refuse_nir_options(path, nir)
         program = _load_program(path, input_shape, factory or key)
         return ConvertedModel(path, program, checks=_kept_checks(program))
+    loaded = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
+    return _convert(path, loaded, chip, options)
+
+
+def convert_model(
+    network: nn.Module,
+    *,
+    input_shape: Shape | Sensor | None = None,
+    chip: str = "speck2e",
+    **options: Any,
+) -> ConvertedModel:
+    """Fold a network in memory without bias and convert it, as `read_model` does with a file.
+
+    Args:
+        network: of torch and sinabs layers; stays as it is.
+        input_shape: (channel, y, x) of the events, or the recordings' sensor; the sizes of the
+            network's layers may tell it.
+        chip: "speck2e", "speck2f" or "unbounded".
+        options: of `convert`, by name.
+
+    Raises:
+        SpeckflexError: the network or the chip's limits do not allow it.
+    """
+    from speckflex.networks.spiking import spiking_network
+
+    shape = None if isinstance(input_shape, Sensor) else input_shape
+    sensor = input_shape.shape if isinstance(input_shape, Sensor) else None
+    name = type(network).__name__
+    trained = spiking_network(network, input_shape=shape)
+    return _convert(Path(name), _fold(trained, shape, sensor, name), chip, options)
+
+
+def _convert(path: Path, loaded: _Loaded, chip: str, options: dict[str, Any]) -> ConvertedModel:
     from speckflex.conversion.convert import convert_with_checks
 
-    loaded = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
     network, folding = loaded.network, loaded.folding
     conversion = convert_with_checks(network, loaded.input_shape, chip=chip, **options)
     found = _folding_checks(folding)
@@ -198,16 +237,22 @@ def _load_and_fold(
     **choices: str | None,
 ) -> _Loaded:
     """Return the network in a file, and the shape of its input."""
-    from speckflex.conversion.input_shape import find_input_shape
     from speckflex.networks.files import load_network
-    from speckflex.networks.fold import fold_with_report
-    from speckflex.networks.spiking import spiking_network
 
     sensor = input_shape.shape if isinstance(input_shape, Sensor) else None
     shape = _known_shape(path, None if isinstance(input_shape, Sensor) else input_shape)
     trained = load_network(path, input_shape=shape, nir=nir, **choices)
+    return _fold(trained, shape, sensor, str(path))
+
+
+def _fold(trained: nn.Module, shape: Shape | None, sensor: Shape | None, source: str) -> _Loaded:
+    """Return a network, folded, with the shape of its input."""
+    from speckflex.conversion.input_shape import find_input_shape
+    from speckflex.networks.fold import fold_with_report
+    from speckflex.networks.spiking import spiking_network
+
     if shape is None:
-        shape = find_input_shape(trained, sensor=sensor, source=str(path))
+        shape = find_input_shape(trained, sensor=sensor, source=source)
         # ReLUs that are functions are found with a shape alone.
         trained = spiking_network(trained, input_shape=shape)
     network, folding = fold_with_report(trained, input_shape=shape)

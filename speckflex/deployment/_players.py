@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from speckflex.analysis.synops import measure_known_synops
+from speckflex.deployment.progress import SAMPLES, Progress, watched
 from speckflex.recordings.recording import concatenate_recordings
 from speckflex.report.evidence import PlayedSample
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from speckflex.analysis.synops import LayerSynops
     from speckflex.data import EventDataset
+    from speckflex.deployment.progress import Watch
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
 
@@ -34,10 +36,33 @@ class Players:
     Args:
         in_batches: players that play a batch in one call.
         one_by_one: players that play one sample per call.
+        in_steps: how many samples a player in batches takes at a time, where it gives the same
+            spikes for any number; so its progress is seen.
+        names: what progress calls a player, where that is not its key.
     """
 
     in_batches: dict[str, Play] = field(default_factory=dict)
     one_by_one: dict[str, Play] = field(default_factory=dict)
+    in_steps: dict[str, int] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def watched(self, total: int, watch: Watch) -> Players:
+        """Return the same players, which tell `watch` of each of their calls.
+
+        Args:
+            total: number of samples that each will play.
+            watch: called with each step.
+        """
+
+        def tell(name: str, play: Play) -> Play:
+            stage = self.names.get(name, name)
+            return watched(play, stage, total, watch, most=self.in_steps.get(name))
+
+        return replace(
+            self,
+            in_batches={name: tell(name, play) for name, play in self.in_batches.items()},
+            one_by_one={name: tell(name, play) for name, play in self.one_by_one.items()},
+        )
 
     def play(
         self, events: list[np.ndarray], *, keep: bool
@@ -141,7 +166,7 @@ def play_dataset(
     *,
     batch: int,
     events_of: int,
-    progress: Callable[[int], None],
+    watch: Watch,
 ) -> Played:
     """Play a data set on all players, up to its end or a keyboard interrupt.
 
@@ -151,19 +176,24 @@ def play_dataset(
         program: what the board plays.
         batch: number of samples that one player plays before the next player plays them.
         events_of: number of first samples that keep their spikes, rounded up to whole batches.
-        progress: called with the number of samples that all players have just played.
+        watch: called with each step; the stage "samples" counts those that all players have
+            played.
 
     Raises:
         KeyboardInterrupt: no sample was played before the interrupt.
     """
-    played = Played()
+    played, done, total = Played(), 0, len(dataset)
+    telling = players.watched(total, watch)
     try:
-        for start in range(0, len(dataset), batch):
+        for start in range(0, total, batch):
+            watch(Progress("reading recordings", start, total))
             events = [events for events, _ in dataset[start : start + batch]]
+            watch(Progress("reading recordings", start + len(events), total))
             keep = start < events_of
-            for streams, part in players.play(events, keep=keep):
+            for streams, part in telling.play(events, keep=keep):
                 played.add(players, streams, part, program, keep=keep)
-                progress(_n_samples(part))
+                done += _n_samples(part)
+                watch(Progress(SAMPLES, done, total))
     except KeyboardInterrupt:
         if not played.parts:
             raise

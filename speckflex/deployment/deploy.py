@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
 from speckflex.analysis.synops import add_synops
 from speckflex.boards import open_board
+from speckflex.boards.choosing import ChosenBoard, chip_for, choose_board
 from speckflex.boards.family import BoardName
 from speckflex.boards.probe_file import ProbeFile
-from speckflex.data.dataset import fitting_options
+from speckflex.boards.twin import Twin
+from speckflex.conversion.model import ConvertedModel, Sensor, convert_model, read_model
+from speckflex.data import EventDataset, open_dataset
+from speckflex.data.dataset import UNKNOWN, fitting_options
 from speckflex.data.order import OrderWatch
+from speckflex.deployment._display import deployment_html, deployment_line
 from speckflex.deployment._players import Players, play_dataset
 from speckflex.deployment._rate import twin_at_rate
 from speckflex.deployment._run_facts import run_facts
 from speckflex.deployment.explain import explain
+from speckflex.deployment.progress import Progress, ignore
 from speckflex.errors import EventsError
 from speckflex.events.perturbation import Perturbation
+from speckflex.events.streams import as_events, make_events
+from speckflex.program.program import Program
 from speckflex.report.bars import Bars
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
+    from torch import nn
 
     from speckflex.analysis.core_load import LayerLoad
     from speckflex.analysis.ensemble import Ensemble
-    from speckflex.boards.choosing import ChosenBoard
-    from speckflex.conversion.model import ConvertedModel
-    from speckflex.data import EventDataset
+    from speckflex.boards import Board
     from speckflex.deployment._players import Play, Played
+    from speckflex.deployment.progress import Watch
+    from speckflex.program.records import Shape
     from speckflex.recordings.recording import Recording
     from speckflex.report.facts import LayerEffect
     from speckflex.report.record import Report
 
+    Model: TypeAlias = str | Path | ConvertedModel | Program | nn.Module
+    Data: TypeAlias = str | Path | EventDataset | np.ndarray | Sequence[np.ndarray]
+
 AT_RATE = "at rate"  # the player of a twin whose cores take their time
+# what progress calls the players
+STAGES = {
+    "torch": "torch network",
+    "folded": "folded network",
+    "eight-bit": "8 bits in time steps",
+    "repeat": "second play",
+    AT_RATE: "twin at the rate",
+}
+SAMPLES_PER_THREAD = 2  # that the twin takes at a time, so that its progress moves
 
 __all__ = ["DeploySettings", "Deployment", "deploy"]
 
@@ -69,6 +95,9 @@ class DeploySettings:
             none.
         explain: number of first samples with which the effect of each layer is measured; 0 for
             none.
+        command: what the user typed, for the report; "" for nothing.
+        input_shape: (channel, y, x) of the events, where neither the model nor the data states
+            it; None to find it.
     """
 
     bins: int = 10
@@ -84,6 +113,8 @@ class DeploySettings:
     rate: float | None = None
     probe: str = ""
     explain: int = 0
+    command: str = ""
+    input_shape: Shape | None = None
 
     @cached_property
     def of_twin(self) -> TwinSettings:
@@ -108,6 +139,12 @@ class Deployment:
     recordings: dict[str, Recording]
     report: Report
 
+    def __repr__(self) -> str:
+        return deployment_line(self.report)
+
+    def _repr_html_(self) -> str:
+        return deployment_html(self.report)
+
     @property
     def interrupted(self) -> bool:
         """Whether the user stopped the deployment before its end."""
@@ -130,53 +167,116 @@ class Deployment:
 
 
 def deploy(
-    model: ConvertedModel,
-    dataset: EventDataset,
-    chosen: ChosenBoard,
+    model: Model,
+    data: Data,
+    board: str | ChosenBoard = "speck2e",
     *,
+    samples: int | None = None,
     settings: DeploySettings | None = None,
-    command: str = "",
-    progress: Callable[[int], None] = lambda _samples: None,
+    progress: Watch = ignore,
 ) -> Deployment:
-    """Play `dataset` on the chosen board, on the twin and in torch, and compare.
+    """Play recordings on a board, on its twin and in torch, and compare: `speckflex deploy`.
 
     After the samples, the load of the cores is measured and the ensemble is played. A keyboard
     interrupt ends either; the report covers what was played before.
 
     Args:
-        model: the program, and its network if there is one.
-        dataset: the recordings and their labels.
-        chosen: the board; it stays open.
+        model: a `.pt`, `.nir` or `.speck` file, a network in memory, a program, or what
+            `read_model` returns.
+        data: the name or path of a data set, as for `open_dataset`, whose test split is used; a
+            data set; or the events of one or more samples without labels.
+        board: a name as for `open_board`, such as "twin", where "speck2e" is the attached chip or
+            else its twin; or a board from `choose_board`, which stays open.
+        samples: number of recordings to play, balanced over the classes; None for all.
         settings: how the samples are played.
-        command: what the user typed, for the report.
-        progress: called with the number of samples that the chosen board has just played.
+        progress: called with each step.
 
     Raises:
         EventsError: the data set is empty or does not have the program's input shape.
+        SpeckflexError: the model, the data or the board can't be used; the message says why.
     """
+    settings = settings or DeploySettings()
+    progress(Progress("loading and converting the network"))
+    dataset = None if isinstance(data, np.ndarray | list | tuple) else _open(data, samples)
+    asked = board if isinstance(board, str) else board.asked
+    converted = _converted(model, dataset, asked, settings.input_shape)
+    shape = converted.program.input.shape
+    if dataset is None:
+        dataset = _unlabelled(data, shape).balanced(samples)
+    if not dataset.shape_stated:
+        dataset = dataset.on_sensor(shape)
+    _check_dataset(converted, dataset)
+    if isinstance(board, ChosenBoard):
+        return _deploy(converted, dataset, board, settings, progress)
+    chosen = choose_board(board, threads=settings.threads)
+    with chosen.board:
+        return _deploy(converted, dataset, chosen, settings, progress)
+
+
+def _open(data: str | Path | EventDataset, samples: int | None) -> EventDataset:
+    dataset = data if isinstance(data, EventDataset) else open_dataset(data)
+    return dataset.balanced(samples)
+
+
+def _converted(
+    model: Model, dataset: EventDataset | None, board: str, input_shape: Shape | None
+) -> ConvertedModel:
+    """Return the program of a model, with its network if there is one."""
+    if isinstance(model, ConvertedModel):
+        return model
+    if isinstance(model, Program):
+        return ConvertedModel(Path("program in memory"), model)
+    chip = chip_for(board)
+    sensor = Sensor(dataset.shape) if dataset is not None and dataset.shape_stated else None
+    shape = input_shape or sensor
+    if isinstance(model, str | Path):
+        return read_model(model, input_shape=shape, chip=chip)
+    return convert_model(model, input_shape=shape, chip=chip)
+
+
+def _unlabelled(events: np.ndarray | Sequence[np.ndarray], shape: Shape) -> EventDataset:
+    """Return event arrays as a data set without labels."""
+    items = (events,) if isinstance(events, np.ndarray) else tuple(events)
+    return EventDataset(
+        name="events in memory",
+        shape=shape,
+        classes=(),
+        labels=np.full(len(items), UNKNOWN),
+        synthetic=False,
+        items=items,
+        read=as_events,
+    )
+
+
+def _deploy(
+    model: ConvertedModel,
+    dataset: EventDataset,
+    chosen: ChosenBoard,
+    settings: DeploySettings,
+    watch: Watch,
+) -> Deployment:
     # imported here, since the command prints the name of the board before it waits for imports
     from speckflex.report.build import report_of
     from speckflex.report.evidence import gather_evidence
 
-    settings = settings or DeploySettings()
     settings = replace(settings, probe=settings.probe or BoardName.parse(chosen.asked).probe)
-    _check_dataset(model, dataset)
-    watch = OrderWatch()
-    with _players(model, chosen, settings) as players:
+    order = OrderWatch()
+    with _players(model, chosen, settings, watch) as players:
         played = play_dataset(
             players,
-            watch.over(dataset),
+            order.over(dataset),
             model.program,
             batch=settings.batch,
             events_of=settings.events_of,
-            progress=progress,
+            watch=watch,
         )
     recordings = {
         name: _with_changes(recording, dataset)
         for name, recording in played.recordings(dataset.labels).items()
     }
     at_rate = recordings.pop(AT_RATE, None)
-    outlook = _outlook(model, dataset, settings, played)
+    outlook = _outlook(model, dataset, settings, played, watch)
+    watch(Progress("report"))
     evidence = gather_evidence(
         model.program,
         recordings,
@@ -189,13 +289,13 @@ def deploy(
         dataset,
         chosen,
         bins=settings.bins,
-        command=command,
-        warnings=tuple(watch.warnings),
+        command=settings.command,
+        warnings=tuple(order.warnings),
     )
     evidence = replace(
         evidence,
         synthetic=dataset.synthetic,
-        command=command,
+        command=settings.command,
         run=replace(run, interrupted=outlook.interrupted),
         loads=outlook.loads,
         at_rate=at_rate,
@@ -219,11 +319,13 @@ def _with_changes(recording: Recording, dataset: EventDataset) -> Recording:
 
 @contextmanager
 def _players(
-    model: ConvertedModel, chosen: ChosenBoard, settings: DeploySettings
+    model: ConvertedModel, chosen: ChosenBoard, settings: DeploySettings, watch: Watch
 ) -> Iterator[Players]:
     """Yield torch networks, twin and board, each with the program loaded."""
     board, family = chosen.board, chosen.family
-    players = Players(_references(model, settings.bins))
+    names = {"chip": board.name, **STAGES}
+    players = Players(_references(model, settings.bins), names=names)
+    watch(Progress("loading or compiling the twin's kernels"))
     with ExitStack() as stack:
         if not family.is_twin:
             twin = stack.enter_context(
@@ -231,7 +333,10 @@ def _players(
             )
             twin.load(model.program)
             players.in_batches["twin"] = twin.play
+            _make_ready(twin, players, settings)
         board.load(model.program)
+        if family.is_twin:
+            _make_ready(board, players, settings)
         plays = players.one_by_one if family.one_by_one else players.in_batches
         plays["twin" if family.is_twin else "chip"] = board.play
         if settings.repeat and not family.repeats:
@@ -240,6 +345,16 @@ def _players(
             rated = twin_at_rate(model.program, settings.rate, settings.of_twin, settings.threads)
             players.in_batches[AT_RATE] = stack.enter_context(rated).play
         yield players
+
+
+def _make_ready(twin: Board, players: Players, settings: DeploySettings) -> None:
+    """Load the kernels of a twin, or compile them, and let its progress move."""
+    twin.play(make_events(*np.zeros((4, 0), np.int64)), keep_events=False)
+    # spikes of engines that compute in parallel are drawn by the position in a call
+    drawn = isinstance(twin, Twin) and twin.settings.parallel_window > 1
+    if not drawn:
+        threads = settings.threads or os.cpu_count() or 1
+        players.in_steps["twin"] = SAMPLES_PER_THREAD * threads
 
 
 def _references(model: ConvertedModel, bins: int) -> dict[str, Play]:
@@ -277,7 +392,11 @@ class _Outlook:
 
 
 def _outlook(
-    model: ConvertedModel, dataset: EventDataset, settings: DeploySettings, played: Played
+    model: ConvertedModel,
+    dataset: EventDataset,
+    settings: DeploySettings,
+    played: Played,
+    watch: Watch,
 ) -> _Outlook:
     """Measure load and effects, and play the ensemble, up to a keyboard interrupt."""
     program = model.program
@@ -286,10 +405,12 @@ def _outlook(
         return outlook
     events = played.events
     try:
+        watch(Progress("load of the cores"))
         outlook.loads = measure_load(
             program, events, synops_per_second=settings.rate, settings=settings.of_twin
         )
         if settings.ensemble:
+            watch(Progress("ensemble"))
             ensemble = play_ensemble(
                 program,
                 events,
@@ -300,6 +421,7 @@ def _outlook(
             )
             outlook.ensemble = ensemble.with_labels(dataset.labels[: len(events)])
         if settings.explain:
+            watch(Progress("effect of each layer"))
             outlook.effects = explain(
                 program,
                 dataset[: settings.explain],

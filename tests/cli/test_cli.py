@@ -58,13 +58,13 @@ def test_deploy_names_the_board_in_its_first_and_last_line(model_file):
 
 def test_the_board_is_named_before_a_bar_is_drawn(model_file, monkeypatch):
     @contextmanager
-    def echoing_bar(description, _total):
-        click.echo(f"bar: {description}")
-        yield lambda _steps: None
+    def echoing_bars():
+        click.echo("bars")
+        yield lambda _progress: None
 
-    monkeypatch.setattr("speckflex.cli.progress.progress_bar", echoing_bar)
+    monkeypatch.setattr("speckflex.cli.deploy.show_stages", echoing_bars)
     result = run("deploy", model_file, "--board", "twin", *DATA)
-    assert result.stdout.splitlines()[:2] == ["board: twin", "bar: playing on twin"]
+    assert result.stdout.splitlines()[:2] == ["board: twin", "bars"]
 
 
 def test_deploy_prints_one_json_object_and_nothing_else(model_file, tmp_path):
@@ -113,8 +113,15 @@ def test_a_missed_bar_exits_4_and_still_writes_the_report(model_file, tmp_path):
     assert "missed: accuracy" in result.stderr
     facts = json.loads((out / "report.json").read_text())
     assert facts["passed"] is False
-    assert [f"missed: {sentence}" for sentence in facts["missed"]] == result.stderr.splitlines()
+    # lines of progress may stand before them
+    missed = [f"missed: {sentence}" for sentence in facts["missed"]]
+    assert missed == result.stderr.splitlines()[-len(missed) :]
     assert (out / "report.json").is_file()
+
+
+def test_deploy_without_recordings_says_what_they_may_be(model_file):
+    result = run("deploy", model_file, "--board", "twin")
+    assert_fails_in_one_line(result, 2, "no recordings are given", "--data synthetic-digits")
 
 
 def test_a_reached_bar_exits_0(model_file):
@@ -244,13 +251,14 @@ def test_an_interrupted_deployment_shows_what_was_played_and_exits_130(
     model_file, tmp_path, monkeypatch
 ):
     @contextmanager
-    def stopping_bar(*_arguments):
-        def advance(_steps):
-            raise KeyboardInterrupt
+    def stopping_bars():
+        def watch(progress):
+            if progress.stage == "samples":
+                raise KeyboardInterrupt
 
-        yield advance
+        yield watch
 
-    monkeypatch.setattr("speckflex.cli.progress.progress_bar", stopping_bar)
+    monkeypatch.setattr("speckflex.cli.deploy.show_stages", stopping_bars)
     result = run("deploy", model_file, *DATA, "--out", tmp_path / "out")
     assert_fails_in_one_line(result, 130, "interrupted", "4 samples")
     report = json.loads((tmp_path / "out" / "report.json").read_text())

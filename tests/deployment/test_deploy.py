@@ -4,6 +4,7 @@ import html
 import json
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -11,14 +12,18 @@ import tonic
 import torch
 from networks_of_tests import small_network
 
+import speckflex as sf
 from speckflex.boards import open_board
 from speckflex.boards.choosing import ChosenBoard, choose_board
 from speckflex.conversion.model import read_model
 from speckflex.data import open_dataset
 from speckflex.deployment.deploy import DeploySettings, deploy
+from speckflex.deployment.describe import describe_file
+from speckflex.deployment.figures import FORMATS, write_figures
+from speckflex.deployment.progress import SAMPLES
 from speckflex.errors import BoardNotFoundError, EventsError
 from speckflex.events.streams import make_events
-from speckflex.networks.files import save_network
+from speckflex.networks.files import load_network, save_network
 from speckflex.program.program import Program
 from speckflex.recordings.recording import Recording
 from speckflex.report import render_html, render_text
@@ -58,12 +63,9 @@ def run(model_file, recordings, **settings):
 
 def stopping_after(n_samples):
     """Return a progress function that interrupts once so many samples were played."""
-    played = 0
 
-    def progress(n):
-        nonlocal played
-        played += n
-        if played >= n_samples:
+    def progress(step):
+        if step.stage == SAMPLES and step.done >= n_samples:
             raise KeyboardInterrupt
 
     return progress
@@ -232,6 +234,19 @@ def test_the_folder_holds_what_ran_what_came_out_and_the_report(model_file, reco
     assert report["program"]["sha256"] == program.sha256
     twin = Recording.load(folder / "recording-twin.h5")
     np.testing.assert_array_equal(twin.counts(-1), deployment.recordings["twin"].counts(-1))
+    described = describe_file(folder)
+    assert described["kind"] == "run"
+    assert described["sha256"] == program.sha256
+    assert set(described["files"]) == {path.name for path in written}
+    drawn = write_figures(folder, tmp_path / "figures")
+    names = {path.name for path in drawn}
+    assert names == {
+        f"{n}.{f}" for n in ("layers", "load", "output", "first-layer") for f in FORMATS
+    }
+    again = write_figures(folder, tmp_path / "again", formats=["svg"])
+    for path in again:
+        assert path.read_bytes() == (tmp_path / "figures" / path.name).read_bytes()
+        assert ET.parse(path).getroot().tag.endswith("svg")  # noqa: S314
 
 
 def test_progress_on_a_devkit_is_told_sample_by_sample_and_in_batches_on_a_twin(
@@ -242,10 +257,33 @@ def test_progress_on_a_devkit_is_told_sample_by_sample_and_in_batches_on_a_twin(
     for name in ("virtual:speck2e", "twin"):
         steps = told[name] = []
         with open_board(name) as board:
-            settings = DeploySettings(batch=4)
+            settings = DeploySettings(batch=4, threads=1)
             chosen = ChosenBoard(board, name)
             deploy(model, dataset, chosen, settings=settings, progress=steps.append)
-    assert told == {"virtual:speck2e": [1] * 7, "twin": [4, 3]}
+    played = {
+        name: [step.done for step in steps if step.stage == SAMPLES] for name, steps in told.items()
+    }
+    assert played == {"virtual:speck2e": [1, 2, 3, 4, 5, 6, 7], "twin": [4, 7]}
+    for stage in ("torch network", "twin"):
+        counts = [step.done for step in told["twin"] if step.stage == stage]
+        assert counts == sorted(counts)
+        assert counts[-1] == 7
+    # the twin tells of fewer samples than a batch has
+    assert {step.done for step in told["twin"] if step.stage == "twin"} == {0, 2, 4, 6, 7}
+
+
+def test_the_main_job_takes_names_networks_and_events(model_file, recordings):
+    network, dataset = load_network(model_file), open_dataset(recordings)
+    settings = sf.DeploySettings(input_shape=SHAPE)
+    by_name = sf.deploy(model_file, recordings, "twin", settings=settings)
+    in_memory = sf.deploy(network, [e for e, _ in dataset], "twin", settings=settings)
+    program = sf.deploy(in_memory.model.program, dataset, "twin", samples=2)
+    assert by_name.report.samples == in_memory.report.samples == 7
+    assert by_name.model.program.sha256 == in_memory.model.program.sha256
+    counts = [one.recordings["twin"].counts(-1) for one in (by_name, in_memory)]
+    np.testing.assert_array_equal(*counts)
+    assert program.report.samples == 2
+    assert set(program.recordings) == {"twin"}
 
 
 @pytest.mark.parametrize("repeat", [True, False])
@@ -367,7 +405,7 @@ def test_recordings_of_another_shape_are_refused(tmp_path):
     save_network(small_network(), path)
     events = make_events(*(np.zeros(3, int) for _ in range(4)))
     np.save(tmp_path / "other.npy", events)
-    dataset = open_dataset(tmp_path / "other.npy")
+    dataset = open_dataset(tmp_path / "other.npy").on_sensor((2, 16, 16))
     model = read_model(path, input_shape=SHAPE)
     with open_board("twin") as board, pytest.raises(EventsError, match="shape"):
         deploy(model, dataset, ChosenBoard(board, "twin"))

@@ -1,0 +1,81 @@
+"""Progress: a pipe gets a line now and then, a terminal gets bars."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import pytest
+
+from speckflex.cli import progress
+from speckflex.cli.progress import progress_bar, show_stages, stage
+from speckflex.deployment.progress import Progress
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Lines come after hundredths of a second."""
+    monkeypatch.setattr(progress, "FIRST_LINE", 0.02)
+    monkeypatch.setattr(progress, "SECOND_LINE", 0.02)
+
+
+def wait_for(capsys, text):
+    """Return what was written to standard error, once the text is in it."""
+    written = ""
+    for _ in range(200):
+        written += capsys.readouterr().err
+        if text in written:
+            return written
+        time.sleep(0.02)
+    raise AssertionError(written)
+
+
+def test_a_pipe_is_told_of_a_stage_that_takes_long_once(capsys, impatient):
+    with stage("loading net.pt"):
+        written = wait_for(capsys, "loading net.pt")
+        time.sleep(0.1)
+    written += capsys.readouterr().err
+    assert written.count("loading net.pt") == 1
+
+
+def test_a_pipe_is_told_nothing_of_what_is_quick(capsys):
+    with show_stages() as watch:
+        watch(Progress("twin", 1, 2))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_pipe_is_told_how_many_are_done(capsys, impatient):
+    with progress_bar("reading", 10) as advance:
+        advance(3)
+        wait_for(capsys, "reading: 3 of 10")
+
+
+def test_a_terminal_sees_the_stages_and_their_counts(tmp_path):
+    script = tmp_path / "show.py"
+    script.write_text(
+        "import time\n"
+        "from speckflex.cli.progress import show_stages\n"
+        "from speckflex.deployment.progress import Progress\n"
+        "with show_stages() as watch:\n"
+        "    watch(Progress('load of the cores'))\n"
+        "    for done in range(3):\n"
+        "        watch(Progress('twin', done, 3))\n"
+        "        watch(Progress('samples', done, 3))\n"
+        "    time.sleep(0.3)\n"
+    )
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen([sys.executable, str(script)], stderr=theirs, env=environment) as running:  # noqa: S603
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # the other end is closed
+            pass
+        assert running.wait() == 0
+    os.close(ours)
+    assert b"twin" in shown
+    assert b"2/3" in shown
+    assert b"samples" not in shown
