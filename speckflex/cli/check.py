@@ -22,6 +22,7 @@ from speckflex.cli.options import (
     slow_clock_option,
     take_nir_options,
 )
+from speckflex.cli.progress import stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,17 +57,19 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     with the synaptic operations. The rate of a core is unverified, so an overload is only a
     warning. The command exits with 1 if the network does not fit.
     """
-    from speckflex.conversion.model import stated_shape
+    with stage(f"loading and checking {model.name}"):
+        from speckflex.conversion.model import stated_shape
 
-    options["input_shape"] = options["input_shape"] or stated_shape(model)
-    dataset = open_data(options) if options["data"] else None
-    table = _check(model, dataset, options)
+        options["input_shape"] = options["input_shape"] or stated_shape(model)
+        dataset = open_data(options) if options["data"] else None
+        table = _check(model, dataset, options)
     if diagram is not None:
         _draw(table, diagram)
     if not as_json:
         # before the recordings, which may take long
         _show(table)
-    loads, warnings = _play(table, dataset, options["slow_clock"])
+    with stage("playing on the twin"):
+        loads, warnings = _play(table, dataset, options["slow_clock"])
     if as_json:
         _show_as_json(table, loads, warnings)
     else:

@@ -18,6 +18,7 @@ from speckflex.cli.options import (
     slow_clock_option,
     take_nir_options,
 )
+from speckflex.cli.progress import stage
 from speckflex.errors import ConversionError
 from speckflex.program.event_filter import EventFilter
 
@@ -103,18 +104,19 @@ def command(
     If the name of the output ends in .nir, the command writes a NIR graph of the same integers for
     other simulators; then MODEL may also be a .speck file.
     """
-    from speckflex.conversion.model import read_model
-    from speckflex.conversion.options import ConversionOptions
-
     to_nir = out.suffix.lower() == ".nir"
     _refuse_misuse(model, to_nir=to_nir, event_filter=event_filter, golden=golden)
     nir = take_nir_options(options)
-    recordings = None if golden is None else _recordings(golden, golden_samples)
-    if recordings is not None:
-        options["input_shape"] = options["input_shape"] or sensor_of(recordings)
-    converted = read_model(
-        model, nir=nir, options=ConversionOptions(event_filter=event_filter), **options
-    )
+    with stage(f"loading, folding and converting {model.name}"):
+        from speckflex.conversion.model import read_model
+        from speckflex.conversion.options import ConversionOptions
+
+        recordings = None if golden is None else _recordings(golden, golden_samples)
+        if recordings is not None:
+            options["input_shape"] = options["input_shape"] or sensor_of(recordings)
+        converted = read_model(
+            model, nir=nir, options=ConversionOptions(event_filter=event_filter), **options
+        )
     _save(converted, out, recordings, slow_clock)
     _show(converted, out, as_json=as_json)
 

@@ -14,6 +14,7 @@ from speckflex.cli.options import (
     out_file_option,
     take_nir_options,
 )
+from speckflex.cli.progress import stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,16 +37,17 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     With --input-shape the command proves that the folded network has the same outputs as the
     network with means and biases set to zero.
     """
-    from speckflex.networks.files import load_network, save_network
-    from speckflex.networks.fold import fold_with_report
-
     shape = options["input_shape"]
     nir = take_nir_options(options)
-    network = load_network(
-        model, factory=options["factory"], key=options["key"], input_shape=shape, nir=nir
-    )
-    folded, report = fold_with_report(network, input_shape=shape)
-    save_network(folded, out)
+    with stage(f"loading and folding {model.name}"):
+        from speckflex.networks.files import load_network, save_network
+        from speckflex.networks.fold import fold_with_report
+
+        network = load_network(
+            model, factory=options["factory"], key=options["key"], input_shape=shape, nir=nir
+        )
+        folded, report = fold_with_report(network, input_shape=shape)
+        save_network(folded, out)
     if as_json:
         result = {"path": str(out), **report.to_dict()}
         click.echo(json.dumps(result, indent=2, allow_nan=False))

@@ -39,8 +39,8 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     width = line_width()
     longest = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     console = Console(width=width)
-    # each column has a blank on its right beside the gap of the box
-    for group in side_by_side([min(size, width // 2) for size in longest], width - 2):
+    # three blanks between columns, one on each side of the table
+    for group in side_by_side([1 + min(size, width // 2) for size in longest], width - 2):
         table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
         title = ""
         for position in group:
