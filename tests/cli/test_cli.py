@@ -116,6 +116,11 @@ def test_a_missed_bar_exits_4_and_still_writes_the_report(model_file, tmp_path):
     # lines of progress may stand before them
     missed = [f"missed: {sentence}" for sentence in facts["missed"]]
     assert missed == result.stderr.splitlines()[-len(missed) :]
+    # the run is read again, with the same verdict and the same exit
+    again = run("report", out)
+    assert again.exit_code == 4
+    assert facts["verdict"] in again.stdout
+    assert json.loads(run("report", out / "report.json", "--json").stdout) == facts
     assert (out / "report.json").is_file()
 
 
