@@ -9,7 +9,9 @@ import numpy as np
 from speckflex.data.formats.nmnist import SHAPE
 from speckflex.data.synthetic._sensor import EventSensor
 
-__all__ = ["VERSION", "Saccades", "simulate_saccades"]
+__all__ = ["VERSION", "Saccades", "Stroke", "simulate_saccades"]
+
+Stroke = tuple[tuple[float, float], tuple[float, float]]
 
 VERSION = 2  # of the simulation: raise it when the recordings change
 PIXELS = SHAPE[1]
@@ -27,7 +29,7 @@ class Saccades:
         rest_us: time from the start of a stroke until the image moves, µs.
         moving_us: time for which the image then moves, µs.
         step_us: time between two simulated images, µs.
-        corners: the (y, x) offsets in pixels at which the strokes begin.
+        strokes: the (y, x) offsets in pixels at which each stroke begins and ends.
         shift: largest random offset of the whole image, pixels.
     """
 
@@ -35,14 +37,17 @@ class Saccades:
     rest_us: int = 5_000
     moving_us: int = 82_000
     step_us: int = 2_000
-    corners: tuple[tuple[float, float], ...] = ((-1.6, -3.1), (3.6, 0.0), (-1.6, 3.1))
+    strokes: tuple[Stroke, ...] = (
+        ((-1.6, -3.1), (3.6, 0.0)),
+        ((3.6, 0.0), (-1.6, 3.1)),
+        ((-1.6, 3.1), (-1.6, -3.1)),
+    )
     shift: float = 1.0
 
     def path(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the times `(n,) int64` in µs and the (y, x) offsets `(n, 2)` in pixels."""
-        times = np.arange(0, len(self.corners) * self.stroke_us + 1, self.step_us)
-        starts = np.array(self.corners)
-        ends = np.roll(starts, -1, axis=0)
+        times = np.arange(0, len(self.strokes) * self.stroke_us + 1, self.step_us)
+        starts, ends = np.array(self.strokes).transpose(1, 0, 2)
         stroke = np.minimum(times // self.stroke_us, len(starts) - 1)
         elapsed = (times - stroke * self.stroke_us - self.rest_us) / self.moving_us
         done = 0.5 - 0.5 * np.cos(np.pi * np.clip(elapsed, 0, 1))

@@ -26,6 +26,7 @@ class EventSensor:
         mismatch: relative standard deviation of the threshold over pixels and polarities.
         jitter_us: standard deviation of an event's time, µs.
         noise_hz: events per second and pixel without any change.
+        darker_noise: share of them that are "darker", 0.5 to 1.
         refractory_us: time after an event for which its pixel senses nothing, µs.
         darkness: brightness of black, relative to white; it sets the contrast.
     """
@@ -34,6 +35,7 @@ class EventSensor:
     mismatch: float = 0.2
     jitter_us: float = 300.0
     noise_hz: float = 0.2
+    darker_noise: float = 0.5
     refractory_us: float = 0.0
     darkness: float = 0.1
 
@@ -84,4 +86,7 @@ class EventSensor:
         duration = float(times[-1] - times[0])
         count = rng.poisson(self.noise_hz * n_pixels * duration / 1e6)
         when = times[0] + rng.uniform(0, duration, count)
-        return when, rng.integers(0, n_pixels, count), rng.integers(0, 2, count)
+        pixel, polarity = rng.integers(0, n_pixels, count), rng.integers(0, 2, count)
+        # of both polarities alike, but for a share that is darker
+        polarity[: round((2 * self.darker_noise - 1) * count)] = 0
+        return when, pixel, polarity
