@@ -189,7 +189,11 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
             "--synops-weight", float, "Loss added per million synaptic operations of a recording."
         ),
         setting("--eight-bit/--no-eight-bit", bool, "Train through the chip's 8-bit weights."),
-        setting("--clip-weights/--no-clip-weights", bool, "Keep weights below the threshold."),
+        setting(
+            "--clip-weights/--no-clip-weights",
+            bool,
+            "Keep weights below the threshold. [finetune's default: not with method board]",
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from sinabs.layers import StatefulLayer
 from torch import nn
 
 import speckflex
-from speckflex.cli import main
+from speckflex.cli import finetune, main
 from speckflex.data import write_synthetic_digits
 from speckflex.networks.files import load_network, save_network
 
@@ -98,6 +98,19 @@ def test_a_board_plays_the_training_and_says_what_it_won(digits, tmp_path):
     refused = run("train", "--method", "board", "--data", digits, "--out", tuned, *QUICK)
     assert refused.exit_code == 1
     assert "method board begins with a trained network" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "clipped"),
+    [((), False), (("--clip-weights",), True), (("--method", "mtt"), True)],
+)
+def test_weights_are_clipped_unless_a_board_plays(words, clipped, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(finetune, "run_training", lambda options, *_, **__: taken.append(options))
+    base = Path(speckflex.__file__).parent / "models" / "synthetic-digits.pt"
+    done = run("finetune", base, "--data", tmp_path, "--out", tmp_path / "b.pt", *words)
+    assert done.exit_code == 0, done.output
+    assert taken[0]["clip_weights"] is clipped
 
 
 def test_a_finished_training_resumes_from_a_named_checkpoint(digits, tmp_path):
