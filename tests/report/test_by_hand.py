@@ -14,11 +14,13 @@ from torch import nn
 
 from speckflex.boards import open_board
 from speckflex.boards.choosing import ChosenBoard
+from speckflex.conversion.convert import convert
 from speckflex.conversion.model import read_model
 from speckflex.data.dataset import EventDataset
 from speckflex.deployment.deploy import DeploySettings, deploy
 from speckflex.events.streams import make_events
 from speckflex.networks.files import save_network
+from speckflex.networks.nir.export import save_nir
 
 SHAPE = (2, 34, 34)
 N_SAMPLES = 6
@@ -42,6 +44,7 @@ def relu_network():
 NETWORKS = {
     "batch norm": lambda: small_network(norm=True),
     "biases and ReLU": relu_network,
+    "NIR": lambda: small_network(seed=2),
     "silent": lambda: small_network(gain=1e-3),
 }
 
@@ -52,7 +55,7 @@ def data_set() -> EventDataset:
     samples = []
     for index in range(N_SAMPLES):
         n = 300 + 150 * (index % 2)
-        times = np.sort(rng.integers(0, 30_000, n))
+        times = np.sort(rng.choice(30_000, n, replace=False))
         columns = [rng.integers(0, side, n) for side in (34, 34, 2)]
         samples.append(make_events(times, *columns))
     labels = np.array([0, 1, 2, 3, 4, -1])
@@ -60,21 +63,53 @@ def data_set() -> EventDataset:
     return EventDataset("made up", SHAPE, names, labels, True, tuple(samples), lambda item: item)
 
 
+def exact_weights(network: nn.Module) -> dict[str, np.ndarray]:
+    """Return the float weights that a program stands for: norm and pooling taken in, by hand."""
+    conv, linear = (
+        network.get_submodule(name).weight.detach().double().numpy() for name in ("conv1", "linear")
+    )
+    norm = getattr(network, "norm1", None)
+    if norm is not None:
+        spread = np.sqrt(norm.running_var.double().numpy() + norm.eps)
+        gain = norm.weight.detach().double().numpy() / spread
+        conv = conv * gain[:, None, None, None]
+    # AvgPool2d(4) is a sum on the chip; flattening is channel by channel
+    return {"conv1": conv, "linear": linear.reshape(-1, 4, 4, 4) / 16}
+
+
 @pytest.mark.parametrize(
-    ("kind", "board"), [*((kind, "twin") for kind in NETWORKS), ("batch norm", "virtual:speck2e")]
+    ("kind", "board", "rate"),
+    [
+        ("batch norm", "twin", None),
+        ("biases and ReLU", "twin", 3e4),
+        ("silent", "twin", None),
+        ("NIR", "twin", 1e5),
+        ("batch norm", "virtual:speck2e", 1e6),
+    ],
 )
-def test_every_figure_is_that_of_the_files_beside_it(kind: str, board: str, tmp_path: Path):
-    save_network(NETWORKS[kind](), tmp_path / "model.pt")
-    data = data_set()
-    model = read_model(tmp_path / "model.pt", input_shape=SHAPE)
+def test_every_figure_is_that_of_the_files_beside_it(
+    kind: str, board: str, rate: float | None, tmp_path: Path
+):
+    network, data = NETWORKS[kind](), data_set()
+    path = tmp_path / ("model.nir" if kind == "NIR" else "model.pt")
+    if kind == "NIR":
+        save_nir(convert(network, SHAPE), path)
+    else:
+        save_network(network, path)
+    model = read_model(path, input_shape=SHAPE)
     with open_board(board) as opened:
-        settings = DeploySettings(batch=4, events_of=2)
+        settings = DeploySettings(batch=4, events_of=2, rate=rate)
         deployment = deploy(model, data, ChosenBoard(opened, board), settings=settings)
     deployment.save(tmp_path / "out")
     differing = [one.sample for one in deployment.report.samples_alone.differing]
     # also those of the samples whose spikes are not kept in the recordings
     assert [one.sample for one in deployment.report.samples_alone.opened] == differing
-    assert by_hand.check(tmp_path / "out", list(data.items)) > 100
+    weights = {} if kind == "NIR" else exact_weights(network)
+    assert by_hand.check(tmp_path / "out", list(data.items), weights) > 150
+    steps = [rung.step for rung in deployment.report.steps.ladder]
+    folds = kind in ("batch norm", "biases and ReLU")
+    hardware = ["twin"] if board == "twin" else ["twin", "chip"]
+    assert steps == ["trained", *(["folded"] if folds else []), "eight-bit", *hardware]
 
 
 def test_a_wrong_figure_is_found(tmp_path: Path):

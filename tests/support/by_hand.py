@@ -98,12 +98,14 @@ def share_right(played, labels):
     return sum(a == t for a, t in pairs) / len(pairs)
 
 
-def check(folder, inputs):
+def check(folder, inputs, weights=None):
     """Compare every figure of `folder`/report.json with its files; return how many there were.
 
     Args:
         folder: what `speckflex deploy --out` wrote.
-        inputs: one structured array of t, x, y, p a sample.
+        inputs: one structured array of t, x, y, p a sample, no two events at one time.
+        weights: float weights of each layer before rounding, in the shape of the core's, by name;
+            None to leave the findings of the conversion out.
     """
     folder = Path(folder)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -123,6 +125,10 @@ def check(folder, inputs):
     _check_losses(figures, report, played)
     _check_work(figures, report, played, program, inputs)
     _check_samples(figures, report, compared, labels)
+    _check_pairs(figures, report, compared, labels)
+    _check_load(figures, report, played, program, inputs)
+    _check_rate(figures, report, inputs)
+    _check_findings(figures, report, program, weights or {})
     return figures.count
 
 
@@ -368,6 +374,175 @@ def _check_memory(figures, report, program):
         figures.same("saturated weights", layer["weights_saturated"], at_the_end)
         strong = float((weights >= core["threshold_high"]).mean())
         figures.same("strong weights", layer["weights_above_threshold"], strong)
+
+
+def _check_pairs(figures, report, played, labels):
+    for pair in report["comparisons"]:
+        a, b = played[pair["reference"]], played[pair["other"]]
+        figures.same("pair: samples", pair["samples"], len(a.answers))
+        both = zip(a.answers, b.answers, strict=True)
+        agreed = sum(one == other is not None for one, other in both)
+        figures.same("pair: agreement", pair["agreement"], agreed / len(a.answers))
+        for name, own in (("reference", a), ("other", b)):
+            stated = pair["accuracy"][name]
+            share = share_right(own, labels)
+            figures.same(f"pair: accuracy of {name}", stated and stated["share"], share)
+        for layer in pair["layers"]:
+            n = layer["index"]
+            s, other = a.counts[n], b.counts[n]
+            figures.same("pair: spikes", layer["spikes_reference"], int(s.sum()))
+            figures.same("pair: spikes", layer["spikes_other"], int(other.sum()))
+            ratio = int(other.sum()) / int(s.sum()) if s.any() else None
+            figures.same("pair: ratio", layer["spike_ratio"], ratio)
+            by_potential = a.potentials[n] is not None and b.potentials[n] is not None
+            expected = None if by_potential else difference(s, other)
+            figures.same("pair: difference", layer["spike_difference"], expected)
+            expected = None
+            if by_potential:
+                v, other = np.abs(a.potentials[n]), np.abs(a.potentials[n] - b.potentials[n])
+                expected = int(other.sum()) / int(v.sum())
+            figures.same("pair: potentials", layer["potential_difference"], expected)
+            if n == a.output:
+                figures.same("pair: output", pair["spike_difference_layer"], layer["name"])
+                stated = pair["spike_difference"]
+                figures.same("pair: output", stated, layer["spike_difference"])
+
+
+def _check_load(figures, report, played, program, inputs):
+    """Follow every event through a chain of two cores, as docs/twin.md says how events wait."""
+    rate, n_samples = report["load_rate"], report["load_samples"]
+    stage, (first, second) = program["input"], program["cores"]
+    assert [one["core"] for one in stage["destinations"]] == [0]
+    assert [one["core"] for one in first["destinations"]] == [1]
+    fans = [fan_out(core) * 1e6 / rate for core in (first, second)]
+    pooling = first["destinations"][0]["pooling"]
+    spikes = played["twin"].events[0]
+    found = {room: [[], []] for room in (None, 16)}
+    for sample in range(n_samples):
+        events, sent = inputs[sample], spikes[sample]
+        work = fans[0][events["y"], events["x"]]
+        y, x = sent["y"] // pooling, sent["x"] // pooling
+        inside = (y < second["input_shape"][1]) & (x < second["input_shape"][2])
+        caused = {}
+        for t, row, column in zip(sent["t"][inside], y[inside], x[inside], strict=True):
+            caused.setdefault(int(t), []).append(float(fans[1][row, column]))
+        for room, servers in found.items():
+            two = (Server(room), Server(room))
+            follow(two, events["t"].tolist(), work.tolist(), caused)
+            for server, kept in zip(two, servers, strict=True):
+                kept.append(server)
+    lasting = [max(10_000, int(e["t"].max() - e["t"].min())) for e in inputs[:n_samples]]
+    for stated, roomy, tight in zip(report["load"], found[None], found[16], strict=True):
+        demands = [rate * s.busy / time for s, time in zip(roomy, lasting, strict=True)]
+        most = int(np.argmax(demands))
+        served = rate * roomy[most].busy / max(lasting[most], roomy[most].span)
+        figures.same("load: events", stated["events"], sum(len(s.gone) for s in tight))
+        figures.same("load: samples", stated["samples"], n_samples)
+        figures.same("load: dropped", stated["dropped"], 0)
+        figures.same("load: demand", stated["demand"], demands[most])
+        figures.same("load: served", stated["served"], served)
+        figures.same("load: factor", stated["factor"], demands[most] / rate)
+        for name, servers in (
+            *((name, roomy) for name in ("longest_wait", "backlog", "utilisation")),
+            *((name, tight) for name in ("stalled", "input_wait")),
+        ):
+            by_hand = max(getattr(server, name) for server in servers)
+            figures.same(f"load: {name}", round(stated[name], 6), round(by_hand, 6))
+        figures.same("load: verdict", stated["verdict"], _load_verdict(roomy, tight))
+
+
+class Server:
+    """A core that takes events one by one; `room` may wait, None for any number."""
+
+    def __init__(self, room):
+        self.room, self.gone, self.sent = room, [], []
+        self.busy = self.longest_wait = self.stalled = self.input_wait = 0.0
+
+    def enter(self, ready):
+        """Return when an event that is ready finds room."""
+        self.sent.append(ready)
+        if self.room is None or len(self.gone) <= self.room:
+            return ready
+        return max(ready, self.gone[-self.room - 1])
+
+    def work(self, entered, work):
+        """Return when an event is done that entered and takes so much work."""
+        begins = max(entered, self.gone[-1] if self.gone else entered)
+        self.longest_wait = max(self.longest_wait, begins - self.sent[-1])
+        self.busy += work
+        return begins + work
+
+    @property
+    def span(self):
+        """µs from the first event to the end of the work."""
+        return max(self.gone[-1], self.sent[-1]) - self.sent[0] if self.sent else 0.0
+
+    @property
+    def backlog(self):
+        """µs that it still works after the last event came."""
+        return max(self.gone[-1] - self.sent[-1], 0.0) if self.sent else 0.0
+
+    @property
+    def utilisation(self):
+        """Share of the span in which it works."""
+        return self.busy / self.span if self.span else 0.0
+
+
+def follow(servers, times, works, caused):
+    """Let events through two servers; `caused` is the work of the spikes by the time of a cause."""
+    first, second = servers
+    before = -math.inf
+    for time, work in zip(times, works, strict=True):
+        ready = float(time)
+        entered = first.enter(max(ready, before))
+        if first.room is not None and entered > ready:
+            first.input_wait = max(first.input_wait, entered - ready)
+        first.sent[-1], before = ready, entered
+        done = leaves = first.work(entered, work)
+        for of_spike in caused.get(int(time), ()):
+            leaves = second.enter(leaves)
+            second.gone.append(second.work(leaves, of_spike))
+        first.stalled += leaves - done
+        first.gone.append(leaves)
+
+
+def _load_verdict(roomy, tight):
+    limit = 10_000.0
+    if max(server.longest_wait for server in roomy) > limit:
+        return "overloaded"
+    if max(server.input_wait for server in tight) > limit:
+        return "holds the input up"
+    return "held up" if max(server.stalled for server in tight) > limit else "keeps up"
+
+
+def _check_rate(figures, report, inputs):
+    """Hold what can be known of the play at a stated rate, whose recording is not kept."""
+    rated = report["at_rate"]
+    if rated is None:
+        return
+    figures.same("rate: samples", rated["samples"], len(inputs))
+    figures.same("rate: input", rated["input_events"], sum(map(len, inputs)))
+    figures.same("rate: rate", rated["synops_per_second"], report["load_rate"])
+    if rated["accuracy"] is not None:
+        n = sum(row["label"] is not None for row in report["per_sample"])
+        figures.same("rate: whole samples", rated["accuracy"] * n, round(rated["accuracy"] * n))
+        _check_interval(figures, rated["accuracy_interval"], rated["accuracy"], n)
+
+
+def _check_findings(figures, report, program, weights):
+    """Hold the findings of the conversion against the float weights."""
+    stated = {(one["layer"], one["rule"]): one["value"] for one in report["checks"]}
+    for core in program["cores"]:
+        exact = weights.get(core["name"])
+        if exact is None:
+            continue
+        error = np.linalg.norm(core["weights"] / core["scale"] - exact) / np.linalg.norm(exact)
+        found = stated[core["name"], "8-bit error"]
+        assert math.isclose(found, error, rel_tol=1e-4), f"8-bit error: {found}, by hand {error}"
+        figures.count += 1
+        lost = int(((core["weights"] == 0) & (exact != 0)).sum())
+        share = lost / int((exact != 0).sum()) if lost else None
+        figures.same("lost weights", stated.get((core["name"], "lost weights")), share)
 
 
 if __name__ == "__main__":
