@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw coverage docs docs-picture schema tutorial changelog hooks fuzz other-processors sinabs-suite clean
+.PHONY: demo test check unit hw coverage docs docs-picture pictures schema tutorial changelog hooks fuzz other-processors sinabs-suite clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,14 @@ docs: $(STAMP)
 # The pictures and tables of docs/architecture.md, made anew from the source.
 docs-picture: $(STAMP)
 	$(BIN)/python tests/support/draw_rooms.py
+
+# The pictures of a report in README.md and docs/, taken anew in headless Chromium.
+pictures: $(STAMP)
+	mkdir -p pictures && cp speckflex/models/synthetic-digits.pt pictures/digits.pt
+	cd pictures && $(abspath $(BIN))/speckflex deploy digits.pt --data synthetic-digits --samples 40 \
+		--input-shape 2,34,34 --out out
+	$(BIN)/python tests/support/picture_report.py pictures/out/report.html docs/images
+	rm -rf pictures
 
 # The JSON Schema of report.json, made anew from the record of a report.
 schema: $(STAMP)

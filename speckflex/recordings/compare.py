@@ -317,10 +317,13 @@ def _compare_layer(a: LayerRecord, b: LayerRecord) -> LayerDifference:
 
 
 def _per_sample(a: np.ndarray, b: np.ndarray, *, by_potential: bool) -> np.ndarray:
+    """Return Eq. 16 of each sample alone: infinite or NaN where the reference is silent."""
     if by_potential:
         return np.full(len(a), np.nan)
-    pairs = zip(a, b, strict=True)
-    return np.array([relative_difference(*pair) for pair in pairs], np.float64)
+    inside = tuple(range(1, a.ndim))
+    distances = np.abs(np.subtract(a, b, dtype=np.int64)).sum(axis=inside)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return distances / a.sum(axis=inside, dtype=np.int64)
 
 
 def _reason(difference: float | None, *, by_potential: bool) -> str:
