@@ -172,9 +172,9 @@ def _load(report: Report) -> Tile:
     status: Status = "fail" if loads.overloaded else "warn" if slow or top.factor > BUSY else "pass"
     command = ""
     if remedies and status != "pass" and loads.at_rate is None:
-        command = remedies.deploy(f"--rate {loads.load_rate:g}")
+        command = remedies.deploy(f"--rate {loads.load_rate:.0f}")
     action = "See what is lost at this rate:" if command else ""
-    figure = f"{top.factor:.2g} x" if top.factor >= 1 else percent(top.factor, 0)
+    figure = f"{top.factor:.2g} times" if top.factor >= 1 else percent(top.factor, 0)
     rule = f"fails where a core cannot keep up, warns above {100 * BUSY:.0f} %"
     return Tile(*about, status, figure, f"{words}.", rule, action, command)
 
