@@ -42,6 +42,7 @@ def choose_board(
     require_chip: bool = False,
     slow_clock: float | None = None,
     threads: int | None = None,
+    power: float | None = None,
 ) -> ChosenBoard:
     """Open the board of that name; a chip that is not attached is replaced by the twin.
 
@@ -51,6 +52,8 @@ def choose_board(
         require_chip: make a missing chip an error.
         slow_clock: Hz of the board's slow clock; None for none. A board without one ignores it.
         threads: of the twin; None for one per processor.
+        power: Hz at which a devkit measures its power; None for not at all. A board without a
+            power monitor ignores it.
 
     Raises:
         BoardNotFoundError: there is no such board, or no chip although one is required.
@@ -60,7 +63,7 @@ def choose_board(
     if require_chip and not family.is_chip:
         chips = " or ".join(other.name for other in find_families() if other.is_chip)
         raise BoardNotFoundError(f"board {name!r} is no chip, and a chip is required: name {chips}")
-    settings: dict[str, Any] = {"slow_clock": slow_clock, "threads": threads}
+    settings: dict[str, Any] = {"slow_clock": slow_clock, "threads": threads, "power": power}
     try:
         return ChosenBoard(open_board(name, **family.accepted(settings)), name)
     except BoardNotFoundError:
@@ -69,7 +72,8 @@ def choose_board(
         kind, probe = BoardName.parse(name).family, BoardName.parse(name).probe
         settings["probe"] = probe or None
         note = f"no {kind} is attached, its software twin runs instead (why: speckflex doctor)"
-        return ChosenBoard(open_board("twin", **settings), name, note)
+        twin = find_family("twin").accepted(settings)
+        return ChosenBoard(open_board("twin", **twin), name, note)
 
 
 def chip_for(name: str) -> str:

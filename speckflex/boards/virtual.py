@@ -33,7 +33,7 @@ DEADLINE = 60.0  # s
 def open_virtual(
     address: str,
     *,
-    speed: float = math.inf,
+    speed: float | None = None,
     faults: Faults | None = None,
     unverified: Unverified | None = None,
     twin: TwinSettings | None = None,
@@ -45,7 +45,8 @@ def open_virtual(
     Args:
         address: a chip such as "speck2e", or a type of devkit such as "Speck2fModuleDevKit"; faults
             may follow, as in "speck2e,drop=0.01,seed=3".
-        speed: board seconds per real second; infinite if events take no time.
+        speed: board seconds per real second; infinite if events take no time. The default is
+            infinite, and 1 where power is measured, which takes time.
         faults: what goes wrong on it.
         unverified: choices for what no source says about a devkit.
         twin: choices of the twin behind it, about what nobody knows of the chip.
@@ -70,6 +71,8 @@ def open_virtual(
         twin = found.applied_to(twin or TwinSettings())
         unverified = found.applied_to(unverified or Unverified())
         chosen = replace(chosen, probe=found.label)
+    if speed is None:
+        speed = math.inf if chosen.power is None else 1.0
     behaviour = {"speed": speed, "faults": faults, "unverified": unverified, "twin": twin}
     with ExitStack() as stack:
         samna, device = plug_in(address, stack, **behaviour)

@@ -110,6 +110,13 @@ EXPLAINED = 100  # samples of --explain, the first ones
     help=f"Find the layer that costs most: play the first {EXPLAINED} samples with one layer at a"
     " time in 8 bits, event by event, and at a limited rate.",
 )
+@click.option(
+    "--power",
+    type=click.FloatRange(min=0, min_open=True, max=100),
+    metavar="HZ",
+    help="Measure the power of a devkit so often while samples play, idle first, and fit the energy"
+    " of a sample, a spike and a synaptic operation. [default: not measured]",
+)
 @slow_clock_option
 @seed_option
 @json_option
@@ -155,6 +162,7 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
             require_chip=options["require_chip"],
             slow_clock=options["slow_clock"],
             threads=options["threads"],
+            power=options["power"],
         )
     with chosen.board:
         # before the progress bars, which would draw over this line in a terminal

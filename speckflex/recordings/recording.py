@@ -10,6 +10,7 @@ import numpy as np
 from speckflex.errors import BoardError
 from speckflex.events.streams import EVENT_DTYPE, FIELDS
 from speckflex.recordings._display import recording_html, recording_line
+from speckflex.recordings.power import SETTING, join_windows
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
@@ -462,6 +463,8 @@ def _summed(parts: Sequence[Provenance]) -> Provenance:
         values = [part.settings.get(name, "") for part in parts]
         if all(value.isdecimal() for value in values):
             settings[name] = str(sum(map(int, values)))
+    if SETTING in settings:
+        settings[SETTING] = join_windows(parts)
     return replace(parts[0], settings=settings)
 
 

@@ -11,6 +11,7 @@ from speckflex.report.sections._chance import Chance
 from speckflex.report.sections._cores import Cores
 from speckflex.report.sections._difference import Differences
 from speckflex.report.sections._divergence import FirstDivergence
+from speckflex.report.sections._energy import LatencyAndEnergy
 from speckflex.report.sections._ladder import Ladder
 from speckflex.report.sections._load import CoreLoads
 from speckflex.report.sections._losses import Losses
@@ -46,6 +47,8 @@ class Report(Facts):
         one_sample: the sample whose output differs most.
         cores: what the program takes of the chip.
         core_loads: whether the cores keep up; None where it was not measured.
+        latency_and_energy: when the network decides, and what a sample takes; None where neither
+            is known.
         weights: what rounding to 8 bits did.
         origins: where the recordings come from.
     """
@@ -63,6 +66,7 @@ class Report(Facts):
     one_sample: OneSample = field(default_factory=OneSample)
     cores: Cores
     core_loads: CoreLoads | None = None
+    latency_and_energy: LatencyAndEnergy | None = None
     weights: Weights = field(default_factory=Weights)
     origins: Origins
 

@@ -16,7 +16,7 @@ from virtual_boards import rising_events, single_core, square_chain
 from speckflex import virtual
 from speckflex.boards import open_board
 from speckflex.boards.chip._board import ChipBoard
-from speckflex.boards.chip._results import RAILS
+from speckflex.boards.chip._power import RAILS
 from speckflex.boards.chip._session import Stream, _chunks
 from speckflex.boards.chip.attached import devices_of, find_device
 from speckflex.boards.chip.settings import ChipSettings

@@ -25,8 +25,9 @@ from speckflex.boards.chip._configuration import (
 from speckflex.boards.chip._events import InputWriter
 from speckflex.boards.chip._layers import placed_layers
 from speckflex.boards.chip._link import ChipLink
+from speckflex.boards.chip._power import PowerMeter
 from speckflex.boards.chip._resets import choose_reset, write_initial_states
-from speckflex.boards.chip._results import Played, build_recording, mean_power
+from speckflex.boards.chip._results import Played, build_recording
 from speckflex.boards.chip._session import (
     Stream,
     longest_left,
@@ -36,11 +37,12 @@ from speckflex.boards.chip._session import (
 )
 from speckflex.chips import find_chip
 from speckflex.errors import BoardError
+from speckflex.recordings.power import SETTING, windows_as_text
 from speckflex.recordings.recording import Provenance
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from speckflex.boards.chip._configuration import InputPath
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from speckflex.boards.chip.attached import AttachedDevice
     from speckflex.boards.chip.settings import ChipSettings
     from speckflex.program.program import Program
+    from speckflex.recordings.power import PowerWindow
     from speckflex.recordings.recording import Recording
 
 __all__ = ["ChipBoard"]
@@ -84,7 +87,9 @@ class ChipBoard(BoardContext):
         released: called once the device is closed.
 
     Attributes:
-        power: W by rail, the mean over the last `play`; empty if it wasn't measured.
+        power: W by rail, the mean while samples of the last `play` ran; empty if it wasn't
+            measured.
+        power_windows: the same for each stream of the last `play`, with the idle board before it.
         pins: for each sample of the last `play`, what the readout layer showed on its pins: `(n, 2)
             int64`, times (µs) and classes.
 
@@ -106,6 +111,8 @@ class ChipBoard(BoardContext):
         self.name, self.settings = name, settings
         self.kind = "virtual" if getattr(samna, "is_speckflex_virtual", False) else "chip"
         self.power: dict[str, float] = {}
+        self.power_windows: tuple[PowerWindow, ...] = ()
+        self._idle_power: Mapping[str, float] | None = None
         self.pins: list[np.ndarray] = []
         self._program: _Loaded | None = None
         self._monitored: list[int] = []
@@ -129,7 +136,7 @@ class ChipBoard(BoardContext):
         """
         check_is_program(program)
         link = self._ready()
-        self._program = None
+        self._program = self._idle_power = None
         check_chip(program, find_chip(self._device.chip))
         path = choose_input_path(program, self.settings.input_path)
         layers = placed_layers(program, self.settings)
@@ -178,13 +185,14 @@ class ChipBoard(BoardContext):
         wanted = check_monitor(monitor, len(loaded.layers))
         groups = split_into_streams(samples, self.settings)
         started = datetime.now(timezone.utc).isoformat()
-        self.power, self.pins = {}, []
-        with self._measuring(link):
+        self.power, self.power_windows, self.pins = {}, (), []
+        with self._measuring(link) as meter:
             if not reset:
                 self._keep_states(link, loaded, wanted)
             streams = _streams(samples, groups, loaded, wanted, reset=reset)
             played = [
-                self._play_stream(link, loaded, stream, wanted, reset=reset) for stream in streams
+                self._play_stream(link, loaded, stream, wanted, reset=reset, meter=meter)
+                for stream in streams
             ]
         self.pins = [pins for part in played for pins in part.pins()]
         return build_recording(
@@ -321,6 +329,7 @@ class ChipBoard(BoardContext):
         wanted: list[int],
         *,
         reset: bool,
+        meter: PowerMeter | None = None,
     ) -> Played:
         lost, stray = link.lost_answers, link.stray_answers
         link.poll()
@@ -330,6 +339,8 @@ class ChipBoard(BoardContext):
         self._untouched = False
         stream = Stream.of(samples, self.settings.gap)
         link.slow_clock(self.settings.slow_clock)
+        if meter is not None:
+            meter.begin()
         outcome = play_stream(
             link,
             loaded.writer,
@@ -338,6 +349,8 @@ class ChipBoard(BoardContext):
             speed=self._speed,
             probe=loaded.probe,
         )
+        if meter is not None:
+            meter.end(len(samples))
         link.slow_clock(None)
         potentials = {
             index: _potentials(link, loaded.layers[index], self.settings.deadline)
@@ -354,19 +367,24 @@ class ChipBoard(BoardContext):
         )
 
     @contextmanager
-    def _measuring(self, link: ChipLink) -> Iterator[None]:
+    def _measuring(self, link: ChipLink) -> Iterator[PowerMeter | None]:
         """Measure the power in the block if the settings say so; stop the clocks on an error."""
-        measured: list[Any] = []
+        meter = None
         try:
             with ExitStack() as stack:
                 if self.settings.power is not None:
-                    measured = stack.enter_context(link.power(self.settings.power))
-                yield
+                    take = stack.enter_context(link.power(self.settings.power))
+                    meter = PowerMeter(take, self._idle_power)
+                    link.slow_clock(None)
+                    meter.measure_idle()
+                yield meter
         except BaseException:
             # clocks that still run would disturb the next sample
             link.halt()
             raise
-        self.power = mean_power(measured)
+        if meter is not None:
+            self._idle_power = meter.idle
+            self.power, self.power_windows = meter.mean(), tuple(meter.windows)
 
     def _provenance(self, loaded: _Loaded, started: str, played: list[Played]) -> Provenance:
         unconfirmed = [str(layer.index) for layer in loaded.layers if not layer.has_known_addresses]
@@ -382,6 +400,8 @@ class ChipBoard(BoardContext):
             "layers_with_unconfirmed_addresses": " ".join(unconfirmed) or "none",
         }
         notes |= {f"power_{rail}": f"{watts:.6g} W" for rail, watts in self.power.items()}
+        if self.power_windows:
+            notes[SETTING] = windows_as_text(self.power_windows)
         if self.kind == "virtual":
             notes["speed"] = str(self._speed)
         return Provenance(

@@ -337,13 +337,12 @@ class ChipLink:
             )
 
     @contextmanager
-    def power(self, rate: float) -> Iterator[list[Any]]:
-        """Measure every rail's power; the list holds samna's measurements afterwards.
+    def power(self, rate: float) -> Iterator[Callable[[], list[Any]]]:
+        """Measure every rail's power in the block; the function returns what is new each time.
 
         Raises:
             BoardError: the board has no power monitor.
         """
-        measured: list[Any] = []
         with self.errors("measuring power (has this board a power monitor?)"):
             monitor = self._handle.get_power_monitor()
             sink = getattr(self._samna, POWER_BUFFER)()
@@ -353,10 +352,9 @@ class ChipLink:
         try:
             with self.errors("measuring power"):
                 monitor.start_auto_power_measurement(rate)
-            yield measured
+            yield sink.get_events
         finally:
             self._quietly(monitor.stop_auto_power_measurement)
-            measured += sink.get_events()
             self._quietly(graph.stop)
 
     def _take_in(self) -> list[tuple[tuple[int, int], int]]:

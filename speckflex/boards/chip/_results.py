@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from speckflex.boards.chip._layers import PlacedLayer
     from speckflex.recordings.recording import Provenance
 
-__all__ = ["RAILS", "Played", "build_recording", "mean_power"]
-
-# Channels of the power monitor (sinabs' notebook on power monitoring).
-RAILS = ("io", "ram", "logic", "pixel_digital", "pixel_analog")
+__all__ = ["Played", "build_recording"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +87,6 @@ def build_recording(
         samples=tuple(log for _, log in samples),
         provenance=provenance,
     )
-
-
-def mean_power(measurements: Sequence[Any]) -> dict[str, float]:
-    """Return the mean power (W) of each rail, from samna's measurements."""
-    values: dict[str, list[float]] = {}
-    for event in measurements:
-        values.setdefault(RAILS[event.channel], []).append(float(event.value))
-    return {rail: sum(found) / len(found) for rail, found in values.items()}
 
 
 def _samples(
