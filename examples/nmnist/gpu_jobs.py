@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,6 @@ TRIAL = 320  # recordings that tell how long an epoch takes
 FOLDS = 5
 BINS = 20  # frames of the gradient with the board
 JUDGED_AT = (2, 5, 10, 20, 50)
-# Recordings are moved by up to two pixels; the setting's name depends on the version.
-MOVED: dict[str, Any] = (
-    {"augment": "shift:2"} if "augment" in TrainingSettings.__dataclass_fields__ else {"shift": 2}
-)
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def board(job: Job) -> None:
         t_max=T,
         learning_rate=2e-3,
         seed=job.seed,
-        **MOVED,
+        augment="shift:2",
         output="mean",
         keep="last",
         epochs=1,
@@ -185,7 +182,7 @@ def real(job: Job) -> None:
         t_max=BINS,
         learning_rate=1e-3,
         seed=job.seed + job.fold,
-        **MOVED,
+        augment="shift:2",
         keep="last",
         epochs=1,
     )
@@ -247,16 +244,10 @@ def train_in_time(
     A short trial on the job's device tells how many fit; it runs on the CPU if the device fails.
     """
     device, per_recording = job.device, 0.0
-    few = data.training.select(np.arange(min(TRIAL, len(data.training))))
-    trial = TrainingData(few, few.select(np.arange(2)))
-    if settings.method == "board":
-        trial = TrainingData(few, data.validation.select(np.arange(2)))
     for device in dict.fromkeys((job.device, "cpu")):
         try:
-            for _ in range(2):  # the first one compiles
-                started = time.time()
-                train(network, trial, settings, fabric=open_fabric(device))
-                per_recording = (time.time() - started) / len(few)
+            fabric = open_fabric(device)
+            per_recording = trial_seconds(partial(train, network, fabric=fabric), data, settings)
             break
         except Exception:
             job.write(**{f"{name}_failed_on_{device}": traceback.format_exc()[-1500:]})
@@ -278,6 +269,26 @@ def train_in_time(
     epochs = [asdict(each) for each in result.history]
     job.write(**{name: epochs, f"{name}_recordings": len(data.training)})
     return result.network, settings
+
+
+def trial_seconds(
+    train: Callable[..., Any], data: TrainingData, settings: TrainingSettings
+) -> float:
+    """Return what one recording of an epoch takes, without what every training takes."""
+    n_all = len(data.training)
+    sizes = sorted({min(TRIAL, n_all), min(4 * TRIAL, n_all)})
+    trials = [
+        TrainingData(data.training.select(np.arange(size)), data.validation.select(np.arange(2)))
+        for size in sizes
+    ]
+    taken = []
+    for trial in (trials[0], *trials):  # the first one compiles
+        started = time.time()
+        train(data=trial, settings=settings)
+        taken.append(time.time() - started)
+    if len(sizes) == 1:
+        return taken[-1] / sizes[0]
+    return max(taken[-1] - taken[-2], 1e-3) / (sizes[1] - sizes[0])
 
 
 def judge(job: Job, network: nn.Module, recordings: FrameSet, name: str) -> None:

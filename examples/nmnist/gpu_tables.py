@@ -154,7 +154,9 @@ def real_lines(results: dict[str, dict[str, Any]]) -> list[str]:
         won = gain_line("", [(before, after)])[0].removeprefix("- : ")
         cells = [seed, str(len(folds)), str(len(after)), with_interval(before)]
         lines.append(row([*cells, with_interval(after), percent(float(torch)), won]))
-    return [*lines, *gain_line("all seeds", everything)]
+    whole = max((len(before) for before, _ in everything), default=0)
+    same = [pair for pair in everything if len(pair[0]) == whole]
+    return [*lines, *gain_line("all seeds", same)]
 
 
 def job_lines(results: dict[str, dict[str, Any]]) -> list[str]:
@@ -191,15 +193,24 @@ def right(result: dict[str, Any], name: str) -> np.ndarray:
 
 
 def gain_line(name: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    """Return the paired gain over all recordings of all pairs; nothing without pairs."""
+    """Return what was won on the same recordings; nothing without pairs.
+
+    For one pair with McNemar's exact test. Several pairs are seeds on the same recordings: the
+    interval is that of each recording's mean over the seeds, for these seeds.
+    """
     if not pairs:
         return []
-    before, after = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    gain = paired_gain(before, after)
-    low, high = (100 * end for end in gain.interval)
-    won = 100 * (gain.after - gain.before)
-    text = f"{won:+.1f} ({low:+.1f} to {high:+.1f}, p = {gain.p_value:.1g}, {len(before)} pairs)"
-    return [f"- {name}: {text}"]
+    before, after = (np.array(part, float) for part in zip(*pairs, strict=True))
+    if len(pairs) == 1:
+        gain = paired_gain(before[0] > 0, after[0] > 0)
+        (low, high), test = gain.interval, f"p = {gain.p_value:.1g}, "
+    else:
+        won = (after - before).mean(axis=0)
+        reach = 1.96 * won.std(ddof=1) / np.sqrt(len(won))
+        low, high, test = won.mean() - reach, won.mean() + reach, ""
+    points = 100 * (after - before).mean()
+    count = f"{len(before[0])} recordings" + (f", {len(pairs)} seeds" if len(pairs) > 1 else "")
+    return [f"- {name}: {points:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}, {test}{count})"]
 
 
 def interval(result: dict[str, Any], name: str) -> str:
