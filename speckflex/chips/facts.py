@@ -102,6 +102,10 @@ FACTS = (
          " two engines and paired updates make core 0 about 3.5 times as fast, and one thesis and"
          " one recording say 0.1 µs an update on other cores, which is 3 µs for the same event",
          "events in bursts of known distance to core 0: from which rate on their order changes"),
+    Fact("weight_address", "a kernel word's address",
+         "tap row by row, output, input, each in as few bits as it needs", "documented",
+         "data sheet, memory configuration"),
+    Fact("threshold_high", "smallest threshold", 0, "documented", "samna, CnnLayerConfig"),
     Fact("neuron_address", "a neuron's address on a map that is not square",
          "y, x, feature, each in as few bits as it needs", "documented",
          "data sheet, memory configuration; sinabs shifts y otherwise"),

@@ -289,10 +289,10 @@ def _check_core(core: Core) -> None:
             f"core {core.name}: weights of shape {core.weights.shape} give no output on input"
             f" {core.input_shape}: check the input shape (channel, y, x)"
         )
-    if not (0 < core.threshold_high <= NEURON_MAX and NEURON_MIN <= core.threshold_low <= 0):
+    if not (0 <= core.threshold_high <= NEURON_MAX and NEURON_MIN <= core.threshold_low <= 0):
         raise ConversionError(
             f"core {core.name}: thresholds {core.threshold_low} and {core.threshold_high} are not"
-            f" in {NEURON_MIN}..0 and 1..{NEURON_MAX}: check spike_threshold and min_v_mem"
+            f" in {NEURON_MIN}..0 and 0..{NEURON_MAX}: check spike_threshold and min_v_mem"
         )
 
 

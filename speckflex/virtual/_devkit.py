@@ -128,6 +128,11 @@ class Devkit:
         self._fpga.check_alive()
         return self._io
 
+    def get_io_control_module(self) -> IoControlModule:
+        """Return the control of the FPGA's pins, for debugging."""
+        self._fpga.check_alive()
+        return IoControlModule()
+
     def get_power_monitor(self) -> PowerMonitor:
         """Return the power monitor."""
         self._fpga.check_alive()
@@ -289,6 +294,8 @@ class Model:
     def reset(self) -> None:
         """Reset the potentials of all neurons, to what `Unverified.model_reset` says."""
         self._fpga.check_alive()
+        if self._unverified.model_reset == "nothing":
+            return
         with self._fpga.lock:
             self._chip.reset_neurons(to_zero=self._unverified.model_reset == "zero")
 
@@ -386,6 +393,18 @@ class UnifirmModule:
     def set_dual_channel_output_enable(self, enable: bool) -> None:  # noqa: FBT001 - samna's
         """Accept the number of output channels, which the twin does not model."""
         as_switch("set_dual_channel_output_enable", enable)
+
+
+class IoControlModule:
+    """The control of the FPGA's pins (samna 0.48.5, unifirm.modules.ioControl); it has no effect.
+
+    As with samna, what was written can't be read.
+    """
+
+    def write_config(self, address: int, value: int) -> None:
+        """Accept a word."""
+        as_whole("write_config", address)
+        as_whole("write_config", value)
 
 
 class DevKitPowerModule:

@@ -255,6 +255,62 @@ class SpikeCountNode(Node):
         self.send([(feature, counts[feature]) for feature in range(self._feature_count)])
 
 
+class BackgroundNoiseRater(Node):
+    """Counts sensor events and spikes in a picture, and passes all on.
+
+    A rate is a count divided by the last time stamp less the first one, as samna's documents say;
+    so it is in events per µs. That it passes events on is assumed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setup(0, 0)
+
+    def setup(self, x: int, y: int) -> None:
+        """Forget all counts, and set how many columns and rows are counted."""
+        self._counts = [[[0] * x for _ in range(y)] for _ in range(2)]
+        self._first: int | None = None
+        self._last = 0
+
+    def reset(self) -> None:
+        """Forget all counts."""
+        self.setup(len(self._counts[0][0]) if self._counts[0] else 0, len(self._counts[0]))
+
+    def get_result(self) -> float:
+        """Return the rate of all events."""
+        return sum(self.get_result_per_polarity())
+
+    def get_result_per_polarity(self) -> list[float]:
+        """Return the rate of each polarity; a spike's is its feature."""
+        return [sum(map(sum, rows)) for rows in self.get_raw_result_per_polarity()]
+
+    def get_raw_result(self) -> list[list[float]]:
+        """Return the rate of each pixel, (y, x)."""
+        off, on = self.get_raw_result_per_polarity()
+        return [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(off, on, strict=True)]
+
+    def get_raw_result_per_polarity(self) -> list[list[list[float]]]:
+        """Return the rate of each polarity and pixel, (2, y, x)."""
+        span = self._last - (self._first or 0)
+        return [
+            [[count / span if span > 0 else 0.0 for count in row] for row in rows]
+            for rows in self._counts
+        ]
+
+    def receive(self, events: Any) -> None:
+        """Count events with an address inside, and pass on all."""
+        for event in events:
+            polarity = int(getattr(event, "p", getattr(event, "feature", -1)))
+            if polarity not in (0, 1) or not hasattr(event, "timestamp"):
+                continue
+            rows = self._counts[polarity]
+            if event.y < len(rows) and event.x < len(rows[event.y]):
+                rows[event.y][event.x] += 1
+                self._first = event.timestamp if self._first is None else self._first
+                self._last = event.timestamp
+        self.send(events)
+
+
 class MajorityReadoutNode(Node):
     """Passes on the feature with most spikes, or the default if no feature leads."""
 
@@ -339,6 +395,7 @@ NAMED_FILTERS: dict[str, type[Node]] = {
     "SpikeCollectionNode": SpikeCollectionNode,
     "SpikeCountNode": SpikeCountNode,
     "MajorityReadoutNode": MajorityReadoutNode,
+    "BackgroundNoiseRater": BackgroundNoiseRater,
     "CustomFilterNode": CustomFilterNode,
     "EventCrop": EventCrop,
     "EventDecimate": EventDecimate,

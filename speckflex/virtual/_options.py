@@ -79,7 +79,7 @@ class Unverified:
     """What no source says about a devkit; each default is an assumption.
 
     Args:
-        model_reset: what `Model.reset()` sets the neurons to.
+        model_reset: what `Model.reset()` sets the neurons to, or that it leaves them.
         reads_while_running: whether requests, which carry no timestamp, are answered while the
             stop watch runs; samna's page on the devkits can be read as that they are dropped.
 
@@ -87,7 +87,7 @@ class Unverified:
         BoardError: a value is not one of the choices.
     """
 
-    model_reset: Literal["initial values", "zero"] = fact("model_reset")
+    model_reset: Literal["initial values", "zero", "nothing"] = fact("model_reset")
     reads_while_running: Literal["answered", "dropped"] = fact("reads_while_running")
 
     def __post_init__(self) -> None:

@@ -132,8 +132,8 @@ class Requests:
 def weight_at(address: int, shape: tuple[int, ...]) -> Place | None:
     """Return the (out, in, kx, ky) of the weight at an address; None if no weight is there.
 
-    Unverified: this order of a kernel's words follows the formula of the memory that they take
-    (datasheet 3.2.4.1): input channel, then tap row by row, then feature.
+    An address is tap, output and input channel, each in as few bits as it needs; the taps are
+    counted row by row (data sheet 1.02, memory configuration).
 
     Args:
         address: within the core's kernel memory.
@@ -142,10 +142,10 @@ def weight_at(address: int, shape: tuple[int, ...]) -> Place | None:
     features, channels, size_x, size_y = shape
     if not min(shape):
         return None
-    feature_bits, tap_bits = ceil(log2(features)), ceil(log2(size_x * size_y))
-    feature = address & (2**feature_bits - 1)
-    tap = (address >> feature_bits) & (2**tap_bits - 1)
-    channel = address >> (feature_bits + tap_bits)
+    feature_bits, channel_bits = ceil(log2(features)), ceil(log2(channels))
+    channel = address & (2**channel_bits - 1)
+    feature = (address >> channel_bits) & (2**feature_bits - 1)
+    tap = address >> (feature_bits + channel_bits)
     if feature >= features or tap >= size_x * size_y or channel >= channels:
         return None
     return (feature, channel, tap % size_x, tap // size_x)

@@ -102,8 +102,7 @@ def _range_faults(layer: Any) -> Iterator[str]:
         "weights": (WEIGHT_MIN, WEIGHT_MAX),
         "biases": (NEURON_MIN, NEURON_MAX),
         "neurons_initial_value": (NEURON_MIN, NEURON_MAX),
-        # samna takes a threshold_high of 0, and the stand-in can't run it
-        "threshold_high": (1, NEURON_MAX),
+        "threshold_high": (0, NEURON_MAX),  # samna 0.48.5, CnnLayerConfig
         "threshold_low": (NEURON_MIN, LIMITS.max_threshold_low),
     }
     for name, (low, high) in ranges.items():

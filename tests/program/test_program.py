@@ -333,7 +333,7 @@ def test_a_program_is_not_saved_under_the_suffix_of_another_format(tmp_path, nam
         ({"weights": np.zeros((2, 1, 7, 3))}, "give no output on input"),
         ({"bias": np.zeros(3)}, "bias has shape"),
         ({"initial_state": np.zeros((2, 3, 3))}, "initial_state has shape"),
-        ({"threshold_high": 0}, "thresholds"),
+        ({"threshold_high": -1}, "thresholds"),
         ({"threshold_high": 2**15}, "thresholds"),
         ({"threshold_low": 1}, "thresholds"),
         ({"stride": (0, 1)}, "stride"),

@@ -46,7 +46,9 @@ def slow_spikes(cores, events):
         while waiting:
             number, x, y, feature = waiting.pop(0)
             core, state = by_number[number], states[number]
-            for row, column, out in np.ndindex(4, 4, 2):
+            for place, out in np.ndindex(16, 2):
+                # from the last row and column to the first
+                row, column = divmod(15 - place, 4)
                 ky, kx = y + 1 - row, x + 1 - column
                 if not (0 <= ky < 3 and 0 <= kx < 3):
                     continue

@@ -17,7 +17,7 @@ from virtual_boards import (
     square_chain,
 )
 
-from speckflex.chips.chip import kernel_words, neuron_address, neuron_at
+from speckflex.chips.chip import neuron_address, neuron_at
 from speckflex.chips.speck import SPECK2E
 from speckflex.errors import BoardError
 from speckflex.events.streams import make_events
@@ -131,6 +131,15 @@ def test_no_two_neurons_share_an_address(shape):
     assert max(addresses) < n_words
 
 
+def test_a_threshold_of_zero_fires_at_a_potential_of_zero():
+    program = single_core(weight=1, threshold=0)
+    with opened(configuration_of(program)) as bench:
+        event = bench.chip.event
+        events = [event.WriteNeuronValue(layer=0, address=0, neuron_state=-2), *[event.Spike()] * 3]
+        # -1 is below 0, then 0 and 1 fire and keep their potential
+        assert len(bench.play(events)) == 2
+
+
 def test_a_written_neuron_fires_with_its_next_event():
     with opened(configuration_of(single_core(weight=1))) as bench:
         event = bench.chip.event
@@ -139,10 +148,15 @@ def test_a_written_neuron_fires_with_its_next_event():
         assert len(bench.play([write, outside, event.Spike()])) == 1
 
 
+def test_a_weight_lies_where_the_data_sheet_says():
+    """Its example: 3 x 3 taps, 128 output and 64 input features; tap 6 is row 2, column 0."""
+    shape = (128, 64, 3, 3)
+    assert weight_at(6 << 13 | 71 << 6 | 28, shape) == (71, 28, 0, 2)
+
+
 def test_no_two_weights_share_an_address():
     shape = (5, 3, 3, 3)
-    n_words = kernel_words(3, 5, 3, 3)
-    places = [weight_at(address, shape) for address in range(n_words)]
+    places = [weight_at(address, shape) for address in range(2 ** (4 + 3 + 2))]
     assert sorted(place for place in places if place) == list(np.ndindex(shape))
 
 
@@ -366,7 +380,8 @@ DVS_CASES = {
     "plain": ({}, [(0, 5, 7, 1), (0, 5, 7, 0)]),
     "merge": ({"merge": True}, [(0, 5, 7, 0), (0, 5, 7, 0)]),
     "off only": ({"on_channel": False}, [(0, 5, 7, 0)]),
-    "on only": ({"off_channel": False}, [(0, 5, 7, 1)]),
+    # as merged ones, a polarity alone has feature 0 (samna, models)
+    "on only": ({"off_channel": False}, [(0, 5, 7, 0)]),
     "pooled": ({"pooling": {"x": 4, "y": 2}}, [(0, 2, 1, 1), (0, 2, 1, 0)]),
     "cut away": ({"origin": {"x": 8, "y": 0}}, []),
     "cut is inclusive": ({"cut": {"x": 7, "y": 5}}, [(0, 5, 7, 1), (0, 5, 7, 0)]),
@@ -467,8 +482,8 @@ def test_a_closed_device_refuses_calls_until_it_is_opened_again():
 def test_an_invalid_configuration_is_refused_and_the_old_one_stays():
     configuration = configuration_of(single_core())
     with opened(configuration) as bench:
-        configuration.cnn_layers[0].threshold_high = 0
-        with pytest.raises(RuntimeError, match="threshold_high 0 is not in"):
+        configuration.cnn_layers[0].threshold_high = -1
+        with pytest.raises(RuntimeError, match="threshold_high -1 is not in"):
             bench.model.apply_configuration(configuration)
         with pytest.raises(TypeError, match="give a SpeckConfiguration"):
             bench.model.apply_configuration({})

@@ -82,6 +82,36 @@ def test_a_python_function_is_a_filter_until_it_is_stopped():
     assert next(steps) == []
 
 
+def test_a_noise_rater_divides_counts_by_the_time_between_first_and_last():
+    events = [
+        DVS(x=0, y=0, p=False, timestamp=100),
+        DVS(x=2, y=1, p=True, timestamp=150),
+        SPIKE(x=2, y=1, feature=1, timestamp=200),
+        DVS(x=3, y=0, p=True, timestamp=900),
+    ]
+    steps = filtered("Speck2fBackgroundNoiseRater", events)
+    node = next(steps)
+    node.setup(3, 2)
+    assert next(steps) == events
+    # the last one lies outside of 3 x 2 pixels; 100 µs from the first to the last inside
+    assert node.get_result() == pytest.approx(0.03)
+    assert node.get_result_per_polarity() == pytest.approx([0.01, 0.02])
+    assert node.get_raw_result() == [[0.01, 0, 0], [0, 0, 0.02]]
+    assert node.get_raw_result_per_polarity() == [[[0.01, 0, 0], [0] * 3], [[0] * 3, [0, 0, 0.02]]]
+    node.reset()
+    assert node.get_raw_result() == [[0] * 3] * 2
+
+
+def test_pins_are_controlled_as_documented():
+    with opened(configuration_of(single_core())) as bench:
+        control = bench.handle.get_io_control_module()
+        control.write_config(0, 0x1B)
+        with pytest.raises(TypeError, match="write_config"):
+            control.write_config(0, 0.5)
+        # samna 0.48.5's reference has no way to read
+        assert not hasattr(control, "read_config")
+
+
 def test_a_majority_and_a_forward_node_are_found_by_name():
     spikes = [SPIKE(feature=3), SPIKE(feature=3), SPIKE(feature=1)]
     assert passed("Speck2fMajorityReadoutNode", spikes) == [3]

@@ -71,7 +71,7 @@ BROKEN = {
     "biases have shape (2,)": change(biases=[1, 2]),
     "biases range 40000..40000 is not in": change(biases=[40000]),
     "neurons_initial_value have shape (1, 1, 2)": change(neurons_initial_value=[[[1, 2]]]),
-    "threshold_high 40000 is not in 1..32767": change(threshold_high=40000),
+    "threshold_high 40000 is not in 0..32767": change(threshold_high=40000),
     # 0 does not work on silicon, and samna refuses it since 0.33.2
     "threshold_low 0 is not in -32768..-1": change(threshold_low=0),
     "a dimension is 0": change(dimensions={"input_shape": {"feature_count": 0}}),
