@@ -1,11 +1,14 @@
 """Measure the twin's kernel against the same loop written by hand in C++: 3x3 layers, one thread.
 
     python benchmarks/bench_kernel.py [--json FILE] [--repeats N] [--flags="-march=native"]
+        [--order=-y-x+c]
 
 Both run the same events on the same integers in one process, in turns, and must agree in every
 spike. The hand-written loop has two forms (see bound.cpp); the faster one is the bound. The
 table has the medians, in synaptic operations per second, and the twin's speed divided by the
-bound.
+bound. The bound gets the layer turned as the order of output has it, and sends the spikes of one
+event by place, then channel; where the order has the channel further out, the twin sorts them and
+the bound does not.
 """
 
 from __future__ import annotations
@@ -73,9 +76,9 @@ def make_layer(rng: np.random.Generator, n_out: int, regime: str) -> tuple[Core,
 class TwinRun:
     """The package's kernel, called as the twin calls it."""
 
-    def __init__(self, core: Core, events: np.ndarray, spikes: np.ndarray) -> None:
+    def __init__(self, core: Core, events: np.ndarray, spikes: np.ndarray, order: str) -> None:
         places = places_of(core.input_shape)
-        self.model = CoreModel(core, [places], TwinSettings())
+        self.model = CoreModel(core, [places], TwinSettings(output_order=order))
         self.core = RunningCore(self.model)
         self.runner = QueueRunner(self.core)
         self.codes = ((events[:, 1] * SIDE + events[:, 2]) * N_IN + events[:, 0]).astype(np.int32)
@@ -92,22 +95,18 @@ class TwinRun:
 
 
 class BoundRun:
-    """The hand-written loop on the same layer."""
+    """The hand-written loop on the same layer, turned as in the twin's memory."""
 
-    def __init__(
-        self,
-        function: Callable[..., int],
-        core: Core,
-        events: np.ndarray,
-        spikes: np.ndarray,
-    ) -> None:
-        self.function, self.core, self.spikes = function, core, spikes
-        self.events = np.ascontiguousarray(events)
-        arranged = core.weights[..., ::-1].transpose(1, 2, 3, 0)
+    def __init__(self, function: Callable[..., int], twin: TwinRun) -> None:
+        self.function, self.core, self.spikes = function, twin.model.core, twin.spikes
+        core, routes = self.core, twin.model.routes[twin.codes]
+        self.events = np.column_stack([routes[name] for name in ("channel", "y", "x")])
+        turned = twin.model.memory_map.weights(core.weights)
+        arranged = turned[..., ::-1].transpose(1, 2, 3, 0)
         self.weights = np.concatenate([arranged.reshape(-1), np.zeros(64, np.int8)])
         n_neurons = int(np.prod(core.output_shape))
         self.state = np.zeros(n_neurons + 64, np.int16)
-        self.ends = np.empty(len(events), np.int32)
+        self.ends = np.empty(len(self.events), np.int32)
 
     def __call__(self) -> tuple[float, np.ndarray]:
         """Run all events from zero state; return seconds and spikes."""
@@ -137,23 +136,30 @@ def take_turns(
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def by_event(spikes: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return spikes sorted within each event."""
+    events = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    return spikes[np.lexsort((spikes, events))]
+
+
 def measure(
-    functions: dict[str, Callable[..., int]], n_out: int, regime: str, repeats: int
+    functions: dict[str, Callable[..., int]], n_out: int, regime: str, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Return the figures of one layer in one regime."""
     core, events = make_layer(np.random.default_rng(n_out), n_out, regime)
     # one memory for all, or each run would find its own memory evicted from the caches
     spikes = np.empty(len(events) * 9 * n_out + 2 * LANES, np.int32)
-    twin = TwinRun(core, events, spikes)
-    runs: dict[str, Callable[[], tuple[float, np.ndarray]]] = {
-        form: BoundRun(function, core, events, spikes) for form, function in functions.items()
-    }
-    expected = twin()[1].copy()
-    if not all(np.array_equal(run()[1], expected) for run in runs.values()):
-        raise SystemExit(f"{n_out} channels, {regime}: the spikes differ")
-    runs["twin"] = twin
+    twin = TwinRun(core, events, spikes, options.order)
+    bounds = {form: BoundRun(function, twin) for form, function in functions.items()}
+    expected = by_event(twin()[1], twin.ends)
+    for bound in bounds.values():
+        if not np.array_equal(by_event(bound()[1], bound.ends), expected):
+            raise SystemExit(f"{n_out} channels, {regime}: the spikes differ")
+    runs: dict[str, Callable[[], tuple[float, np.ndarray]]] = {**bounds, "twin": twin}
     n_updates = int(twin.model.updates_per_route()[twin.codes].sum())
-    speed = {name: n_updates / seconds for name, seconds in take_turns(runs, repeats).items()}
+    speed = {
+        name: n_updates / seconds for name, seconds in take_turns(runs, options.repeats).items()
+    }
     return {
         "channels": n_out,
         "regime": regime,
@@ -172,6 +178,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--repeats", type=int, default=15, help="runs of each loop (default: 15)")
     parser.add_argument("--flags", default="-march=native", help="for g++ (default: -march=native)")
+    default = TwinSettings().output_order
+    parser.add_argument("--order", default=default, help=f"of output (default: {default})")
     options = parser.parse_args()
     results = []
     print("channels  fired   twin  asking writing  ratio  (G SynOps/s)")
@@ -180,7 +188,7 @@ def main() -> None:
         for regime in REGIMES:
             print(regime)
             for n_out in CHANNELS:
-                figures = measure(functions, n_out, regime, options.repeats)
+                figures = measure(functions, n_out, regime, options)
                 results.append(figures)
                 speeds = [
                     f"{figures[f'{name}_synops_per_second'] / 1e9:7.2f}"

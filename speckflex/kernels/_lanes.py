@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "LANES", "LANES_AVAILABLE", "append_fired", "count_fired", "pointer_to", "prefetch",
-    "update_lanes",
+    "HALF_LANES", "LANES", "LANES_AVAILABLE", "append_fired", "append_half", "count_fired",
+    "pointer_to", "prefetch", "update_half", "update_lanes",
 ]  # fmt: skip
 
-LANES = 32
+LANES, HALF_LANES = 32, 16
 # Spikes appended at once: by a table of bytes, and where the processor packs vectors itself.
 GROUP, WIDE_GROUP = 8, 16
 LINE = 64 // 4  # int32 in a cache line
@@ -79,26 +79,53 @@ def _type_update(
     return signature, _generate_update
 
 
+def _type_update_half(
+    typing_context: Any,
+    state: Any,
+    neuron: Any,
+    weights: Any,
+    tap: Any,
+    n_valid: Any,
+    high: Any,
+    low: Any,
+    keep: Any,
+) -> tuple[Any, Callable[..., Any]]:
+    """Do the same to 16 neurons."""
+    arguments = (state, neuron, weights, tap, n_valid, high, low, keep)
+    signature, _ = _type_update(typing_context, *arguments)
+    return signature, _generate_update_half
+
+
 def _generate_update(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    return _generate(builder, arguments, LANES)
+
+
+def _generate_update_half(
+    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
+) -> Any:
+    return builder.zext(_generate(builder, arguments, HALF_LANES), _I32)
+
+
+def _generate(builder: ir.IRBuilder, arguments: Any, n_lanes: int) -> Any:
     state, neuron, weights, tap, n_valid, high, low, keep = arguments
-    wide, narrow = ir.VectorType(_I16, LANES), ir.VectorType(_I8, LANES)
+    wide, narrow = ir.VectorType(_I16, n_lanes), ir.VectorType(_I8, n_lanes)
     place = _address(builder, state, neuron, wide)
     source = _address(builder, weights, tap, narrow)
-    lanes = ir.Constant(wide, list(range(LANES)))
-    valid = builder.icmp_signed("<", lanes, _splat(builder, n_valid, LANES))
+    lanes = ir.Constant(wide, list(range(n_lanes)))
+    valid = builder.icmp_signed("<", lanes, _splat(builder, n_valid, n_lanes))
     # A lane that is not valid gets the weight 0 and no bound, and so keeps its value: a store
     # of all lanes can be loaded again at once, a masked store can't on many processors.
     taps = builder.sext(builder.load(source, align=1), wide)
-    taps = builder.select(valid, taps, ir.Constant(wide, [0] * LANES))
-    bottom = ir.Constant(wide, [-(2**15)] * LANES)
-    bottom = builder.select(valid, _splat(builder, low, LANES), bottom)
+    taps = builder.select(valid, taps, ir.Constant(wide, [0] * n_lanes))
+    bottom = ir.Constant(wide, [-(2**15)] * n_lanes)
+    bottom = builder.select(valid, _splat(builder, low, n_lanes), bottom)
     v = _call(builder, "llvm.sadd.sat", wide, builder.load(place, align=2), taps)
     v = _call(builder, "llvm.smax", wide, v, bottom)
-    top = _splat(builder, high, LANES)
+    top = _splat(builder, high, n_lanes)
     fired = builder.and_(builder.icmp_signed(">=", v, top), valid)
-    residue = builder.and_(builder.sub(v, top), _splat(builder, keep, LANES))
+    residue = builder.and_(builder.sub(v, top), _splat(builder, keep, n_lanes))
     builder.store(builder.select(fired, residue, v), place, align=2)
-    return builder.bitcast(fired, ir.IntType(LANES))
+    return builder.bitcast(fired, ir.IntType(n_lanes))
 
 
 def _type_append(
@@ -117,14 +144,32 @@ def _type_append(
     return signature, _generate_append
 
 
+def _type_append_half(
+    typing_context: Any, spikes: Any, n_spikes: Any, neuron: Any, mask: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """Do the same for the lower 16 bits of `mask`."""
+    signature, _ = _type_append(typing_context, spikes, n_spikes, neuron, mask)
+    return signature, _generate_append_half
+
+
 def _generate_append(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    return _append(context, builder, arguments, LANES)
+
+
+def _generate_append_half(
+    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
+) -> Any:
+    return _append(context, builder, arguments, HALF_LANES)
+
+
+def _append(context: Any, builder: ir.IRBuilder, arguments: Any, n_lanes: int) -> Any:
     spikes, n_spikes, neuron, mask = arguments
     # The features that numba compiles for, which a user may have narrowed.
     packs = "+avx512f" in context.codegen().magic_tuple()[2].split(",")
     group, choose = (WIDE_GROUP, _pack) if packs else (GROUP, _look_up)
     vector, bits_type = ir.VectorType(_I32, group), ir.IntType(group)
     neurons = _splat(builder, neuron, group)
-    for first in range(0, LANES, group):
+    for first in range(0, n_lanes, group):
         bits = builder.trunc(builder.lshr(mask, _I32(first)), bits_type)
         fired = choose(builder, neurons, first, bits)
         builder.store(fired, _address(builder, spikes, n_spikes, vector), align=4)
@@ -195,7 +240,9 @@ def _generate_count(context: Any, builder: ir.IRBuilder, signature: Any, argumen
 pointer_to: Callable[..., Any] = intrinsic(_type_pointer) if LANES_AVAILABLE else np.asarray
 prefetch: Callable[..., Any] = intrinsic(_type_prefetch)
 update_lanes: Callable[..., Any] = intrinsic(_type_update)
+update_half: Callable[..., Any] = intrinsic(_type_update_half)
 append_fired: Callable[..., Any] = intrinsic(_type_append)
+append_half: Callable[..., Any] = intrinsic(_type_append_half)
 count_fired: Callable[..., Any] = intrinsic(_type_count)
 
 

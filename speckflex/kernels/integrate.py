@@ -7,12 +7,15 @@ from numba import njit
 
 from speckflex.chips.formats import NEURON_MAX
 from speckflex.kernels._lanes import (
+    HALF_LANES,
     LANES,
     LANES_AVAILABLE,
     append_fired,
+    append_half,
     count_fired,
     pointer_to,
     prefetch,
+    update_half,
     update_lanes,
 )
 from speckflex.kernels.group_spikes import group_spikes
@@ -20,7 +23,15 @@ from speckflex.kernels.records import UNGROUPED
 
 __all__ = ["LANES", "LANES_AVAILABLE", "CoreArrays", "integrate"]
 
-ALL_LANES = np.int16(LANES)
+ALL_LANES, ALL_OF_HALF = np.int16(LANES), np.int16(HALF_LANES)
+# What happens to the neurons of a vector that fire: it is asked whether there are any, which is the
+# quickest where there are nearly none; their mask is kept for later, whether it is empty or not;
+# they are written out at once, which is the quickest where most fire.
+ASKING, KEEPING, WRITING = 0, 1, 2
+# After so many events, what happens next is chosen by how many neurons fired, in parts of those
+# that the events can reach.
+BLOCK = 128
+FEW_FIRE, MANY_FIRE = 1 / 1000, 1 / 3
 
 
 class CoreArrays(NamedTuple):
@@ -114,34 +125,44 @@ def integrate(
     keep = np.int16(0) if rule["to_zero"] else np.int16(-1)
     bounds = Rule(np.int16(rule["high"]), np.int16(rule["low"]), keep, rule["wraps"])
     kernel_rows, by_lanes = layout["kernel_rows"], layout["by_lanes"]
+    most_spikes = layout["most_spikes"]
     n_spikes = written = n_pending = 0
-    event = start
+    event, mode = start, KEEPING
     while event < codes.size and n_spikes <= last_spikes:
-        # unsigned: numba tests each signed index for one that counts from the end
-        route = routes[np.uint64(codes[np.uint64(event)])]
-        rows, columns = row_spans[np.uint64(route["y"])], column_spans[np.uint64(route["x"])]
-        neuron = rows["first"] * row_neurons + columns["first"]
-        kernel_row = route["channel"] * kernel_rows + rows["kernel_row"]
-        tap = kernel_row * row_weights + columns["weight"]
-        n_neurons = columns["n_neurons"]
-        for _ in range(rows["n_rows"]):
-            if by_lanes:
-                n_pending, n_spikes = _run_lanes(
-                    memory, bounds, neuron, n_neurons, tap, n_pending, n_spikes
-                )
-            else:
-                n_spikes = _run_single(memory, bounds, neuron, n_neurons, tap, n_spikes)
-            neuron += row_neurons
-            tap -= tap_step
-        ends[np.uint64(event)] = n_spikes
-        event += 1
-        if n_pending > last_pending:
-            written = _expand(memory, n_pending, written)
-            n_pending = 0
-    _expand(memory, n_pending, written)
+        first, before, stop = event, n_spikes, min(event + BLOCK, codes.size)
+        while event < stop and n_spikes <= last_spikes and n_pending <= last_pending:
+            # unsigned: numba tests each signed index for one that counts from the end
+            route = routes[np.uint64(codes[np.uint64(event)])]
+            rows, columns = row_spans[np.uint64(route["y"])], column_spans[np.uint64(route["x"])]
+            neuron = rows["first"] * row_neurons + columns["first"]
+            kernel_row = route["channel"] * kernel_rows + rows["kernel_row"]
+            tap = kernel_row * row_weights + columns["weight"]
+            n_neurons = columns["n_neurons"]
+            for _ in range(rows["n_rows"]):
+                if by_lanes:
+                    n_pending, n_spikes = _run_lanes(
+                        memory, bounds, neuron, n_neurons, tap, mode, n_pending, n_spikes
+                    )
+                else:
+                    n_spikes = _run_single(memory, bounds, neuron, n_neurons, tap, n_spikes)
+                neuron += row_neurons
+                tap -= tap_step
+            ends[np.uint64(event)] = n_spikes
+            event += 1
+        written = n_spikes if mode == WRITING else _expand(memory, n_pending, written)
+        n_pending = 0
+        mode = _choose_mode(n_spikes - before, (event - first) * most_spikes)
     if layout["grouping"] != UNGROUPED:
         group_spikes(spikes, ends[start:event], core.layout[core.place])
     return event, n_spikes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _choose_mode(n_spikes: int, n_updates: int) -> int:
+    """Return what happens to neurons that fire, after so many of so many did."""
+    if n_spikes < FEW_FIRE * n_updates:
+        return ASKING
+    return WRITING if n_spikes > MANY_FIRE * n_updates else KEEPING
 
 
 # forceinline: a call for each run of neurons would cost as much as the run
@@ -152,6 +173,7 @@ def _run_lanes(
     neuron: int,
     n_neurons: int,
     tap: int,
+    mode: int,
     n_pending: int,
     n_spikes: int,
 ) -> tuple[int, int]:
@@ -159,30 +181,49 @@ def _run_lanes(
     end = neuron + n_neurons
     while neuron + LANES <= end:
         # a constant number of valid lanes: the compiler drops what tells them apart
-        n_pending, n_spikes = _run_vector(memory, rule, neuron, tap, ALL_LANES, n_pending, n_spikes)
+        mask = update_lanes(
+            memory.state, neuron, memory.weights, tap, ALL_LANES, rule.high, rule.low, rule.keep
+        )
+        n_pending, n_spikes = _take(memory, neuron, mask, mode, n_pending, n_spikes)
         neuron += LANES
         tap += LANES
     if neuron < end:
-        n_pending, n_spikes = _run_vector(
-            memory, rule, neuron, tap, np.int16(end - neuron), n_pending, n_spikes
-        )
+        rest = np.int16(end - neuron)
+        if rest > HALF_LANES:
+            mask = update_lanes(
+                memory.state, neuron, memory.weights, tap, rest, rule.high, rule.low, rule.keep
+            )
+        else:
+            if rest == HALF_LANES:
+                mask = update_half(
+                    memory.state,
+                    neuron,
+                    memory.weights,
+                    tap,
+                    ALL_OF_HALF,
+                    rule.high,
+                    rule.low,
+                    rule.keep,
+                )
+            else:
+                mask = update_half(
+                    memory.state, neuron, memory.weights, tap, rest, rule.high, rule.low, rule.keep
+                )
+            if mode == WRITING:
+                return n_pending, append_half(memory.spikes, n_spikes, np.int32(neuron), mask)
+        n_pending, n_spikes = _take(memory, neuron, mask, mode, n_pending, n_spikes)
     return n_pending, n_spikes
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _run_vector(
-    memory: Memory,
-    rule: Rule,
-    neuron: int,
-    tap: int,
-    n_valid: np.int16,
-    n_pending: int,
-    n_spikes: int,
+def _take(
+    memory: Memory, neuron: int, mask: np.uint32, mode: int, n_pending: int, n_spikes: int
 ) -> tuple[int, int]:
-    """Update up to 32 neurons; return the new numbers of masks and spikes."""
-    mask = update_lanes(
-        memory.state, neuron, memory.weights, tap, n_valid, rule.high, rule.low, rule.keep
-    )
+    """Take a vector's mask of those that fired; return the new numbers of masks and spikes."""
+    if mode == ASKING and mask == 0:
+        return n_pending, n_spikes
+    if mode == WRITING:
+        return n_pending, append_fired(memory.spikes, n_spikes, np.int32(neuron), mask)
     # Kept without a branch: a processor can't predict which neurons fire, and a wrong prediction
     # costs much time.
     memory.pending[n_pending] = np.uint64(mask) << np.uint64(32) | np.uint64(neuron)
