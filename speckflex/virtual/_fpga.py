@@ -239,8 +239,7 @@ class Fpga:
 
     def _serve(self) -> None:
         """Serve all events and ticks that are due, in the order of their times."""
-        many, self._sent = self._sent > SPIKES_PER_TURN, 0
-        self._turn = max(1, self._turn // 4) if many else min(2 * self._turn, EVENTS_PER_TURN)
+        self._sent = 0
         due = self._take_due(self.clock.horizon())
         end = due[-1][0] if due else 0
         self.clock.advance(end)
@@ -257,6 +256,17 @@ class Fpga:
                 self._tick()
             if self.unplugged:
                 return
+        self._turn = self._next_turn(len(due))
+
+    def _next_turn(self, n_events: int) -> int:
+        """Return how many events the next turn takes, after one of so many.
+
+        Only a full turn makes the next one larger: one that found little to do says nothing about
+        how many spikes its events would have caused.
+        """
+        if self._sent > SPIKES_PER_TURN:
+            return max(1, n_events * SPIKES_PER_TURN // self._sent)
+        return min(2 * self._turn, EVENTS_PER_TURN) if n_events == self._turn else self._turn
 
     def _due(self, waiting: _Waiting) -> float:
         """Return the board time at which an event leaves its queue, µs; infinity for not yet."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -477,6 +478,23 @@ def test_a_closed_device_refuses_calls_until_it_is_opened_again():
         again = bench.samna.device.open_device(bench.info)
         assert again is not bench.handle
         assert again.get_model().get_configuration().cnn_layers[0].weights == []
+
+
+def test_a_devkit_that_had_nothing_to_do_sends_a_flood_in_parts(monkeypatch):
+    """Before, each look at an empty queue doubled how many events it would take at once."""
+    monkeypatch.setattr("speckflex.virtual._fpga.SPIKES_PER_TURN", 100)
+    core = replace(single_core().cores[0], weights=np.full((64, 1, 1, 1), 127))
+    program = Program((core,), InputStage((1, 1, 1)), "speck2e")
+    with opened(configuration_of(program)) as bench:
+        for _ in range(20):
+            bench.handle.get_stop_watch().reset()
+        graph, sizes = bench.samna.graph.EventFilterGraph(), []
+        *_, node = graph.sequential([bench.model.get_source_node(), "Speck2eCustomFilterNode"])
+        node.set_filter_function(lambda events: sizes.append(len(events)))
+        graph.start()
+        assert len(bench.play([bench.chip.event.Spike()] * 40)) == 40 * 64
+        graph.stop()
+    assert max(sizes) < 40 * 64 / 4
 
 
 def test_an_invalid_configuration_is_refused_and_the_old_one_stays():
