@@ -178,5 +178,5 @@ def test_a_program_for_a_made_up_chip_is_deployed_to_its_twin(tiny, model_file, 
         assert (layer["kernel_limit"], layer["neuron_limit"]) == (8 * KI, 8 * KI)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "The 4 cores of Tiny: " in page
-    assert page.count(">core 3<") == 1
+    assert ">core 3<" in page
     assert ">core 4<" not in page
