@@ -38,7 +38,7 @@ def trainings(learning_rate: float, **settings: Any) -> dict[str, Any]:
 def published() -> dict[str, Any]:
     """Return T, epochs and settings of the recipe; `speckflex train --explain` has its sources."""
     recipe = find_recipe("paper-gesture")
-    base, tuning = asdict(recipe.training), asdict(recipe.finetuning)
+    base, tuning = asdict(recipe.training), asdict(recipe.finetuning or recipe.training)
     own = ("method", "t_max", "epochs", "seed", "batch_norm_mode")
     settings = {name: value for name, value in base.items() if name not in own}
     return {

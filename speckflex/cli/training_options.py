@@ -54,7 +54,8 @@ def method_options(default: str) -> Decorator:
         setting(
             "--first-stage",
             MIXED_SAMPLERS,
-            "How mtt draws: every stage (paper), the first one kept at T_max, or T never grows.",
+            "How mtt and law draw: every stage (paper), the first one kept at T_max, T never grows,"
+            " or nothing is drawn.",
             name="sampler",
         ),
         setting(

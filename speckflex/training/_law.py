@@ -116,14 +116,14 @@ def check_law(network: nn.Module) -> None:
                 f"layer {name}: method law describes integrate-and-fire neurons, and this is a"
                 f" {kind}: use IAFSqueeze, or another method"
             )
-        subtracts = type(layer.reset_fn) is MembraneSubtract
-        if not subtracts or layer.reset_fn.subtract_value is not None:
+        reset = layer.reset_fn
+        if not isinstance(reset, MembraneSubtract) or reset.subtract_value is not None:
             raise NetworkError(
                 f"layer {name}: method law describes neurons that subtract their threshold after a"
                 f" spike, and this {kind} does not: use MembraneSubtract(), or another method"
             )
 
 
-def _send(neuron: IAFSqueeze, currents: torch.Tensor) -> torch.Tensor:
+def _send(neuron: Any, currents: torch.Tensor) -> torch.Tensor:
     by_sample = currents.unflatten(0, (neuron.batch_size, -1))
     return law_spikes(by_sample, float(neuron.spike_threshold)).flatten(0, 1)

@@ -49,9 +49,9 @@ def draw_timesteps(
         n_stages: number of stages of the network.
         generator: draws the time steps.
     """
-    if settings.method == "sdt":
+    kind = {"sdt": "fixed", "nmt": "same"}.get(settings.method, settings.sampler)
+    if kind == "fixed":
         return [(settings.t_max,) * n_stages]
-    kind = "same" if settings.method == "nmt" else settings.sampler
     sampler = SAMPLERS[kind](n_stages, settings.t_max)
     return [sampler(generator) for _ in range(settings.samples_per_step)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speckflex.errors import TrainingError
 
@@ -49,7 +49,7 @@ class Augmentation:
         Raises:
             TrainingError: a name is not known, comes twice, or has no number of pixels.
         """
-        found: dict[str, int | bool] = {}
+        found: dict[str, Any] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, _, pixels = part.partition(":")
             field, counted = NAMES.get(name if name in NAMES else part, ("", False))

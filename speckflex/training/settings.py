@@ -29,7 +29,7 @@ Downsampling = Literal["sum", "trim"]
 METHODS = ("sdt", "nmt", "mtt", "law", "board")
 OPTIMISERS = ("adamw", "sgd")
 BATCH_NORM_MODES = ("train", "locked")
-MIXED_SAMPLERS = ("uniform", "fixed-first", "non-increasing")
+MIXED_SAMPLERS = ("uniform", "fixed-first", "non-increasing", "fixed")
 OUTPUTS = ("mean", "total")
 CHOOSERS = ("torch", "twin", "board")
 KEPT_EPOCHS = ("best", "last")
@@ -80,7 +80,8 @@ class TrainingSettings:
         synops_weight: loss added per million synaptic operations of a recording.
         sampler: how "mtt" and "law" draw: "uniform" draws all stages, as published; "fixed-first"
             keeps the first stage at `t_max`, which is a choice of this project; "non-increasing"
-            never grows from stage to stage (time encoders).
+            never grows from stage to stage (time encoders); "fixed" draws nothing, and makes one
+            pass at `t_max`.
         granularity: number of blocks in a stage of "mtt" and "law"; None for the network's own: as
             published for the paper's networks, 1 for others.
         input_frames: the frames that the first stage gets when it is shorter than `t_max`: the

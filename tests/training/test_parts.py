@@ -214,6 +214,8 @@ def test_by_default_the_first_stage_is_drawn_like_all_others():
         ({"method": "nmt"}, 3, lambda t: len(set(t)) == 1),
         ({"method": "mtt"}, 3, lambda t: len(t) == 3),
         ({"method": "law"}, 3, lambda t: len(t) == 3),
+        ({"method": "law", "sampler": "fixed"}, 1, lambda t: t == (8, 8, 8)),
+        ({"method": "nmt", "sampler": "fixed"}, 3, lambda t: len(set(t)) == 1),
         ({"method": "mtt", "sampler": "fixed-first"}, 3, lambda t: t[0] == 8),
         ({"method": "mtt", "sampler": "non-increasing"}, 3, lambda t: 8 == t[0] >= t[1] >= t[2]),
     ],
@@ -225,7 +227,7 @@ def test_the_method_says_at_which_time_steps_the_passes_of_a_step_run(choice, n_
     assert {len(step) for step in steps} == {n_passes}
     drawn = {timesteps for step in steps for timesteps in step}
     assert all(allowed(timesteps) and max(timesteps) <= 8 for timesteps in drawn)
-    assert (len(drawn) == 1) == (settings.method == "sdt")
+    assert (len(drawn) == 1) == (n_passes == 1)
 
 
 def test_a_step_adds_up_its_passes_and_exchanges_gradients_in_the_last():
