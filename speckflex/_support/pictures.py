@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speckflex._support.files import write_whole
 from speckflex.errors import FileFormatError, SpeckflexError
@@ -59,7 +59,7 @@ def save_picture(picture: Figure, path: Path) -> Path:
     from matplotlib import rc_context
 
     # without the time of drawing, and with text that stays text
-    settings = {"svg.hashsalt": "speckflex", "svg.fonttype": "none"}
+    settings: dict[Any, Any] = {"svg.hashsalt": "speckflex", "svg.fonttype": "none"}
     when = {".svg": "Date", ".pdf": "CreationDate"}[path.suffix]
     stream = BytesIO()
     with rc_context(settings):

@@ -38,7 +38,12 @@ def command(run: Path, *, figures: Path | None, formats: tuple[str, ...], as_jso
     from speckflex.report import read_report, render_json, render_text
 
     folder = run if run.is_dir() else run.parent
-    report = read_report(folder / "report.json" if run.is_dir() else run)
+    file = folder / "report.json" if run.is_dir() else run
+    if not file.is_file():
+        raise click.UsageError(
+            f"{run} holds no report.json: give the folder that speckflex deploy --out wrote"
+        )
+    report = read_report(file)
     if figures is not None:
         for path in write_figures(folder, figures, formats=formats or FORMATS):
             click.echo(f"written: {path}", err=as_json)

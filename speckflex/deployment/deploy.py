@@ -197,14 +197,11 @@ def deploy(
     """
     settings = settings or DeploySettings()
     progress(Progress("loading and converting the network"))
-    dataset = None if isinstance(data, np.ndarray | list | tuple) else _open(data, samples)
+    dataset = _recordings(data).balanced(samples)
     asked = board if isinstance(board, str) else board.asked
     converted = _converted(model, dataset, asked, settings.input_shape)
-    shape = converted.program.input.shape
-    if dataset is None:
-        dataset = _unlabelled(data, shape).balanced(samples)
     if not dataset.shape_stated:
-        dataset = dataset.on_sensor(shape)
+        dataset = dataset.on_sensor(converted.program.input.shape)
     _check_dataset(converted, dataset)
     if isinstance(board, ChosenBoard):
         return _deploy(converted, dataset, board, settings, progress)
@@ -213,13 +210,27 @@ def deploy(
         return _deploy(converted, dataset, chosen, settings, progress)
 
 
-def _open(data: str | Path | EventDataset, samples: int | None) -> EventDataset:
-    dataset = data if isinstance(data, EventDataset) else open_dataset(data)
-    return dataset.balanced(samples)
+def _recordings(data: Data) -> EventDataset:
+    """Return a data set; arrays of events are one without labels, and without a sensor."""
+    if isinstance(data, EventDataset):
+        return data
+    if isinstance(data, str | Path):
+        return open_dataset(data)
+    items = (data,) if isinstance(data, np.ndarray) else tuple(data)
+    return EventDataset(
+        name="events in memory",
+        shape=(1, 1, 1),
+        classes=(),
+        labels=np.full(len(items), UNKNOWN),
+        synthetic=False,
+        items=items,
+        read=as_events,
+        shape_stated=False,
+    )
 
 
 def _converted(
-    model: Model, dataset: EventDataset | None, board: str, input_shape: Shape | None
+    model: Model, dataset: EventDataset, board: str, input_shape: Shape | None
 ) -> ConvertedModel:
     """Return the program of a model, with its network if there is one."""
     if isinstance(model, ConvertedModel):
@@ -227,25 +238,11 @@ def _converted(
     if isinstance(model, Program):
         return ConvertedModel(Path("program in memory"), model)
     chip = chip_for(board)
-    sensor = Sensor(dataset.shape) if dataset is not None and dataset.shape_stated else None
+    sensor = Sensor(dataset.shape) if dataset.shape_stated else None
     shape = input_shape or sensor
     if isinstance(model, str | Path):
         return read_model(model, input_shape=shape, chip=chip)
     return convert_model(model, input_shape=shape, chip=chip)
-
-
-def _unlabelled(events: np.ndarray | Sequence[np.ndarray], shape: Shape) -> EventDataset:
-    """Return event arrays as a data set without labels."""
-    items = (events,) if isinstance(events, np.ndarray) else tuple(events)
-    return EventDataset(
-        name="events in memory",
-        shape=shape,
-        classes=(),
-        labels=np.full(len(items), UNKNOWN),
-        synthetic=False,
-        items=items,
-        read=as_events,
-    )
 
 
 def _deploy(

@@ -129,6 +129,10 @@ def test_deploy_without_recordings_says_what_they_may_be(model_file):
     assert_fails_in_one_line(result, 2, "no recordings are given", "--data synthetic-digits")
 
 
+def test_a_folder_without_a_report_is_misuse(tmp_path):
+    assert_fails_in_one_line(run("report", tmp_path), 2, "holds no report.json")
+
+
 def test_a_reached_bar_exits_0(model_file):
     result = run("deploy", model_file, *DATA, "--min-accuracy", "0", "--max-spike-difference", "9")
     assert result.exit_code == 0, result.output
