@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from speckflex.boards.chip._board import ChipBoard
     from speckflex.boards.chip.attached import AttachedDevice
+    from speckflex.boards.probe_file import ProbeFile
     from speckflex.chips import Chip
     from speckflex.twin.settings import TwinSettings
     from speckflex.virtual import Faults, Unverified
 
-__all__ = ["VIRTUAL", "open_virtual", "plug_in"]
+__all__ = ["VIRTUAL", "as_probed", "open_virtual", "plug_in"]
 
 DEADLINE = 60.0  # s
 
@@ -61,15 +62,12 @@ def open_virtual(
     """
     from speckflex.boards.chip._board import ChipBoard
     from speckflex.boards.probe_file import ProbeFile
-    from speckflex.twin.settings import TwinSettings
-    from speckflex.virtual import Unverified
 
     # the twin behind it computes while the board waits, and may be slower than a chip
     chosen = ChipSettings(**{"deadline": DEADLINE, **settings})
     if probe is not None:
         found = ProbeFile.load(probe)
-        twin = found.applied_to(twin or TwinSettings())
-        unverified = found.applied_to(unverified or Unverified())
+        twin, unverified = as_probed(found, twin, unverified)
         chosen = replace(chosen, probe=found.label)
     if speed is None:
         speed = math.inf if chosen.power is None else 1.0
@@ -87,6 +85,20 @@ def open_virtual(
         )
         kept.push(stack.pop_all())
     return board
+
+
+def as_probed(
+    found: ProbeFile, twin: TwinSettings | None, unverified: Unverified | None
+) -> tuple[TwinSettings, Unverified]:
+    """Return the choices of a virtual devkit with what experiments on a board have found.
+
+    Raises:
+        BoardError: an answer is no value of its choice.
+    """
+    from speckflex.twin.settings import TwinSettings
+    from speckflex.virtual import Unverified
+
+    return found.applied_to(twin or TwinSettings()), found.applied_to(unverified or Unverified())
 
 
 def plug_in(address: str, stack: ExitStack, **behaviour: Any) -> tuple[ModuleType, AttachedDevice]:

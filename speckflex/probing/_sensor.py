@@ -15,6 +15,7 @@ __all__ = ["EXPERIMENTS"]
 DVS = 13  # samna's number of the layer
 SIDE = 128
 FIRST, LAST = 10, 41  # a region of 32 pixels
+WINDOW = 5  # ticks, the filter's threshold
 
 
 def _watched(bench: Bench, **fields: Any) -> Any:
@@ -61,7 +62,60 @@ def _mirror_frame(bench: Bench) -> list[int]:
     return [x for _, _, x in _shown(bench, p=True, x=FIRST, y=5)]
 
 
+def _filtered(bench: Bench, *, distance: int, ticks: int) -> bool:
+    """Return whether the event filter lets the second of two events pass.
+
+    Args:
+        bench: the board.
+        distance: between them, columns.
+        ticks: of the slow clock between them.
+    """
+    side = 16
+    configuration = bench.configuration(
+        {CORE: layer_of([[[[THETA]], [[THETA]]]], size=(side, side))}
+    )
+    layer, rule = configuration.dvs_layer, configuration.dvs_filter
+    layer.mirror, layer.mirror_diagonal = {"x": False, "y": False}, False
+    layer.cut = {"x": side - 1, "y": side - 1}
+    layer.destinations[0].layer, layer.destinations[0].enable = CORE, True
+    rule.enable, rule.hot_pixel_filter_enable, rule.internal_slow_clk = True, False, False
+    rule.filter_size, rule.threshold = {"x": 1, "y": 1}, WINDOW
+    bench.apply(configuration)
+    first, second = (
+        bench.event("DvsEvent", p=True, timestamp=0, x=x, y=4) for x in (4, 4 + distance)
+    )
+    bench.seen([first], CORE)
+    bench.tick(ticks)
+    return bool(bench.seen([second], CORE))
+
+
+def _filter_size(bench: Bench) -> list[bool]:
+    """Return whether a neighbour 1, 2 and 3 pixels away lets an event pass at filter_size 1."""
+    return [_filtered(bench, distance=distance, ticks=0) for distance in (1, 2, 3)]
+
+
+def _filter_window(bench: Bench) -> list[bool]:
+    """Return whether a neighbour lets an event pass 4, 5 and 6 ticks later at threshold 5."""
+    ticks = (WINDOW - 1, WINDOW, WINDOW + 1)
+    return [_filtered(bench, distance=1, ticks=number) for number in ticks]
+
+
 EXPERIMENTS = (
+    Experiment(
+        "filter_size",
+        "what the size of the event filter counts",
+        _filter_size,
+        {
+            "pixels to either side": [True, False, False],
+            "width of the window": [False, False, False],
+        },
+    ),
+    Experiment(
+        "filter_window",
+        "whether the filter's threshold itself still lets an event pass",
+        _filter_window,
+        {"up to the threshold": [True, True, False], "less than it": [True, False, False]},
+    ),
     Experiment(
         "merge_feature",
         "feature of an event whose polarities are merged",

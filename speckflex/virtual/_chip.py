@@ -80,7 +80,8 @@ class VirtualChip:
         self._shapes = {core: input_shape(configuration.cnn_layers[core]) for core in cores}
         self._shapes[SPECK.dvs.layer] = SPECK.dvs.shape
         stage = decode_input(configuration, SPECK.dvs.layer, cores)
-        self._dvs_places = enter(stage, self._settings.mirror_frame, self._settings.merge_feature)
+        feature = self._settings.feature_of(stage)
+        self._dvs_places = enter(stage, self._settings.mirror_frame, feature)
         self._filter = None
         if stage.event_filter is not None:
             self._filter = RunningFilter(stage.event_filter, self._dvs_places)
@@ -211,6 +212,8 @@ class VirtualChip:
         if self.configuration.dvs_filter.internal_slow_clk is internal:
             self._n_filter_ticks += 1
         for core in self._runner.cores:
+            if self._settings.leak_cores_01 == "none" and not SPECK.cores[core].repeatable:
+                continue
             layer = self.configuration.cnn_layers[core]
             bias = layer.stored["biases"]
             by_this_clock = layer.leak_internal_slow_clk_enable is internal

@@ -20,6 +20,8 @@ from speckflex.virtual import Faults, Unverified
 TWIN_SWITCHES = {
     "output_order": ("-y-x+c", "+c-x+y"),
     "merge_feature": (0, 1),
+    "single_polarity_feature": (0, "that of the polarity"),
+    "leak_cores_01": ("works", "none"),
     "withheld_spike": ("no", "last"),
     "decimator_table": ("without 64", "with 64"),
     "destination_order": ("listed", "reversed"),
@@ -97,6 +99,9 @@ def test_the_file_opens_a_twin_and_a_devkit_like_the_board(other_way, tmp_path):
     assert ProbeFile.load(path).applied_to(Unverified()) == Unverified(
         model_reset="initial values", reads_while_running="dropped"
     )
+    with open_bench(f"virtual:speck2f?probe={path}", speed=math.inf) as bench:
+        again = probe(bench, [BY_NAME[name] for name in ("output_order", "model_reset")])
+    assert again.answers == {"output_order": "+c-x+y", "model_reset": "initial values"}
     with open_board("virtual:speck2f", probe=path) as devkit:
         assert devkit.settings.probe.startswith("virtual:speck2f virtual")
 

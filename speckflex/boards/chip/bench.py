@@ -13,7 +13,8 @@ from speckflex.boards.chip._link import ChipLink, make_event
 from speckflex.boards.chip.attached import attached_devices, find_device, vendor_samna
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.boards.family import BoardName, find_family
-from speckflex.boards.virtual import plug_in
+from speckflex.boards.probe_file import ProbeFile
+from speckflex.boards.virtual import as_probed, plug_in
 from speckflex.errors import BoardError
 
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ def open_bench(name: str, **behaviour: Any) -> Bench:
     Raises:
         BoardNotFoundError: there is no such board, or it is not attached.
         BoardError: it is no devkit, or can't be opened.
+        FileFormatError: the probe file in its name can't be read.
     """
     family, parsed = find_family(name), BoardName.parse(name)
     if family.needs_samna:
@@ -239,6 +241,10 @@ def open_bench(name: str, **behaviour: Any) -> Bench:
             " virtual:speck2f to see what they do"
         )
     behaviour = {"speed": 1.0, **behaviour}
+    if parsed.probe:
+        behaviour["twin"], behaviour["unverified"] = as_probed(
+            ProbeFile.load(parsed.probe), behaviour.get("twin"), behaviour.get("unverified")
+        )
     with ExitStack() as stack:
         samna, device = plug_in(parsed.address, stack, **behaviour)
         kept = ExitStack()
