@@ -21,7 +21,7 @@ CAUSES = {
     "events": "order of events",
     "rate": "limited rate",
 }
-OPTIONS = {"weights": "--eight-bit", "events": "--method mtt", "rate": "--synops-weight 0.1"}
+OPTIONS = {"weights": "--eight-bit", "events": "--method board", "rate": "--synops-weight 0.1"}
 MOST_IN_TEXT = 12
 MOST_REMEDIES = 3
 CHANCE = 0.05  # p-value from which on a change may be chance
