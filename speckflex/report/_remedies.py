@@ -74,8 +74,8 @@ class Remedies:
         """Return the words of those options that the user gave."""
         words = command_words(self.command)
         if words[1:2] != ["deploy"]:
-            named = "--data" in options and self.run.data.training
-            return ["--data", shlex.quote(self.run.data.training)] if named else []
+            data = shlex.quote(self.run.data.training or "RECORDINGS")
+            return ["--data", data] if "--data" in options else []
         found = []
         for place, word in enumerate(words):
             name, mark, _ = word.partition("=")

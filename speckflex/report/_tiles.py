@@ -62,7 +62,7 @@ def tiles_of(report: Report) -> list[Tile]:
 def _accuracy(report: Report) -> Tile:
     about = ("Accuracy", "ladder" if report.steps.blocks(report) else "accuracy")
     known = [rung for rung in report.steps.ladder if rung.accuracy is not None]
-    missed = report.bars.missed_accuracy(report)
+    missed = _sentence(report.bars.missed_accuracy(report))
     if not known:
         words = "No sample has a label, so nothing says which answers are right."
         action = "Give recordings in one folder for each class."
@@ -83,7 +83,8 @@ def _accuracy(report: Report) -> Tile:
     if abs(lost) >= 0.05:
         words += " (within chance: " if chance else " ("
         words += f"{worse} newly wrong, {better} newly right)"
-    status = "fail" if missed else "warn" if lost > POINTS else "pass"
+    stated = report.bars.min_accuracy is not None
+    status = "fail" if missed else "warn" if lost > POINTS and not stated else "pass"
     rule = _bar(report.bars.min_accuracy, f"warns above {POINTS:g} point lost")
     worst = max(known[1:], key=lambda rung: rung.points_lost or 0.0)
     command = worst.remedy if lost > POINTS else ""
@@ -125,7 +126,7 @@ def _lost(lost: float) -> str:
 
 def _difference(report: Report) -> Tile:
     about = ("Spike difference", "difference")
-    missed = report.bars.missed_difference(report)
+    missed = _sentence(report.bars.missed_difference(report))
     if not report.comparisons or report.compared is None or report.reference is None:
         words = "There is only one recording, so there is nothing to compare."
         return Tile(*about, "fail" if missed else "unknown", "not compared", missed or words)
@@ -147,7 +148,9 @@ def _difference(report: Report) -> Tile:
     inside = floor is not None and share <= floor
     if floor is not None:
         words += f"; {report.name_of(report.played)} differs from itself by {percent(floor, 1)}"
-    status: Status = "fail" if missed else "pass" if inside or share <= DIFFERENCE else "warn"
+    stated = report.bars.max_spike_difference is not None
+    fine = stated or inside or share <= DIFFERENCE
+    status: Status = "fail" if missed else "pass" if fine else "warn"
     rule = _bar(report.bars.max_spike_difference, f"warns above {100 * DIFFERENCE:.0f} %")
     remedies = remedies_of(report)
     explain = remedies is not None and status != "pass" and report.run and report.run.bins
@@ -232,3 +235,7 @@ def _bar(stated: float | None, otherwise: str) -> str:
 
 def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def _sentence(clause: str) -> str:
+    return f"{_capital(clause)}." if clause else ""

@@ -1,4 +1,4 @@
-"""The commands that a report suggests carry the options that the user gave, and are ones that run."""
+"""The commands that a report suggests carry the options of the user, and are ones that run."""
 
 import shlex
 from dataclasses import replace

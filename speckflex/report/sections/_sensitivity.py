@@ -70,10 +70,19 @@ class Sensitivity(Section):
             for term, command in self._remedies(facts)
         ]
         shown: list[Block] = [Text(words), self._table(self.sensitivity)]
+        if not self.causes:
+            return [*shown, Text(self._nothing)]
         if not remedies:
-            return [*shown, Text("No layer alone costs anything that can be told from chance.")]
+            return shown
         placeholder = any("TRAINING_DATA" in command for _, command in remedies)
         return [*shown, Terms(remedies), *([Text(NO_TRAINING_DATA)] if placeholder else [])]
+
+    @property
+    def _nothing(self) -> str:
+        """Why no layer is named."""
+        if all(one.spike_difference is None for one in self.sensitivity):
+            return "Nothing spikes at the output, so no effect of a layer can be seen there."
+        return "No layer alone costs accuracy, or spikes at the output."
 
     def _remedies(self, facts: Facts) -> list[tuple[str, str]]:
         """Return the dearest effects in words, and the command that trains the network for it."""
