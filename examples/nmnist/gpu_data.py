@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from speckflex.data import (
     distort_images,
     open_dataset,
     read_idx,
-    simulate_image,
 )
+from speckflex.data.synthetic._images import SENSORS
 from speckflex.events.frames import to_frames
 from speckflex.events.streams import make_events
 from speckflex.training import FrameSet
@@ -33,7 +34,9 @@ PER_TASK = 50
 PACKED = np.dtype([("t", "<i4"), ("x", "u1"), ("y", "u1"), ("p", "u1")])
 
 
-def store_recordings(data: Path, work: Path, n_images: int, copies: int, processes: int) -> None:
+def store_recordings(
+    data: Path, work: Path, n_images: int, copies: int, processes: int, *, sensor: str
+) -> None:
     """Write real recordings, one simulated recording per image, and distorted copies of them.
 
     Args:
@@ -42,6 +45,7 @@ def store_recordings(data: Path, work: Path, n_images: int, copies: int, process
         n_images: of MNIST's test images from 100 on; drawn with a fixed seed.
         copies: other handwriting made of each image.
         processes: that simulate.
+        sensor: a key of `SENSORS`.
     """
     images = read_idx(data / "mnist" / "t10k-images-idx3-ubyte.gz")[SKIP:]
     labels = read_idx(data / "mnist" / "t10k-labels-idx1-ubyte.gz")[SKIP:]
@@ -52,20 +56,24 @@ def store_recordings(data: Path, work: Path, n_images: int, copies: int, process
     store("real", events, np.stack([frames_of(each) for each in events]), real.labels, work)
     starts = range(0, n_images, PER_TASK)
     parts = [images[start : start + PER_TASK] for start in starts]
-    simulate_part(images[:1], 0, 0)  # compiles the kernel once
+    simulate_part(images[:1], 0, 0, sensor)  # compiles the kernel once
     with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
         for copy in range(copies + 1):
-            made = list(pool.map(simulate_part, parts, [copy] * len(parts), starts))
+            made = list(
+                pool.map(partial(simulate_part, sensor=sensor), parts, [copy] * len(parts), starts)
+            )
             events = [each for part, _ in made for each in part]
             frames = np.concatenate([part for _, part in made])
             store(f"copy{copy}" if copy else "simulated", events, frames, labels, work)
 
 
-def simulate_part(images: np.ndarray, copy: int, start: int) -> tuple[list[np.ndarray], np.ndarray]:
+def simulate_part(
+    images: np.ndarray, copy: int, start: int, sensor: str
+) -> tuple[list[np.ndarray], np.ndarray]:
     """Return a simulated recording of each image, and frames for those of copy 0."""
     rng = np.random.default_rng((copy, start))
     shown = distort_images(images, STRENGTH, rng) if copy else images / 255
-    events = [pack(simulate_image(image, rng)) for image in shown]
+    events = [pack(SENSORS[sensor](image, rng)) for image in shown]
     frames = [] if copy else [frames_of(each) for each in events]
     return events, np.array(frames, np.uint8).reshape(-1, T, *SHAPE)
 

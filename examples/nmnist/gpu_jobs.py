@@ -72,6 +72,7 @@ class Job:
         data: folder of kind "simulate".
         images: of kind "simulate".
         processes: of kind "simulate".
+        sensor: of kind "simulate".
         vary: what varies from play to play, of kind "board".
         nice: how far the job stands back behind others.
     """
@@ -90,6 +91,7 @@ class Job:
     data: str = ""
     images: int = 0
     processes: int = 1
+    sensor: str = "fitted"
     vary: str = ""
     nice: int = 0
 
@@ -217,7 +219,8 @@ def twin(job: Job) -> None:
 
 def simulate(job: Job) -> None:
     """Simulate the recordings, and store them with the real ones."""
-    store_recordings(Path(job.data), job.folder, job.images, job.copies, job.processes)
+    given = (Path(job.data), job.folder, job.images, job.copies, job.processes)
+    store_recordings(*given, sensor=job.sensor)
 
 
 KINDS = {

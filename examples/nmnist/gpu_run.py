@@ -123,6 +123,7 @@ def run(plan: Plan) -> None:
     cores = len(os.sched_getaffinity(0))
     # the simulation runs beside the twin's comparison and the compilation
     shown = {"data": str(options.data), "images": options.recordings, "copies": options.copies}
+    shown["sensor"] = options.sensor
     plan.start("simulate", "simulate", TWIN_ENDS, processes=max(cores - 2, 1), **shown)
     reported = 0.0
     while plan.running or not plan.begun:
@@ -197,6 +198,7 @@ def report(plan: Plan) -> None:
         "seconds": round(time.time() - plan.started),
         "recordings": plan.options.recordings,
         "copies": plan.options.copies,
+        "sensor": plan.options.sensor,
         **versions(),
     }
     write(plan.options.out / "results.json", json.dumps({"about": about, "jobs": rest}, indent=1))
@@ -234,6 +236,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=8.0, help="wall clock (default: 8)")
     parser.add_argument("--recordings", type=int, default=9900, help="images to simulate")
     parser.add_argument("--copies", type=int, default=2, help="in other handwriting, of each")
+    parser.add_argument("--sensor", choices=["plain", "fitted"], default="fitted")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--methods", nargs="*", default=list(METHODS), help="rows of the paper")
     parser.add_argument(

@@ -22,11 +22,15 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=100, help="leave out the first images")
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--sensor", choices=["plain", "fitted"], default="plain", help="see sensor_table.py"
+    )
     parser.add_argument("--out", type=Path, required=True, help="gets a folder Train")
     options = parser.parse_args()
     chosen = slice(options.skip, options.skip + options.count)
     images, labels = read_idx(options.images)[chosen], read_idx(options.labels)[chosen]
-    write_saccade_recordings(images, labels, options.out / "Train", seed=options.seed)
+    folder = options.out / "Train"
+    write_saccade_recordings(images, labels, folder, seed=options.seed, sensor=options.sensor)
     print(f"{len(images)} synthetic recordings: {options.out}")
 
 

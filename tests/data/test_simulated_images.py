@@ -5,6 +5,7 @@ import pytest
 
 from speckflex.data import distort_images, simulate_image, write_saccade_recordings
 from speckflex.data.formats.nmnist import read_nmnist_file
+from speckflex.errors import EventsError
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +57,12 @@ def test_without_strength_images_stay_and_with_it_they_differ(bar):
 
 
 def test_files_hold_the_recordings_of_their_images(bar, tmp_path):
-    write_saccade_recordings(np.stack([bar, bar]), [3, 4], tmp_path, seed=5)
+    write_saccade_recordings(np.stack([bar, bar]), [3, 4], tmp_path, seed=5, sensor="fitted")
     events = read_nmnist_file(tmp_path / "4" / "00001.bin")
     expected = simulate_image(bar, np.random.default_rng((5, 1)))
     assert len(events) == len(expected)
     assert np.array_equal(events["x"], expected["x"])
+    with pytest.raises(
+        EventsError, match="sensor 'best' is not known: choose one of plain, fitted"
+    ):
+        write_saccade_recordings(bar[None], [3], tmp_path, sensor="best")

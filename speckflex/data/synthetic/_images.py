@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.data.formats.nmnist import CLASSES, SHAPE, write_nmnist_file
-from speckflex.data.synthetic._saccades import Saccades, simulate_saccades
+from speckflex.data.synthetic._saccades import VERSION, Saccades, simulate_saccades
 from speckflex.data.synthetic._sensor import EventSensor
 from speckflex.data.synthetic.files import write_split
 from speckflex.errors import EventsError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["distort_images", "simulate_image", "write_saccade_recordings"]
 
-VERSION = 3  # of the simulation: raise it when the recordings change
+FITTED_VERSION = 1  # of `simulate_image`: raise it when the recordings change
 # Fitted to the mean position of the events of real recordings, and to the direction from the events
 # of one polarity to those of the other.
 STROKES = (
@@ -33,7 +33,12 @@ BEND_PIXELS = 4.0  # over how far neighbouring pixels are bent alike
 
 
 def write_saccade_recordings(
-    images: np.ndarray, labels: Sequence[int] | np.ndarray, folder: str | Path, *, seed: int = 0
+    images: np.ndarray,
+    labels: Sequence[int] | np.ndarray,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    sensor: str = "plain",
 ) -> Path:
     """Write a simulated recording of each image into label folders and return `folder`.
 
@@ -44,10 +49,15 @@ def write_saccade_recordings(
         folder: gets `<label>/<index>.bin` in N-MNIST's format, and the mark `synthetic.json`;
             name it `Train` or `Test` inside a folder to make a whole data set.
         seed: for position and noise; a recording depends only on its index and the seed.
+        sensor: "plain" is the same in each recording, as `simulate_saccades` has it; "fitted" is
+            that of `simulate_image`.
 
     Raises:
-        EventsError: images or labels are not of this kind, or the folder can't be written to.
+        EventsError: images, labels or sensor are not of this kind, or the folder can't be
+            written to.
     """
+    if sensor not in SENSORS:
+        raise EventsError(f"sensor {sensor!r} is not known: choose one of {', '.join(SENSORS)}")
     folder, images, labels = Path(folder), np.asarray(images), np.asarray(labels)
     _check_images(images)
     known = labels.dtype.kind in "iu" and ((labels >= 0) & (labels < len(CLASSES))).all()
@@ -59,10 +69,12 @@ def write_saccade_recordings(
     scale = 255 if images.dtype == np.uint8 else 1
 
     def simulate(index: int) -> np.ndarray:
-        return simulate_image(images[index] / scale, np.random.default_rng((seed, index)))
+        return SENSORS[sensor](images[index] / scale, np.random.default_rng((seed, index)))
 
     digest = hashlib.sha256(images.tobytes() + labels.astype(np.int64).tobytes()).hexdigest()
     settings = {"data": "saccades", "images": digest, "seed": seed, "version": VERSION}
+    if sensor != "plain":
+        settings |= {"sensor": sensor, "version": FITTED_VERSION}
     files = [(f"{label}/{index:05d}.bin", index) for index, label in enumerate(labels)]
     write_split(folder, settings, files, simulate, write_nmnist_file)
     return folder
@@ -93,6 +105,10 @@ def simulate_image(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     saccades = Saccades(rest_us=3000, moving_us=84_000, strokes=strokes.tolist(), shift=0.3)
     seen = _blurred(image**DISPLAY_GAMMA, rng.uniform(0.1, 0.6))
     return simulate_saccades(seen, rng, saccades=saccades, sensor=sensor)
+
+
+# What a recording of an image is simulated by.
+SENSORS = {"plain": simulate_saccades, "fitted": simulate_image}
 
 
 def distort_images(images: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
