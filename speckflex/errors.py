@@ -12,14 +12,43 @@ __all__ = [
     "SpeckflexError",
     "TrainingError",
     "TrainingInterruptedError",
+    "printable",
 ]
+
+
+# Characters of a message: a name in a file may have millions. The beginning says where, the end
+# what to do.
+LONGEST_MESSAGE = 600
+LONGEST_LIST = 6000
+END_OF_MESSAGE = 240
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, with escapes in place of characters that steer a display.
+
+    Names come from files and may hold any character: one that clears a terminal, or one that
+    turns the direction of writing. Every name passes through this function before it is shown.
+    """
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
 
 
 class SpeckflexError(Exception):
     """Root of every error that speckflex raises on purpose.
 
-    The message names the object, the value, the rule and the remedy in one line.
+    The message names the object, the value, the rule and the remedy in one line, in printable
+    characters; a very long one lacks its middle.
     """
+
+    longest = LONGEST_MESSAGE
+
+    def __str__(self) -> str:
+        message = printable(super().__str__())
+        if len(message) <= self.longest:
+            return message
+        start = message[: self.longest - END_OF_MESSAGE - len(" ... ")]
+        return f"{start} ... {message[-END_OF_MESSAGE:]}"
 
 
 class NetworkError(SpeckflexError):
@@ -32,6 +61,8 @@ class ConversionError(SpeckflexError):
     Attributes:
         problems: one sentence for each thing that is wrong; the message joins them.
     """
+
+    longest = LONGEST_LIST
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))

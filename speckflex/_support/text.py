@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import shlex
 
-__all__ = ["command_words", "first_line", "one_line", "printable", "shown"]
+from speckflex.errors import printable
+
+__all__ = [
+    "cell",
+    "command_words",
+    "first_line",
+    "one_line",
+    "printable",
+    "shown",
+    "shown_name",
+]
 
 LONGEST_REASON = 160
+LONGEST_NAME = 120
+LONGEST_KEPT_NAME = 2000
+# What a spreadsheet would take for a formula, at the beginning of a cell.
+FORMULA = ("=", "+", "-", "@")
 
 
 def first_line(error: BaseException) -> str:
@@ -21,16 +35,31 @@ def one_line(text: object) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a name out of a file as messages show it: in one line, and without control codes."""
+    """Return a name out of a file as messages show it: in one line, shortened, printable."""
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}.."
     return name if name.isprintable() else ascii(name)
 
 
-def printable(text: str) -> str:
-    """Return a text in one line, with escapes in place of control codes.
+def shown_name(name: object) -> str:
+    """Return a name that is kept: all of it, in printable characters.
 
-    For messages with the names of files, which may hold any character.
+    Raises:
+        TypeError: it is no text, or longer than any name.
     """
-    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
+    if not isinstance(name, str) or len(name) > LONGEST_KEPT_NAME:
+        raise TypeError(
+            f"a name of type {type(name).__name__}, or of more than {LONGEST_KEPT_NAME} characters"
+        )
+    return printable(name)
+
+
+def cell(value: object) -> object:
+    """Return a value for a table of comma-separated values, a text so that it is no formula."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def command_words(command: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex._support.run_folder import RunFolder
 from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
 from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
 from speckflex.cli.emphasis import echo_report
@@ -22,6 +23,7 @@ from speckflex.cli.options import (
     take_nir_options,
 )
 from speckflex.cli.progress import show_stages, stage
+from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,10 +130,15 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     recordings, report.json and report.html.
     """
     _refuse_changes_of_nothing(options)
-    deployment, chosen = _deploy(model, board, options)
-    if options["out"]:
-        with stage("writing the report"):
-            deployment.save(options["out"])
+    with ExitStack() as stack:
+        folder = None
+        if options["out"]:
+            # before the samples are played, which may take hours
+            folder = stack.enter_context(RunFolder(options["out"], FileFormatError))
+        deployment, chosen = _deploy(model, board, options)
+        if folder is not None:
+            with stage("writing the report"):
+                deployment.save(folder)
     _show(deployment, chosen, options)
     if deployment.interrupted:
         raise Interruption(

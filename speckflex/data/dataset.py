@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from speckflex._support.text import printable
 from speckflex.data._display import dataset_html, dataset_line
 from speckflex.errors import EventsError
 from speckflex.events.streams import check_events
@@ -47,6 +48,11 @@ class EventDataset(Sequence[Sample]):
     read: Callable[[Any], np.ndarray]
     shape_stated: bool = True
     changes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # names of files and folders, which may hold any character
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
 
     def __repr__(self) -> str:
         return dataset_line(self)

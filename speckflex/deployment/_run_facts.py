@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speckflex._support.text import command_words
+from speckflex._support.text import command_words, printable
 
 if TYPE_CHECKING:
     from speckflex.boards.choosing import ChosenBoard
@@ -43,7 +43,7 @@ def run_facts(
     from speckflex.report.facts import DataFacts, RunFacts
 
     return RunFacts(
-        model=model.path.name,
+        model=printable(model.path.name),
         data=DataFacts(
             dataset.name,
             tuple(dataset.classes),
@@ -55,7 +55,7 @@ def run_facts(
         board_note=chosen.note,
         bins=bins if model.network is not None else None,
         folding=model.folding,
-        model_path=str(model.path),
+        model_path=printable(str(model.path)),
     )
 
 

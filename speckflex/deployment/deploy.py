@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex._support.run_folder import RunFolder, new_run
+from speckflex._support.text import printable
 from speckflex.analysis.core_load import measure_load
 from speckflex.analysis.ensemble import play_ensemble
 from speckflex.analysis.synops import add_synops
@@ -29,7 +31,7 @@ from speckflex.deployment._rate import twin_at_rate
 from speckflex.deployment._run_facts import run_facts
 from speckflex.deployment.explain import explain
 from speckflex.deployment.progress import Progress, ignore
-from speckflex.errors import EventsError
+from speckflex.errors import EventsError, FileFormatError
 from speckflex.events.perturbation import Perturbation
 from speckflex.events.streams import as_events, make_events
 from speckflex.program.program import Program
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
     Model: TypeAlias = str | Path | ConvertedModel | Program | nn.Module
     Data: TypeAlias = str | Path | EventDataset | np.ndarray | Sequence[np.ndarray]
 
+RECORDING = "recording-{}.h5"
+ROLES = ("torch", "folded", "eight-bit", "twin", "chip", "repeat")
 AT_RATE = "at rate"  # the player of a twin whose cores take their time
 # what progress calls the players
 STAGES = {
@@ -133,11 +137,13 @@ class Deployment:
             "folded", "eight-bit" (the program's integers in time steps), "twin", "chip" and
             "repeat" (the second run of the chip).
         report: how far they differ; the content of report.json.
+        run: what all files of this deployment have in common, and those of no other.
     """
 
     model: ConvertedModel
     recordings: dict[str, Recording]
     report: Report
+    run: str = ""
 
     def __repr__(self) -> str:
         return deployment_line(self.report)
@@ -150,20 +156,31 @@ class Deployment:
         """Whether the user stopped the deployment before its end."""
         return self.report.run is not None and self.report.run.interrupted
 
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write program, recordings and reports into `folder`; return the files."""
-        from speckflex.report import write_report
+    def save(self, folder: str | Path | RunFolder) -> list[Path]:
+        """Write program, recordings and reports into a folder; return the files.
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        program = folder / "program.speck"
-        self.model.program.save(program)
-        written = [program]
+        The files get their names together, when all are written, the reports last. All have the
+        run's identifier. Recordings of an earlier run in the folder are removed.
+
+        Args:
+            folder: its path, or a folder that was claimed before the samples were played.
+
+        Raises:
+            FileFormatError: a file can't be written, or another process is writing into the
+                folder. The other files are written in the first case.
+        """
+        if not isinstance(folder, RunFolder):
+            with RunFolder(folder, FileFormatError) as claimed:
+                return self.save(claimed)
+        from speckflex.report import save_report
+
+        program = self.model.program
+        marked = replace(program, metadata={**program.metadata, "run": self.run})
+        folder.write("program.speck", marked.save)
         for name, recording in self.recordings.items():
-            path = folder / f"recording-{name}.h5"
-            recording.save(path)
-            written.append(path)
-        return [*written, *write_report(self.report, folder)]
+            folder.write(RECORDING.format(name), recording.save)
+        save_report(self.report, folder)
+        return folder.finish(stale=tuple(map(RECORDING.format, ROLES)))
 
 
 def deploy(
@@ -267,8 +284,9 @@ def _deploy(
             events_of=settings.events_of,
             watch=watch,
         )
+    run_id = new_run()
     recordings = {
-        name: _with_changes(recording, dataset)
+        name: _with_origin(recording, dataset, run_id)
         for name, recording in played.recordings(dataset.labels).items()
     }
     at_rate = recordings.pop(AT_RATE, None)
@@ -292,7 +310,7 @@ def _deploy(
     evidence = replace(
         evidence,
         synthetic=dataset.synthetic,
-        command=settings.command,
+        command=printable(settings.command),
         run=replace(run, interrupted=outlook.interrupted),
         loads=outlook.loads,
         at_rate=at_rate,
@@ -302,15 +320,15 @@ def _deploy(
         effects=outlook.effects,
         bars=settings.bars,
     )
-    return Deployment(model, recordings, report_of(evidence))
+    return Deployment(model, recordings, report_of(evidence), run_id)
 
 
-def _with_changes(recording: Recording, dataset: EventDataset) -> Recording:
-    """Return a recording whose provenance says what was done to its input."""
-    if not dataset.changes:
-        return recording
+def _with_origin(recording: Recording, dataset: EventDataset, run: str) -> Recording:
+    """Return a recording whose provenance says its run, and what was done to its input."""
     provenance = recording.provenance
-    settings = {**provenance.settings, "input": "; ".join(dataset.changes)}
+    settings = {**provenance.settings, "run": run}
+    if dataset.changes:
+        settings["input"] = "; ".join(dataset.changes)
     return replace(recording, provenance=replace(provenance, settings=settings))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from speckflex.errors import NetworkError
+from speckflex.networks._attributes import check_attributes
 from speckflex.networks.layer_kinds import name_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def check_intact(network: nn.Module, source: str) -> None:
     for name, module in _walk(network, "", source, {}):
         layer = f"{source}: module {name_of(name)} ({type(module).__name__})"
         _check_complete(module, layer)
+        check_attributes(module, layer)
         for key, value in (*vars(module)["_parameters"].items(), *vars(module)["_buffers"].items()):
             if value is not None:
                 check_tensor(value, f"{layer} {key}")

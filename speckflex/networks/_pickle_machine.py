@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Opaque", "OpaqueName", "PickleMachine"]
+__all__ = ["Opaque", "OpaqueName", "PickleMachine", "hashable", "is_usual_key"]
 
 # A checkpoint of a thousand tensors has about 100 000; five million take some seconds.
 MOST_INSTRUCTIONS = 5_000_000
 # Python hashes the parts of a tuple again and again, so that a small pickle could hash for years.
 MOST_PARTS_OF_A_KEY = 100
+# Numbers and tuples can be chosen so that all have one hash, and a dict of n of them takes n * n
+# steps. Texts can't: Python hashes them with a secret. Small whole numbers are their own hashes.
+MOST_UNUSUAL_KEYS = 1000
+LARGEST_USUAL_KEY = 2**32
+# One list, written once, may be an argument of many calls, and each call goes over all of it.
+MOST_BYTES_OF_ARGUMENTS = 2**28
+BYTES_OF_AN_ITEM = 100  # a set takes as much for each
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,8 @@ class _Work:
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.n_unusual_keys = 0
+        self.n_bytes_of_arguments = 0
 
     def mark(self, _: Any) -> None:
         self.outer.append(self.stack)
@@ -132,7 +141,7 @@ class _Work:
         self.stack.append(self.memo[int(index)])
 
     def put(self, index: int) -> None:
-        self.memo[int(index)] = self.stack[-1]
+        self.memo[int(self.key(int(index)))] = self.stack[-1]
 
     def memoize(self, _: Any) -> None:
         self.memo[len(self.memo)] = self.stack[-1]
@@ -159,7 +168,7 @@ class _Work:
 
     def make_frozenset(self, _: Any) -> None:
         items = self.since_mark()
-        self.stack.append(frozenset(hashable(item) for item in items))
+        self.stack.append(frozenset(self.key(item) for item in items))
 
     def append(self, _: Any) -> None:
         self.extend([self.stack.pop()])
@@ -188,12 +197,20 @@ class _Work:
         if type(target) not in {dict, OrderedDict} or len(items) % 2:
             raise ValueError(f"items set on a {type(target).__name__}")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[hashable(key)] = value
+            target[self.key(key)] = value
+
+    def key(self, value: Any) -> Any:
+        """Return a value that may be a key, after a check that a dict soon finds its place."""
+        if not is_usual_key(value):
+            self.n_unusual_keys += 1
+            if self.n_unusual_keys > MOST_UNUSUAL_KEYS:
+                raise ValueError(f"more than {MOST_UNUSUAL_KEYS} keys that are no texts")
+        return hashable(value)
 
     def add_items(self, _: Any) -> None:
         items, target = self.since_mark(), self.stack[-1]
         if type(target) is set:
-            target.update(hashable(item) for item in items)
+            target.update(self.key(item) for item in items)
         elif not isinstance(target, Opaque):
             raise ValueError(f"items added to a {type(target).__name__}")
 
@@ -210,10 +227,21 @@ class _Work:
     def call(self, function: Any, arguments: Any) -> None:
         if not isinstance(arguments, tuple):
             raise ValueError("a call without a tuple of arguments")  # noqa: TRY004
+        self.charge(arguments)
         if isinstance(function, OpaqueName | Opaque):
             self.stack.append(Opaque(function.dotted))
         else:
             self.stack.append(self.owner.make(function, arguments))
+
+    def charge(self, arguments: tuple[Any, ...]) -> None:
+        """Count what a call goes over; more than a file can need is refused."""
+        for argument in (arguments, *arguments):
+            if isinstance(argument, str | bytes | bytearray):
+                self.n_bytes_of_arguments += len(argument)
+            elif isinstance(argument, tuple | list | dict | set | frozenset):
+                self.n_bytes_of_arguments += BYTES_OF_AN_ITEM * len(argument)
+        if self.n_bytes_of_arguments > MOST_BYTES_OF_ARGUMENTS:
+            raise ValueError(f"calls with more than {MOST_BYTES_OF_ARGUMENTS} bytes of arguments")
 
     def reduce(self, _: Any) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
@@ -238,10 +266,18 @@ class _Work:
         if isinstance(target, Opaque):
             target.state = state
         elif type(target) not in {dict, OrderedDict, set, list}:  # whose own attributes go
+            self.charge((state,))
             self.owner.fill(target, state)
 
     def persistent(self, _: Any) -> None:
         self.stack.append(self.owner.stored(self.stack.pop()))
+
+
+def is_usual_key(value: Any) -> bool:
+    """Return whether a dict may have any number of such keys."""
+    if isinstance(value, str | bytes):
+        return True
+    return type(value) is int and abs(value) < LARGEST_USUAL_KEY
 
 
 def hashable(value: Any) -> Any:
@@ -256,7 +292,7 @@ def hashable(value: Any) -> Any:
         left -= 1
         if isinstance(part, tuple):
             todo.extend(part[: left + 1])
-        elif isinstance(part, list | dict | set | bytearray | frozenset):
+        elif isinstance(part, list | dict | set | bytearray | frozenset | slice):
             raise ValueError(f"a {type(part).__name__} as a key")  # noqa: TRY004
         if left < 0:
             raise ValueError(f"a key of more than {MOST_PARTS_OF_A_KEY} parts")

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from speckflex.errors import NetworkError
-from speckflex.networks._pickle_machine import Opaque, OpaqueName, hashable
+from speckflex.networks._pickle_machine import Opaque, OpaqueName, hashable, is_usual_key
 from speckflex.networks.neurons import FusedIAFSqueeze, Triangular
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ NUMBER_TYPE = re.compile(r"[<>=|]?[biuf]\d{1,2}|bool")
 BACKEND_MODULES = ("dvs_layer", "crop2d", "flipdims")
 BACKEND = "sinabs.backend.dynapcnn"
 OWN_LAYERS = "speckflex.networks.neurons"
+MOST_UNUSUAL_ITEMS = 20
 # Files of version 0.1.0 name these classes by the module that they were in.
 FORMER_NAMES = {
     "speckflex.neurons.FusedIAFSqueeze": FusedIAFSqueeze,
@@ -276,12 +277,25 @@ def _bytearray(content: Any = b"", *_: Any) -> bytearray:
 
 
 def _ordered(items: Any = (), *_: Any) -> OrderedDict[Any, Any]:
-    pairs = items.items() if isinstance(items, dict) else items
-    return OrderedDict((hashable(key), value) for key, value in pairs)
+    pairs = [(key, value) for key, value in (items.items() if isinstance(items, dict) else items)]
+    _check_keys([key for key, _ in pairs])
+    return OrderedDict(pairs)
 
 
 def _set(items: Any = (), *_: Any) -> set[Any]:
-    return {hashable(item) for item in items}
+    _check_keys(items)
+    return set(items)
+
+
+def _check_keys(items: Any) -> None:
+    """Check the keys of a set or dict that is made by one call; torch makes them one by one.
+
+    Raises:
+        ValueError: they may take long to be found.
+    """
+    unusual = [hashable(item) for item in items if not is_usual_key(item)]
+    if len(unusual) > MOST_UNUSUAL_ITEMS:
+        raise ValueError(f"a call with more than {MOST_UNUSUAL_ITEMS} keys that are no texts")
 
 
 def _array_of(content: Any, kind: Any, shape: Any = (), order: Any = "C", *_: Any) -> NumpyArray:
@@ -333,9 +347,10 @@ def _makers() -> dict[str, Maker]:
         "builtins.complex": complex,
         "builtins.set": _set,
         "builtins.frozenset": lambda items=(), *_: frozenset(_set(items)),
-        "builtins.slice": slice,
-        "builtins.range": range,
-        "builtins.xrange": range,  # protocol 2 writes Python 2's name
+        # no range itself: what takes its numbers one by one would never end
+        "builtins.slice": lambda *_: Opaque("builtins.slice"),
+        "builtins.range": lambda *_: Opaque("builtins.range"),
+        "builtins.xrange": lambda *_: Opaque("builtins.range"),  # Python 2's name, in protocol 2
         "collections.OrderedDict": _ordered,
         "collections.Counter": _ordered,
         "collections.defaultdict": lambda _=None, items=(): _ordered(items),

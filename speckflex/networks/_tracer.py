@@ -36,6 +36,8 @@ SHAPE_QUESTIONS = frozenset(
 # Methods that are functions of torch too, by which a ReLU can be written.
 DISPATCHED = frozenset({"clamp", "clamp_", "clamp_min", "clamp_min_", "relu", "relu_"})
 LIBRARIES = tuple(str(Path(file).parent) for file in (torch.__file__, sinabs.__file__, __file__))
+# 512 MB of float32: all values are held until the forward pass is over.
+MOST_VALUES = 2**27
 FRAME = ("channel", "y", "x")
 MAP_AXES = 4  # of a batch of maps, without time
 
@@ -176,6 +178,7 @@ class Tracer(fx.Tracer):
         self.network, self.example = network, example
         self.stop: Stop | None = None
         self.hidden: list[Hidden] = []
+        self.n_values = 0
         self._computing = False
         self._writes: dict[int, _Write] = {}
 
@@ -254,6 +257,7 @@ class Tracer(fx.Tracer):
         if self.example is not None:
             self._check_reads(args, kwargs)
             value = self._value(kind, target, args, kwargs)
+            self._count_values(value, target)
             if asks_for_values(name_of_target(target), args, value):
                 self.hide_values()
             if next(_tensors(value), None) is None:
@@ -269,6 +273,16 @@ class Tracer(fx.Tracer):
             # From here on the old name stands for the new values.
             changed[0].node = made.node
         return self._opened(made, value)
+
+    def _count_values(self, value: Any, target: Any) -> None:
+        """Refuse a forward pass that fills the memory, such as one of thousands of paddings."""
+        self.n_values += sum(tensor.numel() for tensor in _tensors(value))
+        if self.n_values > MOST_VALUES:
+            raise NetworkError(
+                f"{name_of_target(target)}: up to this step the forward pass makes"
+                f" {self.n_values} values of one sample, at most {MOST_VALUES} are followed: use"
+                " smaller maps or fewer layers"
+            )
 
     def _note_write(self, changed: Any, node: fx.Node) -> None:
         """Remember that a tensor's memory changed, which other tensors may share."""

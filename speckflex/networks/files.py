@@ -11,6 +11,7 @@ from torch import nn
 
 from speckflex._support.files import suffix_problem, write_whole
 from speckflex.errors import NetworkError
+from speckflex.networks._attributes import check_all_attributes
 from speckflex.networks._checkpoint import checked_state, find_network, opaque_part, shape_beside
 from speckflex.networks._intact import check_intact
 from speckflex.networks._onnx import load_onnx, onnx_input_shape
@@ -83,6 +84,8 @@ def load_network(
     else:
         _refuse_nir_options(path, nir)
         network = _read_network(path, kind, factory, key)
+    if kind in {NIR, ONNX}:
+        check_all_attributes(network, str(path))
     check_layers(network, str(path))
     spiking = spiking_network(network, input_shape=input_shape)
     forget_states(spiking)

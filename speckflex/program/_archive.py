@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex._support.files import suffix_problem, write_whole
+from speckflex._support.npy import read_npy
+from speckflex._support.text import shown
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ def open_archive(path: str | Path) -> Iterator[Archive]:
         ) from error
     except ZIP_ERRORS as error:
         raise FileFormatError(
-            f"{path}: not a .speck file, or cut short ({error}): convert the network again"
+            f"{path}: not a .speck file, or cut short ({shown(str(error))}): convert the network"
+            " again"
         ) from error
 
 
@@ -114,8 +117,8 @@ class Archive:
         dtype, shape = np.dtype(stated["dtype"]), tuple(stated["shape"])
         size = dtype.itemsize * math.prod(shape)
         limit = min(max(size, 0), MAX_ARRAY_BYTES) + NPY_HEADER_BYTES
-        content = io.BytesIO(_read_member(self.file, name, limit, self.path))
-        array = np.lib.format.read_array(content, allow_pickle=False)
+        content = _read_member(self.file, name, limit, self.path)
+        array = read_npy(io.BytesIO(content), len(content))
         if array.dtype != dtype or array.shape != shape:
             raise FileFormatError(
                 f"{self.path}: {name} holds {array.dtype.name} {array.shape}, its manifest says"

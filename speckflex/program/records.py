@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from speckflex._support.text import shown_name
 from speckflex.chips.formats import NEURON_MAX, NEURON_MIN
 from speckflex.errors import ConversionError
 from speckflex.program.event_filter import EventFilter
@@ -170,6 +171,8 @@ class Core:
     def __post_init__(self) -> None:
         for item in fields(self):
             object.__setattr__(self, item.name, _without_numpy(getattr(self, item.name)))
+        for name in ("name", "neuron_name"):
+            object.__setattr__(self, name, shown_name(getattr(self, name)))
         _freeze(self, "weights", np.int8, 4)
         _freeze(self, "bias", np.int16, 1)
         _freeze(self, "initial_state", np.int16, 3)

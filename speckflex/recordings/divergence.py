@@ -18,6 +18,8 @@ __all__ = ["Divergence", "count_reordered", "find_divergence"]
 
 # A recording that has so many times fewer distinct times than the other is in time bins.
 COARSE = 4
+# Events that are sorted at once, in search of a run that differs.
+BLOCK = 2**16
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,16 @@ def find_divergence(a: LayerRecord, b: LayerRecord) -> Divergence | None:
 
 def count_reordered(a: LayerRecord, b: LayerRecord) -> int:
     """Return in how many samples the same events come in another order."""
-    n_events = min(len(a.events or ()), len(b.events or ()))
+    n_neurons = int(np.prod(a.shape))
     reordered = 0
-    for sample in range(n_events):
-        codes = [_codes(record.events[sample], a.shape) for record in (a, b) if record.events]
-        same = np.array_equal(codes[0], codes[1])
-        reordered += not same and np.array_equal(np.sort(codes[0]), np.sort(codes[1]))
+    for one, other in zip(a.events or (), b.events or (), strict=False):
+        if len(one) != len(other):
+            continue
+        codes = [_codes(events, a.shape) for events in (one, other)]
+        if not np.array_equal(codes[0], codes[1]):
+            # the same counts of each neuron: the same events, without sorting them
+            counts = [np.bincount(code, minlength=n_neurons) for code in codes]
+            reordered += np.array_equal(counts[0], counts[1])
     return reordered
 
 
@@ -128,33 +134,56 @@ def _diverging_potential(a: np.ndarray, b: np.ndarray) -> Divergence | None:
 
 def _coarse_bins(times_a: np.ndarray, times_b: np.ndarray) -> np.ndarray | None:
     """Return the times of the recording that has far fewer of them; None if neither has."""
-    distinct = [np.unique(times) for times in (times_a, times_b)]
-    few = int(len(distinct[1]) < len(distinct[0]))
-    has_ties = len(distinct[few]) < len((times_a, times_b)[few])
-    return (
-        distinct[few]
-        if has_ties and COARSE * len(distinct[few]) <= len(distinct[1 - few])
-        else None
-    )
+    ordered = [_in_order(times) for times in (times_a, times_b)]
+    begins = [_begins(times) for times in ordered]
+    n_distinct = [int(np.count_nonzero(begin)) for begin in begins]
+    few = int(n_distinct[1] < n_distinct[0])
+    has_ties = n_distinct[few] < len(ordered[few])
+    if has_ties and COARSE * n_distinct[few] <= n_distinct[1 - few]:
+        return ordered[few][begins[few]]
+    return None
+
+
+def _in_order(times: np.ndarray) -> np.ndarray:
+    """Return times in ascending order; boards return them so, and looking is cheaper."""
+    times = np.ascontiguousarray(times)
+    return times if (times[1:] >= times[:-1]).all() else np.sort(times)
+
+
+def _begins(ordered: np.ndarray) -> np.ndarray:
+    """Return whether each time is the first of its value; `np.unique` hashes, far slower."""
+    begins = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    return begins
 
 
 def _diverging_bin(
     a: np.ndarray, b: np.ndarray, bins: np.ndarray, sample: int, shape: Shape
 ) -> Divergence | None:
     """Compare counts up to the end of each bin; a bin holds the events up to its time."""
-    places = [np.searchsorted(bins, events["t"]) for events in (a, b)]
-    codes = [_codes(events, shape) for events in (a, b)]
     n_neurons = int(np.prod(shape))
+    parts = [_by_bin(events, bins, shape) for events in (a, b)]
     seen = np.zeros((2, n_neurons), np.int64)
     for position in range(len(bins) + 1):
-        for row, (place, code) in enumerate(zip(places, codes, strict=True)):
-            seen[row] += np.bincount(code[place == position], minlength=n_neurons)
+        for row, (codes, ends) in enumerate(parts):
+            part = codes[ends[position] : ends[position + 1]]
+            np.add.at(seen[row], part, 1)
         different = seen[0] != seen[1]
         if different.any():
             index = int(different.argmax())
             end = int(bins[min(position, len(bins) - 1)])
             return _at_neuron((seen[0], seen[1]), index, sample, shape, end)
     return None
+
+
+def _by_bin(events: np.ndarray, bins: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of events sorted by bin, and where each bin begins and the last ends."""
+    place = np.searchsorted(bins, events["t"])
+    codes = _codes(events, shape)
+    if not (place[1:] >= place[:-1]).all():
+        order = np.argsort(place, kind="stable")
+        place, codes = place[order], codes[order]
+    return codes, np.searchsorted(place, np.arange(len(bins) + 2))
 
 
 def _diverging_event(a: np.ndarray, b: np.ndarray, sample: int, shape: Shape) -> Divergence | None:
@@ -180,14 +209,21 @@ def _first_different_group(
     codes_a: np.ndarray, codes_b: np.ndarray, groups: np.ndarray
 ) -> int | None:
     """Return where the first run begins whose events are not the same multiset."""
-    sorted_a, sorted_b = (
-        codes_a[np.lexsort((codes_a, groups))],
-        codes_b[np.lexsort((codes_b, groups))],
-    )
-    different = sorted_a != sorted_b
-    if not different.any():
-        return None
-    return int(np.searchsorted(groups, groups[different.argmax()]))
+    places = np.flatnonzero(codes_a != codes_b)
+    while places.size:
+        # Before this run all is the same. Most recordings that differ do so in the first block.
+        begin, last = int(places[0]), min(int(places[0]) + BLOCK, len(groups)) - 1
+        start = int(np.searchsorted(groups, groups[begin]))
+        stop = int(np.searchsorted(groups, groups[last], side="right"))
+        block = slice(start, stop)
+        one, other = (
+            codes[block][np.lexsort((codes[block], groups[block]))] for codes in (codes_a, codes_b)
+        )
+        different = one != other
+        if different.any():
+            return int(np.searchsorted(groups, groups[start + int(different.argmax())]))
+        places = places[np.searchsorted(places, stop) :]
+    return None
 
 
 def _odd_event(a: np.ndarray, b: np.ndarray, start: int, shape: Shape) -> int:

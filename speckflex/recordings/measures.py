@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from math import comb, inf, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "confusion_matrix",
@@ -13,6 +17,9 @@ __all__ = [
     "sign_test",
     "wilson_interval",
 ]
+
+
+BLOCK = 2**20  # values
 
 
 def relative_difference(reference: np.ndarray, other: np.ndarray) -> float | None:
@@ -24,8 +31,10 @@ def relative_difference(reference: np.ndarray, other: np.ndarray) -> float | Non
         reference: `S`, any shape, integers.
         other: `S'`, the same shape.
     """
-    difference = int(np.abs(np.asarray(reference, np.int64) - np.asarray(other, np.int64)).sum())
-    scale = int(np.abs(np.asarray(reference, np.int64)).sum())
+    difference = scale = 0
+    for one, two in _blocks(reference, other):
+        difference += int(np.abs(np.asarray(one, np.int64) - np.asarray(two, np.int64)).sum())
+        scale += int(np.abs(np.asarray(one, np.int64)).sum())
     if scale == 0:
         return None if difference == 0 else inf
     return difference / scale
@@ -36,13 +45,27 @@ def cosine_similarity(reference: np.ndarray, other: np.ndarray) -> float | None:
 
     None where one of them is all zero: such a vector has no direction.
     """
-    a = np.asarray(reference, np.float64).ravel()
-    b = np.asarray(other, np.float64).ravel()
     # einsum, since the threads of a matrix product cost more than they win here
-    norm_a, norm_b = (float(np.einsum("i,i", one, one)) for one in (a, b))
+    norm_a = norm_b = product = 0.0
+    for one, two in _blocks(reference, other):
+        a, b = (np.asarray(values, np.float64).ravel() for values in (one, two))
+        norm_a += float(np.einsum("i,i", a, a))
+        norm_b += float(np.einsum("i,i", b, b))
+        product += float(np.einsum("i,i", a, b))
     if norm_a == 0 or norm_b == 0:
         return None
-    return min(1.0, float(np.einsum("i,i", a, b)) / sqrt(norm_a * norm_b))
+    return min(1.0, product / sqrt(norm_a * norm_b))
+
+
+def _blocks(reference: np.ndarray, other: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield parts of two arrays along the first axis, so that no copy of a whole one is made."""
+    reference, other = np.asarray(reference), np.asarray(other)
+    if reference.shape != other.shape or not reference.ndim:
+        yield reference, other
+        return
+    rows = max(1, BLOCK // max(1, reference[:1].size))
+    for start in range(0, len(reference), rows):
+        yield reference[start : start + rows], other[start : start + rows]
 
 
 def wilson_interval(n_right: int, n_samples: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speckflex._support.text import printable, shown_name
 from speckflex.errors import BoardError
 from speckflex.events.streams import EVENT_DTYPE, FIELDS
 from speckflex.recordings._display import recording_html, recording_line
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from speckflex.program.records import Shape
-    from speckflex.recordings._hdf5 import Container
+    from speckflex.recordings._hdf5 import Column, Container
 
 __all__ = ["LayerRecord", "Provenance", "Recording", "SampleLog", "concatenate_recordings"]
 
 # The counts of a SampleLog.
 LOG_COUNTS = ("written", "accepted", "read", "lost")
 # What a chip counts while it plays; a recording of several parts has the sums.
+TEXTS = ("program_sha256", "board", "kind", "serial", "started")
+MOST_LAYERS = 100_000
 COUNTED_SETTINGS = ("late_events", "repeated_answers", "spikes_between_samples")
 
 
@@ -55,6 +58,8 @@ class SampleLog:
 class Provenance:
     """Where a recording comes from.
 
+    Texts are kept in printable characters.
+
     Args:
         program_sha256: the hash of the program that ran.
         board: the board's name as it was opened, such as "twin" or "speck2e:0".
@@ -74,6 +79,14 @@ class Provenance:
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in TEXTS:
+            object.__setattr__(self, name, printable(getattr(self, name)))
+        for name in ("versions", "settings"):
+            texts = getattr(self, name).items()
+            safe = {printable(key): printable(value) for key, value in texts}
+            object.__setattr__(self, name, safe)
 
     @staticmethod
     def load(path: str | Path) -> Provenance:
@@ -107,6 +120,9 @@ class LayerRecord:
     counts: np.ndarray = field(repr=False)
     events: tuple[np.ndarray, ...] | None = field(default=None, repr=False)
     potentials: np.ndarray | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", shown_name(self.name))
 
     @property
     def shape(self) -> Shape:
@@ -294,7 +310,7 @@ class Recording:
         # h5py takes a quarter of a second to load
         from speckflex.recordings._hdf5 import write_container
 
-        write_container(path, _manifest(self), _arrays(self))
+        write_container(path, _manifest(self), _columns(self))
 
     @staticmethod
     def load(path: str | Path) -> Recording:
@@ -310,7 +326,19 @@ class Recording:
 
 
 def _provenance(manifest: dict[str, Any]) -> Provenance:
-    return Provenance(**manifest["provenance"])
+    stated = dict(manifest["provenance"])
+    seed = stated.pop("seed", None)
+    if seed is not None and type(seed) is not int:
+        raise TypeError(f"its manifest says the seed {seed!r}, which is no integer")
+    texts = {name: _checked(stated.pop(name, ""), str) for name in TEXTS}
+    maps = {name: _texts(stated.pop(name, {})) for name in ("versions", "settings")}
+    if stated:
+        raise ValueError(f"its manifest has the unknown provenance {next(iter(stated))!r}")
+    return Provenance(**texts, **maps, seed=seed)
+
+
+def _texts(values: Any) -> dict[str, str]:
+    return {_checked(k, str): _checked(v, str) for k, v in _checked(values, dict).items()}
 
 
 def _manifest(recording: Recording) -> dict[str, Any]:
@@ -330,22 +358,25 @@ def _manifest(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _arrays(recording: Recording) -> Iterator[tuple[str, np.ndarray | list[int]]]:
+def _columns(recording: Recording) -> Iterator[Column]:
     """Return the integers of a recording by their names in a file."""
+    from speckflex.recordings._hdf5 import Column
+
     for name in LOG_COUNTS:
-        yield f"samples/{name}", [getattr(log, name) for log in recording.samples]
+        counted = [getattr(log, name) for log in recording.samples]
+        yield Column(f"samples/{name}", [np.array(counted)])
     if recording.labels is not None:
-        yield "labels", recording.labels
+        yield Column("labels", [np.asarray(recording.labels)])
     for position, record in enumerate(recording.layers):
-        yield f"layers/{position}/counts", record.counts
+        yield Column(f"layers/{position}/counts", [record.counts])
         if record.potentials is not None:
-            yield f"layers/{position}/potentials", record.potentials
+            yield Column(f"layers/{position}/potentials", [record.potentials])
         if record.events is not None:
             offsets = np.cumsum([0, *map(len, record.events)])
-            yield f"layers/{position}/events/offsets", offsets
-            joined = np.concatenate([np.empty(0, EVENT_DTYPE), *record.events])
+            yield Column(f"layers/{position}/events/offsets", [offsets])
             for name in FIELDS:
-                yield f"layers/{position}/events/{name}", joined[name]
+                parts = [events[name] for events in record.events]
+                yield Column(f"layers/{position}/events/{name}", parts)
 
 
 def _assemble(container: Container) -> Recording:
@@ -368,11 +399,22 @@ def _assemble(container: Container) -> Recording:
             _layer(container, f"layers/{position}", values, len(samples))
             for position, values in enumerate(manifest["layers"])
         ),
-        n_layers=_checked(manifest["n_layers"], int),
+        n_layers=_n_layers(manifest),
         samples=samples,
         provenance=_provenance(manifest),
         labels=labels,
     )
+
+
+def _n_layers(manifest: dict[str, Any]) -> int:
+    """Return the number of layers, of which the recorded ones are some."""
+    n_layers = _checked(manifest["n_layers"], int)
+    recorded = [layer["index"] for layer in manifest["layers"]]
+    if len(set(recorded)) < len(recorded) or not all(i in range(n_layers) for i in recorded):
+        raise ValueError(f"its manifest says {n_layers} layers, and records {recorded[:9]}")
+    if n_layers > MOST_LAYERS:
+        raise ValueError(f"its manifest says {n_layers} layers, more than {MOST_LAYERS}")
+    return n_layers
 
 
 def _layer(
@@ -402,13 +444,14 @@ def _events(container: Container, path: str, shape: tuple[int, ...]) -> tuple[np
     offsets = container.integers(f"{path}/offsets", (None,))
     if not 1 <= len(offsets) <= shape[0] + 1 or offsets[0] or (np.diff(offsets) < 0).any():
         raise ValueError(f"{path}: the offsets of its events do not ascend from 0, one a sample")
-    joined = np.empty(int(offsets[-1]), EVENT_DTYPE)
     limits = {"p": shape[1], "y": shape[2], "x": shape[3], "t": np.iinfo(np.int64).max}
-    for name in FIELDS:
-        column = container.integers(f"{path}/{name}", joined.shape)
-        if ((column < 0) | (column >= limits[name])).any():
+
+    def check(name: str, values: np.ndarray) -> None:
+        if values.size and not 0 <= values.min() <= values.max() < limits[name]:
             raise ValueError(f"{path}: field {name} has values outside 0..{limits[name] - 1}")
-        joined[name] = column
+
+    names = [f"{path}/{name}" for name in FIELDS]
+    joined = container.fields(names, int(offsets[-1]), EVENT_DTYPE, check)
     return tuple(np.split(joined, offsets[1:-1])) if len(offsets) > 1 else ()
 
 

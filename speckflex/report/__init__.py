@@ -5,7 +5,7 @@ from speckflex.report._as_json import render_json
 from speckflex.report._as_markdown import render_markdown
 from speckflex.report._as_text import render_text
 from speckflex.report._as_trend import render_trend
-from speckflex.report._files import read_report, write_report
+from speckflex.report._files import read_report, save_report, write_report
 from speckflex.report._metrics import trend_of_metrics
 from speckflex.report.build import build_report
 from speckflex.report.facts import SCHEMA
@@ -24,6 +24,7 @@ __all__ = [
     "render_markdown",
     "render_text",
     "render_trend",
+    "save_report",
     "trend_of_metrics",
     "trend_of_reports",
     "write_report",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from speckflex._support.text import cell
 from speckflex.report._as_json import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from speckflex.report.record import Report
 
 __all__ = ["render_csv", "render_samples_csv"]
@@ -22,7 +25,7 @@ def render_csv(report: Report) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(plain(layer) for layer in report.layers)
+    writer.writerows(_cells(plain(layer)) for layer in report.layers)
     return text.getvalue()
 
 
@@ -40,5 +43,9 @@ def render_samples_csv(report: Report) -> str:
     writer.writeheader()
     for sample in report.samples_alone.per_sample:
         margins = {f"margin_{role}": sample.margins.get(role) for role in roles}
-        writer.writerow({**plain(sample), **margins})
+        writer.writerow(_cells({**plain(sample), **margins}))
     return text.getvalue()
+
+
+def _cells(line: Mapping[str, Any]) -> dict[str, object]:
+    return {column: cell(value) for column, value in line.items()}

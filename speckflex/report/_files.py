@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speckflex._support.files import write_whole
+from speckflex._support.run_folder import RunFolder
 from speckflex.errors import FileFormatError
 from speckflex.report._as_csv import render_csv, render_samples_csv
 from speckflex.report._as_json import from_plain, render_json
@@ -17,15 +18,23 @@ from speckflex.report.record import Report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["read_report", "write_report"]
+__all__ = ["read_report", "save_report", "write_report"]
 
 
 def write_report(report: Report, folder: str | Path) -> list[Path]:
     """Write report.json, report.html, report.md, layers.csv and samples.csv; return their paths.
 
     Raises:
-        FileFormatError: the folder can't be written.
+        FileFormatError: the folder or a file can't be written, or another process is writing
+            into the folder.
     """
+    with RunFolder(folder, FileFormatError) as claimed:
+        save_report(report, claimed)
+        return claimed.finish()
+
+
+def save_report(report: Report, folder: RunFolder) -> None:
+    """Add the files of a report to a folder that was claimed."""
     from speckflex.report._as_html import render_html
 
     renderers: dict[str, Callable[[Report], str]] = {
@@ -35,16 +44,8 @@ def write_report(report: Report, folder: str | Path) -> list[Path]:
         "layers.csv": render_csv,
         "samples.csv": render_samples_csv,
     }
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileFormatError(
-            f"{folder}: can't be written ({error.strerror}): choose another folder"
-        ) from error
     for name, render in renderers.items():
-        write_whole(folder / name, render(report), FileFormatError)
-    return [folder / name for name in renderers]
+        folder.write(name, lambda path, r=render: write_whole(path, r(report), FileFormatError))
 
 
 def read_report(path: str | Path) -> Report:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speckflex._support.files import write_whole
+from speckflex._support.files import write_whole, writing_whole
 from speckflex.errors import FileFormatError
 
 # A file may have 4096 bytes: the next write fails as on a full disk.
@@ -169,3 +169,48 @@ def test_the_longest_name_is_written(tmp_path: Path):
     path = tmp_path / ("ü" * 127)
     write_whole(path, b"something", FileFormatError)
     assert names_in(tmp_path) == [path.name]
+
+
+def test_content_may_come_in_parts_and_be_changed_before_the_end(tmp_path: Path):
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"old")
+    with writing_whole(path, FileFormatError) as file:
+        file.write(b"abc")
+        file.seek(1)
+        file.write(b"xyz")
+        file.seek(0)
+        assert file.read(2) == b"ax"
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"axyz"
+
+
+def test_an_error_of_the_disk_waits_until_all_is_written(tmp_path: Path):
+    class Full:
+        def write(self, _: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+    def write_on_full(path: Path) -> None:
+        with writing_whole(path, FileFormatError) as file:
+            disk, file.disk = file.disk, Full()
+            assert file.write(b"lost") == 4
+            assert file.read(2) == b"\0\0"
+            file.disk = disk
+
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"old")
+    with pytest.raises(FileFormatError, match=r"No space left on device\): free some space"):
+        write_on_full(path)
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["run.h5"]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path):
+    path = tmp_path / "run.h5"
+    left, other = tmp_path / "run.h5.00ff.partial", tmp_path / "other.h5.00ff.partial"
+    young = tmp_path / "run.h5.00fe.partial"
+    for part in (left, other, young):
+        part.touch()
+    for part in (left, other):
+        os.utime(part, (0, 0))
+    write_whole(path, b"new", FileFormatError)
+    assert names_in(tmp_path) == [other.name, path.name, young.name]

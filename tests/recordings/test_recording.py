@@ -1,7 +1,8 @@
 """A recording, its file, and what a damaged file says."""
 
 import contextlib
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from speckflex import Recording
 from speckflex.errors import BoardError, FileFormatError
 from speckflex.events.streams import make_events
 from speckflex.program.records import Shape
+from speckflex.recordings import _hdf5
 from speckflex.recordings.recording import (
     LayerRecord,
     Provenance,
@@ -292,7 +294,7 @@ def test_a_dataset_in_another_file_is_not_followed(tmp_path: Path, rng: np.rando
     with h5py.File(path, "r+") as file:
         del file["labels"]
         file["labels"] = h5py.ExternalLink(str(other), "labels")
-    with pytest.raises(FileFormatError, match="no dataset of this file"):
+    with pytest.raises(FileFormatError, match="labels is a link to elsewhere"):
         Recording.load(path)
 
 
@@ -398,3 +400,62 @@ def test_a_name_of_another_format_is_refused(name: str, tmp_path: Path, rng: np.
     with pytest.raises(FileFormatError, match=r"but HDF5 is written: end its name in \.h5"):
         small_recording(rng).save(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_small_file_of_many_equal_events_does_not_fill_the_memory(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch
+):
+    monkeypatch.setattr(_hdf5, "ALWAYS_ALLOWED_BYTES", 2**20)
+    path = tmp_path / "run.h5"
+    small_recording(rng).save(path)
+    with h5py.File(path, "r+") as file:
+        for name in "txyp":
+            del file[f"layers/0/events/{name}"]
+            file.create_dataset(f"layers/0/events/{name}", (10**6,), "i1", compression="gzip")[
+                :
+            ] = 0
+        set_dataset(file, "layers/0/events/offsets", [0, 10**6, 10**6, 10**6])
+    with pytest.raises(FileFormatError, match="takes far more memory than its file has bytes"):
+        Recording.load(path)
+
+
+def change_manifest(path: Path, change: Callable[[dict], object]):
+    with h5py.File(path, "r+") as file:
+        manifest = json.loads(file["manifest"].asstr()[()])
+        change(manifest)
+        del file["manifest"]
+        file["manifest"] = json.dumps(manifest)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(n_layers=10**18),
+        lambda m: m.update(n_layers=1),
+        lambda m: m["provenance"].update(board={"a": 1}),
+        lambda m: m["provenance"].update(seed=1.5),
+        lambda m: m["provenance"].update(settings={"a": [1]}),
+        lambda m: m["provenance"].update(owner="me"),
+        lambda m: m["layers"][0].update(name="x" * 10**4),
+    ],
+)
+def test_a_manifest_with_other_types_is_refused(tmp_path, rng, change):
+    path = tmp_path / "run.h5"
+    small_recording(rng).save(path)
+    change_manifest(path, change)
+    with pytest.raises(FileFormatError, match=r"its contents make no recording"):
+        Recording.load(path)
+
+
+def test_names_out_of_a_file_are_printable(tmp_path, rng):
+    path = tmp_path / "run.h5"
+    small_recording(rng).save(path)
+    change_manifest(path, lambda m: m["layers"][0].update(name="\x1b[2Jconv\u202e"))
+    assert Recording.load(path).layers[0].name == r"\x1b[2Jconv\u202e"
+
+
+def test_spikes_come_back_from_pieces_that_cut_samples(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(_hdf5, "PIECE", 7)
+    recording = small_recording(rng, 20)
+    recording.save(tmp_path / "run.h5")
+    assert_same_recording(Recording.load(tmp_path / "run.h5"), recording)

@@ -99,7 +99,7 @@ def _event_stream(path: Path, xml: str) -> tuple[int, tuple[int, int]]:
         values = dict(re.findall(r'<attr key="(\w+)"[^>]*>([^<]*)<', text))
         if values.get("typeIdentifier") == EVENTS:
             sizes = [values.get("sizeY", ""), values.get("sizeX", "")]
-            if not all(size.isdecimal() and 0 < int(size) <= 2**15 for size in sizes):
+            if not all(re.fullmatch("[0-9]{1,9}", size) for size in sizes):
                 raise _DamageError(f"stream {number} states no size of its sensor")
             return int(number), (int(sizes[0]), int(sizes[1]))
     raise EventsError(f"{path}: holds no stream of events: record again with events")

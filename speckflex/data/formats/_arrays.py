@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from speckflex._support.npy import read_npy, read_npz_member
 from speckflex._support.text import first_line, shown
 from speckflex.data.dataset import UNKNOWN
 from speckflex.data.formats._columns import find_fields, read_columns, read_rows
@@ -51,9 +52,9 @@ def read_array(place: Path | Member) -> np.ndarray:
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote
             if isinstance(place, Path):
-                return np.lib.format.read_array(file, allow_pickle=False)
-            with np.load(file, allow_pickle=False) as archive:
-                return archive[place.key]
+                return read_npy(file, path.stat().st_size)
+            with zipfile.ZipFile(file) as archive:
+                return read_npz_member(archive, place.key)
     except OSError as error:
         raise EventsError(
             f"{place}: can't be read ({error.strerror or error}): check the path"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Shape = tuple[int, int, int]
 
+# Addresses are 16-bit integers.
+LARGEST_SIDE = 2**15
+
 __all__ = ["Contents", "FileFormat", "event_extent", "events_from_zero", "no_stated_size"]
 
 
@@ -111,8 +114,18 @@ class FileFormat:
         if reading.sensor is not None:
             return contents.shape[0] if contents.shape else 2, *reading.sensor
         if contents.shape is not None:
+            _check_stated(contents.shape, source)
             return contents.shape
         return event_extent(map(self.reader(reading, source), contents.items))
+
+
+def _check_stated(shape: Shape, source: object) -> None:
+    """Check the shape that files state, before anything is made of that size."""
+    if not all(0 < side <= LARGEST_SIDE for side in shape):
+        raise EventsError(
+            f"{source}: states a sensor of shape {shape} (channel, y, x), each must be from 1 to"
+            f" {LARGEST_SIDE}: give its size with --sensor"
+        )
 
 
 def _largest(shapes: Iterable[Shape]) -> Shape:

@@ -238,7 +238,7 @@ def _stated_size(file: h5py.File, name: str) -> tuple[int, int] | None:
     E2VID: the attribute sensor_resolution, (height, width). M3ED: the array calib/resolution,
     (width, height). Prophesee: the attribute geometry, such as 640x480.
     """
-    geometry = re.fullmatch(r"(\d+)x(\d+)", _text(file.attrs.get("geometry", "")))
+    geometry = re.fullmatch(r"(\d{1,9})x(\d{1,9})", _text(file.attrs.get("geometry", "")))
     if geometry:
         return int(geometry[2]), int(geometry[1])
     size = np.ravel(file.attrs.get("sensor_resolution", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from speckflex.errors import EventsError
 __all__ = ["read_idx"]
 
 UNSIGNED_BYTE = 8
+# MNIST has 47 MB; a small gzip file can unpack to any size.
+MAX_BYTES = 2**30
 
 
 def read_idx(path: str | Path) -> np.ndarray:
@@ -30,7 +33,8 @@ def read_idx(path: str | Path) -> np.ndarray:
     raw = read_bytes(path)
     if raw[:2] == b"\x1f\x8b":
         try:
-            raw = gzip.decompress(raw)
+            with gzip.open(io.BytesIO(raw)) as file:
+                raw = file.read(MAX_BYTES)
         except (OSError, EOFError, zlib.error) as error:
             raise EventsError(
                 f"{path}: damaged gzip file ({first_line(error)}): copy the file again"

@@ -71,10 +71,15 @@ def read_sensor_size(path: Path) -> tuple[int, int] | None:
     text = read_header(path).text
     wide = re.search(r"geometry\s+(\d+)x(\d+)", text)
     if wide:
-        return int(wide[2]), int(wide[1])
+        return _side(wide[2]), _side(wide[1])
     height = re.search(r"\bheight[\s=]+(\d+)", text, re.IGNORECASE)
     width = re.search(r"\bwidth[\s=]+(\d+)", text, re.IGNORECASE)
-    return (int(height[1]), int(width[1])) if height and width else None
+    return (_side(height[1]), _side(width[1])) if height and width else None
+
+
+def _side(digits: str) -> int:
+    """Return a number of pixels; a text of thousands of digits is some impossible one."""
+    return int(digits[:9])
 
 
 def read_encoding(path: Path, header: Header) -> str:

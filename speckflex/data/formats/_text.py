@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TEXT"]
 
 COMMENTS = ("#", "%", "//")
+SIDE = re.compile(r"[0-9]{1,9}")
 LONGEST_LINE = 4096  # characters: a longer first line is no list of events
 MOST_COMMENTS = 10_000
 
@@ -65,7 +66,7 @@ def read_head(path: Path) -> Head:
                     continue
                 delimiter = next((mark for mark in ",;\t" if mark in text), None)
                 parts = [part.strip().strip("\"'") for part in text.split(delimiter)]
-                if len(parts) == 2 and all(part.isdecimal() for part in parts) and not names:
+                if len(parts) == 2 and all(map(SIDE.fullmatch, parts)) and not names:
                     size = (int(parts[1]), int(parts[0]))
                 elif all(re.match(r"[A-Za-z_]", part) for part in parts) and not names:
                     names, stated = _names(parts)
@@ -84,7 +85,7 @@ def _names(parts: list[str]) -> tuple[list[str], tuple[int, int] | None]:
     names = [part.partition("@")[0] for part in parts]
     sizes = {part.partition("@")[0]: part.partition("@")[2] for part in parts}
     stated = [sizes.get(name, "") for name in "yx"]
-    if all(size.isdecimal() for size in stated):
+    if all(map(SIDE.fullmatch, stated)):
         return names, (int(stated[0]), int(stated[1]))
     return names, None
 
