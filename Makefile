@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check unit hw coverage docs docs-picture pictures schema tutorial changelog hooks fuzz other-processors sinabs-suite clean
+.PHONY: demo test check unit hw coverage docs docs-picture pictures schema tutorial changelog hooks fuzz other-processors sinabs-suite clean faults
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -71,10 +71,18 @@ changelog: $(STAMP)
 hooks: $(STAMP)
 	$(BIN)/pre-commit install
 
-# Ten thousand random programs against the slow reference; CI runs a part of them.
+# Ten thousand random programs against the slow reference, and thousands of changed files at each
+# door; CI runs a part of them.
 PROGRAMS ?= 10000
+CASES ?= 2000
 fuzz: $(STAMP)
 	$(BIN)/python tests/support/fuzz_twin.py --programs $(PROGRAMS)
+	$(BIN)/python tests/support/fuzz_files.py --cases $(CASES)
+
+# Commands that are killed, or lose their disk, their home or their clock; CI runs a few rounds.
+ROUNDS ?= 50
+faults: $(STAMP)
+	$(BIN)/python tests/support/faults.py --rounds $(ROUNDS)
 
 # The tests of floats with the sums of other processors: every sum in another order for each size of
 # a batch, then the other paths of MKL, oneDNN and torch, then one thread. On a build of torch without

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from numbers import Integral
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -23,7 +25,31 @@ if TYPE_CHECKING:
 
     from speckflex.program.records import Shape
 
-__all__ = ["BoardContext", "check_is_program", "check_monitor", "check_samples"]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+__all__ = ["BoardContext", "alone", "check_is_program", "check_monitor", "check_samples"]
+
+
+def alone(method: Method) -> Method:
+    """Return a method of a board that refuses a call while another thread is in such a method.
+
+    A board has one state, so that two plays at once would mix their spikes.
+    """
+
+    @wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        busy = vars(self).setdefault("_busy", RLock())
+        if not busy.acquire(blocking=False):
+            raise BoardError(
+                f"board {self.name} is busy in another thread: wait until that is done, or open"
+                " a board for each thread"
+            )
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            busy.release()
+
+    return cast("Method", guarded)
 
 
 class BoardContext(ABC):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from speckflex.boards._arguments import (
     BoardContext,
+    alone,
     check_is_program,
     check_monitor,
     check_samples,
@@ -58,6 +59,7 @@ class Replay(BoardContext):
         """All that the file holds."""
         return self._recording
 
+    @alone
     def load(self, program: Program) -> None:
         """Take in the program that was recorded, and go back to the first sample.
 
@@ -74,6 +76,7 @@ class Replay(BoardContext):
             )
         self._program, self._next = program, 0
 
+    @alone
     def play(
         self,
         events: np.ndarray | Sequence[np.ndarray],

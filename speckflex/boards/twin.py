@@ -12,6 +12,7 @@ import numpy as np
 
 from speckflex.boards._arguments import (
     BoardContext,
+    alone,
     check_is_program,
     check_monitor,
     check_samples,
@@ -82,6 +83,7 @@ class Twin(BoardContext):
         self._machines: list[Machine] = []
         self._closed = False
 
+    @alone
     def load(self, program: Program) -> None:
         """Take in a program; what was loaded before is gone."""
         check_is_program(program)
@@ -92,6 +94,7 @@ class Twin(BoardContext):
         self._machines, self._gpu = [Machine(model)], gpu
         self._sha256 = program.sha256
 
+    @alone
     def play(
         self,
         events: np.ndarray | Sequence[np.ndarray],
@@ -134,6 +137,7 @@ class Twin(BoardContext):
                 )
         return self._recording(layers, [len(sample) for sample in samples], outputs, started)
 
+    @alone
     def play_stream(
         self, blocks: Iterable[np.ndarray], *, monitor: Sequence[int] | None = None
     ) -> Recording:
@@ -180,6 +184,7 @@ class Twin(BoardContext):
         """
         return self._running(layer).state.transpose(2, 0, 1).copy()
 
+    @alone
     def write_neurons(self, values: np.ndarray, layer: int = -1) -> None:
         """Set the potentials of a layer, until the next reset.
 

@@ -217,5 +217,6 @@ def weights_options(function: Any) -> Any:
         "factory",
         metavar="NETWORK",
         help="What builds the network if MODEL holds only weights: a name of speckflex, or a"
-        ' function with its arguments, such as "mymod:make bias=False width=16".',
+        ' function with its arguments, such as "mymod:make bias=False width=16". Its module is'
+        " imported, from the working directory first: name only code that you trust.",
     )(function)

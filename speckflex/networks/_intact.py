@@ -40,10 +40,10 @@ def check_intact(network: nn.Module, source: str) -> None:
     for name, module in _walk(network, "", source, {}):
         layer = f"{source}: module {name_of(name)} ({type(module).__name__})"
         _check_complete(module, layer)
-        check_attributes(module, layer)
         for key, value in (*vars(module)["_parameters"].items(), *vars(module)["_buffers"].items()):
             if value is not None:
                 check_tensor(value, f"{layer} {key}")
+        check_attributes(module, layer)
         for key, value in vars(module).items():
             if (key.endswith("_hooks") or key == COMPILED_CALL) and value:
                 raise NetworkError(

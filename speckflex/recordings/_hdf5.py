@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ def _manifest(file: h5py.File) -> Any:
     dataset = _dataset(file, "manifest")
     if dataset.shape != ():
         raise ValueError("its manifest is no single text")
-    text = dataset.asstr()[()]
+    text = str(dataset.asstr()[()])
     if len(text) > MOST_MANIFEST_BYTES:
         raise ValueError(f"its manifest has {len(text)} characters")
     return json.loads(text)
@@ -241,7 +242,7 @@ class Container:
         return joined
 
     def _spend(self, dataset: h5py.Dataset, dtype: np.dtype) -> None:
-        self.left -= dataset.size * dtype.itemsize
+        self.left -= math.prod(dataset.shape) * dtype.itemsize
         if self.left < 0:
             raise ValueError(
                 f"{dataset.name} of shape {dataset.shape} takes far more memory than its file has"

@@ -58,8 +58,6 @@ class SampleLog:
 class Provenance:
     """Where a recording comes from.
 
-    Texts are kept in printable characters.
-
     Args:
         program_sha256: the hash of the program that ran.
         board: the board's name as it was opened, such as "twin" or "speck2e:0".
@@ -330,11 +328,12 @@ def _provenance(manifest: dict[str, Any]) -> Provenance:
     seed = stated.pop("seed", None)
     if seed is not None and type(seed) is not int:
         raise TypeError(f"its manifest says the seed {seed!r}, which is no integer")
-    texts = {name: _checked(stated.pop(name, ""), str) for name in TEXTS}
-    maps = {name: _texts(stated.pop(name, {})) for name in ("versions", "settings")}
+    read: dict[str, Any] = {name: _checked(stated.pop(name, ""), str) for name in TEXTS}
+    for name in ("versions", "settings"):
+        read[name] = _texts(stated.pop(name, {}))
     if stated:
         raise ValueError(f"its manifest has the unknown provenance {next(iter(stated))!r}")
-    return Provenance(**texts, **maps, seed=seed)
+    return Provenance(**read, seed=seed)
 
 
 def _texts(values: Any) -> dict[str, str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tonic.io import read_davis_346
 
 from speckflex.data import open_dataset
+from speckflex.data.formats import _aedat4
 from speckflex.errors import EventsError
 
 FILES = Path(__file__).resolve().parents[1] / "files" / "events"
@@ -198,8 +199,13 @@ def test_a_damaged_aedat4_file_never_gives_another_error(
 
 def test_a_packet_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch):
     pytest.importorskip("lz4")
-    from speckflex.data.formats import _aedat4 as aedat4
-
-    monkeypatch.setattr(aedat4, "LARGEST_PACKET", 1000)
+    monkeypatch.setattr(_aedat4, "LARGEST_PACKET", 1000)
     with pytest.raises(EventsError, match="unpacks to more than 1000 bytes"):
         open_dataset(FILES / "dv-lz4.aedat4")[0]
+
+
+def test_packets_that_unpack_to_far_more_than_the_file_are_refused(monkeypatch):
+    monkeypatch.setattr(_aedat4, "LARGEST_PACKET", 1000)
+    assert len(list(_aedat4._unpacked([bytes(600)] * 3, 10))) == 3
+    with pytest.raises(_aedat4._DamageError, match="more than 100 times its bytes"):
+        list(_aedat4._unpacked([bytes(600)] * 4, 10))

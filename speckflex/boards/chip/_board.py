@@ -12,6 +12,7 @@ import numpy as np
 
 from speckflex.boards._arguments import (
     BoardContext,
+    alone,
     check_is_program,
     check_monitor,
     check_samples,
@@ -125,6 +126,7 @@ class ChipBoard(BoardContext):
             self._stack.callback(released)
         self._stack.callback(self._link.close)
 
+    @alone
     def load(self, program: Program) -> None:
         """Upload a program, verify it, and check that every core spikes.
 
@@ -155,6 +157,7 @@ class ChipBoard(BoardContext):
             self._reset(link, loaded, everything, way="configuration")
         self._program, self._untouched = loaded, True
 
+    @alone
     def play(
         self,
         events: np.ndarray | Sequence[np.ndarray],

@@ -18,7 +18,7 @@ from speckflex.errors import EventsError
 from speckflex.events.streams import EVENT_DTYPE, make_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 __all__ = ["AEDAT4"]
@@ -31,7 +31,9 @@ EVENT = np.dtype(
 )
 COMPRESSIONS = ("none", "lz4", "lz4", "zstd", "zstd")
 HEADER_BYTES = 2**20  # a header has some 10 kB
-LARGEST_PACKET = 2**30  # bytes unpacked: 67 million events
+LARGEST_PACKET = 2**28  # bytes unpacked: 16 million events
+# Events pack to a third; a file that unpacks to far more than it has would fill the memory.
+MOST_PACKED = 100
 # The fields of the tables, by their place in the schemas.
 COMPRESSION, TABLE_PLACE, INFO = 0, 1, 2
 ELEMENTS = 0
@@ -64,7 +66,8 @@ def _read(path: Path) -> np.ndarray:
     try:
         info = _read_info(path, content)
         unpack = _unpacker(path, info.compression)
-        parts = [_read_packet(unpack(packet)) for packet in _packets(content, info)]
+        packets = _unpacked(map(unpack, _packets(content, info)), len(content))
+        parts = [_read_packet(packet) for packet in packets]
     except _DamageError as error:
         raise EventsError(f"{path}: damaged .aedat4 file ({error}): copy the file again") from error
     return events_from_zero(path, np.concatenate([np.empty(0, EVENT_DTYPE), *parts]), "p")
@@ -120,6 +123,16 @@ def _packets(content: bytes, info: Info) -> Iterator[bytes]:
         if stream == info.stream:
             yield content[place : place + size]
         place += size
+
+
+def _unpacked(packets: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield unpacked packets, as long as they are not far more than the file of `size` bytes."""
+    left = LARGEST_PACKET + MOST_PACKED * size
+    for packet in packets:
+        left -= len(packet)
+        if left < 0:
+            raise _DamageError(f"it unpacks to more than {MOST_PACKED} times its bytes")
+        yield packet
 
 
 def _read_packet(data: bytes) -> np.ndarray:
