@@ -9,13 +9,19 @@ from speckflex.boards.family import BoardFamily
 from speckflex.errors import BoardError, BoardNotFoundError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from speckflex.boards._replay import Replay
     from speckflex.boards.twin import Twin
     from speckflex.twin.settings import TwinSettings
 
-__all__ = ["REPLAY", "TWIN", "Device", "check_device_name", "open_replay", "open_twin"]
+__all__ = [
+    "REPLAY",
+    "TWIN",
+    "Device",
+    "check_device_name",
+    "open_replay",
+    "open_twin",
+    "with_order",
+]
 
 Device = Literal["cpu", "cuda"]
 
@@ -27,7 +33,7 @@ def open_twin(
     settings: TwinSettings | None = None,
     slow_clock: float | None = None,
     device: Device = "cpu",
-    probe: str | Path | None = None,
+    **choices: Any,
 ) -> Twin:
     """Open the software twin.
 
@@ -37,11 +43,12 @@ def open_twin(
         settings: choices about what nobody knows of the chip.
         slow_clock: Hz of an external slow clock; None to take it from the settings.
         device: "cpu" or "cuda".
-        probe: file of `speckflex probe`; what it found takes the place of the settings that are at
-            their defaults.
+        choices: `order`, the order of output, such as "-y-x+c", in place of that of the settings;
+            `probe`, a file of `speckflex probe`, whose findings take the place of the settings that
+            are at their defaults.
 
     Raises:
-        BoardError: a setting is out of range, or the slow clock is set twice.
+        BoardError: a setting is out of range, or the slow clock or the order is set twice.
         BoardNotFoundError: the device is not known, or is missing.
         FileFormatError: the probe file can't be read.
     """
@@ -49,7 +56,8 @@ def open_twin(
     from speckflex.boards.twin import Twin
     from speckflex.twin.settings import TwinSettings
 
-    settings = settings or TwinSettings()
+    settings = with_order(settings, choices.get("order"))
+    probe = choices.get("probe")
     found = None if probe is None else ProbeFile.load(probe)
     if found is not None:
         settings = found.applied_to(settings)
@@ -64,6 +72,27 @@ def open_twin(
     chosen: Any = address or device  # checked by the twin
     notes = {} if found is None else {"probe": found.label}
     return Twin(threads=threads, settings=settings, device=chosen, notes=notes)
+
+
+def with_order(settings: TwinSettings | None, order: str | None) -> TwinSettings:
+    """Return settings of the twin with an order of output; None to leave it.
+
+    Raises:
+        BoardError: there is no such order, or the settings have another one.
+    """
+    from speckflex.twin.settings import TwinSettings
+
+    usual = TwinSettings()
+    settings = settings or usual
+    if order is None:
+        return settings
+    changed = replace(settings, output_order=order)
+    if settings.output_order not in (usual.output_order, changed.output_order):
+        raise BoardError(
+            f"the twin's order of output is set twice, by order={order!r} and by its settings"
+            f" ({settings.output_order}): set it once"
+        )
+    return changed
 
 
 def check_device_name(name: str) -> None:
@@ -116,7 +145,7 @@ TWIN = BoardFamily(
     label="software twin, no hardware",
     called="the twin",
     open=open_twin,
-    settings=("threads", "settings", "slow_clock", "device", "probe"),
+    settings=("threads", "settings", "slow_clock", "device", "order", "probe"),
     chip_at=_twin_chip,
     names=(("twin", "software twin: runs a program's integers event by event"),),
     is_twin=True,

@@ -11,6 +11,7 @@ from speckflex.boards.chip.attached import devices_of
 from speckflex.boards.chip.opening import CHIP_SETTINGS
 from speckflex.boards.chip.settings import ChipSettings
 from speckflex.boards.family import BoardFamily
+from speckflex.boards.software import with_order
 from speckflex.chips import DEFAULT_CHIP
 from speckflex.chips.speck import SPECKS
 from speckflex.errors import BoardError, BoardNotFoundError
@@ -53,7 +54,8 @@ def open_virtual(
         twin: choices of the twin behind it, about what nobody knows of the chip.
         probe: file of `speckflex probe`; what it found takes the place of those choices that are
             at their defaults.
-        settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given.
+        settings: those of `ChipSettings`, by name; the deadline is 60 s if none is given. And
+            `order`, the twin's order of output, such as "-y-x+c".
 
     Raises:
         BoardNotFoundError: there is no such virtual board.
@@ -64,6 +66,9 @@ def open_virtual(
     from speckflex.boards.probe_file import ProbeFile
 
     # the twin behind it computes while the board waits, and may be slower than a chip
+    order = settings.pop("order", None)
+    if order is not None:
+        twin = with_order(twin, order)
     chosen = ChipSettings(**{"deadline": DEADLINE, **settings})
     if probe is not None:
         found = ProbeFile.load(probe)
@@ -161,7 +166,7 @@ VIRTUAL = BoardFamily(
     label="virtual devkit over the software twin, no hardware",
     called="the virtual devkit",
     open=open_virtual,
-    settings=("speed", "faults", "unverified", "twin", *CHIP_SETTINGS),
+    settings=("speed", "faults", "unverified", "twin", "order", *CHIP_SETTINGS),
     chip_at=_chip_name,
     names=(
         *(

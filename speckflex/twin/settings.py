@@ -59,7 +59,9 @@ class EngineTimes:
     The engines take events in turn. When events come faster than they are processed, one engine
     falls behind the other, and events overtake each other. The defaults were fitted to the counts
     of one layer of a real Speck2f (five recordings, 16 channels, kernel 5, stride 2) and are
-    unverified beyond it; `benchmarks/real_chip.md` tells how well they do there.
+    unverified beyond it; `benchmarks/real_chip.md` tells how well they do there. They stay a fit:
+    documents and another recording give about 3 µs for an event of that layer, not 97, and with
+    such times the model explains nothing.
 
     Args:
         event: for the event itself.

@@ -532,7 +532,7 @@ def test_settings_of_a_board_are_refused_with_other_methods():
     ("changes", "message"),
     [
         ({"board": "replay:x.h5"}, "holds the spikes of one program"),
-        ({"board": "virtual:speck2e", "vary": "order"}, "its order of output can't be chosen"),
+        ({"board": "speck2e:0", "vary": "order"}, "its order of output can't be chosen"),
     ],
 )
 def test_boards_that_cannot_do_it_are_refused_by_name(data, changes, message):

@@ -96,6 +96,25 @@ def test_neurons_are_read_and_written_in_their_places(program, order):
     assert np.array_equal(after, potentials)
 
 
+@pytest.mark.parametrize("board", ["twin", "virtual:speck2f"])
+def test_a_board_opens_with_an_order(program, board):
+    # the chip has square kernels
+    square = np.ones((N_OUT, 2, 3, 3), np.int8)
+    core = replace(program.cores[0], weights=square, stride=(1, 1), padding=(1, 1), chip_core=3)
+    placed = Program((core,), program.input, "speck2f")
+    with sf.open_board(board, order="-c+x-y") as opened:
+        opened.load(placed)
+        spikes = opened.play(make_events([10], [4], [5], [0])).events(0)
+    expected = [(c, y, x) for c in range(11, -1, -1) for x in (3, 4, 5) for y in (6, 5, 4)]
+    assert [(s["p"], s["y"], s["x"]) for s in spikes] == expected
+
+
+def test_an_order_is_set_once():
+    settings = TwinSettings(output_order="+c+y+x")
+    with pytest.raises(BoardError, match="order of output is set twice"):
+        sf.open_board("twin", order="+y+x+c", settings=settings)
+
+
 def test_a_rising_axis_needs_no_sign():
     assert TwinSettings(output_order="yxc") == TwinSettings(output_order="+y+x+c")
     assert TwinSettings(output_order="-yx-c").output_order == "-y+x-c"

@@ -15,7 +15,6 @@ from speckflex.errors import ConversionError, NetworkError, PlacementError, Trai
 from speckflex.training.on_board.playing import PlayedBatch, check_all_layers, play_batch
 from speckflex.training.on_board.requantise import check_requantises, with_weights
 from speckflex.training.on_board.variation import Variation
-from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +151,7 @@ class BoardLoop:
                 self.boards.pop(drawn).close()
             settings: dict[str, Any] = {"threads": self.threads}
             if order is not None:
-                settings["settings"] = TwinSettings(output_order=order)
+                settings["order"] = order
             accepted = find_family(self.name).accepted(settings)
             self.boards[order] = open_board(self.name, **accepted)
         return self.boards[order]
@@ -174,7 +173,7 @@ def open_loop(network: nn.Module, data: TrainingData, settings: TrainingSettings
             " program in each step: train on twin, or on a chip"
         )
     variation = Variation.parse(settings.vary)
-    if variation.order and "settings" not in family.settings:
+    if variation.order and "order" not in family.settings:
         raise TrainingError(
             f"board {settings.board}: its order of output can't be chosen: leave order out of the"
             " variations, or train on twin"
