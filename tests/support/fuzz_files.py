@@ -220,7 +220,7 @@ def run_door(door, cases, seed, folder, report=lambda _: None):
     findings = Findings(door.name)
     seeds = door.seeds(folder)
     assert seeds, door.name
-    path = folder / f"{door.name}{door.suffix}"
+    path = folder / f"changed-{door.name}{door.suffix}"
     # what is loaded at the first call counts for no case
     for content in seeds:
         path.write_bytes(content)
@@ -260,7 +260,7 @@ def run_apart(door, cases, seed, folder):
             process.join()
             last.wrong[f"crash with exit {process.exitcode}"] += 1
             kept = folder / f"{door.name}-crash{door.suffix}"
-            shutil.copy(folder / f"{door.name}{door.suffix}", kept)
+            shutil.copy(folder / f"changed-{door.name}{door.suffix}", kept)
             break
     process.join()
     return last
