@@ -77,8 +77,8 @@ class CoreModel:
         self.rule["high"], self.rule["low"] = core.threshold_high, core.threshold_low
         self.rule["to_zero"] = core.return_to_zero
         self.rule["wraps"] = settings.overflow == "wrap"
-        leaks = core.bias is not None and not (parallel and settings.leak_cores_01 == "none")
-        self.bias = layout.by_channel(core.bias) if leaks else None
+        fails = parallel and settings.leak_cores_01 == "none"
+        self.bias = None if core.bias is None or fails else layout.by_channel(core.bias)
         self.withholds = parallel and settings.withheld_spike == "last"
         self.initial = np.zeros(layout.places.kept.size, np.int16)
         if core.initial_state is not None:
