@@ -202,7 +202,10 @@ def test_repeat(board): assert board.kind == "chip"
         (("--board", "virtual:spek"), "*--board virtual:spek: *choose one of virtual:speck2e*"),
         (("--board", "twin:gpu"), "*--board twin:gpu: *choose one of cpu, cuda"),
         (("--fault", "drop=0.01"), "*--fault drop=0.01: board twin has no faults*"),
-        (("--board", "virtual:speck2e", "--fault", "dropping=1"), "*--fault dorp=1: *'dorp'*drop=N*"),
+        (
+            ("--board", "virtual:speck2e", "--fault", "dropping=1"),
+            "*--fault dropping=1: *'dropping'*drop=N*",
+        ),
         (("--min-accuracy", "98"), "*--min-accuracy 98: give a number from 0 to 1*"),
         (("--max-spike-difference", "nan"), "*--max-spike-difference nan: give a number*"),
     ],
