@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import affine_transform
 from sklearn.datasets import load_digits
 
-from speckflex.data import open_dataset, write_saccade_recordings
-from speckflex.training import FrameSet, cache_frames
+from speckflex.data import EventDataset, open_dataset, write_saccade_recordings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIXELS = 20  # a side of the digit on the sensor, as in synthetic-digits
 STRENGTH = 0.2  # standard deviation of the distorting matrix, about 10 degrees of rotation
 
 
-def distorted_recordings(positions: np.ndarray, n_bins: int, *, seed: int) -> FrameSet:
-    """Return recordings of the images at `positions`, each distorted at random, as frames."""
+def distorted_recordings(positions: np.ndarray, folder: Path, *, seed: int) -> EventDataset:
+    """Return recordings of the images at `positions`, each distorted at random, in `folder`."""
     pixels, labels = load_digits(return_X_y=True)
     images = np.asarray(pixels, float).reshape(-1, 8, 8)[positions] / 16
     rng = np.random.default_rng(seed)
     distorted = np.stack([_distort(image, rng) for image in images])
-    with tempfile.TemporaryDirectory() as folder:
-        write_saccade_recordings(distorted, labels[positions], Path(folder) / "Train", seed=seed)
-        return cache_frames(open_dataset(folder, split="train"), n_bins)
+    write_saccade_recordings(distorted, labels[positions], folder / "Train", seed=seed)
+    return open_dataset(folder, split="train")
 
 
 def _distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
