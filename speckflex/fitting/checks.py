@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from speckflex._support.text import printable
+
 if TYPE_CHECKING:
     from speckflex.errors import ConversionError
 
@@ -34,6 +36,10 @@ class Check:
     value: float | str | None = None
     limit: float | str | None = None
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("layer", "message", "remedy"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
     @property
     def sentence(self) -> str:
