@@ -1,6 +1,7 @@
 """Measure time and memory against size, each step in a process of its own, and how both grow.
 
     python benchmarks/bench_load.py [--spikes 1000000 10000000 100000000] [--samples 100 1000]
+                                   [--json FILE]
 
 Recordings of N spikes with times of their own are made up, saved, loaded, and compared with one
 that differs in one spike. Small samples are deployed on the twin, without a torch network.
@@ -10,6 +11,7 @@ Memory is the most that the step adds to what lies in memory before it.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import multiprocessing
 import resource
@@ -165,6 +167,7 @@ def main() -> None:
     )
     parser.add_argument("--spikes", type=int, nargs="*", default=[10**6, 10**7, 10**8])
     parser.add_argument("--samples", type=int, nargs="*", default=[100, 1000, 10_000])
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     print("| step | size | seconds | MB added |\n| --- | ---: | ---: | ---: |")
     found: dict[str, list[tuple[float, float]]] = {step: [] for step in STEPS}
@@ -183,6 +186,8 @@ def main() -> None:
         times, memories = ([value[i] for value in values] for i in range(2))
         powers = growth(sizes, times), growth(sizes, memories)
         print(f"{step}: seconds grow as size ** {powers[0]}, memory as size ** {powers[1]}")
+    if options.json:
+        options.json.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

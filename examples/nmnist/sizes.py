@@ -33,7 +33,7 @@ class Size(AnySize):
 
 # Not in the paper: with these, time steps and events give more similar results.
 OURS: dict[str, Any] = {
-    "settings": {"shift": 2, "clip_weights": True},
+    "settings": {"augment": "shift:2", "clip_weights": True},
     "tuning": {"learning_rate": 1e-3},
 }
 SIZES = {

@@ -151,10 +151,9 @@ def open_container(path: str | Path) -> Iterator[Container]:
         raise FileFormatError(
             f"{path}: not a recording, or cut short ({one_line(error)}): play the samples again"
         ) from error
-    except (
-        *(KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError),
-        *(IndexError, MemoryError),
-    ) as error:
+    except FileFormatError:
+        raise
+    except Exception as error:  # HDF5 raises anything on a damaged file, SystemError too
         raise FileFormatError(
             f"{path}: its contents make no recording ({one_line(error)}): play the samples again"
         ) from error

@@ -370,7 +370,7 @@ def test_an_output_that_cannot_be_written_fails_in_one_line(model_file, monkeypa
 
 
 def test_a_narrow_terminal_shows_every_figure_whole(capsys, monkeypatch):
-    monkeypatch.setattr("speckflex.cli.tables.PIPED_WIDTH", 12)
+    monkeypatch.setattr("speckflex.cli.tables.WIDTH", 12)
     echo_table(("words", "cores"), [("8192 of 16384", "01234567")])
     shown = capsys.readouterr().out
     assert "…" not in shown

@@ -1,6 +1,7 @@
 """Ctrl-C in commands that take long: one line, exit code 130, and what was computed is kept."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -58,8 +59,9 @@ def assert_ended_in_one_line(code, errors, start_of_line):
     assert code == 130, errors
     assert "Traceback" not in errors
     assert "Exception ignored" not in errors
-    (line,) = errors.strip().splitlines()
+    *progress, line = errors.strip().splitlines()
     assert line.startswith(f"Error: {start_of_line}")
+    assert all(re.search(r" \(\d+ s\)$|\d+ of \d+", stage) for stage in progress), errors
 
 
 @pytest.mark.parametrize(("board", "times"), [("twin", 1), ("twin", 5), ("virtual:speck2e", 2)])

@@ -151,12 +151,6 @@ def test_nothing_of_a_program_can_be_changed():
         program.metadata["from"] = "elsewhere"
 
 
-def test_a_program_shows_itself_in_a_notebook_without_its_weights():
-    program = programs.random_chain(np.random.default_rng(0), 3)
-    assert "array(" not in repr(program)
-    assert all(f"name='{core.name}'" in repr(program) for core in program.cores)
-
-
 def test_a_program_does_not_share_the_callers_array():
     weights = np.ones((2, 1, 3, 3), dtype=np.int8)
     core = small_core(weights=weights)

@@ -325,13 +325,6 @@ def test_events_need_a_sample_that_was_played(rng: np.random.Generator):
         small_recording(rng).events(sample=3)
 
 
-def test_a_recording_shows_itself_in_a_notebook_without_its_arrays(rng: np.random.Generator):
-    short, long = (repr(small_recording(rng, n_samples=n)) for n in (1, 50))
-    assert len(long) == len(short)
-    assert "provenance=" in long
-    assert "array([[" not in long
-
-
 def test_accuracy_is_the_share_of_right_predictions():
     counts = np.array([[3, 1], [1, 3], [2, 2], [0, 1]])[:, :, None, None]
     layer = LayerRecord(0, "out", counts)

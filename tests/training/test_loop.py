@@ -228,7 +228,13 @@ def test_progress_counts_every_step(data):
 def test_mixed_passes_add_up_the_gradients_of_each_configuration(data):
     """One SGD step of MTT moves the weights by the sum of the passes' gradients."""
     settings = TrainingSettings(
-        method="mtt", t_max=4, epochs=1, batch_size=42, optimiser="sgd", learning_rate=0.5
+        method="mtt",
+        t_max=4,
+        epochs=1,
+        batch_size=42,
+        optimiser="sgd",
+        learning_rate=0.5,
+        sampler="fixed-first",
     )
     network = small_network()
     trained = fit(network, data, settings).network
