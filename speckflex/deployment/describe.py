@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_file"]
 
+# A file of `speckflex probe` names its format in its first line.
+PROBE, START = b'"speckflex probe"', 64
+
 
 def describe_file(path: str | Path) -> dict[str, Any]:
     """Return kind, hash, layers and provenance of a file in plain JSON types.
@@ -24,7 +27,8 @@ def describe_file(path: str | Path) -> dict[str, Any]:
     Args:
         path: a program (.speck), a recording (.h5), a report (report.json), a network or its
             weights (.pt, .nir, .onnx, .safetensors), a training's checkpoint or metrics, metrics
-            of the pytest plugin (.jsonl), or the folder of a run.
+            of the pytest plugin (.jsonl), what was probed on a board (.json), or the folder of a
+            run.
 
     Raises:
         SpeckflexError: the file is missing, damaged, or of another kind.
@@ -47,6 +51,8 @@ def _reader_of(path: Path, content: bytes) -> Callable[[Path], dict[str, Any]]:
     """Return the function that describes a file, by its content, else by its name."""
     from speckflex.networks.file_kinds import PROGRAM, RECORDING, TORCH, kind_of_file
 
+    if path.suffix.lower() == ".json" and PROBE in content[:START]:
+        return _probe
     kinds = {".speck": _program, ".h5": _recording, ".json": _report}
     if path.suffix.lower() in kinds:
         return kinds[path.suffix.lower()]
@@ -227,6 +233,20 @@ def _recording(path: Path) -> dict[str, Any]:
             **{f"version of {name}": version for name, version in origin.versions.items()},
             **dict(origin.settings),
         },
+    }
+
+
+def _probe(path: Path) -> dict[str, Any]:
+    from speckflex.boards.probe_file import ProbeFile
+
+    found = ProbeFile.load(path)
+    about = {"speckflex": found.speckflex, "started": found.started, "seconds": found.seconds}
+    return {
+        "kind": "probe",
+        "label": found.label,
+        "answers": found.answers,
+        "layers": [],
+        "provenance": {**about, "board": dict(found.board)},
     }
 
 

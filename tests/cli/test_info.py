@@ -91,6 +91,24 @@ def test_a_checkpoint_of_a_training_is_described_as_torch_reads_it(tmp_path: Pat
         assert shapes["conv1.weight"] == list(network.conv1.weight.shape)
 
 
+def test_what_was_probed_on_a_board_is_described_by_its_answers(tmp_path: Path):
+    finding = {"name": "merge_feature", "question": "?", "answer": "0", "hypotheses": ["0", "1"]}
+    measured = {"name": "apply_time", "question": "?", "answer": "", "hypotheses": []}
+    content = {
+        "format": "speckflex probe",
+        "version": 1,
+        "speckflex": "0.1.0",
+        "board": {"name": "speck2f:0", "serial": "7"},
+        "started": "2026-01-01T00:00:00+00:00",
+        "seconds": 5.5,
+        "findings": [{**row, "observed": 3, "problem": ""} for row in (finding, measured)],
+    }
+    (tmp_path / "probe.json").write_text(json.dumps(content, indent=1))
+    facts = info(tmp_path / "probe.json")
+    assert (facts["kind"], facts["answers"]) == ("probe", {"merge_feature": "0"})
+    assert facts["provenance"]["board"] == content["board"]
+
+
 def test_metrics_are_described_by_their_lines(tmp_path: Path):
     lines = [{"epoch": n, "loss": 1 / n, "validation_accuracy": n / 10} for n in (1, 3, 2)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -233,7 +233,9 @@ def _remedy(
     step: str, remedies: Remedies | None, lost: float | None, difference: float | None
 ) -> str:
     """Return the command that wins a step back; "" where nothing is lost."""
-    if remedies is None or not ((lost or 0) > 0 or (difference or 0) > 0):
+    has_won = lost is not None and lost < 0
+    has_lost = (lost or 0) > 0 or (difference or 0) > 0
+    if remedies is None or has_won or not has_lost:
         return ""
     commands = {
         "folded": remedies.finetune("--method mtt"),
