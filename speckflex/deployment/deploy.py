@@ -274,16 +274,8 @@ def _deploy(
     from speckflex.report.evidence import gather_evidence
 
     settings = replace(settings, probe=settings.probe or BoardName.parse(chosen.asked).probe)
-    order = OrderWatch()
     with _players(model, chosen, settings, watch) as players:
-        played = play_dataset(
-            players,
-            order.over(dataset),
-            model.program,
-            batch=settings.batch,
-            events_of=settings.events_of,
-            watch=watch,
-        )
+        played, warnings = _play(players, dataset, model.program, settings, watch)
     run_id = new_run()
     recordings = {
         name: _with_origin(recording, dataset, run_id)
@@ -305,7 +297,7 @@ def _deploy(
         chosen,
         bins=settings.bins,
         command=settings.command,
-        warnings=tuple(order.warnings),
+        warnings=warnings,
     )
     evidence = replace(
         evidence,
@@ -321,6 +313,26 @@ def _deploy(
         bars=settings.bars,
     )
     return Deployment(model, recordings, report_of(evidence), run_id)
+
+
+def _play(
+    players: Players,
+    dataset: EventDataset,
+    program: Program,
+    settings: DeploySettings,
+    watch: Watch,
+) -> tuple[Played, tuple[str, ...]]:
+    """Return what all players played, and what is wrong with the order of the events."""
+    order = OrderWatch()
+    played = play_dataset(
+        players,
+        order.over(dataset),
+        program,
+        batch=settings.batch,
+        events_of=settings.events_of,
+        watch=watch,
+    )
+    return played, tuple(order.warnings)
 
 
 def _with_origin(recording: Recording, dataset: EventDataset, run: str) -> Recording:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,17 +11,15 @@ from torch import nn
 from speckflex.boards.choosing import chip_for, choose_board
 from speckflex.boards.family import find_family
 from speckflex.chips.speck import UNBOUNDED
-from speckflex.conversion.convert import convert
-from speckflex.conversion.input_shape import find_input_shape
-from speckflex.conversion.model import ConvertedModel, Sensor, read_model
+from speckflex.conversion.model import ConvertedModel, Sensor, convert_model, read_model
 from speckflex.data import EventDataset, open_dataset
 from speckflex.deployment.torch_reference import TorchReference
 from speckflex.errors import EventsError, NetworkError
-from speckflex.networks.fold import fold_batchnorm
 from speckflex.recordings.measures import relative_difference, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from speckflex.boards import Board
 
@@ -112,11 +109,7 @@ def evaluate(
     # a network that is too large for a chip can still be measured on the twin
     chip = UNBOUNDED.name if find_family(board).is_twin else chip_for(board)
     if isinstance(model, nn.Module):
-        network = fold_batchnorm(model)
-        shape = find_input_shape(network, sensor=None if sensor is None else sensor.shape)
-        converted = ConvertedModel(
-            Path(type(model).__name__), convert(network, shape, chip=chip), network
-        )
+        converted = convert_model(model, input_shape=sensor, chip=chip)
     else:
         converted = read_model(model, input_shape=sensor, chip=chip)
     if sensor is None:

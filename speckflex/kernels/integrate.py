@@ -116,12 +116,8 @@ def integrate(
     tap_step = layout["stride_y"] * row_weights
     last_spikes = spikes.size - layout["most_spikes"] - LANES
     last_pending = len(core.pending) - layout["most_masks"] - 1
-    memory = Memory(
-        pointer_to(core.weights),
-        pointer_to(core.state),
-        pointer_to(core.pending),
-        pointer_to(spikes),
-    )
+    weights, state = pointer_to(core.weights), pointer_to(core.state)
+    memory = Memory(weights, state, pointer_to(core.pending), pointer_to(spikes))
     keep = np.int16(0) if rule["to_zero"] else np.int16(-1)
     bounds = Rule(np.int16(rule["high"]), np.int16(rule["low"]), keep, rule["wraps"])
     kernel_rows, by_lanes = layout["kernel_rows"], layout["by_lanes"]

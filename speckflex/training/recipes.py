@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from speckflex.errors import TrainingError
 from speckflex.training.settings import TrainingSettings
@@ -90,6 +90,8 @@ _PUBLISHED = {
     "cosine_epochs": 100,
     "final_learning_rate": 1e-7,
 }
+# The training with batch norm that comes before the fine-tuning.
+_BASE = TrainingSettings(method="sdt", epochs=100, output="mean", upsampling="copy", **_PUBLISHED)
 
 _NMNIST = Recipe(
     name="paper-nmnist",
@@ -135,16 +137,7 @@ _GESTURE = Recipe(
     lower_bound=-1.0,
     voting="potential",
     batch_norm=True,
-    training=TrainingSettings(
-        method="sdt",
-        t_max=40,
-        epochs=100,
-        augment="roll:20,flip:lr",
-        input_frames="trim",
-        output="mean",
-        upsampling="copy",
-        **_PUBLISHED,
-    ),
+    training=replace(_BASE, t_max=40, augment="roll:20,flip:lr", input_frames="trim"),
     finetuning=TrainingSettings(
         method="mtt",
         t_max=40,
@@ -181,15 +174,7 @@ _CIFAR10DVS = Recipe(
     lower_bound=-1.0,
     voting="potential",
     batch_norm=True,
-    training=TrainingSettings(
-        method="sdt",
-        t_max=10,
-        epochs=100,
-        augment="roll:5,flip:lr",
-        output="mean",
-        upsampling="copy",
-        **_PUBLISHED,
-    ),
+    training=replace(_BASE, t_max=10, augment="roll:5,flip:lr"),
     finetuning=TrainingSettings(
         method="mtt",
         t_max=10,
