@@ -108,7 +108,7 @@ def measure_load(
     rate = synops_per_second
     if rate is None:
         rate = program.chip_record.synops_per_second
-    settings = replace(settings or TwinSettings(), synops_per_second=rate)
+    settings = (settings or TwinSettings()).at_rate(rate)
     endless = replace(settings, input_buffer=None)
     roomy = _play(program, events, endless)
     tight = _play(program, events, settings)

@@ -38,7 +38,6 @@ def twin_at_rate(
         replace(core, congestion_balancer=True) if index in fed else core
         for index, core in enumerate(program.cores)
     )
-    timed = replace(settings, synops_per_second=rate)
-    with open_board("twin", threads=threads, settings=timed) as twin:
+    with open_board("twin", threads=threads, settings=settings.at_rate(rate)) as twin:
         twin.load(replace(program, cores=cores))
         yield twin

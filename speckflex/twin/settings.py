@@ -9,7 +9,7 @@ Those of `TwinSettings` that say how a chip behaves, and that an experiment on a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -195,6 +195,23 @@ class TwinSettings:
                 f" {MICROSECONDS_PER_SECOND}, or None for no clock"
             )
         return cls(slow_clock_period=round(MICROSECONDS_PER_SECOND / rate))
+
+    def at_rate(self, synops_per_second: float) -> TwinSettings:
+        """Return the same settings with cores that take their time.
+
+        What has no place in that model of time is left out: a withheld spike, and events that
+        overtake others at random or by other times.
+
+        Raises:
+            BoardError: the rate is not positive.
+        """
+        return replace(
+            self,
+            synops_per_second=synops_per_second,
+            withheld_spike="no",
+            parallel_window=1,
+            engine_times=None,
+        )
 
     @property
     def has_slow_clock(self) -> bool:

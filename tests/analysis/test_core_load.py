@@ -14,7 +14,7 @@ from speckflex.errors import BoardError
 from speckflex.events.streams import make_events
 from speckflex.program.program import Program
 from speckflex.program.records import Core, Destination, InputStage
-from speckflex.twin.settings import TwinSettings
+from speckflex.twin.settings import EngineTimes, TwinSettings
 
 
 def one_pixel_program(**changes):
@@ -199,3 +199,12 @@ def test_no_event_is_no_load():
 def test_a_rate_must_be_positive(rate):
     with pytest.raises(BoardError, match="synops_per_second"):
         measure_load(one_pixel_program(), events_at([1]), synops_per_second=rate)
+
+
+@pytest.mark.parametrize(
+    "beyond", [{"withheld_spike": "last"}, {"parallel_window": 3}, {"engine_times": EngineTimes()}]
+)
+def test_what_has_no_place_in_the_model_of_time_is_left_out(beyond):
+    program, events = one_pixel_program(chip_core=0), events_at(range(0, 120, 3))
+    expected = measure_load(program, events)
+    assert measure_load(program, events, settings=TwinSettings(**beyond)) == expected
