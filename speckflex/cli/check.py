@@ -25,7 +25,7 @@ from speckflex.cli.options import (
 from speckflex.cli.progress import stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from speckflex.analysis.core_load import LayerLoad
     from speckflex.data import EventDataset
@@ -57,12 +57,12 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     with the synaptic operations. The rate of a core is unverified, so an overload is only a
     warning. The command exits with 1 if the network does not fit.
     """
-    with stage(f"loading and checking {model.name}"):
+    with stage(f"loading {model.name}") as tell:
         from speckflex.conversion.model import stated_shape
 
         options["input_shape"] = options["input_shape"] or stated_shape(model)
         dataset = open_data(options) if options["data"] else None
-        table = _check(model, dataset, options)
+        table = _check(model, dataset, options, tell)
     if diagram is not None:
         _draw(table, diagram)
     if not as_json:
@@ -78,7 +78,12 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
         sys.exit(1)
 
 
-def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -> CheckTable:
+def _check(
+    model: Path,
+    dataset: EventDataset | None,
+    options: dict[str, Any],
+    tell: Callable[[str], None],
+) -> CheckTable:
     """Check the model for the input shape that was given, else for the one that it can have."""
     from speckflex.conversion.model import check_model
 
@@ -89,6 +94,7 @@ def _check(model: Path, dataset: EventDataset | None, options: dict[str, Any]) -
         factory=options["factory"],
         key=options["key"],
         nir=take_nir_options(options),
+        progress=tell,
     )
 
 

@@ -107,7 +107,7 @@ def command(
     to_nir = out.suffix.lower() == ".nir"
     _refuse_misuse(model, to_nir=to_nir, event_filter=event_filter, golden=golden)
     nir = take_nir_options(options)
-    with stage(f"loading, folding and converting {model.name}"):
+    with stage(f"loading {model.name}") as tell:
         from speckflex.conversion.model import read_model
         from speckflex.conversion.options import ConversionOptions
 
@@ -115,9 +115,14 @@ def command(
         if recordings is not None:
             options["input_shape"] = options["input_shape"] or sensor_of(recordings)
         converted = read_model(
-            model, nir=nir, options=ConversionOptions(event_filter=event_filter), **options
+            model,
+            nir=nir,
+            progress=tell,
+            options=ConversionOptions(event_filter=event_filter),
+            **options,
         )
-    _save(converted, out, recordings, slow_clock)
+    with stage("playing for known answers" if recordings else f"writing {out.name}"):
+        _save(converted, out, recordings, slow_clock)
     _show(converted, out, as_json=as_json)
 
 

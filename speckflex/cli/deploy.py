@@ -27,6 +27,7 @@ from speckflex.cli.progress import show_stages, stage
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from speckflex.boards.choosing import ChosenBoard
@@ -160,8 +161,8 @@ def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
 
 
 def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
-    with stage(f"loading, folding and converting {path.name}"):
-        model, dataset = _read(path, board, options)
+    with stage(f"loading {path.name}") as tell:
+        model, dataset = _read(path, board, options, tell)
     with stage(f"opening board {board}"):
         from speckflex.boards.choosing import choose_board
 
@@ -182,7 +183,9 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     return deployment, chosen
 
 
-def _read(path: Path, board: str, options: dict[str, Any]) -> tuple[ConvertedModel, EventDataset]:
+def _read(
+    path: Path, board: str, options: dict[str, Any], tell: Callable[[str], None]
+) -> tuple[ConvertedModel, EventDataset]:
     """Return the model, folded and converted, and the recordings on its input."""
     from speckflex.boards.choosing import chip_for
     from speckflex.chips.speck import UNBOUNDED
@@ -197,6 +200,7 @@ def _read(path: Path, board: str, options: dict[str, Any]) -> tuple[ConvertedMod
         factory=options["factory"],
         key=options["key"],
         nir=take_nir_options(options),
+        progress=tell,
     )
     return model, on_input(dataset, model.program.input.shape)
 

@@ -18,11 +18,16 @@ from speckflex.cli.options import (
     seed_option,
     take_nir_options,
 )
+from speckflex.cli.progress import show_stages
+from speckflex.deployment.progress import Progress
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from speckflex.conversion.model import ConvertedModel
+    from speckflex.data import EventDataset
     from speckflex.deployment.timesteps import Answers, TimestepCurve
 
 __all__ = ["command"]
@@ -97,12 +102,28 @@ def command(model: Path, **options: Any) -> None:
 
 
 def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
-    from speckflex.boards.choosing import chip_for, choose_board
+    with show_stages() as watch:
+        watch(Progress(f"loading {path.name}"))
+        from speckflex.boards.choosing import choose_board
+
+        model, dataset = _read(path, options, watch)
+        chosen = choose_board(options["board"], threads=options["threads"])
+        if chosen.note:
+            click.echo(f"board: {chosen.board.name}; {chosen.note}", err=True)
+        from speckflex.deployment.timesteps import measure_timesteps
+
+        with chosen.board as board:
+            return measure_timesteps(model, dataset, board, options["timesteps"], progress=watch)
+
+
+def _read(
+    path: Path, options: dict[str, Any], watch: Callable[[Progress], None]
+) -> tuple[ConvertedModel, EventDataset]:
+    """Return the model, folded and converted, and the recordings on its input."""
+    from speckflex.boards.choosing import chip_for
     from speckflex.boards.family import find_family
     from speckflex.chips.speck import UNBOUNDED
-    from speckflex.cli.progress import progress_bar
     from speckflex.conversion.model import read_model, stated_shape
-    from speckflex.deployment.timesteps import measure_timesteps
 
     options["input_shape"] = options["input_shape"] or stated_shape(path)
     dataset = open_data(options)
@@ -115,13 +136,9 @@ def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
         factory=options["factory"],
         key=options["key"],
         nir=take_nir_options(options),
+        progress=lambda stage: watch(Progress(stage)),
     )
-    dataset = on_input(dataset, model.program.input.shape)
-    chosen = choose_board(name, threads=options["threads"])
-    if chosen.note:
-        click.echo(f"board: {chosen.board.name}; {chosen.note}", err=True)
-    with chosen.board as board, progress_bar(f"playing on {board.name}", len(dataset)) as advance:
-        return measure_timesteps(model, dataset, board, options["timesteps"], advance=advance)
+    return model, on_input(dataset, model.program.input.shape)
 
 
 def _write(curve: TimestepCurve, path: Path) -> None:

@@ -12,16 +12,18 @@ from speckflex.cli.options import (
     take_nir_options,
     weights_options,
 )
+from speckflex.cli.progress import stage
 from speckflex.cli.training_options import board_options, method_options, training_options
 from speckflex.cli.training_recipes import recipe_options
 from speckflex.cli.training_run import Outlook, run_training
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import nn
 
-    from speckflex.training import FrameSet
+    from speckflex.training import FrameSet, TrainingResult
 
 __all__ = ["command"]
 
@@ -47,28 +49,35 @@ def command(model: Path, **options: Any) -> None:
     gains of remaining batch norms are merged into the weights: before the training with method
     board, at the end with the others.
     """
+    with stage(f"loading {model.name}"):
+        network, trainer = _load(model, options)
+    if options["clip_weights"] is None:
+        # with a board in the loop clipping costs accuracy (examples/nmnist)
+        options["clip_weights"] = options["method"] != "board"
+    # known from the start, so that a checkpoint of another training is refused early
+    options["batch_norm_mode"] = "locked"
+    run_training(options, lambda _dataset: network, trainer, measure=_outlook)
+
+
+def _load(path: Path, options: dict[str, Any]) -> tuple[nn.Module, Callable[..., TrainingResult]]:
+    """Return the network in the form that is trained, and what trains it."""
     from speckflex.networks.files import load_network
     from speckflex.training import finetune_network
     from speckflex.training.pipeline import add_voting_neuron, merge_network
     from speckflex.training.suitability import check_bias_free
 
     network = load_network(
-        model,
+        path,
         factory=options["factory"],
         key=options["key"],
         nir=take_nir_options(options),
     )
     check_bias_free(network)
-    if options["clip_weights"] is None:
-        # with a board in the loop clipping costs accuracy (examples/nmnist)
-        options["clip_weights"] = options["method"] != "board"
     if options["vote_by_spikes"]:
         network = add_voting_neuron(network)
     if options["method"] == "board":
         network = merge_network(network)
-    # known from the start, so that a checkpoint of another training is refused early
-    options["batch_norm_mode"] = "locked"
-    run_training(options, lambda _dataset: network, finetune_network, measure=_outlook)
+    return network, finetune_network
 
 
 def _outlook(before: nn.Module, after: nn.Module, recordings: FrameSet) -> Outlook:

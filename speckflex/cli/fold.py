@@ -39,13 +39,14 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     """
     shape = options["input_shape"]
     nir = take_nir_options(options)
-    with stage(f"loading and folding {model.name}"):
+    with stage(f"loading {model.name}") as tell:
         from speckflex.networks.files import load_network, save_network
         from speckflex.networks.fold import fold_with_report
 
         network = load_network(
             model, factory=options["factory"], key=options["key"], input_shape=shape, nir=nir
         )
+        tell(f"folding {model.name}")
         folded, report = fold_with_report(network, input_shape=shape)
         save_network(folded, out)
     if as_json:

@@ -55,11 +55,19 @@ def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]
 
 
 @contextmanager
-def stage(description: str) -> Iterator[None]:
-    """Show what the command does, where it is not known how long it takes."""
+def stage(description: str) -> Iterator[Callable[[str], None]]:
+    """Show what the command does, where it is not known how long it takes.
+
+    Yields:
+        A function that shows what it does next instead.
+    """
     with _shown() as show:
-        show(description, 0, None)
-        yield
+
+        def tell(next_description: str) -> None:
+            show(next_description, 0, None)
+
+        tell(description)
+        yield tell
 
 
 def _shown() -> _Bars | _Lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +12,9 @@ import click
 
 from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
 from speckflex.cli.interrupts import Interruption
+from speckflex.cli.progress import show_stages, stage
 from speckflex.cli.training_recipes import deviations
+from speckflex.deployment.progress import Progress as Stage
 from speckflex.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def run_training(
     if fabric.is_global_zero:
         for sentence in order.warnings:
             click.echo(f"warning: {sentence}", err=True)
-    with _training_bar() as watch:
+    with _training_bar() if fabric.is_global_zero else nullcontext() as watch:
         result = trainer(network, data, settings, files=files, fabric=fabric, watch=watch)
     if not fabric.is_global_zero:
         return
@@ -144,7 +146,8 @@ def _outlook(
     if measure is None:
         return None
     try:
-        return measure(before, after, data.validation)
+        with stage("measuring on the twin what was won and what is left to win"):
+            return measure(before, after, data.validation)
     except (TrainingError, ConversionError):
         click.echo(
             "warning: the twin can't play the network, so what it gives there is not known: see"
@@ -263,12 +266,13 @@ def _won(gain: Gain) -> str:
 
 
 @contextmanager
-def _training_bar() -> Iterator[Callable[[Progress], None] | None]:
-    """Yield a function that shows loss, accuracy and time left in a terminal; None if piped."""
+def _training_bar() -> Iterator[Callable[[Progress], None]]:
+    """Yield a function that shows loss, accuracy and, in a terminal, the time left."""
     import sys
 
     if not sys.stderr.isatty():
-        yield None
+        with show_stages() as tell:
+            yield lambda state: tell(_as_stage(state))
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -284,15 +288,25 @@ def _training_bar() -> Iterator[Callable[[Progress], None] | None]:
         task = bar.add_task("training", total=None, epoch=1, figures="")
 
         def show(state: Progress) -> None:
-            figures = f"loss {state.loss:.3f}  accuracy {state.accuracy:.1%}"
-            if state.validation_accuracy is not None:
-                figures += f"  validation {state.validation_accuracy:.1%}"
             bar.update(
                 task,
                 completed=state.step,
                 total=state.n_steps,
                 epoch=state.epoch,
-                figures=figures,
+                figures="  ".join(_figures(state)),
             )
 
         yield show
+
+
+def _figures(state: Progress) -> list[str]:
+    figures = [f"loss {state.loss:.3f}", f"accuracy {state.accuracy:.1%}"]
+    if state.validation_accuracy is not None:
+        figures.append(f"validation {state.validation_accuracy:.1%}")
+    return figures
+
+
+def _as_stage(state: Progress) -> Stage:
+    """Return the state of a training as a pipe shows it."""
+    name = ", ".join([f"training, epoch {state.epoch}", *_figures(state)])
+    return Stage(f"{name}, step", state.step, state.n_steps)

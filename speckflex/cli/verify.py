@@ -11,6 +11,7 @@ import click
 
 from speckflex.cli.bars import MISSED_BAR
 from speckflex.cli.options import existing_file, json_option
+from speckflex.cli.progress import stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,14 @@ def command(program: Path, *, board: str, as_json: bool) -> None:
     torch and of the twin, and how far a board may differ from these. Exits 4 if the board differs
     more.
     """
+    with stage(f"playing the known answers of {program.name} on {board}"):
+        found = _verify(program, board)
+    _show(found, as_json=as_json)
+    if not found.fine:
+        sys.exit(MISSED_BAR)
+
+
+def _verify(program: Path, board: str) -> Verification:
     from speckflex.analysis.golden import verify_board
     from speckflex.boards import open_board
     from speckflex.boards.family import find_family
@@ -50,10 +59,7 @@ def command(program: Path, *, board: str, as_json: bool) -> None:
         )
     settings = find_family(board).accepted({"slow_clock": golden.slow_clock})
     with open_board(board, **settings) as opened:
-        found = verify_board(opened, loaded, golden)
-    _show(found, as_json=as_json)
-    if not found.fine:
-        sys.exit(MISSED_BAR)
+        return verify_board(opened, loaded, golden)
 
 
 def _show(found: Verification, *, as_json: bool) -> None:

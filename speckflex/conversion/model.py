@@ -12,6 +12,8 @@ from speckflex.fitting.checks import Check
 from speckflex.program.program import Program
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from speckflex.fitting.check import CheckTable
@@ -31,6 +33,10 @@ __all__ = [
 # The rule of the finding that folding dropped something, and the entry of a program's metadata
 # that keeps it.
 FOLDING = "folding"
+
+
+def _ignore(_stage: str) -> None:
+    """Do nothing with the name of a stage."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class ConvertedModel:
     checks: tuple[Check, ...] = ()
 
 
-def read_model(
+def read_model(  # noqa: PLR0913 - a file may leave each of them open
     path: str | Path,
     *,
     input_shape: Shape | Sensor | None = None,
@@ -69,6 +75,7 @@ def read_model(
     factory: str | None = None,
     key: str | None = None,
     nir: NirOptions | None = None,
+    progress: Callable[[str], None] = _ignore,
     **options: Any,
 ) -> ConvertedModel:
     """Read a `.pt`, `.nir` or `.speck` file, fold it without bias and convert it.
@@ -81,6 +88,7 @@ def read_model(
         factory: what builds the network of a state dict, with its arguments.
         key: the part of a checkpoint that holds the network, if it has several.
         nir: what a NIR graph leaves open, such as its time step.
+        progress: called with the name of each stage as it begins, such as "folding net.pt".
         options: of `convert`, by name.
 
     Raises:
@@ -88,10 +96,12 @@ def read_model(
     """
     path = Path(path)
     if _is_program(path):
+        progress(f"loading {path.name}")
         _refuse_nir_options(path, nir)
         program = _load_program(path, input_shape, factory or key)
         return ConvertedModel(path, program, checks=_kept_checks(program))
-    loaded = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
+    loaded = _load_and_fold(path, input_shape, nir, progress, factory=factory, key=key)
+    progress(f"converting {path.name}")
     return _convert(path, loaded, chip, options)
 
 
@@ -100,6 +110,7 @@ def convert_model(
     *,
     input_shape: Shape | Sensor | None = None,
     chip: str = "speck2e",
+    progress: Callable[[str], None] = _ignore,
     **options: Any,
 ) -> ConvertedModel:
     """Fold a network in memory without bias and convert it, as `read_model` does with a file.
@@ -109,6 +120,7 @@ def convert_model(
         input_shape: (channel, y, x) of the events, or the recordings' sensor; the sizes of the
             network's layers may tell it.
         chip: "speck2e", "speck2f" or "unbounded".
+        progress: called with the name of each stage as it begins.
         options: of `convert`, by name.
 
     Raises:
@@ -119,8 +131,11 @@ def convert_model(
     shape = None if isinstance(input_shape, Sensor) else input_shape
     sensor = input_shape.shape if isinstance(input_shape, Sensor) else None
     name = type(network).__name__
+    progress(f"folding {name}")
     trained = spiking_network(network, input_shape=shape)
-    return _convert(Path(name), _fold(trained, shape, sensor, name), chip, options)
+    loaded = _fold(trained, shape, sensor, name)
+    progress(f"converting {name}")
+    return _convert(Path(name), loaded, chip, options)
 
 
 def _convert(path: Path, loaded: _Loaded, chip: str, options: dict[str, Any]) -> ConvertedModel:
@@ -141,7 +156,7 @@ def _convert(path: Path, loaded: _Loaded, chip: str, options: dict[str, Any]) ->
     )
 
 
-def check_model(
+def check_model(  # noqa: PLR0913 - a file may leave each of them open
     path: str | Path,
     *,
     input_shape: Shape | Sensor | None = None,
@@ -149,6 +164,7 @@ def check_model(
     factory: str | None = None,
     key: str | None = None,
     nir: NirOptions | None = None,
+    progress: Callable[[str], None] = _ignore,
 ) -> CheckTable:
     """Return what the model in a file costs on the chip, and all that is in its way.
 
@@ -160,18 +176,21 @@ def check_model(
         factory: what builds the network of a state dict, with its arguments.
         key: the part of a checkpoint that holds the network, if it has several.
         nir: what a NIR graph leaves open, such as its time step.
+        progress: called with the name of each stage as it begins.
 
     Raises:
         SpeckflexError: the file can't be read, or the network does not run on that shape.
     """
     path = Path(path)
     if _is_program(path):
+        progress(f"loading {path.name}")
         _refuse_nir_options(path, nir)
         program = _load_program(path, input_shape, factory or key)
         return check_program(program, found=_kept_checks(program))
     from speckflex.conversion.convert import check_network
 
-    loaded = _load_and_fold(path, input_shape, nir, factory=factory, key=key)
+    loaded = _load_and_fold(path, input_shape, nir, progress, factory=factory, key=key)
+    progress(f"checking {path.name}")
     table = check_network(loaded.network, loaded.input_shape, chip=chip)
     return replace(table, checks=ordered([*_folding_checks(loaded.folding), *table.checks]))
 
@@ -234,14 +253,17 @@ def _load_and_fold(
     path: Path,
     input_shape: Shape | Sensor | None,
     nir: NirOptions | None,
+    progress: Callable[[str], None],
     **choices: str | None,
 ) -> _Loaded:
     """Return the network in a file, and the shape of its input."""
+    progress(f"loading {path.name}")
     from speckflex.networks.files import load_network
 
     sensor = input_shape.shape if isinstance(input_shape, Sensor) else None
     shape = _known_shape(path, None if isinstance(input_shape, Sensor) else input_shape)
     trained = load_network(path, input_shape=shape, nir=nir, **choices)
+    progress(f"folding {path.name}")
     return _fold(trained, shape, sensor, str(path))
 
 

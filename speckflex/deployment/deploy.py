@@ -213,10 +213,10 @@ def deploy(
         SpeckflexError: the model, the data or the board can't be used; the message says why.
     """
     settings = settings or DeploySettings()
-    progress(Progress("loading and converting the network"))
+    progress(Progress("opening the recordings"))
     dataset = _recordings(data).balanced(samples)
     asked = board if isinstance(board, str) else board.asked
-    converted = _converted(model, dataset, asked, settings.input_shape)
+    converted = _converted(model, dataset, (asked, settings.input_shape), progress)
     if not dataset.shape_stated:
         dataset = dataset.on_sensor(converted.program.input.shape)
     _check_dataset(converted, dataset)
@@ -247,19 +247,31 @@ def _recordings(data: Data) -> EventDataset:
 
 
 def _converted(
-    model: Model, dataset: EventDataset, board: str, input_shape: Shape | None
+    model: Model, dataset: EventDataset, target: tuple[str, Shape | None], watch: Watch
 ) -> ConvertedModel:
-    """Return the program of a model, with its network if there is one."""
+    """Return the program of a model, with its network if there is one.
+
+    Args:
+        model: the model.
+        dataset: the recordings.
+        target: name of the board, and the shape of the input where it was given.
+        watch: called with each step.
+    """
     if isinstance(model, ConvertedModel):
         return model
     if isinstance(model, Program):
         return ConvertedModel(Path("program in memory"), model)
+    board, input_shape = target
     chip = chip_for(board)
     sensor = Sensor(dataset.shape) if dataset.shape_stated else None
     shape = input_shape or sensor
+
+    def tell(stage: str) -> None:
+        watch(Progress(stage))
+
     if isinstance(model, str | Path):
-        return read_model(model, input_shape=shape, chip=chip)
-    return convert_model(model, input_shape=shape, chip=chip)
+        return read_model(model, input_shape=shape, chip=chip, progress=tell)
+    return convert_model(model, input_shape=shape, chip=chip, progress=tell)
 
 
 def _deploy(
@@ -448,7 +460,6 @@ def _outlook(
             )
             outlook.ensemble = ensemble.with_labels(dataset.labels[: len(events)])
         if settings.explain:
-            watch(Progress("effect of each layer"))
             outlook.effects = explain(
                 program,
                 dataset[: settings.explain],
@@ -456,6 +467,7 @@ def _outlook(
                 bins=settings.bins,
                 rate=settings.rate,
                 settings=settings.of_twin,
+                progress=watch,
             )
     except KeyboardInterrupt:
         outlook.interrupted = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.boards import open_board
+from speckflex.deployment.progress import Progress, ignore
 from speckflex.recordings.measures import relative_difference
 from speckflex.twin.settings import TwinSettings
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from speckflex.boards import Board
     from speckflex.data import EventDataset
+    from speckflex.deployment.progress import Watch
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
     from speckflex.report.facts import LayerEffect
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 BATCH = 32  # samples that are played at once
+STAGE = "effect of each layer"
 
 
-def explain(
+def explain(  # noqa: PLR0913 - what is played, on what, and whom to tell
     program: Program,
     dataset: EventDataset,
     *,
@@ -38,6 +41,7 @@ def explain(
     bins: int = 10,
     rate: float | None = None,
     settings: TwinSettings | None = None,
+    progress: Watch = ignore,
 ) -> tuple[LayerEffect, ...]:
     """Return what each layer costs by each property of the chip, the dearest first.
 
@@ -53,16 +57,44 @@ def explain(
         bins: number of time steps per sample.
         rate: synaptic operations per second of a core; None for that of the chip's record.
         settings: other settings of the twin.
+        progress: called with each step: a batch of samples with one layer alone.
 
     Raises:
         EventsError: a recording does not fit the program.
     """
+    settings = settings or TwinSettings()
+    timed = settings.at_rate(rate or program.chip_record.synops_per_second)
     runs = _Runs(program, network, bins)
+    counter = _Counter(runs.n_each * -(-len(dataset) // BATCH), progress)
     for start in range(0, len(dataset), BATCH):
         samples = [events for events, _ in dataset[start : start + BATCH]]
-        runs.add_steps(samples, settings or TwinSettings())
-        runs.add_rates(samples, rate, settings or TwinSettings())
+        runs.add_steps(samples, settings, counter)
+        runs.add_rates(samples, replace(timed, input_buffer=None), counter)
+    counter.finish()
     return tuple(sorted(runs.effects(dataset.labels), key=_cost, reverse=True))
+
+
+@dataclass
+class _Counter:
+    """Counts plays of batches, and tells of each before it begins.
+
+    Args:
+        total: number of plays.
+        watch: called with each step.
+        done: number of plays that have begun.
+    """
+
+    total: int
+    watch: Watch
+    done: int = 0
+
+    def step(self) -> None:
+        self.watch(Progress(STAGE, self.done, self.total))
+        self.done += 1
+
+    def finish(self) -> None:
+        """Tell that all is done; plays that were not needed count as done."""
+        self.watch(Progress(STAGE, self.total, self.total))
 
 
 def _cost(effect: LayerEffect) -> tuple[float, float]:
@@ -109,39 +141,48 @@ class _Runs:
         self.events = [_Outputs() for _ in range(len(program.cores) + 1)]
         self.rates = [_Outputs() for _ in layers]
 
-    def add_steps(self, samples: list[np.ndarray], settings: TwinSettings) -> None:
+    @property
+    def n_each(self) -> int:
+        """Number of plays of each batch, where none turns out to be superfluous."""
+        n_layers = len(self.program.cores)
+        in_weights = 0 if self._exact is None else 1 + n_layers
+        return in_weights + 1 + n_layers + 1 + n_layers
+
+    def add_steps(
+        self, samples: list[np.ndarray], settings: TwinSettings, counter: _Counter
+    ) -> None:
         """Play samples with one layer at a time in 8 bits, and event by event."""
         if self._exact is not None:
+            counter.step()
             exact = self._exact.play(samples)
             self.exact.add(exact)
             before = _binned(exact, samples, self.bins)
             for layer, player in enumerate(self._mixed):
+                counter.step()
                 player.given = {index: before[index] for index in before if index < layer}
                 self.weights[layer].add(player.play(samples, keep_events=False))
+        counter.step()
         with open_board("twin", settings=settings) as twin:
             twin.load(self.program)
             played = twin.play(samples)
         self.unlimited.add(played)
         binned = _binned(played, samples, self.bins)
         for layer, run in enumerate(self.events[:-1]):
+            counter.step()
             self._integers.given = {index: binned[index] for index in binned if index < layer}
             run.add(self._integers.play(samples, keep_events=False))
         self.events[-1].add(played)
 
-    def add_rates(
-        self, samples: list[np.ndarray], rate: float | None, settings: TwinSettings
-    ) -> None:
+    def add_rates(self, samples: list[np.ndarray], timed: TwinSettings, counter: _Counter) -> None:
         """Play samples on the twin with one core at a time that has no room for more events."""
-        timed = replace(
-            settings,
-            synops_per_second=rate or self.program.chip_record.synops_per_second,
-            input_buffer=None,
-        )
         layers = range(len(self.program.cores))
+        counter.step()
         with open_board("twin", settings=timed) as twin:
             if not _lost(twin, self.program, set(layers), samples).lost_events:
+                counter.done += len(layers)
                 return
             for layer in layers:
+                counter.step()
                 self.rates[layer].add(_lost(twin, self.program, {layer}, samples))
 
     def effects(self, labels: np.ndarray) -> Iterator[LayerEffect]:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from speckflex.recordings.recording import concatenate_recordings
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,6 +66,11 @@ def watched(play: Play, stage: str, total: int, watch: Watch, *, most: int | Non
             parts.append(play(part, **options))
             done = min(done + len(part), total)
             watch(Progress(stage, done, total))
-        return parts[0] if len(parts) == 1 else concatenate_recordings(parts)
+        if len(parts) == 1:
+            return parts[0]
+        # a command imports this module before its first line, and numpy takes a moment
+        from speckflex.recordings.recording import concatenate_recordings
+
+        return concatenate_recordings(parts)
 
     return play_and_tell

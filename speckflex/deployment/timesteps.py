@@ -13,15 +13,17 @@ from speckflex.boards.family import find_family
 from speckflex.chips.speck import UNBOUNDED
 from speckflex.conversion.model import ConvertedModel, Sensor, convert_model, read_model
 from speckflex.data import EventDataset, open_dataset
+from speckflex.deployment.progress import Progress, ignore, watched
 from speckflex.deployment.torch_reference import TorchReference
 from speckflex.errors import EventsError, NetworkError
 from speckflex.recordings.measures import relative_difference, wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from speckflex.boards import Board
+    from speckflex.deployment.progress import Watch
 
 __all__ = ["Answers", "TimestepCurve", "evaluate", "measure_timesteps"]
 
@@ -83,6 +85,7 @@ def evaluate(
     timesteps: Sequence[int] = TIMESTEPS,
     board: str = "twin",
     samples: int | None = None,
+    progress: Watch = ignore,
 ) -> TimestepCurve:
     """Return how a network answers recordings in torch at each T and on a board.
 
@@ -96,26 +99,30 @@ def evaluate(
         board: a name as for `open_board`; a chip without an address that is not attached is
             replaced by its twin.
         samples: number of recordings of a name or path, balanced over the classes; None for all.
+        progress: called with each step.
 
     Raises:
         NetworkError: the model has no network, or a T is below 1.
         EventsError: there is no recording, or one does not fit the network.
         SpeckflexError: the network does not convert, or there is no such board.
     """
+    progress(Progress("opening the recordings"))
     dataset = data if isinstance(data, EventDataset) else open_dataset(data, limit=samples)
     if not isinstance(data, EventDataset):
         dataset = dataset.balanced(samples)
     sensor = Sensor(dataset.shape) if dataset.shape_stated else None
     # a network that is too large for a chip can still be measured on the twin
     chip = UNBOUNDED.name if find_family(board).is_twin else chip_for(board)
-    if isinstance(model, nn.Module):
-        converted = convert_model(model, input_shape=sensor, chip=chip)
-    else:
-        converted = read_model(model, input_shape=sensor, chip=chip)
+    convert = convert_model if isinstance(model, nn.Module) else read_model
+
+    def tell(stage: str) -> None:
+        progress(Progress(stage))
+
+    converted = convert(model, input_shape=sensor, chip=chip, progress=tell)
     if sensor is None:
         dataset = dataset.on_sensor(converted.program.input.shape)
     with choose_board(board).board as opened:
-        return measure_timesteps(converted, dataset, opened, timesteps)
+        return measure_timesteps(converted, dataset, opened, timesteps, progress=progress)
 
 
 def measure_timesteps(
@@ -124,7 +131,7 @@ def measure_timesteps(
     board: Board,
     timesteps: Sequence[int],
     *,
-    advance: Callable[[int], None] | None = None,
+    progress: Watch = ignore,
 ) -> TimestepCurve:
     """Play recordings on a board and in torch at each T (MTT: Table 1 and Figure 4).
 
@@ -136,7 +143,7 @@ def measure_timesteps(
         dataset: at least one recording.
         board: any board.
         timesteps: each at least 1.
-        advance: called with the number of recordings that were played.
+        progress: called with each step.
 
     Raises:
         NetworkError: the file holds a program alone, or a T is below 1.
@@ -150,8 +157,9 @@ def measure_timesteps(
     if not len(dataset):
         raise EventsError(f"{dataset.name} holds no recording: check the folder")
     references = [TorchReference(model.network, model.program, bins=t) for t in timesteps]
+    progress(Progress(f"loading the program onto {board.name}"))
     board.load(model.program)
-    played = _play(dataset, board, references, advance)
+    played = _play(dataset, board, references, progress)
     labels, spikes = dataset.labels, played[0].counts
     by_spikes = model.program.cores[-1].readout == "spikes"
     in_torch = [
@@ -183,19 +191,23 @@ def _play(
     dataset: EventDataset,
     board: Board,
     references: Sequence[TorchReference],
-    advance: Callable[[int], None] | None,
+    watch: Watch,
 ) -> list[_Played]:
     """Return what the board played, and then what each reference did."""
     parts: list[list[_Played]] = [[] for _ in range(1 + len(references))]
+    total = len(dataset)
+    on_board = watched(board.play, f"playing on {board.name}", total, watch)
+    in_torch = [
+        watched(reference.play, f"torch, T = {reference.bins}", total, watch)
+        for reference in references
+    ]
     for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
         events = [events for events, _ in dataset[first : first + RECORDINGS_AT_ONCE]]
-        recordings = [board.play(events, monitor=[-1], keep_events=False)]
-        recordings += [reference.play(events, keep_events=False) for reference in references]
+        recordings = [on_board(events, monitor=[-1], keep_events=False)]
+        recordings += [play(events, keep_events=False) for play in in_torch]
         for part, recording in zip(parts, recordings, strict=True):
             counts = recording.counts(-1).reshape(len(events), -1)
             part.append(_Played(recording.answers(), counts))
-        if advance is not None:
-            advance(len(events))
     return [_Played(*map(np.concatenate, zip(*part, strict=True))) for part in parts]
 
 

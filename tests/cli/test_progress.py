@@ -10,7 +10,9 @@ import pytest
 
 from speckflex.cli import progress
 from speckflex.cli.progress import progress_bar, show_stages, stage
+from speckflex.cli.training_run import _training_bar
 from speckflex.deployment.progress import Progress
+from speckflex.training.metrics import Progress as TrainingProgress
 
 
 @pytest.fixture
@@ -37,6 +39,22 @@ def test_a_pipe_is_told_of_a_stage_that_takes_long_once(capsys, impatient):
         time.sleep(0.1)
     written += capsys.readouterr().err
     assert written.count("loading net.pt") == 1
+
+
+def test_a_stage_can_be_followed_by_another_one(capsys, impatient):
+    with stage("loading net.pt") as tell:
+        wait_for(capsys, "loading net.pt")
+        tell("folding net.pt")
+        wait_for(capsys, "folding net.pt")
+
+
+def test_a_training_in_a_pipe_tells_its_epoch_and_loss(capsys, impatient):
+    with _training_bar() as watch:
+        watch(TrainingProgress(2, 7, 12, 0.5, 0.25, 0.75))
+        wait_for(
+            capsys,
+            "training, epoch 2, loss 0.500, accuracy 25.0%, validation 75.0%, step: 7 of 12",
+        )
 
 
 def test_a_pipe_is_told_nothing_of_what_is_quick(capsys):

@@ -131,3 +131,12 @@ def test_a_program_without_its_network_has_no_effect_of_weights():
     program = convert(network, SHAPE)
     effects = explain(program, recordings(2), bins=4)
     assert {one.cause for one in effects} == {"events"}
+
+
+def test_each_layer_alone_is_a_step_of_the_progress():
+    network, told = chain(first=EQUAL, second=EQUAL), []
+    explain(convert(network, SHAPE), recordings(2), network=network, bins=4, progress=told.append)
+    # exact, 2 layers in 8 bits; all event by event, 2 layers in time steps; the rate, where
+    # nothing is lost, so that its 2 layers need no play
+    assert [step.done for step in told] == [0, 1, 2, 3, 4, 5, 6, 9]
+    assert {(step.stage, step.total) for step in told} == {("effect of each layer", 9)}

@@ -137,8 +137,9 @@ def test_no_recording_is_refused(path, dataset):
 
 
 def test_in_python_files_networks_and_data_sets_give_the_same_curve(path, dataset, curve):
+    told = []
     same = [
-        sf.evaluate(path, dataset, timesteps=TIMESTEPS),
+        sf.evaluate(path, dataset, timesteps=TIMESTEPS, progress=told.append),
         sf.evaluate(small_network(), dataset, timesteps=TIMESTEPS),
         sf.evaluate(path, "synthetic-digits", timesteps=TIMESTEPS, samples=40),
     ]
@@ -149,6 +150,18 @@ def test_in_python_files_networks_and_data_sets_give_the_same_curve(path, datase
             (*one.in_torch, one.on_board), (*curve.in_torch, curve.on_board), strict=True
         ):
             assert np.array_equal(point.predictions, expected.predictions)
+    in_torch = [f"torch, T = {t}" for t in TIMESTEPS]
+    assert list(dict.fromkeys(step.stage for step in told)) == [
+        "opening the recordings",
+        "loading small.pt",
+        "folding small.pt",
+        "converting small.pt",
+        "loading the program onto twin",
+        "playing on twin",
+        *in_torch,
+    ]
+    counted = [(step.done, step.total) for step in told if step.stage == in_torch[0]]
+    assert counted == [(0, 40), (32, 40), (32, 40), (40, 40)]
 
 
 def run(*arguments):
