@@ -13,6 +13,7 @@ from speckflex.conversion._own_neuron import check_spikes
 from speckflex.errors import ConversionError
 from speckflex.fitting.checks import Check
 from speckflex.networks.layer_kinds import own_forward, problem_of
+from speckflex.networks.neurons import PrechargedIAFSqueeze
 
 if TYPE_CHECKING:
     from speckflex.conversion.options import ConversionOptions
@@ -30,12 +31,14 @@ class Neuron:
         min_v_mem: lower bound of the potential.
         return_to_zero: whether a spike sets the potential to zero.
         state: (channel, y, x) potential before the first event; None for zeros.
+        precharge: the same in thresholds, for a layer that states it; None for others.
     """
 
     threshold: float
     min_v_mem: float
     return_to_zero: bool = False
     state: torch.Tensor | None = None
+    precharge: torch.Tensor | None = None
 
 
 def neuron_of(
@@ -52,8 +55,6 @@ def neuron_of(
         ConversionError: the chip has no such neurons; the message lacks the layer's name.
     """
     _check_kind(layer)
-    if own_forward(layer):
-        check_spikes(layer, shape)
     threshold = _one_value(layer.spike_threshold, "spike_threshold")
     if not threshold > 0:
         raise ConversionError(
@@ -61,8 +62,33 @@ def neuron_of(
         )
     min_v_mem, set_bound = _lower_bound(layer, threshold, mend=options.mend_min_v_mem)
     state, left_out = _state(layer, shape, keep=options.keep_state)
-    neuron = Neuron(threshold, min_v_mem, isinstance(layer.reset_fn, MembraneReset), state)
+    start = None if state is not None else _precharge(layer, shape, min_v_mem / threshold)
+    if own_forward(layer):
+        check_spikes(layer, shape)
+    to_zero = isinstance(layer.reset_fn, MembraneReset)
+    neuron = Neuron(threshold, min_v_mem, to_zero, state, start)
     return neuron, (*set_bound, *left_out)
+
+
+def _precharge(layer: sl.StatefulLayer, shape: Shape, lowest: float) -> torch.Tensor | None:
+    """Return the start that a layer states, in thresholds, within its bounds."""
+    if not isinstance(layer, PrechargedIAFSqueeze):
+        return None
+    start = layer.precharge.detach().cpu()
+    try:
+        torch.broadcast_shapes(start.shape, shape)
+    except RuntimeError:
+        raise ConversionError(
+            f"its precharge has shape {tuple(start.shape)}, its neurons {shape}: give one number,"
+            " or one for each neuron"
+        ) from None
+    low, high = float(start.min()), float(start.max())
+    if not lowest <= low <= high < 1:
+        raise ConversionError(
+            f"its precharge ranges from {low:g} to {high:g} thresholds, but a neuron starts at"
+            f" {lowest:g} (its lower bound) at least and below 1: choose one such as 0.5"
+        )
+    return start
 
 
 def _check_kind(layer: Any) -> None:

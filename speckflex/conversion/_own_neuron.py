@@ -10,6 +10,7 @@ import torch
 
 from speckflex._support.text import first_line
 from speckflex.errors import ConversionError
+from speckflex.networks.neurons import precharge_of
 
 if TYPE_CHECKING:
     from speckflex.program.records import Shape
@@ -45,6 +46,7 @@ def check_spikes(layer: Any, shape: Shape) -> None:
     generator = torch.Generator().manual_seed(0)
     largest = float(torch.as_tensor(own.spike_threshold).max())
     currents = torch.randn((1, N_STEPS, *shape), generator=generator) * largest
+    plain.v_mem = torch.zeros((1, *shape)) + precharge_of(layer)
     currents = currents.to(torch.as_tensor(own.spike_threshold).device)
     squeezed = isinstance(layer, sl.SqueezeMixin)
     if squeezed:

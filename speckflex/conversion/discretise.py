@@ -14,6 +14,7 @@ from speckflex._support.text import first_line
 from speckflex.chips.formats import NEURON_MAX, WEIGHT_MAX
 from speckflex.errors import ConversionError
 from speckflex.fitting.checks import Check
+from speckflex.networks.neurons import precharged_integers
 from speckflex.program.records import Core, Destination
 from speckflex.samna_access import load_samna
 
@@ -153,23 +154,31 @@ def _scale_of(tensors: Iterable[torch.Tensor], bits: int) -> float:
 
 def _core(plan: PreparedLayer, layer: Any, ends: tuple[Destination, ...], low: int) -> Core:
     neurons, bias = layer.spk, layer.conv.bias
-    state = neurons.v_mem[0] if neurons.is_state_initialised() and neurons.v_mem.any() else None
+    high = _threshold(plan, int(neurons.spike_threshold))
     return Core(
         name=plan.name,
         neuron_name=plan.neuron_name,
         weights=_integers(layer.conv.weight),
-        threshold_high=_threshold(plan, int(neurons.spike_threshold)),
+        threshold_high=high,
         threshold_low=low,
         input_shape=plan.input_shape,
         stride=plan.convolution.stride,
         padding=plan.convolution.padding,
         return_to_zero=isinstance(neurons.reset_fn, MembraneReset),
         bias=None if bias is None or not bias.any() else _integers(bias),
-        initial_state=None if state is None else _integers(state),
+        initial_state=_initial_state(plan, neurons, high),
         destinations=ends,
         readout=plan.readout,
         scale=_scale(plan),
     )
+
+
+def _initial_state(plan: PreparedLayer, neurons: Any, threshold_high: int) -> np.ndarray | None:
+    """Return the (channel, y, x) states before the first event; None for zeros."""
+    if plan.neuron is not None and plan.neuron.precharge is not None:
+        return precharged_integers(plan.neuron.precharge, threshold_high, plan.output_shape)
+    left = neurons.is_state_initialised() and bool(neurons.v_mem.any())
+    return _integers(neurons.v_mem[0]) if left else None
 
 
 def _integers(values: torch.Tensor) -> np.ndarray:

@@ -60,10 +60,18 @@ def _exact(layer: PreparedLayer, core: Core) -> ExactLayer:
         bias=None if layer.bias is None else _scaled(layer.bias, core),
         threshold_high=core.scale * neuron.threshold if neuron else float(core.threshold_high),
         threshold_low=core.scale * neuron.min_v_mem if neuron else float(core.threshold_low),
-        initial_state=None
-        if neuron is None or neuron.state is None
-        else _scaled(neuron.state, core),
+        initial_state=_start(layer, core),
     )
+
+
+def _start(layer: PreparedLayer, core: Core) -> np.ndarray | None:
+    neuron = layer.neuron
+    if neuron is None:
+        return None
+    if neuron.precharge is not None:
+        potentials = neuron.precharge * neuron.threshold
+        return np.broadcast_to(_scaled(potentials, core), layer.output_shape)
+    return None if neuron.state is None else _scaled(neuron.state, core)
 
 
 def _scaled(values: torch.Tensor, core: Core) -> np.ndarray:

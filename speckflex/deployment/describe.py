@@ -197,9 +197,18 @@ def _core(core: Core) -> dict[str, Any]:
         "output_shape": list(core.output_shape),
         "threshold_low": core.threshold_low,
         "threshold_high": core.threshold_high,
+        "initial_state": _start(core),
         "readout": core.readout,
         "sends_to": [destination.core for destination in core.destinations],
     }
+
+
+def _start(core: Core) -> str:
+    """Return the potentials that a core's neurons start at, or their range."""
+    if core.initial_state is None:
+        return "0"
+    low, high = int(core.initial_state.min()), int(core.initial_state.max())
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _recording(path: Path) -> dict[str, Any]:
@@ -296,5 +305,8 @@ def _network(path: Path) -> dict[str, Any]:
             low = getattr(module, "min_v_mem", None)
             layer["threshold_high"] = float(threshold.max())
             layer["threshold_low"] = None if low is None else float(low.min())
+        precharge = getattr(module, "precharge", None)
+        if precharge is not None:
+            layer["precharge"] = float(precharge.mean())
         layers.append(layer)
     return {"kind": "network", "type": type(network).__name__, "layers": layers, "provenance": {}}

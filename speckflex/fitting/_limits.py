@@ -207,6 +207,8 @@ def layer_warnings(program: Program, core: Core) -> Iterator[Check]:
             limit=core.threshold_high,
             remedy="remove biases with speckflex fold and finetune",
         )
+    if core.initial_state is not None:
+        yield _initial_note(core)
     if core.decimator_interval in DOUBTFUL_INTERVALS:
         yield Check(
             core.name,
@@ -219,6 +221,21 @@ def layer_warnings(program: Program, core: Core) -> Iterator[Check]:
         )
     if program.chip_record.bounded:
         yield from _parallel_warnings(core, program.chip_record)
+
+
+def _initial_note(core: Core) -> Check:
+    states = core.initial_state if core.initial_state is not None else np.zeros(1, np.int16)
+    low, high = int(states.min()), int(states.max())
+    values = str(low) if low == high else f"{low} to {high}"
+    return Check(
+        core.name,
+        "note",
+        "initial state",
+        f"its neurons start at {values} of the threshold {core.threshold_high}; a flash image of"
+        " the chip holds one such value for all layers, a configuration over USB each",
+        value=high,
+        limit=core.threshold_high,
+    )
 
 
 def _edge_warnings(program: Program, core: Core) -> Iterator[Check]:

@@ -36,7 +36,17 @@ if TYPE_CHECKING:
 
     _Run = Callable[[Sequence[torch.Tensor], Sequence[Any]], None]
 
-__all__ = ["SURROGATES", "FusedIAFSqueeze", "Triangular", "fused_layers", "fused_neurons"]
+__all__ = [
+    "SURROGATES",
+    "FusedIAFSqueeze",
+    "PrechargedIAFSqueeze",
+    "Triangular",
+    "fused_layers",
+    "fused_neurons",
+    "precharge_of",
+    "precharged",
+    "precharged_integers",
+]
 
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -94,6 +104,92 @@ class FusedIAFSqueeze(IAFSqueeze):
         n_samples = self.batch_size if self.batch_size > 0 else n_frames // self.num_timesteps
         n_steps = self.num_timesteps if self.num_timesteps > 0 else n_frames // n_samples
         return n_samples if n_samples * n_steps == n_frames else None
+
+
+class PrechargedIAFSqueeze(FusedIAFSqueeze):
+    """An `IAFSqueeze` whose potentials do not start at 0.
+
+    The start is a property of the layer, not a state that a run left in it: it is in the state
+    dict, stays when the states are reset, and goes with the network to the chip, where a core has
+    an initial value for each neuron. A layer that starts at half its threshold rounds where one
+    that starts at 0 truncates.
+
+    Args:
+        batch_size: as in sinabs, for squeezed input.
+        num_timesteps: as in sinabs.
+        precharge: the start in thresholds, at least the lower bound and below 1; a number for all
+            neurons, or a tensor (channel, y, x).
+        **settings: of sinabs' `IAF`.
+    """
+
+    def __init__(
+        self,
+        batch_size: int | None = None,
+        num_timesteps: int | None = None,
+        *,
+        precharge: float | torch.Tensor = 0.0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, num_timesteps=num_timesteps, **settings)
+        start = torch.as_tensor(precharge, dtype=torch.get_default_dtype()).detach().clone()
+        self.precharge = torch.nn.Parameter(start, requires_grad=False)
+
+    def forward(self, input_data: torch.Tensor) -> torch.Tensor:
+        """Return the spikes `(batch * time, ...)` of the currents `(batch * time, ...)`."""
+        if self.v_mem.shape == (0,):
+            n_samples = self._samples(len(input_data))
+            if n_samples is not None:
+                rest = input_data.new_zeros((n_samples, *input_data.shape[1:]))
+                self.v_mem = rest + precharge_of(self)
+        return super().forward(input_data)
+
+    def reset_states(self, *arguments: Any, **settings: Any) -> None:
+        """Bring the potentials back to their start, at the next input."""
+        super().reset_states(*arguments, **settings)
+        for name, state in list(self.named_buffers(recurse=False)):
+            self.register_buffer(name, state.new_zeros((0,)))
+
+    @property
+    def _param_dict(self) -> dict[str, Any]:
+        return {**super()._param_dict, "precharge": self.precharge}
+
+
+def precharge_of(layer: nn.Module) -> torch.Tensor | float:
+    """Return the potential that a layer's neurons start at, in the network's units; else 0."""
+    if not isinstance(layer, PrechargedIAFSqueeze):
+        return 0.0
+    return layer.precharge * torch.as_tensor(layer.spike_threshold).detach()
+
+
+def precharged(layer: nn.Module, currents: torch.Tensor) -> torch.Tensor:
+    """Return currents `(batch, time, ...)` whose first frame also brings the layer's start.
+
+    For neurons that know no state: the running sum then is what a charged neuron has.
+    """
+    start = precharge_of(layer)
+    if isinstance(start, float):
+        return currents
+    return torch.cat([currents[:, :1] + start, currents[:, 1:]], dim=1)
+
+
+def precharged_integers(
+    precharge: torch.Tensor, threshold_high: int, shape: tuple[int, int, int]
+) -> np.ndarray | None:
+    """Return the initial states of a core, `(channel, y, x) int16`; None where all are 0.
+
+    A start is the same share of the integer threshold as of the network's, rounded down: with
+    half a threshold, a neuron then fires `floor((P + theta / 2) / theta)` times for an integer P,
+    also where theta is odd.
+
+    Args:
+        precharge: in thresholds, one number or one for each neuron.
+        threshold_high: of the core.
+        shape: (channel, y, x) of its neurons.
+    """
+    share = np.broadcast_to(precharge.detach().cpu().double().numpy(), shape)
+    # a share such as 30 / 100 must not come out one too low
+    states = np.floor(share * threshold_high + 1e-6).astype(np.int16)
+    return states if states.any() else None
 
 
 @contextmanager

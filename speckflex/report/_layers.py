@@ -82,7 +82,7 @@ def _of_layer(index: int, difference: Difference | None) -> LayerDifference | No
 
 
 def _cost(core: Core, limits: CoreLimits | None) -> LayerCost:
-    weights = core.weights
+    weights, state = core.weights, core.initial_state
     return LayerCost(
         kernel_limit=limits.kernel_words if limits else None,
         neuron_limit=limits.neuron_words if limits else None,
@@ -97,4 +97,6 @@ def _cost(core: Core, limits: CoreLimits | None) -> LayerCost:
         weights_zero=float((weights == 0).mean()),
         weights_above_threshold=float((weights >= core.threshold_high).mean()),
         channels_without_weights=int((~np.any(weights, axis=(1, 2, 3))).sum()),
+        initial_low=0 if state is None else int(state.min()),
+        initial_high=0 if state is None else int(state.max()),
     )

@@ -130,6 +130,8 @@ class LayerCost(Spread):
         weights_zero: share of its weights that are 0, 0 to 1.
         weights_above_threshold: share of its weights that reach the firing threshold, 0 to 1.
         channels_without_weights: number of its output channels whose weights are all 0.
+        initial_low: lowest potential that a neuron starts at, in the program's integers.
+        initial_high: highest potential that a neuron starts at, in the program's integers.
     """
 
     kernel_limit: int | None
@@ -145,6 +147,8 @@ class LayerCost(Spread):
     weights_zero: float
     weights_above_threshold: float
     channels_without_weights: int
+    initial_low: int = 0
+    initial_high: int = 0
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from torch.nn import functional
 from speckflex.errors import NetworkError
 from speckflex.kernels.by_sample import run_by_sample
 from speckflex.kernels.running_maximum import maximum_backward, maximum_forward
+from speckflex.networks.neurons import precharged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,5 +126,5 @@ def check_law(network: nn.Module) -> None:
 
 
 def _send(neuron: Any, currents: torch.Tensor) -> torch.Tensor:
-    by_sample = currents.unflatten(0, (neuron.batch_size, -1))
+    by_sample = precharged(neuron, currents.unflatten(0, (neuron.batch_size, -1)))
     return law_spikes(by_sample, float(neuron.spike_threshold)).flatten(0, 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from speckflex.report._blocks import Block, Findings, Table
 from speckflex.report._section import Section
-from speckflex.report.facts import Facts
+from speckflex.report.facts import Facts, LayerCost
 from speckflex.report.spelling import percent, plural
 
 __all__ = ["Weights"]
@@ -48,9 +48,17 @@ def _rows(facts: Facts) -> list[list[str]]:
             percent(cost.weights_saturated),
             percent(cost.weights_zero),
             percent(cost.weights_above_threshold),
-            f"{cost.threshold_low} to {cost.threshold_high}",
+            f"{cost.threshold_low} to {cost.threshold_high}{_start(cost)}",
             percent(layer.silent_neurons),
         ]
         for layer in facts.layers
         if (cost := layer.cost) is not None
     ]
+
+
+def _start(cost: LayerCost) -> str:
+    """Return where the neurons start; "" for 0."""
+    low, high = cost.initial_low, cost.initial_high
+    if not low and not high:
+        return ""
+    return f", start {low}" if low == high else f", start {low} to {high}"

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from speckflex.kernels.by_sample import run_by_sample
 from speckflex.kernels.if_backward import GIVEN
 from speckflex.kernels.recorded_neurons import recorded_backward, recorded_forward
-from speckflex.networks.neurons import SURROGATES
+from speckflex.networks.neurons import SURROGATES, precharged
 from speckflex.training._weight_layers import weight_layers
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def recorded_neurons(
             neuron: Any = layer.neuron
             low = core.threshold_low * layer.threshold / core.threshold_high
             rule = Rule(layer.threshold, core.return_to_zero, low, neuron.surrogate_grad_fn)
-            vars(neuron)["forward"] = partial(_send, recorded, rule)
+            vars(neuron)["forward"] = partial(_send, neuron, recorded, rule)
             changed.append(neuron)
         yield
     finally:
@@ -73,8 +73,11 @@ def recorded_neurons(
             del vars(neuron)["forward"]
 
 
-def _send(recorded: torch.Tensor, rule: Rule, current: torch.Tensor) -> torch.Tensor:
-    return _RecordedSpikes.apply(current, recorded, rule)  # pyright: ignore[reportReturnType]
+def _send(
+    neuron: nn.Module, recorded: torch.Tensor, rule: Rule, current: torch.Tensor
+) -> torch.Tensor:
+    charged = precharged(neuron, current.view(recorded.shape)).flatten(0, 1)
+    return _RecordedSpikes.apply(charged, recorded, rule)  # pyright: ignore[reportReturnType]
 
 
 class _RecordedSpikes(torch.autograd.Function):

@@ -12,6 +12,7 @@ from torch import nn
 
 from speckflex.chips.formats import NEURON_MAX
 from speckflex.errors import TrainingError
+from speckflex.networks.neurons import PrechargedIAFSqueeze, precharged_integers
 from speckflex.samna_access import load_samna
 from speckflex.training._weight_layers import WeightLayer, weight_layers
 
@@ -127,8 +128,16 @@ def _core(core: Core, layer: WeightLayer) -> Core:
         weights=integers,
         threshold_high=high,
         threshold_low=low or -1,  # the silicon can't have 0 (datasheet 3.2.4.6.3)
+        initial_state=_start(layer, high, core),
         scale=float(scale),
     )
+
+
+def _start(layer: WeightLayer, threshold_high: int, core: Core) -> np.ndarray | None:
+    """Return the initial states of a layer that states them; else those that the core has."""
+    if not isinstance(layer.neuron, PrechargedIAFSqueeze):
+        return core.initial_state
+    return precharged_integers(layer.neuron.precharge, threshold_high, core.output_shape)
 
 
 def _bounds(layer: WeightLayer, scale: torch.Tensor) -> tuple[float, float]:
