@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from speckflex.version import __version__
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from speckflex.recordings.recording import Recording
     from speckflex.training.mixed.timesteps import group_boundaries
     from speckflex.twin.settings import TwinSettings
+
+# A program that uses the package decides what is shown of its messages.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Names are loaded at first use: `import speckflex` pulls in neither torch nor numba nor samna.
 _PUBLIC = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from speckflex.boards.family import BoardFamily, BoardName, find_family
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from speckflex.recordings.recording import Recording
 
 __all__ = ["Board", "BoardFamily", "open_board"]
+
+log = logging.getLogger(__name__)
 
 
 class Board(Protocol):
@@ -93,4 +96,6 @@ def open_board(name: str = "twin", **settings: Any) -> Board:
     if unknown:
         known = f"choose from {', '.join(family.settings)}" if family.settings else "it has none"
         raise BoardError(f"board {name}: {unknown[0]} is no setting of this board: {known}")
-    return family.open(parsed.address, **settings)
+    board = family.open(parsed.address, **settings)
+    log.info("opened board %s", board.name)
+    return board

@@ -10,8 +10,10 @@ from typing import IO, Any
 import click
 
 from speckflex._support.text import printable
+from speckflex.cli.config import keep_words, take_config
 from speckflex.cli.emphasis import wants_colour
 from speckflex.cli.interrupts import Interruption, quiet_interrupts
+from speckflex.cli.logs import LEVELS, show_logs
 from speckflex.errors import BoardNotFoundError, SpeckflexError, TrainingInterruptedError
 from speckflex.version import __version__
 
@@ -72,7 +74,15 @@ class CommandGroup(click.Group):
         """Return the command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"speckflex.cli.{cmd_name}").command
+        return take_config(importlib.import_module(f"speckflex.cli.{cmd_name}").command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command and the words behind it, which the context keeps."""
+        name, command, words = super().resolve_command(ctx, args)
+        keep_words(ctx, words)
+        return name, command, words
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         """Run the command as the main job of this process, which then ends."""
@@ -103,9 +113,17 @@ class CommandGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="speckflex")
-def main() -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="warning",
+    show_default=True,
+    help="What the package logs, on standard error.",
+)
+def main(log_level: str) -> None:
     """Run spiking networks on SynSense's Speck and measure how much they differ there.
 
     Exit codes: 0 done, 1 the work failed, 2 misuse, 3 no such board, 4 a required limit was
     missed, 130 interrupted.
     """
+    click.get_current_context().call_on_close(show_logs(log_level))

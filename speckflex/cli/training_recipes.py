@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from speckflex.errors import TrainingError
 from speckflex.training.recipes import RECIPES, Recipe, find_recipe
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["deviations", "recipe_options"]
 
+RECIPE = "speckflex.recipe"  # where a context keeps the values of its recipe
 # Of each run, of each command and of method board, not of a recipe.
 OWN = ("seed", "batch_norm_mode", "board", "vary")
 
@@ -33,7 +33,10 @@ def recipe_options(step: str) -> Decorator:
 
     def take(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
         if name is not None:
-            context.default_map = _defaults(find_recipe(name), step)
+            defaults = _defaults(find_recipe(name), step)
+            context.meta[RECIPE] = defaults
+            # the options of a file come first
+            context.default_map = {**defaults, **(context.default_map or {})}
         return name
 
     def explain(context: click.Context, _: click.Parameter, wanted: bool) -> bool:  # noqa: FBT001
@@ -69,13 +72,10 @@ def recipe_options(step: str) -> Decorator:
 
 
 def deviations(options: dict[str, Any], context: click.Context) -> dict[str, tuple[Any, Any]]:
-    """Return what the command line changes in its recipe: the value and the recipe's, by name."""
-    recipe = context.default_map or {}
+    """Return what the options change in their recipe: the value and the recipe's, by name."""
+    recipe = context.meta.get(RECIPE, {})
     return {
-        name: (options[name], value)
-        for name, value in recipe.items()
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        and options[name] != value
+        name: (options[name], value) for name, value in recipe.items() if options[name] != value
     }
 
 

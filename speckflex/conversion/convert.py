@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from speckflex.program.records import Shape
 
 __all__ = ["Conversion", "check_network", "convert", "convert_with_checks"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def convert_with_checks(
     checks = check_program(program, found=found).checks
     _raise_errors(check for check in checks if check.rule != "placement")
     program = place_layers(program, cores=cores)
+    log.info("converted to %d cores for %s", len(program.cores), chip)
     return Conversion(program, check_program(program, found=found).checks)
 
 

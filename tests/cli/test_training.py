@@ -44,7 +44,11 @@ def test_train_then_finetune_gives_networks_that_load_at_rest(digits, tmp_path):
     assert summary["synthetic"] is True
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert summary["validation_loss"] == lines[summary["best_epoch"] - 1]["validation_loss"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["base.pt", "m.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "base.pt",
+        "base.pt.toml",
+        "m.jsonl",
+    ]
 
     command = ("finetune", base, "--method", "mtt", "--t-max", "4", "--samples-per-step", "2")
     finetuned = run(*command, "--data", digits, "--epochs", "1", "--eight-bit", "--out", tuned)
