@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.analysis._student import student_quantile
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -180,7 +182,5 @@ def _slope(counts: np.ndarray, joules: np.ndarray) -> Fitted | None:
 
 
 def _with_interval(value: float, error: float, freedom: int) -> Fitted:
-    from scipy.stats import t as student  # takes half a second to load
-
-    reach = float(student.ppf(0.975, freedom)) * error
+    reach = student_quantile(freedom) * error
     return Fitted(value, (value - reach, value + reach))

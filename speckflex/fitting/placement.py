@@ -6,12 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from speckflex.chips.speck import UNBOUNDED
 from speckflex.errors import PlacementError
+from speckflex.fitting._assignment import assign
 from speckflex.fitting.memory import LayerMemory, layer_memory
 
 if TYPE_CHECKING:
@@ -89,7 +87,8 @@ def placement_problems(
     ]
     if alone:
         return tuple(alone)
-    crowd = _crowded(_fits(memories, fixed or {}, chip))
+    fits = _fits(memories, fixed or {}, chip)
+    crowd = assign(np.where(fits, 0, np.inf)).crowd
     return (_competition(program, memories, crowd),) if crowd else ()
 
 
@@ -105,7 +104,7 @@ def _fits(memories: Sequence[LayerMemory], fixed: Mapping[int, int], chip: Chip)
 
 def _cheapest(
     program: Program, memories: Sequence[LayerMemory], fixed: Mapping[int, int]
-) -> list[int]:
+) -> tuple[int, ...]:
     """Return the core of each layer in the assignment of least cost."""
     chip = program.chip_record
     costs = np.array(
@@ -116,8 +115,7 @@ def _cheapest(
         float,
     )
     costs[~_fits(memories, fixed, chip)] = np.inf
-    layers, chosen = linear_sum_assignment(costs)
-    return [int(core) for _, core in sorted(zip(layers, chosen, strict=True))]
+    return assign(costs).columns
 
 
 def _cost(layer: Core, memory: LayerMemory, core: CoreLimits) -> int:
@@ -127,27 +125,6 @@ def _cost(layer: Core, memory: LayerMemory, core: CoreLimits) -> int:
         cost += NOT_REPEATABLE + (LEAK_MAY_FAIL if layer.bias is not None else 0)
     # The index decides between cores of one kind, so that the result is always the same.
     return cost + core.index
-
-
-def _crowded(fits: np.ndarray) -> list[int]:
-    """Return layers that have fewer cores than they are, empty where all can be placed.
-
-    From a layer that a maximum matching leaves out, all layers on alternating paths compete for
-    the cores that these paths reach (Hall's theorem).
-    """
-    matching = maximum_bipartite_matching(csr_array(fits.astype(np.int8)), perm_type="column")
-    left_out = [layer for layer, core in enumerate(matching) if core < 0]
-    if not left_out:
-        return []
-    holder = {int(core): layer for layer, core in enumerate(matching) if core >= 0}
-    crowd, waiting = {left_out[0]}, [left_out[0]]
-    while waiting:
-        for core in np.flatnonzero(fits[waiting.pop()]):
-            layer = holder[int(core)]
-            if layer not in crowd:
-                crowd.add(layer)
-                waiting.append(layer)
-    return sorted(crowd)
 
 
 def _too_large(core: Core, memory: LayerMemory, chip: Chip) -> str:
@@ -201,7 +178,7 @@ def _remedy(core: Core, chip: Chip) -> str:
     return ", or ".join(changes) or "make it smaller"
 
 
-def _competition(program: Program, memories: Sequence[LayerMemory], crowd: list[int]) -> str:
+def _competition(program: Program, memories: Sequence[LayerMemory], crowd: Sequence[int]) -> str:
     names = ", ".join(
         f"{program.cores[layer].name} ({memories[layer].kernel_words} kernel,"
         f" {memories[layer].neuron_words} neuron words)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from speckflex.recordings.measures import sign_test
 from speckflex.training._twin_validation import predictions_on_twin
 
 if TYPE_CHECKING:
@@ -57,12 +58,11 @@ def measure_gain(before: nn.Module, after: nn.Module, recordings: FrameSet) -> G
 
 def paired_gain(before: np.ndarray, after: np.ndarray) -> Gain:
     """Return the gain from what is right before and after, (recording,) bool."""
-    from scipy.stats import binomtest  # takes half a second to load
-
     n = len(before)
     won, lost = int((after & ~before).sum()), int((before & ~after).sum())
     middle = (won - lost) / (n + 2)
     reach = Z * sqrt(won + lost + 1 - (won - lost) ** 2 / (n + 2)) / (n + 2)
-    p_value = float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
     shares = float(before.mean()), float(after.mean())
-    return Gain(n, *shares, (max(middle - reach, -1.0), min(middle + reach, 1.0)), p_value)
+    return Gain(
+        n, *shares, (max(middle - reach, -1.0), min(middle + reach, 1.0)), sign_test(lost, won)
+    )

@@ -1,6 +1,7 @@
 """Synthetic digits and recordings of a user's own images."""
 
 import gzip
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -35,21 +36,23 @@ def test_every_image_is_in_one_split_and_the_split_does_not_follow_the_seed():
     assert len(splits["test"]) == 297
 
 
-def test_labels_are_those_of_the_images():
+def test_images_and_labels_are_those_of_scikit_learn():
     from sklearn.datasets import load_digits
 
-    expected = load_digits(return_X_y=True)[1]
+    pixels, labels = load_digits(return_X_y=True)
+    table = np.loadtxt(files("speckflex") / "data" / "digits" / "digits.csv.gz", delimiter=",")
+    assert np.array_equal(table, np.column_stack([pixels, labels]))
     dataset = open_dataset("synthetic-digits", split="all")
-    assert np.array_equal(dataset.labels, expected)
+    assert np.array_equal(dataset.labels, labels)
 
 
 def test_files_and_simulation_on_reading_give_the_same_events(digits_folder: Path):
-    files = open_dataset("synthetic-digits", seed=3, cache=digits_folder.parent)
+    written = open_dataset("synthetic-digits", seed=3, cache=digits_folder.parent)
     simulated = open_dataset("synthetic-digits", seed=3)
-    assert len(files) == len(simulated) == 297
-    place = {int(path.stem): index for index, path in enumerate(files.items)}
+    assert len(written) == len(simulated) == 297
+    place = {int(path.stem): index for index, path in enumerate(written.items)}
     for index in range(0, 297, 15):
-        events, label = files[place[simulated.items[index].image]]
+        events, label = written[place[simulated.items[index].image]]
         assert label == simulated.labels[index]
         assert np.array_equal(events, simulated[index][0])
 

@@ -1,8 +1,9 @@
-"""Scikit-learn's handwritten digits as an event sensor would see them, in N-MNIST's layout."""
+"""Handwritten digits as an event sensor would see them, in N-MNIST's layout."""
 
 from __future__ import annotations
 
 from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +11,14 @@ import numpy as np
 
 from speckflex.data.dataset import EventDataset
 from speckflex.data.formats.nmnist import CLASSES, SHAPE, open_nmnist_folder, write_nmnist_file
+from speckflex.data.synthetic._filters import enlarged
 from speckflex.data.synthetic._saccades import VERSION, simulate_saccades
 from speckflex.data.synthetic.files import write_split
 
 __all__ = ["open_synthetic_digits", "write_synthetic_digits"]
 
-N_TEST = 297  # the last of scikit-learn's 1797 images
-SMALL_PIXELS = 8  # a side of scikit-learn's images
+N_TEST = 297  # the last of the 1797 images
+SMALL_PIXELS = 8  # a side of the images
 GLYPH_PIXELS = 20  # a side of the digit on the sensor
 
 
@@ -33,7 +35,7 @@ class Glyph(NamedTuple):
 def open_synthetic_digits(
     split: str, *, seed: int = 0, cache_folder: Path | None = None
 ) -> EventDataset:
-    """Return scikit-learn's 1797 handwritten digits as simulated recordings.
+    """Return 1797 handwritten digits as simulated recordings.
 
     1500 images are for training and 297 others for testing, with every seed.
 
@@ -73,26 +75,23 @@ def write_synthetic_digits(folder: str | Path, *, seed: int = 0, split: str = "a
     labels = _images()[1]
     for name in ("Train", "Test"):
         if split in ("all", name.lower()):
-            files = [
+            recordings = [
                 (f"{labels[i]}/{i:05d}.bin", Glyph(i, seed)) for i in _split_indices(name.lower())
             ]
-            write_split(target / name, settings, files, _simulate, write_nmnist_file)
+            write_split(target / name, settings, recordings, _simulate, write_nmnist_file)
     return target
 
 
 @cache
 def _images() -> tuple[np.ndarray, np.ndarray]:
     """Return the images `(n, 20, 20)` from 0 to 1 and their labels `(n,) int64`."""
-    from scipy.ndimage import zoom
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.asarray(pixels, float).reshape(-1, SMALL_PIXELS, SMALL_PIXELS) / 16
-    scale = (1, GLYPH_PIXELS / SMALL_PIXELS, GLYPH_PIXELS / SMALL_PIXELS)
-    smooth = np.asarray(zoom(images, scale, order=3, mode="grid-constant", grid_mode=True))
+    with as_file(files("speckflex") / "data" / "digits" / "digits.csv.gz") as path:
+        table = np.loadtxt(path, delimiter=",")
+    images = table[:, :-1].reshape(-1, SMALL_PIXELS, SMALL_PIXELS) / 16
+    smooth = enlarged(images, GLYPH_PIXELS)
     # A steeper slope gives the strokes the sharp edges that a camera would see.
     sharp = 1 / (1 + np.exp(-10 * (smooth - 0.5)))
-    return sharp * (sharp > 0.02), np.asarray(labels, np.int64)
+    return sharp * (sharp > 0.02), table[:, -1].astype(np.int64)
 
 
 def _split_indices(split: str) -> list[int]:

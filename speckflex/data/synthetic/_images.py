@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.data.formats.nmnist import CLASSES, SHAPE, write_nmnist_file
+from speckflex.data.synthetic._filters import blurred, pixels_at
 from speckflex.data.synthetic._saccades import VERSION, Saccades, simulate_saccades
 from speckflex.data.synthetic._sensor import EventSensor
 from speckflex.data.synthetic.files import write_split
@@ -103,7 +104,7 @@ def simulate_image(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     )
     strokes = np.array(STROKES) + rng.normal(0, 0.2, (len(STROKES), 2, 2))
     saccades = Saccades(rest_us=3000, moving_us=84_000, strokes=strokes.tolist(), shift=0.3)
-    seen = _blurred(image**DISPLAY_GAMMA, rng.uniform(0.1, 0.6))
+    seen = _behind_lens(image**DISPLAY_GAMMA, rng.uniform(0.1, 0.6))
     return simulate_saccades(seen, rng, saccades=saccades, sensor=sensor)
 
 
@@ -120,8 +121,6 @@ def distort_images(images: np.ndarray, strength: float, rng: np.random.Generator
             degrees of rotation, and strokes are bent by about a pixel.
         rng: draws the distortions.
     """
-    from scipy.ndimage import gaussian_filter, map_coordinates
-
     scale = 255 if images.dtype == np.uint8 else 1
     places = np.indices(images.shape[1:]).astype(float)
     centre = np.array(images.shape[1:])[:, None, None] / 2 - 0.5
@@ -129,19 +128,17 @@ def distort_images(images: np.ndarray, strength: float, rng: np.random.Generator
     for image, result in zip(images, distorted, strict=True):
         matrix = np.eye(2) + strength * rng.normal(0, 0.1, (2, 2))
         noise = rng.normal(0, 1, (2, *image.shape))
-        bent = gaussian_filter(noise, (0, BEND_PIXELS, BEND_PIXELS)) * 2 * BEND_PIXELS
+        bent = blurred(noise, BEND_PIXELS) * 2 * BEND_PIXELS
         bent *= np.sqrt(np.pi) * strength
         sources = np.einsum("ij,jyx->iyx", matrix, places - centre) + centre + bent
-        result[:] = map_coordinates(image / scale, sources, order=1)
+        result[:] = pixels_at(image / scale, sources)
     return np.clip(distorted, 0, 1)
 
 
-def _blurred(image: np.ndarray, radius: float) -> np.ndarray:
+def _behind_lens(image: np.ndarray, radius: float) -> np.ndarray:
     """Return an image behind a lens, with a margin for what the lens spreads."""
-    from scipy.ndimage import gaussian_filter
-
     margin = [min(BLUR_PIXELS, (SHAPE[1] - size) // 2) for size in image.shape]
-    return gaussian_filter(np.pad(image, [(size, size) for size in margin]), radius)
+    return blurred(np.pad(image, [(size, size) for size in margin]), radius)
 
 
 def _check_images(images: np.ndarray) -> None:
