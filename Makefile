@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Installed first, so that a CPU build that pip can see is kept.
+TORCH  ?= torch>=2.5,<2.14
 
 .PHONY: demo test check unit hw coverage docs docs-picture pictures schema tutorial changelog hooks fuzz other-processors sinabs-suite clean faults
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "torch>=2.5,<2.14"
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $(STAMP)
 

@@ -91,7 +91,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'speckflex' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"speckflex.{_PUBLIC[name]}"), name)
+    try:
+        value = getattr(importlib.import_module(f"speckflex.{_PUBLIC[name]}"), name)
+    except ModuleNotFoundError as error:
+        from speckflex._support.extras import explain_missing
+
+        raise explain_missing(error, f"speckflex.{name}") or error from error
     globals()[name] = value
     return value
 

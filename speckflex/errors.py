@@ -7,6 +7,7 @@ __all__ = [
     "ConversionError",
     "EventsError",
     "FileFormatError",
+    "MissingExtraError",
     "NetworkError",
     "PlacementError",
     "SpeckflexError",
@@ -49,6 +50,10 @@ class SpeckflexError(Exception):
             return message
         start = message[: self.longest - END_OF_MESSAGE - len(" ... ")]
         return f"{start} ... {message[-END_OF_MESSAGE:]}"
+
+
+class MissingExtraError(SpeckflexError, ImportError):
+    """A package that only a part of the work needs is not installed."""
 
 
 class NetworkError(SpeckflexError):

@@ -6,8 +6,9 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.extras import need_modules
 from speckflex._support.files import write_whole
-from speckflex.errors import FileFormatError, SpeckflexError
+from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,19 +26,15 @@ def new_picture(width: float, height: float) -> Figure:
         height: inches.
 
     Raises:
-        SpeckflexError: matplotlib is not installed.
+        MissingExtraError: matplotlib is not installed.
     """
     return _kind()(figsize=(width, height), layout="constrained")
 
 
 @cache
 def _kind() -> type[Figure]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SpeckflexError(
-            "plots are drawn by matplotlib, which is not installed: pip install 'speckflex[plots]'"
-        ) from error
+    need_modules("matplotlib", work="a plot")
+    from matplotlib.figure import Figure
 
     class Picture(Figure):
         """A figure of its own, which pyplot need not know."""

@@ -17,8 +17,14 @@ from speckflex.samna_access import OLDEST_VERSION, VERSION_NOTES, find_samna
 __all__ = ["Finding", "diagnose"]
 
 OLDEST_PYTHON = (3, 10)
-# What the twin and the way to a program need; the tested ranges are the package's own metadata.
-PACKAGES = ("numpy", "numba", "h5py", "torch", "sinabs")
+# What the twin needs, and what the extras bring; the tested ranges are the package's own metadata.
+PACKAGES = ("numpy", "numba", "h5py")
+EXTRAS = {
+    "torch": ("torch", "only networks need it: their files, conversion and training"),
+    "sinabs": ("torch", "only networks need it: their files, conversion and training"),
+    "tonic": ("data", "only downloads of data sets need it"),
+}
+NOT_INSTALLED = "not installed"
 USB_FOLDER = Path("/dev/bus/usb")
 SYS_FOLDER = Path("/sys/bus/usb/devices")
 DEVKITS = {
@@ -81,7 +87,7 @@ def diagnose(board: str = "twin") -> list[Finding]:
         BoardNotFoundError: there is no such board.
     """
     needed = find_family(board).needs_samna
-    found = [_python(), *(_package(name) for name in PACKAGES), _samna(needed=needed)]
+    found = [_python(), *map(_package, PACKAGES), *map(_extra, EXTRAS), _samna(needed=needed)]
     if sys.platform.startswith("linux"):
         found += [_usb(needed=needed), _udev()]
     elif needed:
@@ -109,10 +115,19 @@ def _package(name: str) -> Finding:
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(name, "missing", "not installed", remedy)
+        return Finding(name, "missing", NOT_INSTALLED, remedy)
     if wanted.contains(version, prereleases=True):
         return Finding(name, "ok", version)
     return Finding(name, "missing", f"{version}, tested with {wanted}", remedy)
+
+
+def _extra(name: str) -> Finding:
+    """Return whether a package of an extra has a version in the tested range, if it is there."""
+    extra, need = EXTRAS[name]
+    found = _package(name)
+    if found.found != NOT_INSTALLED:
+        return found
+    return Finding(name, "note", f"{NOT_INSTALLED}; {need}", f"pip install 'speckflex[{extra}]'")
 
 
 def _samna(*, needed: bool) -> Finding:

@@ -98,6 +98,13 @@ class CommandGroup(click.Group):
         except SpeckflexError as error:
             failure = FAILURES.get(type(error), Failure)
             raise failure(printable(str(error))) from error
+        except ModuleNotFoundError as error:
+            from speckflex._support.extras import explain_missing
+
+            missing = explain_missing(error, f"speckflex {ctx.invoked_subcommand}")
+            if missing is None:
+                raise
+            raise Failure(str(missing)) from error
         except OSError as error:
             if (
                 error.errno == EPIPE

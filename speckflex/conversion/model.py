@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.extras import need_modules
 from speckflex.errors import NetworkError
 from speckflex.fitting.check import check_program, ordered
 from speckflex.fitting.checks import Check
@@ -33,6 +34,8 @@ __all__ = [
 # The rule of the finding that folding dropped something, and the entry of a program's metadata
 # that keeps it.
 FOLDING = "folding"
+# The work that needs torch, in messages.
+NETWORK_FILE = "{}: a network that is no .speck file"
 
 
 def _ignore(_stage: str) -> None:
@@ -234,6 +237,7 @@ def stated_shape(path: str | Path) -> Shape | None:
     """
     if _is_program(Path(path)):
         return None
+    need_modules("torch", "sinabs", work=NETWORK_FILE.format(path))
     from speckflex.networks.files import stated_input_shape
 
     return stated_input_shape(path)
@@ -257,6 +261,7 @@ def _load_and_fold(
     **choices: str | None,
 ) -> _Loaded:
     """Return the network in a file, and the shape of its input."""
+    need_modules("torch", "sinabs", work=NETWORK_FILE.format(path))
     progress(f"loading {path.name}")
     from speckflex.networks.files import load_network
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from speckflex._support.extras import need_modules
 from speckflex._support.text import first_line
 from speckflex.data.formats.dvs_gesture import is_gesture_folder, open_gesture_folder
 from speckflex.data.formats.nmnist import is_nmnist_folder, open_nmnist_folder
@@ -70,6 +71,7 @@ def open_public(
 
 
 def _download(tonic_class: str, place: Path, *, train: bool) -> None:
+    need_modules("tonic", work=f"{tonic_class}: a download")
     from tonic import datasets
 
     try:

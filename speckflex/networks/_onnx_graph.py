@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speckflex._support.extras import need_modules
 from speckflex._support.text import first_line, shown
 from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
 from speckflex.networks._limits import MAX_UNPACKED_BYTES
@@ -135,16 +136,13 @@ def read_graph(path: Path, input_shape: Shape | None) -> OnnxGraph:
         input_shape: (channel, y, x), for sizes that the file leaves open.
 
     Raises:
-        NetworkError: the onnx package is missing, or the nodes form no row.
+        MissingExtraError: the onnx package is missing.
+        NetworkError: the nodes form no row.
         FileFormatError: the file is damaged, or too large.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise NetworkError(
-            f"{path}: is an ONNX graph, for which the onnx package is needed: pip install"
-            " 'speckflex[onnx]'"
-        ) from error
+    need_modules("onnx", work=f"{path}: an ONNX graph")
+    import onnx
+
     if path.stat().st_size > MAX_UNPACKED_BYTES:
         raise FileFormatError(
             f"{path}: has more than {MAX_UNPACKED_BYTES} bytes: export a smaller network"

@@ -13,7 +13,13 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from speckflex.conversion.model import read_model
-from speckflex.errors import ConversionError, FileFormatError, NetworkError, SpeckflexError
+from speckflex.errors import (
+    ConversionError,
+    FileFormatError,
+    MissingExtraError,
+    NetworkError,
+    SpeckflexError,
+)
 from speckflex.networks import _onnx_graph
 from speckflex.networks._onnx import load_onnx, onnx_input_shape
 from speckflex.networks.files import load_network, stated_input_shape
@@ -414,7 +420,7 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     nodes, constants = row(CONV)
     path = save(tmp_path / "m.onnx", nodes, constants)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(NetworkError, match=r"pip install 'speckflex\[onnx\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'speckflex\[onnx\]'"):
         load_network(path)
 
 

@@ -90,7 +90,7 @@ def test_a_picture_of_a_silent_sample_is_drawn():
 
 def test_a_picture_without_matplotlib_names_the_extra():
     code = (
-        "import sys; sys.modules['matplotlib.figure'] = None\n"
+        "import sys; sys.modules['matplotlib'] = None\n"
         "from speckflex._support.pictures import new_picture\n"
         "from speckflex import SpeckflexError\n"
         "try:\n    new_picture(1, 1)\n"

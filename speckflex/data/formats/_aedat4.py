@@ -205,7 +205,7 @@ def _unpacker(path: Path, compression: str) -> Callable[[bytes], bytes]:
     except ImportError as error:
         raise EventsError(
             f"{path}: is compressed by {compression}, and the package that unpacks it is not"
-            " installed: pip install lz4 zstandard"
+            " installed: pip install 'speckflex[aedat4]'"
         ) from error
 
 

@@ -284,7 +284,8 @@ def _missing_filter(number: int, path: Path) -> str:
             " to the folder of the plugin"
         )
     return (
-        f"is compressed by HDF5's filter {number}, which is not installed: pip install hdf5plugin"
+        f"is compressed by HDF5's filter {number}, which is not installed: pip install"
+        " 'speckflex[hdf5]'"
     )
 
 
