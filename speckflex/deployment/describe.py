@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.json_lines import read_json_lines
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -85,21 +85,20 @@ def _run(folder: Path) -> dict[str, Any]:
 
 def _metrics(path: Path) -> dict[str, Any]:
     """Return what a file of JSON lines holds: the epochs of a training, or figures of tests."""
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except ValueError as error:
-        raise FileFormatError(
-            f"{path}: is no file of metrics, a line is no JSON ({error}): give one of --metrics or"
-            " --board-metrics wrote"
-        ) from error
-    if all(isinstance(line, dict) and "validation_accuracy" in line for line in lines):
+    lines = read_json_lines(path)
+    if all(_is_epoch(line) for line in lines):
         return _epochs(lines)
-    if all(isinstance(line, dict) and {"test", "board"} <= line.keys() for line in lines):
+    if all(isinstance(line.get(name), str) for line in lines for name in ("test", "board")):
         return _board_metrics(lines)
     raise FileFormatError(
         f"{path}: is no file of metrics that speckflex writes: give one of --metrics or"
         " --board-metrics"
     )
+
+
+def _is_epoch(line: dict[str, Any]) -> bool:
+    number, accuracy = line.get("epoch"), line.get("validation_accuracy")
+    return isinstance(number, int) and isinstance(accuracy, int | float) and "loss" in line
 
 
 def _epochs(epochs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -117,7 +116,7 @@ def _epochs(epochs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _board_metrics(lines: list[dict[str, Any]]) -> dict[str, Any]:
     own = {"test", "board", "program_sha256"}
-    programs = [hashes for line in lines if (hashes := line.get("program_sha256"))]
+    programs = [str(hashes) for line in lines if (hashes := line.get("program_sha256"))]
     return {
         "kind": "board metrics",
         "lines": len(lines),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from speckflex.errors import FileFormatError
+from speckflex._support.json_lines import read_json_lines
 from speckflex.report.trend import Figure, Run, Trend
 
 if TYPE_CHECKING:
@@ -40,20 +39,7 @@ def trend_of_metrics(paths: Sequence[Path]) -> Trend:
 def _values(path: Path) -> dict[str, float]:
     """Return the numbers of a file by name, behind the test that measured them."""
     values: dict[str, float] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines if line.strip()]
-    except (OSError, ValueError) as error:
-        raise FileFormatError(
-            f"{path}: can't be read as JSON lines ({error}): give a file of --board-metrics"
-            " or --metrics"
-        ) from error
-    for record in records:
-        if not isinstance(record, dict):
-            raise FileFormatError(
-                f"{path}: a line holds {type(record).__name__}, no object: give a file of"
-                " --board-metrics or --metrics"
-            )
+    for record in read_json_lines(path):
         test = f"{record['test']}: " if "test" in record else ""
         values |= {
             f"{test}{name}": float(value)

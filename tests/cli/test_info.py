@@ -120,6 +120,21 @@ def test_metrics_are_described_by_their_lines(tmp_path: Path):
     assert facts["provenance"] == {"boards": ["twin"], "programs": ["ab"]}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"epoch": 1, "validation_accuracy": 0.5},
+        {"epoch": 1, "loss": 1.0, "validation_accuracy": None},
+        {"test": ["a"], "board": "twin"},
+    ],
+)
+def test_lines_of_other_programs_are_no_metrics(tmp_path: Path, line: dict):
+    (tmp_path / "m.jsonl").write_text(json.dumps(line) + "\n")
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "m.jsonl")])
+    assert result.exit_code == 1
+    assert "is no file of metrics" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["a.speck", "a.h5", "a.json", "a.pt", "a.jsonl", "a.checkpoint"])
 def test_a_damaged_file_fails_in_one_line(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"nothing of the kind")
