@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from errno import EPIPE
 from typing import IO, Any
@@ -56,6 +57,18 @@ class NoSuchBoardError(Failure):
     exit_code = 3
 
 
+class Misuse(click.UsageError):
+    """A command that was called in a wrong way; the line of its error begins as a failure's."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the usage, and the error with a word in red."""
+        text = io.StringIO()
+        super().show(text)
+        usage, error, message = text.getvalue().partition("Error: ")
+        word = click.style(error.rstrip(), fg="red", bold=True)
+        click.echo(f"{usage}{word} {message}", file or sys.stderr, nl=False, color=wants_colour())
+
+
 # The exits of some errors; every other error of speckflex exits with 1.
 FAILURES: dict[type[SpeckflexError], type[click.ClickException]] = {
     BoardNotFoundError: NoSuchBoardError,
@@ -89,10 +102,19 @@ class CommandGroup(click.Group):
         with quiet_interrupts():
             return super().__call__(*arguments, **settings)
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Read the options before the command's name."""
+        try:
+            return super().make_context(*arguments, **settings)
+        except click.UsageError as error:
+            raise _misuse(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an error of speckflex or of a file into one line and a code."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _misuse(error) from error
         except KeyboardInterrupt as error:
             raise Interruption("interrupted") from error
         except SpeckflexError as error:
@@ -113,6 +135,13 @@ class CommandGroup(click.Group):
             place = error.filename or "standard output"
             message = printable(f"{place}: {error.strerror}: check the path")
             raise Failure(message) from error
+
+
+def _misuse(error: click.UsageError) -> click.UsageError:
+    """Return the error in colour; one that shows the help of a command stays as it is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    return Misuse(error.format_message(), error.ctx)
 
 
 @click.command(

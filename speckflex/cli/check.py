@@ -185,7 +185,7 @@ def _show(table: CheckTable) -> None:
         for layer in table.layers
     ]
     if rows:
-        echo_table(columns, rows, title=f"on {table.chip}")
+        echo_table(columns, rows, title=f"on {table.chip}", wrong={"none"})
     for check in table.checks:
         echo_report(f"{check.severity}: {check.sentence}")
 

@@ -11,6 +11,7 @@ import click
 
 from speckflex._support.files import write_whole
 from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
+from speckflex.cli.emphasis import echo_report, echo_warning
 from speckflex.cli.options import existing_file
 from speckflex.errors import FileFormatError
 
@@ -91,7 +92,7 @@ def _show_trend(files: Sequence[Path], form: str, out: Path | None, unused: list
         trend = trend_of_reports({str(path): read_report(path) for path in files})
     else:
         trend = trend_of_metrics(files)
-    _write(render_trend(trend, form), out)
+    _write(render_trend(trend, form), out, form)
     exit_on_missed(trend.regressions)
 
 
@@ -110,12 +111,12 @@ def _show_difference(
 
     loaded = _by_role(recordings, [Recording.load(path) for path in recordings])
     if len({recording.provenance.program_sha256 for recording in loaded.values()}) > 1:
-        click.echo("warning: the recordings are of different programs", err=True)
+        echo_warning("the recordings are of different programs")
     evidence = gather_evidence(Program.load(program) if program else None, loaded)
     command = " ".join(["speckflex", *sys.argv[1:]])
     report = report_of(replace(evidence, command=command, bars=Bars(bar)))
     renderer = getattr(reports, {"md": "render_markdown"}.get(form, f"render_{form}"))
-    _write(renderer(report), out)
+    _write(renderer(report), out, form)
     exit_on_missed(report.missed)
 
 
@@ -129,9 +130,10 @@ def _by_role(paths: Sequence[Path], loaded: Sequence[Recording]) -> dict[str, Re
     return dict(zip(names, loaded, strict=True))
 
 
-def _write(text: str, out: Path | None) -> None:
+def _write(text: str, out: Path | None, form: str) -> None:
     if out is None:
-        click.echo(text.rstrip("\n"))
+        show = echo_report if form == "text" else click.echo
+        show(text.rstrip("\n"))
         return
     write_whole(out, text, FileFormatError)
     click.echo(f"written: {out}")

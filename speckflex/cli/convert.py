@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex.cli.data_options import on_input, sensor_of
+from speckflex.cli.emphasis import emphasised, wants_colour
 from speckflex.cli.options import (
     chip_option,
     json_option,
@@ -169,7 +170,8 @@ def _show(converted: ConvertedModel, out: Path, *, as_json: bool) -> None:
         click.echo(json.dumps(result, indent=2, allow_nan=False))
         return
     for check in checks:
-        click.echo(f"{check.severity}: {check.sentence}", err=True)
+        line = emphasised(f"{check.severity}: {check.sentence}")
+        click.echo(line, err=True, color=wants_colour())
     click.echo(f"{len(converted.program.cores)} layers -> {out} ({converted.program.sha256[:12]})")
 
 

@@ -11,12 +11,14 @@ import click
 
 from speckflex.cli.tables import line_width
 
-__all__ = ["echo_report", "emphasised", "wants_colour"]
+__all__ = ["echo_report", "echo_warning", "emphasised", "wants_colour"]
 
 # What the texts of reports and checks call wrong, and doubtful.
 WRONG = re.compile(
-    r"^(?:error|missing|missed|Overload)\b"
+    r"^(?:error|missing|missed|Overload|A bar is missed)\b"
     r"|\b(?:overloaded|does not fit|does not keep up|holds the input up|drops while held up)\b"
+    r"|\b(?:never spikes?|does not run this file|[1-9]\d* of \d+ judged figures? became worse)\b"
+    r"|  worse$"
 )
 DOUBTFUL = re.compile(r"^warning\b|\bheld up\b")
 
@@ -30,6 +32,11 @@ def emphasised(line: str) -> str:
     """Return a line with what is wrong in red, and what is doubtful in yellow."""
     line = WRONG.sub(lambda found: click.style(found[0], fg="red", bold=True), line)
     return DOUBTFUL.sub(lambda found: click.style(found[0], fg="yellow"), line)
+
+
+def echo_warning(sentence: str) -> None:
+    """Print a warning to standard error."""
+    click.echo(emphasised(f"warning: {sentence}"), err=True, color=wants_colour())
 
 
 def echo_report(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from speckflex._support.columns import WIDTH, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 __all__ = ["echo_table", "format_number", "line_width"]
 
@@ -24,15 +24,28 @@ def line_width() -> int:
     return max(shutil.get_terminal_size((WIDTH, 24)).columns, NARROWEST)
 
 
-def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+def echo_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str = "",
+    wrong: Collection[str] = (),
+) -> None:
     """Print a table with numbers aligned to the right and text to the left.
 
     Columns that do not fit beside the others follow below, with the first column again. Only the
     words of a long text go on in a second line.
+
+    Args:
+        columns: the headings.
+        rows: the cells of each row.
+        title: stands above the table.
+        wrong: cells that are red in a terminal.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     values = [list(row) for row in rows]
     cells = [[format_number(value) for value in row] for row in values]
@@ -41,7 +54,7 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     console = Console(width=width)
     # three blanks between columns, one on each side of the table
     for group in side_by_side([1 + min(size, width // 2) for size in longest], width - 2):
-        table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        table = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
         title = ""
         for position in group:
             column = [row[position] for row in values]
@@ -53,7 +66,12 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
                 no_wrap=longest[position] <= SHORT,
             )
         for row in cells:
-            table.add_row(*[row[position] for position in group])
+            table.add_row(
+                *[
+                    Text(row[position], "bold red" if row[position] in wrong else "")
+                    for position in group
+                ]
+            )
         console.print(table)
 
 

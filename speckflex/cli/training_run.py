@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
+from speckflex.cli.emphasis import echo_warning
 from speckflex.cli.interrupts import Interruption
 from speckflex.cli.progress import show_stages, stage
 from speckflex.cli.training_recipes import deviations
@@ -78,7 +79,7 @@ def run_training(
     data = _read(dataset, network, settings, files.resume)
     if fabric.is_global_zero:
         for sentence in order.warnings:
-            click.echo(f"warning: {sentence}", err=True)
+            echo_warning(sentence)
     with _training_bar() if fabric.is_global_zero else nullcontext() as watch:
         result = trainer(network, data, settings, files=files, fabric=fabric, watch=watch)
     if not fabric.is_global_zero:
@@ -149,10 +150,9 @@ def _outlook(
         with stage("measuring on the twin what was won and what is left to win"):
             return measure(before, after, data.validation)
     except (TrainingError, ConversionError):
-        click.echo(
-            "warning: the twin can't play the network, so what it gives there is not known: see"
-            " speckflex check",
-            err=True,
+        echo_warning(
+            "the twin can't play the network, so what it gives there is not known: see speckflex"
+            " check"
         )
         return None
 

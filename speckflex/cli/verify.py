@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from speckflex.cli.bars import MISSED_BAR
+from speckflex.cli.emphasis import echo_report
 from speckflex.cli.options import existing_file, json_option
 from speckflex.cli.progress import stage
 
@@ -79,8 +80,9 @@ def _show(found: Verification, *, as_json: bool) -> None:
             (one.name, one.difference, one.floor, "" if one.fine else "too large")
             for one in found.layers
         ],
+        wrong={"too large"},
     )
     same = sum(twin == board for _, twin, board in found.answers)
     program = found.program_sha256[:12]
     click.echo(f"{found.samples} samples of program {program}: {same} answers as the twin's")
-    click.echo(found.sentence)
+    echo_report(found.sentence)

@@ -4,9 +4,10 @@ import re
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from speckflex._support.columns import side_by_side
-from speckflex.cli import emphasis
+from speckflex.cli import emphasis, main
 from speckflex.cli.emphasis import echo_report, emphasised
 from speckflex.cli.tables import echo_table
 
@@ -60,6 +61,11 @@ def test_every_column_stands_once_in_a_group_that_fits(widths):
         ("conv3  29.4 M  overloaded", "red"),
         ("does not fit speck2e: two errors", "red"),
         ("missed: accuracy 0.5 is below 0.9", "red"),
+        ("A bar is missed: accuracy 0.5 is below 0.9.", "red"),
+        ("Layers conv1, conv2 never spike on the twin, so nothing can be said.", "red"),
+        ("b.json against a.json: 2 of 9 judged figures became worse, 1 better.", "red"),
+        ("b.json against a.json: 0 of 9 judged figures became worse, 1 better.", ""),
+        ("accuracy of the twin   90.0 %  80.0 %               worse", "red"),
         ("warning: conv1: holds up", "yellow"),
         ("conv2  5 M  held up", "yellow"),
         ("conv1  0.3 M  keeps up", ""),
@@ -81,6 +87,35 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch, capsys):
     assert emphasis.wants_colour() is False
     monkeypatch.delenv("NO_COLOR")
     assert emphasis.wants_colour() is None
+
+
+def test_a_wrong_cell_of_a_table_is_red_in_a_terminal_that_wants_colour(monkeypatch, capsys):
+    def shown() -> str:
+        echo_table(("layer", ""), [("[red]a", "too large"), ("b", "")], wrong={"too large"})
+        return capsys.readouterr().out
+
+    assert "\x1b" not in shown()
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes a pipe for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[1;31mtoo large\x1b[0m" in shown()
+    assert "[red]a" in shown()  # a name is no markup
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1;31m" not in shown()
+
+
+@pytest.mark.parametrize("arguments", [["deploy", "--colour"], ["--colour"], ["boards", "x"]])
+def test_misuse_is_red_in_a_terminal_and_plain_elsewhere(arguments, monkeypatch):
+    plain = CliRunner().invoke(main, arguments)
+    assert plain.exit_code == 2
+    assert plain.stderr.startswith("Usage: ")
+    assert "\nError: " in plain.stderr
+    assert "\x1b" not in plain.stderr
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = CliRunner().invoke(main, arguments, color=True)
+    assert "\x1b[31m\x1b[1mError:\x1b[0m" in coloured.stderr
+    assert click.unstyle(coloured.stderr) == plain.stderr
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert CliRunner().invoke(main, arguments, color=True).stderr == plain.stderr
 
 
 def test_prose_is_broken_between_words_in_a_terminal_alone(monkeypatch, capsys):
