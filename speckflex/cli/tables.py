@@ -54,7 +54,12 @@ def echo_table(
     console = Console(width=width)
     # three blanks between columns, one on each side of the table
     for group in side_by_side([1 + min(size, width // 2) for size in longest], width - 2):
-        table = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        table = Table(
+            title=Text(title) if title else None,
+            box=SIMPLE_HEAD,
+            title_justify="left",
+            pad_edge=False,
+        )
         title = ""
         for position in group:
             column = [row[position] for row in values]

@@ -57,7 +57,7 @@ def read_report(path: str | Path) -> Report:
     path = Path(path)
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: can't be read as JSON ({error}): check the file") from error
     schema = facts.get("schema") if isinstance(facts, dict) else None
     if type(schema) is int and schema != SCHEMA:

@@ -1,5 +1,6 @@
 """The tiles of the verdict: nothing that was not measured passes, and silence fails."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ from made_up import played, random_stream, two_core_program
 
 from speckflex.analysis.core_load import LayerLoad
 from speckflex.recordings.recording import Recording
-from speckflex.report import Report
+from speckflex.report import Report, render_markdown
+from speckflex.report._as_markdown import _code
 from speckflex.report._tiles import Tile, tiles_of
 from speckflex.report.bars import Bars
 from speckflex.report.build import report_of
@@ -84,3 +86,22 @@ def test_known_losses_fail():
     # the made-up samples lose one event each
     assert tile("Losses", report("torch", "twin")).status == "fail"
     assert tile("Losses", report("torch", "twin")).figure == "4 known"
+
+
+def test_markdown_has_a_row_for_each_tile_with_its_state():
+    found = report("torch", "twin", loads=(load(2.5, "overloaded"),))
+    rows = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in render_markdown(found).splitlines()
+        if line.startswith("| ") and line.count(" | ") >= 4
+    ]
+    states = {row[0]: row[1].strip("*") for row in rows}
+    for one in tiles_of(found):
+        assert states[one.subject] == {"unknown": "not known"}.get(one.status, one.status)
+    (of_load,) = [row for row in rows if row[0] == "Load"]
+    assert of_load[1:3] == ["**fail**", "2.5 times"]
+
+
+def test_a_command_in_markdown_ends_no_cell():
+    assert r"`speckflex check 'a\|b.pt'`" in _code("speckflex check 'a|b.pt'")
+    assert "`" not in _code("speckflex check 'a`b.pt'").replace(r"\`", "")
