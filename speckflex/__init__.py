@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
+    from speckflex.analysis.early_exit import Exit, Margin, Posterior, early_exit
     from speckflex.boards import Board, open_board
     from speckflex.conversion.convert import convert
     from speckflex.conversion.model import read_model
@@ -41,8 +42,11 @@ _PUBLIC = {
     "Destination": "program.records",
     "Difference": "recordings.compare",
     "EventFilter": "program.event_filter",
+    "Exit": "analysis.early_exit",
     "InputStage": "program.records",
+    "Margin": "analysis.early_exit",
     "NirOptions": "networks.nir.options",
+    "Posterior": "analysis.early_exit",
     "Program": "program.program",
     "Progress": "deployment.progress",
     "Recording": "recordings.recording",
@@ -51,6 +55,7 @@ _PUBLIC = {
     "compare": "recordings.compare",
     "convert": "conversion.convert",
     "deploy": "deployment.deploy",
+    "early_exit": "analysis.early_exit",
     "evaluate": "deployment.timesteps",
     "fold_batchnorm": "networks.fold",
     "group_boundaries": "training.mixed.timesteps",
@@ -68,8 +73,11 @@ __all__ = [
     "Destination",
     "Difference",
     "EventFilter",
+    "Exit",
     "InputStage",
+    "Margin",
     "NirOptions",
+    "Posterior",
     "Program",
     "Progress",
     "Recording",
@@ -79,6 +87,7 @@ __all__ = [
     "compare",
     "convert",
     "deploy",
+    "early_exit",
     "evaluate",
     "fold_batchnorm",
     "group_boundaries",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from speckflex.errors import printable
@@ -10,6 +11,7 @@ __all__ = [
     "cell",
     "command_words",
     "first_line",
+    "microseconds_of",
     "one_line",
     "printable",
     "shown",
@@ -60,6 +62,17 @@ def cell(value: object) -> object:
         return value
     text = printable(value)
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def microseconds_of(text: str) -> int | None:
+    """Return the µs that a text such as `0.3s`, `300ms` or `300us` states; None if it states none.
+
+    A time is at least 1 µs, and its unit is part of it.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(s|ms|us|µs)", text.strip())
+    factor = {"s": 1e6, "ms": 1e3}.get(found[2], 1.0) if found else 0.0
+    microseconds = round(float(found[1]) * factor) if found else 0
+    return microseconds if 1 <= microseconds < 2**62 else None
 
 
 def command_words(command: str) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from speckflex.recordings.recording import Recording
     from speckflex.twin.settings import EdgeSpikes
 
-__all__ = ["core_inputs"]
+__all__ = ["arrivals_of", "core_inputs"]
 
 
 def core_inputs(
@@ -53,6 +53,19 @@ def core_inputs(
             parts.append(_arrivals(core, source, recording, index, reset=reset))
     joined = [np.concatenate(streams) for streams in zip(*parts, strict=False)]
     return [events[np.argsort(events["t"], kind="stable")] for events in joined] or None
+
+
+def arrivals_of(events: np.ndarray, sender: Core | InputStage, index: int) -> np.ndarray:
+    """Return the events that a sender's spikes are at a core, one destination after the other.
+
+    Args:
+        events: of the sender, before its pooling.
+        sender: a core without its decimator, or the input stage.
+        index: position of the core that receives.
+    """
+    if isinstance(sender, InputStage):
+        return _arrive(events, enter(sender), sender, index)
+    return _arrive(events, places_of(sender.output_shape), sender, index)
 
 
 def _targets(sender: Core | InputStage) -> list[int]:

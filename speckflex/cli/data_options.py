@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from speckflex._support.text import microseconds_of
 from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from speckflex.data import EventDataset, Preprocessing
 
 __all__ = [
+    "DurationType",
     "data_options",
     "on_input",
     "open_data",
@@ -101,10 +102,8 @@ class DurationType(click.ParamType):
         """Return µs, at least 1."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(s|ms|us|µs)", str(value).strip())
-        factor = {"s": 1e6, "ms": 1e3}.get(found[2], 1.0) if found else 0.0
-        microseconds = round(float(found[1]) * factor) if found else 0
-        if not 1 <= microseconds < 2**62:
+        microseconds = microseconds_of(str(value))
+        if microseconds is None:
             self.fail(f"{value!r} is no time: write it with its unit, such as 0.3s", param, ctx)
         return microseconds
 

@@ -11,7 +11,7 @@ import click
 
 from speckflex._support.run_folder import RunFolder
 from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
-from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.data_options import DurationType, data_options, on_input, open_data, sensor_of
 from speckflex.cli.emphasis import echo_report
 from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import (
@@ -72,6 +72,19 @@ EXPLAINED = 100  # samples of --explain, the first ones
     type=click.FloatRange(0, 1),
     metavar="FRACTION",
     help="Fail (exit 4) if the accuracy of the board is lower.",
+)
+@click.option(
+    "--min-accuracy-at",
+    type=(DurationType(), click.FloatRange(0, 1)),
+    metavar="TIME FRACTION",
+    help="Fail (exit 4) if the accuracy of the board is lower when its output is read up to this"
+    " time after the first input event, such as 100ms 0.9.",
+)
+@click.option(
+    "--early-exit",
+    is_flag=True,
+    help="Show how soon the output can be read: accuracy over time, and rules that stop reading,"
+    " chosen on one half of the samples and judged on the other.",
 )
 @click.option(
     "--ensemble",
@@ -223,7 +236,10 @@ def _settings(options: dict[str, Any]) -> DeploySettings:
         slow_clock=options["slow_clock"],
         rate=options["rate"],
         explain=EXPLAINED if options["explain"] else 0,
-        bars=Bars(options["max_spike_difference"], options["min_accuracy"]),
+        bars=Bars(
+            options["max_spike_difference"], options["min_accuracy"], options["min_accuracy_at"]
+        ),
+        early_exit=options["early_exit"],
         command=shlex.join(["speckflex", *sys.argv[1:]]),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.analysis.synops import measure_known_synops
+from speckflex.deployment._output_readings import OutputReadings
 from speckflex.deployment.progress import SAMPLES, Progress, watched
 from speckflex.recordings.recording import concatenate_recordings
 from speckflex.report.evidence import PlayedSample
@@ -39,12 +40,14 @@ class Players:
         in_steps: how many samples a player in batches takes at a time, where it gives the same
             spikes for any number; so its progress is seen.
         names: what progress calls a player, where that is not its key.
+        reading: whether the output of each sample over time is taken in: see `OutputReadings`.
     """
 
     in_batches: dict[str, Play] = field(default_factory=dict)
     one_by_one: dict[str, Play] = field(default_factory=dict)
     in_steps: dict[str, int] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    reading: bool = False
 
     def watched(self, total: int, watch: Watch) -> Players:
         """Return the same players, which tell `watch` of each of their calls.
@@ -72,11 +75,14 @@ class Players:
         Args:
             events: one array per sample.
             keep: whether all players keep their spikes, not their counts alone; the board keeps
-                them in any case, so that its work can be measured.
+                them in any case, so that its work can be measured, and so do all whose output
+                is read over time.
         """
-        board = _board_of({**self.in_batches, **self.one_by_one})
+        spikes = {_board_of({**self.in_batches, **self.one_by_one})}
+        if self.reading:
+            spikes |= set(COMPARED)
         batch = {
-            name: play(events, keep_events=keep or name == board)
+            name: play(events, keep_events=keep or name in spikes)
             for name, play in self.in_batches.items()
         }
         if not self.one_by_one:
@@ -84,7 +90,7 @@ class Players:
             return
         for index, sample in enumerate(events):
             alone = {
-                name: play([sample], keep_events=keep or name == board)
+                name: play([sample], keep_events=keep or name in spikes)
                 for name, play in self.one_by_one.items()
             }
             parts = {name: whole.part(index, index + 1) for name, whole in batch.items()}
@@ -116,6 +122,7 @@ class Played:
         synops: the synaptic operations of each part, one entry per core.
         opened: samples whose answers differ, by their position, of parts whose spikes are not
             kept.
+        readings: the output of all samples over time, where it is asked for.
         interrupted: whether the user stopped the playing before the last sample.
     """
 
@@ -123,6 +130,7 @@ class Played:
     events: list[np.ndarray] = field(default_factory=list)
     synops: list[tuple[LayerSynops, ...]] = field(default_factory=list)
     opened: dict[int, PlayedSample] = field(default_factory=dict)
+    readings: OutputReadings = field(default_factory=OutputReadings)
     interrupted: bool = False
 
     def add(
@@ -136,6 +144,8 @@ class Played:
     ) -> None:
         """Take in a part that all have played: measure its work, and drop spikes not to be kept."""
         synops = measure_known_synops(program, part[_board_of(part)], events)
+        if players.reading:
+            self.readings.add(events, part, program)
         if not keep:
             start = sum(map(_n_samples, self.parts))
             for index in _differing(part)[: MOST_OPENED - len(self.opened)]:

@@ -99,6 +99,8 @@ class DeploySettings:
             none.
         explain: number of first samples with which the effect of each layer is measured; 0 for
             none.
+        early_exit: whether to measure how soon the output can be read: accuracy over time, and
+            the rules of `early_exit`.
         command: what the user typed, for the report; "" for nothing.
         input_shape: (channel, y, x) of the events, where neither the model nor the data states
             it; None to find it.
@@ -117,6 +119,7 @@ class DeploySettings:
     rate: float | None = None
     probe: str = ""
     explain: int = 0
+    early_exit: bool = False
     command: str = ""
     input_shape: Shape | None = None
 
@@ -323,6 +326,9 @@ def _deploy(
         ensemble=outlook.ensemble,
         effects=outlook.effects,
         bars=settings.bars,
+        readings=played.readings.by_role,
+        steps=played.readings.steps,
+        unread=played.readings.problem,
     )
     return Deployment(model, recordings, report_of(evidence), run_id)
 
@@ -363,7 +369,8 @@ def _players(
     """Yield torch networks, twin and board, each with the program loaded."""
     board, family = chosen.board, chosen.family
     names = {"chip": board.name, **STAGES}
-    players = Players(_references(model, settings.bins), names=names)
+    reading = settings.early_exit or settings.bars.min_accuracy_at is not None
+    players = Players(_references(model, settings.bins), names=names, reading=reading)
     watch(Progress("loading or compiling the twin's kernels"))
     with ExitStack() as stack:
         if not family.is_twin:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from speckflex._support.text import microseconds_of
+
 if TYPE_CHECKING:
     from speckflex.boards.family import BoardFamily
 
@@ -24,12 +26,15 @@ class Bars:
     Args:
         max_spike_difference: largest spike difference at the output, a fraction.
         min_accuracy: lowest accuracy, 0 to 1.
+        min_accuracy_at: µs after the first input event, and the lowest accuracy if the output is
+            read until then, 0 to 1.
     """
 
     max_spike_difference: float | None = None
     min_accuracy: float | None = None
+    min_accuracy_at: tuple[int, float] | None = None
 
-    def stated(self) -> dict[str, float]:
+    def stated(self) -> dict[str, Any]:
         """Return the bars that there are, by name."""
         return {name: bar for name, bar in vars(self).items() if bar is not None}
 
@@ -136,6 +141,14 @@ def add_options(parser: pytest.Parser) -> None:
         help="fail a test whose record_accuracy is lower, or has no value",
     )
     group.addoption(
+        "--min-accuracy-at",
+        dest="speckflex_min_accuracy_at",
+        nargs=2,
+        metavar=("TIME", "FRACTION"),
+        help="fail a test whose record_accuracy_at, with the output read up to TIME after the first"
+        " input event, is lower or has no value, such as 100ms 0.9",
+    )
+    group.addoption(
         "--board-metrics",
         dest="speckflex_board_metrics",
         metavar="FILE",
@@ -169,6 +182,7 @@ def _read(config: pytest.Config, board: str) -> Choices:
         bars=Bars(
             _number(config, "--max-spike-difference", float("inf")),
             _number(config, "--min-accuracy", 1.0),
+            _accuracy_at(config),
         ),
         metrics=Path(file) if file else None,
     )
@@ -202,8 +216,22 @@ def _check_board(choices: Choices) -> None:
 
 def _number(config: pytest.Config, option: str, most: float) -> float | None:
     text = config.getoption("speckflex_" + option.strip("-").replace("-", "_"))
-    if text is None:
+    return None if text is None else _checked(option, text, most)
+
+
+def _accuracy_at(config: pytest.Config) -> tuple[int, float] | None:
+    stated = config.getoption("speckflex_min_accuracy_at")
+    if stated is None:
         return None
+    time = microseconds_of(stated[0])
+    if time is None:
+        raise pytest.UsageError(
+            f"--min-accuracy-at {stated[0]}: give a time with its unit, such as 100ms"
+        )
+    return time, _checked("--min-accuracy-at", stated[1], 1.0)
+
+
+def _checked(option: str, text: str, most: float) -> float:
     try:
         value = float(text)
     except ValueError:

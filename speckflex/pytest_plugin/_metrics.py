@@ -10,6 +10,8 @@ import pytest
 from speckflex.pytest_plugin._cases import noted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from speckflex.pytest_plugin._choices import Choices
@@ -101,6 +103,40 @@ class BoardMetrics:
         if bar is not None and (value is None or value < bar):
             shown = "has no value (no sample has a label)" if value is None else f"is {value:.4g}"
             _miss(f"the accuracy {shown}: --min-accuracy asks for {bar}")
+        return value
+
+    def record_accuracy_at(
+        self,
+        recording: Recording,
+        events: Sequence[np.ndarray],
+        labels: np.ndarray | None = None,
+        *,
+        time: int = 100_000,
+    ) -> float | None:
+        """Keep and return the accuracy if the output is read up to a time; None without labels.
+
+        Fails the test if there is a bar (`--min-accuracy-at`) that it misses, or has no value for;
+        the time is then that of the bar.
+
+        Args:
+            recording: what a board returned, with the spikes of its last layer.
+            events: the streams that were played, one for each sample.
+            labels: (sample,) the class of each sample, negative for an unknown one; None for the
+                recording's own.
+            time: µs after the first input event of a sample.
+
+        Raises:
+            ComparisonError: the last layer is not read by spikes, or they were not kept.
+        """
+        from speckflex.analysis.exit_curves import accuracy_at
+
+        bar = self._choices.bars.min_accuracy_at
+        time, lowest = bar or (time, 0.0)
+        value = accuracy_at(recording, events, time, labels)
+        self.record(accuracy_at=value, accuracy_at_us=time)
+        if bar is not None and (value is None or value < lowest):
+            shown = "has no value (no sample has a label)" if value is None else f"is {value:.4g}"
+            _miss(f"the accuracy at {time} µs {shown}: --min-accuracy-at asks for {lowest}")
         return value
 
 

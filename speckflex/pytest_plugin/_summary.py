@@ -13,7 +13,11 @@ __all__ = ["Summary"]
 
 NOT_ON_A_CHIP = "not on a chip"
 # the figure that each bar is held against
-MEASURED = {"max_spike_difference": "spike_difference", "min_accuracy": "accuracy"}
+MEASURED = {
+    "max_spike_difference": "spike_difference",
+    "min_accuracy": "accuracy",
+    "min_accuracy_at": "accuracy_at",
+}
 
 
 class Summary:

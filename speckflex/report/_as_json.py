@@ -62,7 +62,7 @@ def from_plain(kind: Any, value: Any) -> Any:
     if get_origin(kind) is tuple:
         kinds = options[:1] * len(value) if options[1:] == [...] else options
         return tuple(from_plain(one, item) for one, item in zip(kinds, value, strict=True))
-    if get_origin(kind) is Mapping:
+    if get_origin(kind) in (Mapping, dict):
         return {key: from_plain(options[1], item) for key, item in value.items()}
     return value
 

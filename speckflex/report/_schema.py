@@ -77,7 +77,7 @@ def _schema_of(kind: Any, parts: dict[str, Any]) -> dict[str, Any]:
         return {"$ref": f"#/$defs/{kind.__name__}"}
     if origin is Literal:
         return {"enum": list(arguments)}
-    if origin is Mapping:
+    if origin in (Mapping, dict):
         return {"type": "object", "additionalProperties": _schema_of(arguments[1], parts)}
     if origin is tuple:
         return _array(arguments, parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from speckflex.report.spelling import percent
+from speckflex.report.spelling import milliseconds, percent
 
 if TYPE_CHECKING:
     from speckflex.report.record import Report
@@ -22,14 +22,21 @@ class Bars:
     Args:
         max_spike_difference: largest spike difference at the output, a fraction.
         min_accuracy: lowest accuracy of the chip, else of the twin, 0 to 1.
+        min_accuracy_at: µs after the first input event, and the lowest accuracy of the chip, else
+            of the twin, if its output is read until then, 0 to 1.
     """
 
     max_spike_difference: float | None = None
     min_accuracy: float | None = None
+    min_accuracy_at: tuple[int, float] | None = None
 
     def missed(self, report: Report) -> tuple[str, ...]:
         """Return a sentence for each bar that the report misses."""
-        found = (self.missed_difference(report), self.missed_accuracy(report))
+        found = (
+            self.missed_difference(report),
+            self.missed_accuracy(report),
+            self.missed_accuracy_at(report),
+        )
         return tuple(sentence for sentence in found if sentence)
 
     def missed_difference(self, report: Report) -> str:
@@ -51,6 +58,25 @@ class Bars:
         if value is None:
             return f"the accuracy has no value (no sample has a label), the bar is {bar}"
         return f"accuracy {value} is below {bar} ({percent(value)})"
+
+    def missed_accuracy_at(self, report: Report) -> str:
+        """Return how the report misses the bar of the accuracy at a time, "" where it does not."""
+        if self.min_accuracy_at is None:
+            return ""
+        time, bar = self.min_accuracy_at
+        early = report.early_exits
+        found = early.accuracy_at if early else None
+        if found is not None and found.accuracy >= bar:
+            return ""
+        when = f"accuracy at {milliseconds(time)}"
+        if found is None:
+            reason = (
+                early.early_exit_reason
+                if early and early.early_exit_reason
+                else "no sample has a label"
+            )
+            return f"the {when} has no value ({reason}), the bar is {bar}"
+        return f"{when} is {found.accuracy}, below {bar} ({percent(found.accuracy)})"
 
 
 def _why(report: Report) -> str:

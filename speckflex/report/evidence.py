@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from speckflex.analysis.core_load import LayerLoad
     from speckflex.analysis.ensemble import Ensemble
+    from speckflex.analysis.readings import Reading
     from speckflex.analysis.synops import LayerSynops
     from speckflex.fitting.checks import Check
     from speckflex.program.program import Program
@@ -74,6 +75,11 @@ class Evidence:
         opened: samples whose answers differ, by their position, beyond those whose spikes are all
             kept.
         effects: what each layer costs alone; empty if it was not measured.
+        readings: the output of each sample over time, by the role of a board; empty if it was not
+            asked for.
+        steps: (sample, time, class) output of torch in time steps, in parts; empty if it was not
+            asked for.
+        unread: why the output could not be read over time, "" where it could or was not asked for.
     """
 
     program: Program | None
@@ -94,6 +100,9 @@ class Evidence:
     rate: float | None = None
     opened: Mapping[int, PlayedSample] = field(default_factory=dict)
     effects: Sequence[LayerEffect] = ()
+    readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
+    steps: Sequence[np.ndarray] = ()
+    unread: str = ""
 
     @property
     def played(self) -> str:

@@ -11,6 +11,7 @@ from speckflex.report.sections._chance import Chance
 from speckflex.report.sections._cores import Cores
 from speckflex.report.sections._difference import Differences
 from speckflex.report.sections._divergence import FirstDivergence
+from speckflex.report.sections._early_exit import EarlyExits
 from speckflex.report.sections._energy import LatencyAndEnergy
 from speckflex.report.sections._ladder import Ladder
 from speckflex.report.sections._load import CoreLoads
@@ -49,6 +50,7 @@ class Report(Facts):
         core_loads: whether the cores keep up; None where it was not measured.
         latency_and_energy: when the network decides, and what a sample takes; None where neither
             is known.
+        early_exits: how soon the output can be read; None where it was not asked for.
         weights: what rounding to 8 bits did.
         origins: where the recordings come from.
     """
@@ -67,6 +69,7 @@ class Report(Facts):
     cores: Cores
     core_loads: CoreLoads | None = None
     latency_and_energy: LatencyAndEnergy | None = None
+    early_exits: EarlyExits | None = None
     weights: Weights = field(default_factory=Weights)
     origins: Origins
 

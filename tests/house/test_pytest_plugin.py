@@ -301,3 +301,41 @@ def test_a_bar_that_no_test_measures_fails_the_run(pytester):
     result = pytester.runpytest_inprocess("--min-accuracy", "0.9")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines("missed: --min-accuracy: no test measured its figure: *")
+
+
+def test_an_accuracy_at_a_time_below_its_bar_fails_and_so_does_silence(pytester):
+    single_core().save(pytester.path / "net.speck")
+    pytester.makepyfile(
+        """
+        import numpy as np
+        import pytest
+        import speckflex as sf
+        from speckflex.events import make_events
+
+        SPIKES, SILENCE = [100, 200], []
+
+        @pytest.mark.parametrize("times", [[SPIKES, SPIKES], [SPIKES, SILENCE]])
+        def test_it(play, board_metrics, times):
+            events = [make_events(np.array(t, int), *np.zeros((3, len(t)), int)) for t in times]
+            recording = play(sf.Program.load("net.speck"), events)
+            found = board_metrics.record_accuracy_at(recording, events, np.zeros(2, int))
+            assert found == 1
+        """
+    )
+    result = pytester.runpytest_inprocess("--min-accuracy-at", "50us", "0.9")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines("*accuracy at 50 µs is 0.5: --min-accuracy-at asks for 0.9*")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("100", "0.9"), "*--min-accuracy-at 100: give a time with its unit, such as 100ms"),
+        (("100ms", "90"), "*--min-accuracy-at 90: give a number from 0 to 1*"),
+    ],
+)
+def test_a_time_without_its_unit_and_a_percentage_are_misuse(pytester, words, message):
+    pytester.makepyfile(CHIP_TEST)
+    result = pytester.runpytest_inprocess("--min-accuracy-at", *words)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(message)
