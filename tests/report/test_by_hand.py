@@ -77,6 +77,22 @@ def exact_weights(network: nn.Module) -> dict[str, np.ndarray]:
     return {"conv1": conv, "linear": linear.reshape(-1, 4, 4, 4) / 16}
 
 
+def folded(network: nn.Module) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return gain and dropped constant of each channel of the layers that folding changes."""
+    found = []
+    for name in ("conv1", "linear"):
+        layer, norm = network.get_submodule(name), getattr(network, "norm1", None)
+        gain = np.ones(len(layer.weight))
+        dropped = np.zeros(len(gain)) if layer.bias is None else layer.bias.detach().numpy()
+        if name == "conv1" and norm is not None:
+            spread = np.sqrt(norm.running_var.double().numpy() + norm.eps)
+            gain = norm.weight.detach().double().numpy() / spread
+            dropped = norm.bias.detach().numpy() - gain * norm.running_mean.numpy()
+        if dropped.any():
+            found.append((gain, dropped))
+    return found
+
+
 @pytest.mark.parametrize(
     ("kind", "board", "rate"),
     [
@@ -92,8 +108,12 @@ def test_every_figure_is_that_of_the_files_beside_it(
 ):
     network, data = NETWORKS[kind](), data_set()
     path = tmp_path / ("model.nir" if kind == "NIR" else "model.pt")
+    exact = {name: (weights, 1.0) for name, weights in exact_weights(network).items()}
     if kind == "NIR":
-        save_nir(convert(network, SHAPE), path)
+        program = convert(network, SHAPE)
+        save_nir(program, path)
+        # the file holds the integers themselves
+        exact = {core.name: (core.weights, core.threshold_high) for core in program.cores}
     else:
         save_network(network, path)
     model = read_model(path, input_shape=SHAPE)
@@ -104,8 +124,9 @@ def test_every_figure_is_that_of_the_files_beside_it(
     differing = [one.sample for one in deployment.report.samples_alone.differing]
     # also those of the samples whose spikes are not kept in the recordings
     assert [one.sample for one in deployment.report.samples_alone.opened] == differing
-    weights = {} if kind == "NIR" else exact_weights(network)
-    assert by_hand.check(tmp_path / "out", list(data.items), weights) > 150
+    dropped = [] if kind == "NIR" else folded(network)
+    n_figures = by_hand.check(tmp_path / "out", list(data.items), exact, dropped or None)
+    assert n_figures > 400
     steps = [rung.step for rung in deployment.report.steps.ladder]
     folds = kind in ("batch norm", "biases and ReLU")
     hardware = ["twin"] if board == "twin" else ["twin", "chip"]
@@ -123,6 +144,9 @@ def test_a_wrong_figure_is_found(tmp_path: Path):
     report.write_text(text.replace('"samples": 6', '"samples": 7', 1), encoding="utf-8")
     with pytest.raises(AssertionError, match="samples: the report says 7, by hand it is 6"):
         by_hand.check(tmp_path / "out", list(data.items))
+    report.write_text(text.replace("{", '{"colour": 3,', 1), encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"neither computed nor named: .*'colour'"):
+        by_hand.check(tmp_path / "out", list(data.items), {})
 
 
 def test_the_script_imports_nothing_of_the_package():
