@@ -147,6 +147,7 @@ def test_a_wrong_figure_is_found(tmp_path: Path):
     report.write_text(text.replace("{", '{"colour": 3,', 1), encoding="utf-8")
     with pytest.raises(AssertionError, match=r"neither computed nor named: .*'colour'"):
         by_hand.check(tmp_path / "out", list(data.items), {})
+    report.write_text(text, encoding="utf-8")  # each report of a test is held to its schema
 
 
 def test_the_script_imports_nothing_of_the_package():
