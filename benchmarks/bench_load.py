@@ -1,11 +1,14 @@
 """Measure time and memory against size, each step in a process of its own, and how both grow.
 
-    python benchmarks/bench_load.py [--spikes 1000000 10000000 100000000] [--samples 100 1000]
-                                   [--json FILE]
+    python benchmarks/bench_load.py [--step save load ...] [--largest 0.1] [--json FILE]
 
 Recordings of N spikes with times of their own are made up, saved, loaded, and compared with one
-that differs in one spike. Small samples are deployed on the twin, without a torch network.
-Memory is the most that the step adds to what lies in memory before it.
+that differs in one spike. Small samples are deployed on the twin, without a torch network. A stream
+goes through 3C1FC in blocks. Nine layers of 128 x 128 play ten samples and keep all spikes, and two
+of such plays are compared. Reports of 1000 samples and 64 classes are made and written.
+
+Seconds are of processor time. "MB added" is the most that the step adds to what lies in memory
+before it, "peak MB" the most of its process. Growth is the slope of a line through the logarithms.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import json
 import math
 import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
 
 SHAPE = (8, 64, 64)
 EVENTS_OF_A_SAMPLE = 50
+SAMPLES, MICROSECONDS = 10, 1_000_000  # of the nine layers
+THRESHOLD = 340  # a spike for each event, on average
+REPORTED, CLASSES = 1000, 64  # samples of a report
+Rows = dict[str, tuple[float, float]]  # seconds of processor time, and MB added, by name
 
 
 def made_up(n_spikes: int) -> Recording:
@@ -65,22 +73,22 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
     return result, time.process_time() - begin, (peak() - before) / 2**20
 
 
-def save(n_spikes: int, folder: Path) -> tuple[float, float]:
+def save(n_spikes: int, folder: Path) -> Rows:
     """Save a recording."""
     recording = made_up(n_spikes)
     _, seconds, memory = timed(lambda: recording.save(folder / "a.h5"))
-    return seconds, memory
+    return {"save": (seconds, memory)}
 
 
-def load(_: int, folder: Path) -> tuple[float, float]:
+def load(_: int, folder: Path) -> Rows:
     """Load it."""
     from speckflex.recordings.recording import Recording
 
     _, seconds, memory = timed(lambda: Recording.load(folder / "a.h5"))
-    return seconds, memory
+    return {"load": (seconds, memory)}
 
 
-def compare(_: int, folder: Path) -> tuple[float, float]:
+def compare(_: int, folder: Path) -> Rows:
     """Compare it with one that differs in one spike in the middle."""
     from dataclasses import replace
 
@@ -95,10 +103,10 @@ def compare(_: int, folder: Path) -> tuple[float, float]:
     divergence = found.layers[0].first_divergence
     if divergence is None or divergence.sample != 5:
         raise RuntimeError(f"the spike that differs was not found: {divergence}")
-    return seconds, memory
+    return {"compare": (seconds, memory)}
 
 
-def play(n_samples: int, _: Path) -> tuple[float, float]:
+def play(n_samples: int, _: Path) -> Rows:
     """Deploy small samples on the twin, and write the folder."""
     from speckflex.boards.choosing import choose_board
     from speckflex.conversion.model import read_model
@@ -122,7 +130,7 @@ def play(n_samples: int, _: Path) -> tuple[float, float]:
         )
         chosen = choose_board("twin")
         _, seconds, memory = timed(lambda: deploy(model, samples, chosen).save(Path(out) / "run"))
-    return seconds, memory
+    return {"deploy": (seconds, memory)}
 
 
 def program() -> Any:
@@ -144,48 +152,196 @@ def program() -> Any:
     return Program((first, last), InputStage((2, 32, 32)), chip="unbounded")
 
 
-STEPS = {"save": save, "load": load, "compare": compare, "deploy": play}
+def stream(n_events: int, _: Path) -> Rows:
+    """Play a stream through 3C1FC on the twin, in blocks of a million events."""
+    from bench_memory import BLOCK, blocks_of
+    from bench_twin import calibrated
+
+    from speckflex.boards.twin import Twin
+
+    model, events = calibrated("3C1FC, 34x34")
+    with Twin(threads=1) as twin:
+        twin.load(model)
+        twin.play_stream(blocks_of(events, BLOCK))  # compiles, and holds the first block
+        _, seconds, memory = timed(lambda: twin.play_stream(blocks_of(events, n_events)))
+    return {"stream": (seconds, memory)}
 
 
-def measure(step: str, size: int, folder: Path) -> tuple[float, float]:
-    """Return seconds and MB of a step in a process of its own."""
+def nine(n_events: int, _: Path) -> Rows:
+    """Play ten samples through nine layers of 128 x 128, keep all spikes, and compare two plays."""
+    from bench_twin import random_events
+
+    from speckflex.boards.twin import Twin
+    from speckflex.recordings.compare import compare as compare_recordings
+
+    rng = np.random.default_rng(0)
+    model = nine_layers()
+    samples = [
+        random_events(rng, model.input.shape, n_events // SAMPLES, MICROSECONDS)
+        for _ in range(SAMPLES)
+    ]
+    with Twin(threads=1) as twin:
+        twin.load(model)
+        twin.play([samples[0][:100]])
+        first, seconds, memory = timed(lambda: twin.play(samples))
+        spikes = sum(int(layer.counts.sum()) for layer in first.layers)
+        second = twin.play([*samples[:5], moved(samples[5]), *samples[6:]])
+    found, seconds_compared, memory_compared = timed(lambda: compare_recordings(first, second))
+    divergence = found.layers[0].first_divergence
+    if divergence is None or divergence.sample != 5:
+        raise RuntimeError(f"the change was not found: {divergence}")
+    equal, seconds_equal, _ = timed(lambda: compare_recordings(first, first))
+    if equal.first_divergent_layer is not None:
+        raise RuntimeError("a play differs from itself")
+    sys.stderr.write(f"{spikes:.3g} spikes; compared with themselves in {seconds_equal:.2f} s\n")
+    return {"nine": (seconds, memory), "nine, compared": (seconds_compared, memory_compared)}
+
+
+def moved(events: np.ndarray) -> np.ndarray:
+    """Return events with one of them, in the middle, in another place."""
+    events = events.copy()
+    events["x"][len(events) // 2] ^= 1
+    return events
+
+
+def nine_layers() -> Any:
+    """Return nine layers of 2 x 128 x 128 neurons, each with about as many spikes as events."""
+    from speckflex.program.program import Program
+    from speckflex.program.records import Core, Destination, InputStage
+
+    rng = np.random.default_rng(0)
+    shape = (2, 128, 128)
+    cores = [
+        Core(
+            f"layer{index}",
+            rng.integers(0, 20, (2, 2, 3, 3)),
+            THRESHOLD,
+            -THRESHOLD,
+            shape,
+            padding=(1, 1),
+            destinations=(Destination(index + 1),) if index < 8 else (),
+        )
+        for index in range(9)
+    ]
+    return Program(tuple(cores), InputStage(shape), chip="unbounded")
+
+
+def report(n_layers: int, folder: Path) -> Rows:
+    """Make and write the report of 1000 samples of 64 classes, of torch against the twin."""
+    from speckflex.report import build_report, write_report
+
+    model = deep(n_layers)
+    recordings = {role: counted(model, role) for role in ("torch", "twin")}
+    out = folder / f"report-{n_layers}"
+    _, seconds, memory = timed(lambda: write_report(build_report(model, recordings), out))
+    for name in ("report.html", "report.json"):
+        size = (out / name).stat().st_size / 2**20
+        sys.stderr.write(f"{name} of {n_layers} layers: {size:.2f} MB\n")
+    return {"report": (seconds, memory)}
+
+
+def deep(n_layers: int) -> Any:
+    """Return layers of 4 x 4 x 4 neurons in a row, the last of 64 classes."""
+    from speckflex.program.program import Program
+    from speckflex.program.records import Core, Destination, InputStage
+
+    rng = np.random.default_rng(0)
+    cores = [
+        Core(
+            f"layer{index}",
+            rng.integers(-90, 90, (4, 4, 1, 1)),
+            20,
+            -20,
+            (4, 4, 4),
+            destinations=(Destination(index + 1),),
+        )
+        for index in range(n_layers - 1)
+    ]
+    last = Core("classes", rng.integers(-90, 90, (CLASSES, 4, 4, 4)), 20, -20, (4, 4, 4))
+    return Program((*cores, last), InputStage((4, 4, 4)), chip="unbounded")
+
+
+def counted(model: Any, role: str) -> Recording:
+    """Return made-up spikes of each layer, the events of the first sample among them."""
+    from bench_twin import random_events
+
+    from speckflex.recordings.recording import LayerRecord, Provenance, Recording, SampleLog
+
+    rng = np.random.default_rng(len(role))
+    layers = []
+    for index, core in enumerate(model.cores):
+        shape = core.output_shape
+        counts = rng.poisson(3, (REPORTED, *shape))
+        first = random_events(rng, shape, 500, MICROSECONDS)
+        np.add.at(counts[0], (first["p"], first["y"], first["x"]), 1)
+        layers.append(LayerRecord(index, core.name, counts, (first,)))
+    log = SampleLog(500, 500, 500)
+    origin = Provenance(model.sha256, role, role)
+    labels = rng.integers(0, CLASSES, REPORTED)
+    return Recording(tuple(layers), len(layers), (log,) * REPORTED, origin, labels)
+
+
+# What each step is measured with: its sizes, and the unit of these.
+STEPS: dict[str, tuple[Callable[[int, Path], Rows], str]] = {
+    "save": (save, "spikes"),
+    "load": (load, "spikes"),
+    "compare": (compare, "spikes"),
+    "deploy": (play, "samples"),
+    "stream": (stream, "events"),
+    "nine": (nine, "events of nine"),
+    "report": (report, "layers"),
+}
+SIZES = {
+    "spikes": [10**6, 10**7, 10**8],
+    "samples": [100, 1000, 10_000],
+    "events": [10**6, 10**7, 10**8],
+    "events of nine": [10**5, 10**6, 10**7],
+    "layers": [25, 100, 200],
+}
+
+
+def measure(step: str, size: int, folder: Path) -> tuple[Rows, float]:
+    """Return what a step measures in a process of its own, and the most MB of that process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(STEPS[step], (size, folder))
+        return pool.apply(_measured, (step, size, folder))
 
 
-def growth(sizes: list[int], values: list[float]) -> str:
-    """Return the power of the size with which values grow between the first and the last."""
+def _measured(step: str, size: int, folder: Path) -> tuple[Rows, float]:
+    return STEPS[step][0](size, folder), peak() / 2**20
+
+
+def growth(sizes: list[float], values: list[float]) -> str:
+    """Return the power of the size with which values grow: a line through their logarithms."""
     if len(sizes) < 2 or min(values) <= 0:
         return "-"
-    return f"{math.log(values[-1] / values[0]) / math.log(sizes[-1] / sizes[0]):.2f}"
+    return f"{np.polyfit(np.log(sizes), np.log(values), 1)[0]:.2f}"
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table, and how each step grows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--spikes", type=int, nargs="*", default=[10**6, 10**7, 10**8])
-    parser.add_argument("--samples", type=int, nargs="*", default=[100, 1000, 10_000])
+    parser.add_argument("--step", nargs="*", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--largest", type=float, default=1.0, help="share of the largest sizes")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    print("| step | size | seconds | MB added |\n| --- | ---: | ---: | ---: |")
-    found: dict[str, list[tuple[float, float]]] = {step: [] for step in STEPS}
+    print("| step | size | seconds | MB added | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
+    found: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for size in options.spikes:
-            for step in ("save", "load", "compare"):
-                seconds, memory = measure(step, size, Path(folder))
-                found[step].append((seconds, memory))
-                print(f"| {step} | {size:.0e} spikes | {seconds:.1f} | {memory:.0f} |", flush=True)
-        for size in options.samples:
-            seconds, memory = measure("deploy", size, Path(folder))
-            found["deploy"].append((seconds, memory))
-            print(f"| deploy | {size} samples | {seconds:.1f} | {memory:.0f} |", flush=True)
-    for step, values in found.items():
-        sizes = options.samples if step == "deploy" else options.spikes
-        times, memories = ([value[i] for value in values] for i in range(2))
+        for unit, sizes in SIZES.items():
+            # save, load and compare use the same file, so that they take turns
+            for size in (round(size * options.largest) for size in sizes):
+                for step in (one for one in options.step if STEPS[one][1] == unit):
+                    rows, most = measure(step, size, Path(folder))
+                    for name, (seconds, memory) in rows.items():
+                        found.setdefault(name, []).append([size, seconds, memory, most])
+                        cells = f"{size:,} {unit.split()[0]} | {seconds:.2f} | {memory:.0f}"
+                        print(f"| {name} | {cells} | {most:.0f} |", flush=True)
+    for name, rows in found.items():
+        sizes, times, memories, _ = (list(column) for column in zip(*rows, strict=True))
         powers = growth(sizes, times), growth(sizes, memories)
-        print(f"{step}: seconds grow as size ** {powers[0]}, memory as size ** {powers[1]}")
+        print(f"{name}: seconds grow as size ** {powers[0]}, memory as size ** {powers[1]}")
     if options.json:
         options.json.write_text(json.dumps(found))
 

@@ -6,12 +6,14 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speckflex._support.locks import lock
+from speckflex._support.text import printable
 from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["RunFolder", "is_left_over", "new_run"]
+__all__ = ["RunFolder", "new_run", "unfinished"]
 
 MARK = ".speckflex-running"
 NAME_DIGITS = 6  # bytes of the run's identifier
+LONGEST_MARK = 200  # characters
+# Who looks at a folder locks its mark for a moment.
+TRIES, SECONDS_BETWEEN = 5, 0.02
 
 logger = logging.getLogger("speckflex")
 
@@ -140,9 +145,9 @@ class RunFolder:
         path = self.path / MARK
         while self._mark is None:
             mark = path.open("a+", encoding="utf-8")
-            if not lock(mark):
+            if not _locked_soon(mark):
                 mark.seek(0)
-                writer = mark.read(200).strip() or "another process"
+                writer = mark.read(LONGEST_MARK).strip() or "another process"
                 mark.close()
                 raise self._failure(
                     f"{self.path}: {writer} is writing a run into it: wait for its end, or choose"
@@ -174,19 +179,33 @@ class RunFolder:
             self._mark = None
 
 
+def _locked_soon(file: Any) -> bool:
+    for _ in range(TRIES):
+        if lock(file):
+            return True
+        time.sleep(SECONDS_BETWEEN)
+    return False
+
+
 def new_run() -> str:
     """Return an identifier that no other run has."""
     return secrets.token_hex(NAME_DIGITS)
 
 
-def is_left_over(file: str | Path) -> bool:
-    """Return whether a file lies in a folder whose run was ended before all files had their names.
-
-    False where a process is still writing them.
-    """
-    mark = Path(file).parent / MARK
+def unfinished(folder: str | Path) -> str:
+    """Return a sentence about a folder whose run has not come to its end; "" about any other."""
     try:
-        with mark.open("r+", encoding="utf-8") as opened:
-            return lock(opened)
-    except OSError:
-        return False
+        with (Path(folder) / MARK).open(encoding="utf-8") as mark:
+            is_left = lock(mark)
+            writer = printable(mark.read(LONGEST_MARK).strip()) or "a process"
+    except (OSError, ValueError):
+        return ""
+    if is_left:
+        return (
+            f"{folder}: was left by a run that was ended while it worked ({writer}), so that its"
+            " files may be of two runs: run it again"
+        )
+    return (
+        f"{folder}: {writer} is writing a run into it, so that its files may be of a run before:"
+        " wait for its end"
+    )

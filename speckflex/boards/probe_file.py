@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from speckflex._support.files import suffix_problem, write_whole
+from speckflex._support.reading import parse_json, read_file
 from speckflex._support.text import shown
 from speckflex.errors import BoardError, FileFormatError
 
@@ -177,20 +178,11 @@ def _as_value(answer: str, hint: Any, default: Any) -> Any:
 
 
 def _read(path: Path) -> Any:
+    remedy = "it is no file of speckflex probe, give one that it wrote"
+    content = read_file(path, FileFormatError, remedy, largest=MAX_BYTES)
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileFormatError(f"{path}: can't be read ({reason}): check the path") from error
-    if len(content) > MAX_BYTES:
-        raise FileFormatError(
-            f"{path}: has more than {MAX_BYTES} bytes, so it is no file of speckflex probe: give"
-            " one that it wrote"
-        )
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(content)
+    except ValueError as error:
         raise FileFormatError(
             f"{path}: is no JSON ({shown(str(error))[:120]}): give a file that speckflex probe"
             " wrote"

@@ -13,6 +13,7 @@ from speckflex._support.files import write_whole
 from speckflex.cli.bars import exit_on_missed, max_spike_difference_option
 from speckflex.cli.emphasis import echo_report, echo_warning
 from speckflex.cli.options import existing_file
+from speckflex.cli.unfinished import warn_of_unfinished_runs
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def command(
     (.jsonl of pytest --board-metrics or train --metrics) are shown over time and not judged.
     """
     form = "json" if as_json else form
+    warn_of_unfinished_runs(files)
     kinds = {path.suffix.lower() for path in files}
     if kinds & TRENDS:
         options = {"--program": program, "--max-spike-difference": max_spike_difference}

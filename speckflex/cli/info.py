@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from speckflex._support.text import printable
 from speckflex.cli.options import json_option
+from speckflex.cli.unfinished import warn_of_unfinished_runs
 
 __all__ = ["command"]
 
@@ -25,6 +27,7 @@ def command(file: Path, *, as_json: bool) -> None:
     from speckflex.cli.tables import echo_table
     from speckflex.deployment.describe import describe_file
 
+    warn_of_unfinished_runs([file])
     facts = describe_file(file)
     if as_json:
         click.echo(json.dumps(facts, indent=2, allow_nan=False))
@@ -32,7 +35,7 @@ def command(file: Path, *, as_json: bool) -> None:
     layers, provenance = facts.pop("layers"), facts.pop("provenance")
     for name, value in (*facts.items(), *provenance.items()):
         for line in _lines(name, value):
-            click.echo(line)
+            click.echo(printable(line))
     if layers:
         columns = list(dict.fromkeys(key for layer in layers for key in layer))
         rows = [[_shown(layer.get(column)) for column in columns] for layer in layers]
@@ -49,4 +52,6 @@ def _lines(name: str, value: object) -> list[str]:
 
 
 def _shown(value: object) -> object:
-    return "x".join(map(str, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return printable(value) if isinstance(value, str) else value

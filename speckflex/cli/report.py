@@ -9,6 +9,7 @@ import click
 from speckflex.cli.bars import exit_on_missed
 from speckflex.cli.emphasis import echo_report
 from speckflex.cli.options import OutFolderType, json_option
+from speckflex.cli.unfinished import warn_of_unfinished_runs
 
 __all__ = ["command"]
 
@@ -43,6 +44,7 @@ def command(run: Path, *, figures: Path | None, formats: tuple[str, ...], as_jso
         raise click.UsageError(
             f"{run} holds no report.json: give the folder that speckflex deploy --out wrote"
         )
+    warn_of_unfinished_runs([folder])
     report = read_report(file)
     if figures is not None:
         for path in write_figures(folder, figures, formats=formats or FORMATS):

@@ -51,7 +51,8 @@ def echo_table(
     cells = [[format_number(value) for value in row] for row in values]
     width = line_width()
     longest = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    console = Console(width=width)
+    # names come from files, and rich would take "[/b]" for a mark
+    console = Console(width=width, markup=False, emoji=False)
     # three blanks between columns, one on each side of the table
     for group in side_by_side([1 + min(size, width // 2) for size in longest], width - 2):
         table = Table(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speckflex._support.json_lines import read_json_lines
+from speckflex._support.reading import check_is_file, hash_of_file
+from speckflex._support.run_folder import unfinished
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ __all__ = ["describe_file"]
 
 # A file of `speckflex probe` names its format in its first line.
 PROBE, START = b'"speckflex probe"', 64
+# What tells the lines of metrics files, and the checkpoint of a training.
+NUMBER = (int, float)
+SCALARS = (int, float, str)
+EPOCH = {"epoch": int, "validation_accuracy": NUMBER}
+TEST = {"test": str, "board": str}
+CHECKPOINT = {"format": int, "settings": dict, "network": dict, "optimiser": dict, "history": list}
 
 
 def describe_file(path: str | Path) -> dict[str, Any]:
@@ -34,29 +42,31 @@ def describe_file(path: str | Path) -> dict[str, Any]:
         SpeckflexError: the file is missing, damaged, or of another kind.
     """
     path = Path(path)
-    if path.is_dir():
-        return _run(path)
+    check_is_file(path, FileFormatError)
     try:
-        content = path.read_bytes()
+        if path.is_dir():
+            return _run(path)
+        with path.open("rb") as file:
+            start = file.read(START)
+        about = _reader_of(path, start)(path)
+        size, digest = path.stat().st_size, hash_of_file(path)
     except OSError as error:
         raise FileFormatError(
             f"{path}: can't be read ({error.strerror}): check its path and permissions"
         ) from error
-    about = _reader_of(path, content)(path)
-    file_hash = hashlib.sha256(content).hexdigest()
-    return {"file": str(path), "bytes": len(content), "file_sha256": file_hash, **about}
+    return {"file": str(path), "bytes": size, "file_sha256": digest, **about}
 
 
-def _reader_of(path: Path, content: bytes) -> Callable[[Path], dict[str, Any]]:
+def _reader_of(path: Path, start: bytes) -> Callable[[Path], dict[str, Any]]:
     """Return the function that describes a file, by its content, else by its name."""
     from speckflex.networks.file_kinds import PROGRAM, RECORDING, TORCH, kind_of_file
 
-    if path.suffix.lower() == ".json" and PROBE in content[:START]:
+    if path.suffix.lower() == ".json" and PROBE in start:
         return _probe
     kinds = {".speck": _program, ".h5": _recording, ".json": _report}
     if path.suffix.lower() in kinds:
         return kinds[path.suffix.lower()]
-    if content[:1] == b"{" and not content.startswith(b"{}"):
+    if start[:1] == b"{" and not start.startswith(b"{}"):
         return _metrics
     by_content = {PROGRAM: _program, RECORDING: _recording, TORCH: _torch}
     return by_content.get(kind_of_file(path), _network)
@@ -65,20 +75,23 @@ def _reader_of(path: Path, content: bytes) -> Callable[[Path], dict[str, Any]]:
 def _run(folder: Path) -> dict[str, Any]:
     """Return what the folder of a run holds: its report, and each file with its hash."""
     report = folder / "report.json"
+    problem = unfinished(folder)
     if not report.is_file():
         raise FileFormatError(
-            f"{folder}: holds no report.json, so it is no run of speckflex deploy: name a file, or"
-            " the folder that deploy --out wrote"
+            problem
+            or f"{folder}: holds no report.json, so it is no run of speckflex deploy: name a file,"
+            " or the folder that deploy --out wrote"
         )
     about = _report(report)
     return {
         "file": str(folder),
         **about,
         "kind": "run",
+        "unfinished": problem,
         "files": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            path.name: hash_of_file(path)
             for path in sorted(folder.iterdir())
-            if path.is_file()
+            if path.is_file() and not path.name.startswith(".")
         },
     }
 
@@ -86,9 +99,9 @@ def _run(folder: Path) -> dict[str, Any]:
 def _metrics(path: Path) -> dict[str, Any]:
     """Return what a file of JSON lines holds: the epochs of a training, or figures of tests."""
     lines = read_json_lines(path)
-    if all(_is_epoch(line) for line in lines):
+    if all(_holds(line, EPOCH) and "loss" in line for line in lines):
         return _epochs(lines)
-    if all(isinstance(line.get(name), str) for line in lines for name in ("test", "board")):
+    if all(_holds(line, TEST) for line in lines):
         return _board_metrics(lines)
     raise FileFormatError(
         f"{path}: is no file of metrics that speckflex writes: give one of --metrics or"
@@ -96,9 +109,11 @@ def _metrics(path: Path) -> dict[str, Any]:
     )
 
 
-def _is_epoch(line: dict[str, Any]) -> bool:
-    number, accuracy = line.get("epoch"), line.get("validation_accuracy")
-    return isinstance(number, int) and isinstance(accuracy, int | float) and "loss" in line
+def _holds(value: Any, kinds: Mapping[str, type | tuple[type, ...]]) -> bool:
+    """Return whether a value of JSON is an object with fields of these types."""
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), kind) for name, kind in kinds.items()
+    )
 
 
 def _epochs(epochs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,33 +149,58 @@ def _torch(path: Path) -> dict[str, Any]:
     """Return what a file of torch holds: a training's checkpoint, weights alone, or a network."""
     import torch
 
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # noqa: BLE001 - a network as an object: its reader allows known layers
-        return _network(path)
-    if isinstance(state, dict) and {"format", "settings", "optimiser", "history"} <= state.keys():
-        return _checkpoint(state)
+    from speckflex.networks.torch_file import read_torch_file
+
+    state = read_torch_file(path, values=False).value
+    if _holds(state, CHECKPOINT):
+        return _checkpoint(path, state)
     weights = state.get("state_dict", state) if isinstance(state, dict) else {}
-    if weights and all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if isinstance(weights, dict) and weights and _are_tensors(weights, torch.Tensor):
         return {"kind": "weights", "layers": _tensors(weights), "provenance": {}}
     return _network(path)
 
 
-def _checkpoint(state: dict[str, Any]) -> dict[str, Any]:
-    history = state["history"]
-    best = next((one for one in history if one["epoch"] == state["best_epoch"]), {})
+def _are_tensors(weights: Mapping[Any, Any], tensor: type) -> bool:
+    return all(isinstance(k, str) and isinstance(v, tensor) for k, v in weights.items())
+
+
+def _checkpoint(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    history, network, best_epoch = state["history"], state["network"], state.get("best_epoch")
+    if not all(_holds(epoch, {"epoch": int}) for epoch in history) or not _are_tensors(
+        network, torch.Tensor
+    ):
+        raise FileFormatError(
+            f"{path}: is no whole checkpoint of a training: give one that speckflex train wrote"
+        )
+    best_epoch = best_epoch if isinstance(best_epoch, int) else None
+    best = next((one for one in history if one["epoch"] == best_epoch), {})
     return {
         "kind": "checkpoint",
-        "sha256": state["data"],
+        "sha256": _plain(state["data"]),
         "epochs": len(history),
-        "best_epoch": state["best_epoch"],
-        "best_validation_accuracy": best.get("validation_accuracy"),
-        "layers": _tensors(state["network"]),
+        "best_epoch": best_epoch,
+        "best_validation_accuracy": _plain(best.get("validation_accuracy")),
+        "layers": _tensors(network),
         "provenance": {
-            "format": state["format"],
-            **{name: value for name, value in state["settings"].items() if value not in (None, "")},
+            "format": _plain(state["format"]),
+            **{
+                str(name): _plain(value)
+                for name, value in state["settings"].items()
+                if value not in (None, "")
+            },
         },
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a checkpoint as JSON has it."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) if isinstance(item, SCALARS) else "?" for item in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value if value is None or isinstance(value, SCALARS) else type(value).__name__
 
 
 def _tensors(weights: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -283,6 +323,7 @@ def _report(path: Path) -> dict[str, Any]:
             "speckflex": report.speckflex,
             "board": report.board,
             "command": report.command,
+            **({"run": report.run_id} if report.run_id else {}),
         },
     }
 

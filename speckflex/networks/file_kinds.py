@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speckflex._support.hdf5 import is_hdf5
+from speckflex._support.reading import check_is_file
 from speckflex.errors import FileFormatError, NetworkError
 from speckflex.networks._hdf5 import hdf5_content
 
@@ -171,6 +172,7 @@ def kind_of_file(path: Path) -> FileKind:
         raise NetworkError(f"{path}: is a folder: name the model file in it")
     if not path.exists():
         raise NetworkError(f"{path}: no such file: check the path")
+    check_is_file(path, NetworkError)
     try:
         with path.open("rb") as file:
             kind = _kind_of_content(file, path)

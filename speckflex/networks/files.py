@@ -17,7 +17,6 @@ from speckflex.networks._intact import check_intact
 from speckflex.networks._onnx import load_onnx, onnx_input_shape
 from speckflex.networks._safetensors import read_safetensors
 from speckflex.networks._state_dict import load_state
-from speckflex.networks._torch_file import read_torch_file, torch_file_of
 from speckflex.networks.copying import copy_network, forget_states
 from speckflex.networks.factories import network_from_factory
 from speckflex.networks.file_kinds import (
@@ -35,6 +34,7 @@ from speckflex.networks.layer_kinds import check_layers
 from speckflex.networks.nir._network import load_nir, nir_input_shape
 from speckflex.networks.nir.options import NirOptions
 from speckflex.networks.spiking import spiking_network
+from speckflex.networks.torch_file import read_torch_file, torch_file_of
 
 if TYPE_CHECKING:
     from speckflex.networks._checkpoint import Found

@@ -17,6 +17,7 @@ import numpy as np
 
 from speckflex._support.files import suffix_problem, write_whole
 from speckflex._support.npy import read_npy
+from speckflex._support.reading import check_is_file
 from speckflex._support.text import shown
 from speckflex.errors import FileFormatError
 
@@ -79,6 +80,7 @@ def open_archive(path: str | Path) -> Iterator[Archive]:
             open.
     """
     path = Path(path)
+    check_is_file(path, FileFormatError)
     try:
         with zipfile.ZipFile(path) as file:
             yield Archive(path, file, _read_manifest(file, path))

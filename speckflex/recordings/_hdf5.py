@@ -14,6 +14,7 @@ import numpy as np
 
 from speckflex._support.files import suffix_problem, writing_whole
 from speckflex._support.hdf5 import Hdf5Guard
+from speckflex._support.reading import check_is_file
 from speckflex._support.text import one_line
 from speckflex.errors import FileFormatError
 
@@ -137,6 +138,7 @@ def open_container(path: str | Path) -> Iterator[Container]:
             open, if its contents have wrong names, types or values.
     """
     path = Path(path)
+    check_is_file(path, FileFormatError)
     if not path.is_file():
         raise FileFormatError(f"{path}: no such file: check the path of the recording")
     try:

@@ -10,23 +10,21 @@ from speckflex._support.text import cell
 from speckflex.report._as_json import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from speckflex.report.record import Report
 
 __all__ = ["render_csv", "render_samples_csv"]
 
+# The last column, the same in each row, so that a file tells the run that it belongs to.
+RUN = "run"
 SAMPLE_COLUMNS = ("sample", "label", "torch", "twin", "chip")
 
 
 def render_csv(report: Report) -> str:
     """Return one line per layer; an empty field where a figure is not known."""
     columns = [column for section in report.sections for column in section.columns]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_cells(plain(layer)) for layer in report.layers)
-    return text.getvalue()
+    return _table(report, columns, (plain(layer) for layer in report.layers))
 
 
 def render_samples_csv(report: Report) -> str:
@@ -38,12 +36,19 @@ def render_samples_csv(report: Report) -> str:
         "spike_difference",
         "stopped",
     ]
+    margins = (
+        {f"margin_{role}": sample.margins.get(role) for role in roles}
+        for sample in report.samples_alone.per_sample
+    )
+    rows = zip(map(plain, report.samples_alone.per_sample), margins, strict=True)
+    return _table(report, columns, ({**sample, **margin} for sample, margin in rows))
+
+
+def _table(report: Report, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, [*columns, RUN], extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for sample in report.samples_alone.per_sample:
-        margins = {f"margin_{role}": sample.margins.get(role) for role in roles}
-        writer.writerow(_cells({**plain(sample), **margins}))
+    writer.writerows(_cells({**row, RUN: report.run_id}) for row in rows)
     return text.getvalue()
 
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from math import isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import numpy as np
 
+from speckflex._support.text import printable
 from speckflex.report._parts import entries
 
 if TYPE_CHECKING:
@@ -48,23 +49,37 @@ def plain(value: Any) -> Any:
 def from_plain(kind: Any, value: Any) -> Any:
     """Return a value of the annotated type from its plain JSON types, the reverse of `plain`.
 
-    A field that has a default may be missing: an earlier version had no such field.
+    A field that has a default may be missing: an earlier version had no such field. Texts keep
+    their printable characters alone, since they come from a file.
 
     Raises:
         KeyError: another field is missing.
+        TypeError, ValueError, AttributeError: a value is of another type.
     """
     options = [option for option in get_args(kind) if option is not NoneType]
     if NoneType in get_args(kind):
         # of several types, such as float and str, JSON itself tells which it is
+        if len(options) > 1 and value is not None and type(value) not in {*options, int}:
+            raise TypeError(f"{value!r:.40} in place of a number or a text")
         return value if value is None or len(options) > 1 else from_plain(options[0], value)
     if is_dataclass(kind) and isinstance(kind, type):
         return kind(**_read_part(kind, value))
     if get_origin(kind) is tuple:
+        _check_type(list, value)
         kinds = options[:1] * len(value) if options[1:] == [...] else options
         return tuple(from_plain(one, item) for one, item in zip(kinds, value, strict=True))
-    if get_origin(kind) in (Mapping, dict):
-        return {key: from_plain(options[1], item) for key, item in value.items()}
-    return value
+    if get_origin(kind) in {Mapping, dict}:
+        return {printable(key): from_plain(options[1], item) for key, item in value.items()}
+    if get_origin(kind) is Literal and value not in options:
+        raise ValueError(f"{value!r:.40} in place of {options[0]!r}")
+    if kind in {bool, int, float, str}:
+        _check_type(kind, value)
+    return printable(value) if isinstance(value, str) else value
+
+
+def _check_type(kind: type, value: Any) -> None:
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise TypeError(f"{value!r:.40} in place of a value of type {kind.__name__}")
 
 
 def _plain_part(part: Any) -> dict[str, Any]:

@@ -34,8 +34,9 @@ def render_markdown(report: Report) -> str:
     parts += [
         show_as_markdown(block) for section in report.sections for block in section.blocks(report)
     ]
+    run = f"run {escape_markdown(report.run_id)} · " if report.run_id else ""
     parts.append(
-        f"program `{report.program.sha256[:12]}` · board {escape_markdown(report.board)} ·"
+        f"{run}program `{report.program.sha256[:12]}` · board {escape_markdown(report.board)} ·"
         f" {report.samples} samples, {report.lost_events} events known lost"
     )
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speckflex._support.files import write_whole
+from speckflex._support.reading import parse_json, read_file
 from speckflex._support.run_folder import RunFolder
 from speckflex.errors import FileFormatError
 from speckflex.report._as_csv import render_csv, render_samples_csv
@@ -14,11 +14,16 @@ from speckflex.report._as_json import from_plain, render_json
 from speckflex.report._as_markdown import render_markdown
 from speckflex.report.facts import SCHEMA
 from speckflex.report.record import Report
+from speckflex.report.trend import trend_of_reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["read_report", "save_report", "write_report"]
+
+
+# What facts of other types, or facts that miss each other, raise.
+INCOMPLETE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, StopIteration)
 
 
 def write_report(report: Report, folder: str | Path) -> list[Path]:
@@ -55,9 +60,10 @@ def read_report(path: str | Path) -> Report:
         FileFormatError: the file is no `report.json`.
     """
     path = Path(path)
+    content = read_file(path, FileFormatError, "give a report.json of speckflex")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        facts = parse_json(content)
+    except ValueError as error:
         raise FileFormatError(f"{path}: can't be read as JSON ({error}): check the file") from error
     schema = facts.get("schema") if isinstance(facts, dict) else None
     if type(schema) is int and schema != SCHEMA:
@@ -72,8 +78,12 @@ def read_report(path: str | Path) -> Report:
             f"{path}: is no report, it has no schema number: give a report.json of speckflex"
         )
     try:
-        return from_plain(Report, facts)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        report = from_plain(Report, facts)
+        # facts that name each other, such as roles and layers, must be there to be shown
+        render_markdown(report)
+        trend_of_reports({"before": report, "after": report})
+    except INCOMPLETE as error:
         raise FileFormatError(
             f"{path}: is an incomplete report ({error!r}): give a report.json as it was written"
         ) from error
+    return report

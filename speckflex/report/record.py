@@ -74,6 +74,12 @@ class Report(Facts):
     origins: Origins
 
     @property
+    def run_id(self) -> str:
+        """What the files of one run have in common; "" where the recordings are of several."""
+        runs = {origin.settings.get("run", "") for origin in self.origins.provenance.values()}
+        return runs.pop() if len(runs) == 1 else ""
+
+    @property
     def sections(self) -> list[Section]:
         """The sections that this report has, in their order."""
         values = (getattr(self, one.name) for one in fields(self))

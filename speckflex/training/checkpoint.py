@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from speckflex._support.files import write_whole
-from speckflex._support.text import first_line
-from speckflex.errors import TrainingError
+from speckflex._support.text import first_line, shown
+from speckflex.errors import SpeckflexError, TrainingError
 from speckflex.networks.copying import copy_network
 from speckflex.networks.paper import own_granularity
+from speckflex.networks.torch_file import read_torch_file
 from speckflex.training.metrics import EpochMetrics
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states
 
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
 __all__ = ["check_checkpoint", "restore_run", "save_run"]
 
 FORMAT = 1
+# What other contents than those of `save_run` raise when they are taken apart.
+OTHER_CONTENTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+)
 
 
 def save_run(run: TrainingRun, path: Path) -> None:
@@ -98,12 +109,12 @@ def restore_run(run: TrainingRun, path: Path) -> None:
             )
         _check_settings(_plain(run.settings, run.mixed.network), state, path)
         run.mixed.load_state_dict(state["network"])
-        run.optimiser.load_state_dict(state["optimiser"])
-        run.schedule.load_state_dict(state["schedule"])
+        run.optimiser.load_state_dict(_optimiser_state(run, state["optimiser"]))
+        run.schedule.load_state_dict(_schedule_state(run, state["schedule"]))
         run.order_generator.bit_generator.state = json.loads(state["order_generator"])
         run.step_generator.set_state(state["step_generator"])
         torch.set_rng_state(state["torch_generator"])
-        run.history = [EpochMetrics(**metrics) for metrics in state["history"]]
+        run.history = _history(state["history"])
         run.best = next((m for m in run.history if m.epoch == state["best_epoch"]), None)
         run.best_weights = state["best_network"]
 
@@ -113,7 +124,14 @@ def _refusing_other_contents(path: Path) -> Iterator[None]:
     """Refuse a file whose contents are not what `save_run` writes."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:
         raise TrainingError(
             f"{path}: is not a complete checkpoint ({first_line(error)}): start the training again"
         ) from error
@@ -121,17 +139,14 @@ def _refusing_other_contents(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        state = read_torch_file(path).value
+    except SpeckflexError as error:
+        if isinstance(error.__cause__, OSError):
+            raise TrainingError(str(error)) from error
+        reason = str(error).removeprefix(f"{path}: ").rpartition(": ")[0]
         raise TrainingError(
-            f"{path}: can't be read ({error.strerror or error}): check the path"
-        ) from error
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # damage raises many kinds of errors in torch's reader
-        raise TrainingError(
-            f"{path}: no checkpoint of a training, or cut short ({first_line(error)[:80]}):"
-            " start the training again"
+            f"{path}: no checkpoint of a training, or cut short ({reason}): give the .checkpoint"
+            " file of the training, or start it again"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise TrainingError(
@@ -142,19 +157,86 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_network(network: nn.Module, state: dict[str, Any], path: Path) -> None:
-    here, there = network.state_dict(), state["network"]
+    here = network.state_dict()
+    sets = (
+        [state["network"]]
+        if state["best_network"] is None
+        else [state["network"], state["best_network"]]
+    )
+    for there in sets:
+        difference = _difference(here, there)
+        if difference:
+            raise TrainingError(
+                f"{path}: is the checkpoint of another network ({difference}):"
+                " resume with the network that it was made with"
+            )
+
+
+def _difference(here: dict[str, torch.Tensor], there: dict[str, Any]) -> str:
+    """Return how the weights of a file differ in names, shapes and types from a network's."""
     for name in sorted({*here, *there}):
         if name not in here or name not in there:
-            difference = f"only the {'file' if name in there else 'network'} has {name}"
-        elif here[name].shape != there[name].shape:
-            shapes = tuple(there[name].shape), tuple(here[name].shape)
-            difference = f"{name} has shape {shapes[0]} in the file and {shapes[1]} in the network"
-        else:
-            continue
-        raise TrainingError(
-            f"{path}: is the checkpoint of another network ({difference}):"
-            " resume with the network that it was made with"
-        )
+            return f"only the {'file' if name in there else 'network'} has {shown(name)}"
+        mine, other = here[name], there[name]
+        if not isinstance(other, torch.Tensor):
+            return f"{name} is a {type(other).__name__} in the file"
+        for what in ("shape", "dtype"):
+            values = [getattr(one, what) for one in (other, mine)]
+            if values[0] != values[1]:
+                words = [tuple(one) if what == "shape" else one for one in values]
+                return f"{name} has {what} {words[0]} in the file and {words[1]} in the network"
+    return ""
+
+
+def _optimiser_state(run: TrainingRun, saved: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of an optimiser, all but its rate and what it remembers as it is now."""
+    fresh = run.optimiser.state_dict()
+    groups = []
+    for group, other in zip(fresh["param_groups"], saved["param_groups"], strict=True):
+        if group["params"] != other["params"]:
+            raise ValueError("its optimiser has other weights")
+        groups.append({**group, "lr": _number(other["lr"])})
+    weights = [weight for group in run.optimiser.param_groups for weight in group["params"]]
+    for index, remembered in saved["state"].items():
+        shapes = {(), tuple(weights[index].shape)}
+        for name, value in remembered.items():
+            if value is not None and tuple(value.shape) not in shapes:
+                raise ValueError(f"its optimiser has a {shown(name)} of shape {tuple(value.shape)}")
+        if "step" in remembered and not 0 < float(remembered["step"]) < inf:
+            raise ValueError("its optimiser has no number of steps")
+    return {"state": saved["state"], "param_groups": groups}
+
+
+def _schedule_state(run: TrainingRun, saved: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a schedule: how far it is; all else is as it is now."""
+    rates = [_number(rate) for rate in saved["_last_lr"]]
+    if len(rates) != len(run.optimiser.param_groups):
+        raise ValueError(f"its schedule has {len(rates)} rates")
+    counts = {name: saved[name] for name in ("last_epoch", "_step_count")}
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        raise ValueError("its schedule has no number of steps")
+    return {**run.schedule.state_dict(), **counts, "_last_lr": rates}
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError(f"{value!r:.40} is no number")
+    return value
+
+
+def _history(saved: list[dict[str, Any]]) -> list[EpochMetrics]:
+    """Return the epochs of a file, in their order."""
+    history = [EpochMetrics(**metrics) for metrics in saved]
+    if [metrics.epoch for metrics in history] != list(range(1, len(history) + 1)):
+        raise ValueError("its epochs are not in a row")
+    for metrics in history:
+        for item in fields(metrics):
+            value = getattr(metrics, item.name)
+            if value is None and item.default is None:
+                continue
+            if not isinstance(value, int | float):
+                raise TypeError(f"its epochs have a {item.name} of type {type(value).__name__}")
+    return history
 
 
 def _check_settings(now: dict[str, Any], state: dict[str, Any], path: Path) -> None:

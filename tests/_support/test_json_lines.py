@@ -33,7 +33,7 @@ def test_a_number_that_is_not_finite_is_none(tmp_path):
         ('{"a": 1}\n[1]\n', "line 2 holds list, no object"),
         ("{", "line 1 is no JSON"),
         ("[" * 200_000, "line 1 is no JSON"),
-        (b"\xff\xfe", "can't be read"),
+        (b"\xff\xfe", "line 1 is no JSON"),
     ],
 )
 def test_what_is_no_file_of_records_is_refused_in_one_line(tmp_path, text, words):

@@ -1,12 +1,13 @@
 """A folder holds one run, whatever ends the process that writes it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from speckflex._support.run_folder import RunFolder, is_left_over
+from speckflex._support.run_folder import RunFolder, unfinished
 from speckflex.errors import BoardError, FileFormatError
 
 # Another process, which claims the folder and is then killed or waits.
@@ -98,7 +99,11 @@ def test_a_folder_that_another_process_writes_is_refused_until_that_ends(tmp_pat
     process = other(tmp_path, "wait")
     assert process.stdout is not None
     assert process.stdout.readline() == "claimed\n"
-    assert not is_left_over(tmp_path / "a.txt")
+    assert re.fullmatch(
+        rf"{tmp_path}: process {process.pid}, run \w+, started .* is writing a run into it, so that"
+        " its files may be of a run before: wait for its end",
+        unfinished(tmp_path),
+    )
     with (
         pytest.raises(FileFormatError, match=f"process {process.pid}, run .* is writing a run"),
         RunFolder(tmp_path, FileFormatError),
@@ -112,12 +117,12 @@ def test_a_folder_that_another_process_writes_is_refused_until_that_ends(tmp_pat
 
 def test_a_folder_of_a_killed_run_is_said_to_be_one_and_mended(tmp_path: Path, caplog):
     other(tmp_path, "end").communicate()
-    assert is_left_over(tmp_path / "a.txt")
+    assert "was left by a run that was ended while it worked" in unfinished(tmp_path)
     with RunFolder(tmp_path, FileFormatError) as folder:
         write_text(folder, "b.txt", "b")
         folder.finish()
     assert "was left by a run that was ended while it worked" in caplog.text
-    assert not is_left_over(tmp_path / "b.txt")
+    assert unfinished(tmp_path) == ""
     assert names_in(tmp_path) == ["b.txt"]
 
 

@@ -2,18 +2,24 @@
 
 import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from made_up import played, two_core_program
 from networks_of_tests import small_network
 
+from speckflex._support.locks import lock
+from speckflex._support.run_folder import MARK
 from speckflex.cli import main
 from speckflex.conversion.convert import convert
 from speckflex.networks.files import save_network
+from speckflex.report import build_report, write_report
 
 LEGACY = Path(__file__).resolve().parents[1] / "legacy"
 
@@ -133,6 +139,74 @@ def test_lines_of_other_programs_are_no_metrics(tmp_path: Path, line: dict):
     result = CliRunner().invoke(main, ["info", str(tmp_path / "m.jsonl")])
     assert result.exit_code == 1
     assert "is no file of metrics" in result.stderr
+
+
+def test_the_folder_of_a_run_that_was_ended_or_goes_on_is_said_to_be_one(tmp_path: Path):
+    program, rng = two_core_program(), np.random.default_rng(0)
+    out = tmp_path / "out"
+    both = {role: played(program, rng, role) for role in ("torch", "twin")}
+    write_report(build_report(program, both), out)
+    for role, recording in both.items():
+        recording.save(out / f"{role}.h5")
+
+    def said() -> list[str]:
+        """Return what is said of the folder, of a file in it, and of two recordings in it."""
+        files = [str(out / "torch.h5"), str(out / "twin.h5")]
+        commands = [["info", str(out)], ["info", files[0]], ["report", str(out)]]
+        commands.append(["compare", *files])
+        return [CliRunner().invoke(main, words).stderr for words in commands]
+
+    assert said() == [""] * 4
+    mark = out / MARK
+    mark.write_text("process 12, run 0f0f, started now\n")
+    facts = json.loads(CliRunner().invoke(main, ["info", str(out), "--json"]).stdout)
+    assert "so that its files may be of two runs" in facts["unfinished"]
+    ended = f"warning: {out}: was left by a run that was ended while it worked (process 12, run 0"
+    assert [text.startswith(ended) for text in said()] == [True] * 4
+    with mark.open() as held:
+        assert lock(held)
+        going_on = f"warning: {out}: process 12, run 0f0f, started now is writing a run into it"
+        assert [text.startswith(going_on) for text in said()] == [True] * 4
+        (out / "report.json").unlink()
+        failed = CliRunner().invoke(main, ["info", str(out)])
+        assert failed.exit_code == 1
+        assert "is writing a run into it" in failed.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["a.speck", "a.h5", "a.json", "a.pt", "a.jsonl", "a.checkpoint"])
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    for words in (["info"], ["check"], ["compare", "/dev/zero"], ["report"]):
+        result = CliRunner().invoke(main, [*words, str(tmp_path / name)])
+        assert result.exit_code in {1, 2}, result.output
+        assert "Traceback" not in result.output
+
+
+METRICS = {
+    "deep": '{"a": ' + "[" * 100_000,
+    "a text for an accuracy": '{"epoch": 1, "loss": 0, "validation_accuracy": "x"}',
+    "no epoch": '{"loss": 0, "validation_accuracy": 1}',
+    "a list for a test": '{"test": [1], "board": "twin"}',
+    "no UTF-8": '{"test": "\xff", "board": "twin"}',
+}
+
+
+@pytest.mark.parametrize("content", METRICS.values(), ids=METRICS)
+def test_metrics_with_other_values_are_refused_in_one_line(tmp_path: Path, content: str):
+    path = tmp_path / "a.jsonl"
+    path.write_text(content, encoding="latin1")
+    result = CliRunner().invoke(main, ["info", str(path)])
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_number_without_value_in_metrics_is_left_out(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text('{"loss": 1e999}')
+    (tmp_path / "b.jsonl").write_text(f'{{"loss": 2, "huge": 1{"0" * 400}}}')
+    files = [str(tmp_path / f"{name}.jsonl") for name in "ab"]
+    result = CliRunner().invoke(main, ["compare", *files, "--json"])
+    assert result.exit_code == 0, result.output
+    assert "huge" not in result.output
 
 
 @pytest.mark.parametrize("name", ["a.speck", "a.h5", "a.json", "a.pt", "a.jsonl", "a.checkpoint"])

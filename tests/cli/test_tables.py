@@ -28,6 +28,11 @@ def test_no_line_of_a_table_is_longer_than_80_and_no_number_is_broken(capsys):
     assert printed.count("linear4") > 1
 
 
+def test_a_name_with_marks_of_rich_is_shown_as_it_is(capsys):
+    echo_table(("layer",), [("[/b] [red]conv :smile:",)])
+    assert "[/b] [red]conv :smile:" in capsys.readouterr().out
+
+
 def test_a_long_text_goes_on_in_a_second_line_between_words(capsys):
     words = "every spike of this board is drawn at random and then " * 3
     echo_table(("name", "what it is"), [("twin", words.strip())])

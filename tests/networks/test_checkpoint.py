@@ -312,7 +312,7 @@ def test_tensors_that_share_a_storage_keep_their_own_values(tmp_path):
     for new_format in (True, False):
         path = tmp_path / "tensors.pt"
         torch.save(content, path, _use_new_zipfile_serialization=new_format)
-        from speckflex.networks._torch_file import read_torch_file
+        from speckflex.networks.torch_file import read_torch_file
 
         read, expected = read_torch_file(path).value, torch.load(path, weights_only=True)
         assert read.keys() == expected.keys()

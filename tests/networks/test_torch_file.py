@@ -19,8 +19,7 @@ from sinabs import layers as sl
 from torch import nn
 
 from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
-from speckflex.networks import _pickle_machine, _tracer
-from speckflex.networks import _torch_file as torch_file
+from speckflex.networks import _pickle_machine, _tracer, torch_file
 from speckflex.networks.files import load_network, save_network
 from speckflex.networks.trace import trace
 
@@ -542,3 +541,25 @@ def test_a_forward_pass_that_fills_the_memory_is_stopped(monkeypatch):
     layers = [nn.Conv2d(1, 1, 1, padding=10, bias=False) for _ in range(20)]
     with pytest.raises(NetworkError, match=r"makes \d+ values of one sample, at most 10000"):
         trace(nn.Sequential(*layers), (1, 4, 4))
+
+
+def _tensor_in(storage_type: str, count: int) -> bytes:
+    """Return the instructions for a tensor over the whole of storage 0."""
+    storage = (
+        f"(U\x07storagectorch\n{storage_type}\n".encode() + b"U\x010U\x03cpuK" + bytes([count])
+    )
+    place = b"K\x00K" + bytes([count]) + b"\x85K\x01\x85\x89N"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"tQ" + place + b"tR"
+
+
+def test_numbers_that_are_read_as_several_types_lie_in_memory_once(tmp_path):
+    numbers = np.arange(4, dtype="<f4")
+    types = [("FloatStorage", 4), ("IntStorage", 4), ("ByteStorage", 16), ("DoubleStorage", 2)]
+    tensors = b"".join(_tensor_in(*one) for one in types)
+    with zipfile.ZipFile(tmp_path / "types.pt", "w") as archive:
+        archive.writestr("a/data.pkl", _pickled(b"](", tensors, b"e"))
+        archive.writestr("a/data/0", numbers.tobytes())
+    values = torch_file.read_torch_file(tmp_path / "types.pt").value
+    assert len({value.untyped_storage().data_ptr() for value in values}) == 1
+    for value, dtype in zip(values, ("<f4", "<i4", "u1", "<f8"), strict=True):
+        assert value.tolist() == numbers.view(dtype).tolist()

@@ -415,6 +415,73 @@ def test_the_csv_has_one_line_a_layer(program: Program, recordings: dict[str, Re
     assert float(rows[0]["spike_difference"]) == report.layers[0].spike_difference
 
 
+def test_the_files_of_one_run_share_its_identifier(
+    program: Program, recordings: dict[str, Recording], tmp_path: Path
+):
+    def of_run(recording: Recording, run: str) -> Recording:
+        return replace(recording, provenance=replace(recording.provenance, settings={"run": run}))
+
+    both = {role: of_run(recording, "0f0f0f") for role, recording in recordings.items()}
+    folder = tmp_path / "one"
+    write_report(build_report(program, both), folder)
+    assert read_report(folder / "report.json").run_id == "0f0f0f"
+    assert "\n\nrun 0f0f0f · program" in (folder / "report.md").read_text(encoding="utf-8")
+    for name, n_rows in (("layers.csv", 2), ("samples.csv", 4)):
+        with (folder / name).open(newline="") as file:
+            assert [row["run"] for row in csv.DictReader(file)] == ["0f0f0f"] * n_rows
+    mixed = build_report(program, {**both, "twin": of_run(both["twin"], "other")})
+    assert mixed.run_id == ""
+    assert "run other" not in render_markdown(mixed)
+
+
+@pytest.mark.parametrize(
+    ("places", "value"),
+    [
+        (("samples",), "four"),
+        (("samples",), True),
+        (("verdict",), 3),
+        (("layers", 0, "name"), None),
+        (("layers", 0, "spikes_by_role"), [1]),
+        (("layers", 0, "spike_difference"), "0.1"),
+        (("accuracy", "twin"), [0.5]),
+        (("role_names",), "torch"),
+        (("layers",), "layers"),
+        (("layers",), {"0": 1}),
+        (("played",), "nobody"),
+        (("comparisons", 0, "reference"), 7),
+        (("passed",), "yes"),
+    ],
+)
+def test_a_report_with_a_value_of_another_type_is_refused_in_one_line(
+    program: Program, recordings: dict[str, Recording], tmp_path: Path, places: tuple, value: Any
+):
+    facts = json.loads(render_json(build_report(program, recordings)))
+    part = facts
+    for place in places[:-1]:
+        part = part[place]
+    assert part[places[-1]] is not None
+    part[places[-1]] = value
+    (tmp_path / "changed.json").write_text(json.dumps(facts))
+    with pytest.raises(FileFormatError, match="is an incomplete report"):
+        read_report(tmp_path / "changed.json")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{", "9" * 5000, "\xff", "[1e999]", "NaN"])
+def test_a_report_that_is_no_json_is_refused_in_one_line(tmp_path: Path, content: str):
+    (tmp_path / "changed.json").write_text(content, encoding="latin1")
+    with pytest.raises(FileFormatError, match=r"JSON|no report"):
+        read_report(tmp_path / "changed.json")
+
+
+def test_texts_of_a_report_file_steer_no_terminal(
+    program: Program, recordings: dict[str, Recording], tmp_path: Path
+):
+    facts = json.loads(render_json(build_report(program, recordings)))
+    facts["verdict"] = "\x1b[2Jclear \u202e"
+    (tmp_path / "changed.json").write_text(json.dumps(facts))
+    assert read_report(tmp_path / "changed.json").verdict == r"\x1b[2Jclear \u202e"
+
+
 def test_names_can_not_break_out_of_markdown(rng: np.random.Generator):
     program = two_core_program(HOSTILE)
     both = {kind: played(program, rng, kind) for kind in ("torch", "twin")}

@@ -9,9 +9,11 @@ nothing had happened: the same program, spikes and weights, bit for bit, and not
 
 import argparse
 import collections
+import csv
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -173,7 +175,7 @@ def said(stage):
 def problems_of(stage, command):
     """Return what is wrong with the files that lie under their final names."""
     import speckflex
-    from speckflex._support.run_folder import is_left_over
+    from speckflex._support.run_folder import unfinished
     from speckflex.errors import SpeckflexError
     from speckflex.report import read_report
 
@@ -182,7 +184,9 @@ def problems_of(stage, command):
     readers = {
         ".speck": lambda path: speckflex.Program.load(path).metadata.get("run"),
         ".h5": lambda path: speckflex.Recording.load(path).provenance.settings.get("run"),
-        ".json": lambda path: _run_of(read_report(path)),
+        ".json": lambda path: read_report(path).run_id or None,
+        ".md": _run_in_markdown,
+        ".csv": _run_in_table,
         ".pt": lambda path: speckflex.load_network(path) and None,
         ".html": lambda path: None if path.read_text().rstrip().endswith("</html>") else 1 / 0,
     }
@@ -193,16 +197,22 @@ def problems_of(stage, command):
             runs.add(readers.get(path.suffix, lambda _: None)(path))
         except (SpeckflexError, ZeroDivisionError, ValueError) as error:  # noqa: PERF203
             found.append(f"half a file {path.name}: {error}")
-    if len(runs - {None}) > 1 and not is_left_over(out / "report.json"):
+    if len(runs - {None}) > 1 and not unfinished(out):
         found.append("files of two runs in one folder, which nothing tells")
     if "Traceback" in said(stage):
         found.append("a traceback: " + said(stage).strip().splitlines()[-1])
     return found
 
 
-def _run_of(report):
-    runs = {p.settings.get("run") for p in report.origins.provenance.values()} - {None}
-    return runs.pop() if runs else None
+def _run_in_markdown(path):
+    found = re.search(r"^run (\w+) ", path.read_text(), re.MULTILINE)
+    return found and found[1]
+
+
+def _run_in_table(path):
+    with path.open(newline="") as file:
+        runs = {row["run"] for row in csv.DictReader(file)}
+    return runs.pop() if len(runs) == 1 else 1 / 0
 
 
 def results_of(stage, command):

@@ -11,6 +11,7 @@ atheris, which follows the lines that a case reaches, if it is installed (`pip i
 import argparse
 import collections
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -124,7 +125,15 @@ def changed(content, rng):
     if rng.random() < 0.5:
         return changed_bytes(content, rng)
     if content[:1] == b"{":
-        return changed_json(content, rng)
+        try:
+            return changed_json(content, rng)
+        except ValueError:  # a row of JSON texts
+            lines = content.splitlines()
+            chosen = rng.randrange(len(lines))
+            return b"\n".join(
+                changed_json(line, rng) if number == chosen else line
+                for number, line in enumerate(lines)
+            )
     if content[:2] != b"PK":
         return changed_bytes(content, rng)
     with zipfile.ZipFile(io.BytesIO(content)) as old:
@@ -354,6 +363,37 @@ def read_report_file(path):
     read_report(path)
 
 
+def read_metrics(path):
+    """Read a metrics file, as `compare` and as `info` do."""
+    from speckflex.deployment.describe import describe_file
+    from speckflex.report import trend_of_metrics
+
+    trend_of_metrics([path, path])
+    describe_file(path)
+
+
+def read_checkpoint(path):
+    """Let a training continue from a file."""
+    from speckflex.training.checkpoint import restore_run
+
+    restore_run(_training(), path)
+
+
+@functools.cache
+def _training():
+    import torch
+    from fuzz_networks import two_layers
+
+    from speckflex.training import FrameSet, TrainingData, TrainingSettings, open_fabric
+    from speckflex.training._run import start_run
+
+    frames = torch.ones((4, 2, 2, 8, 8), dtype=torch.uint8)
+    data = FrameSet(frames, torch.tensor([0, 1, 0, 1]))
+    return start_run(
+        two_layers(), TrainingData(data, data), TrainingSettings(t_max=2), open_fabric()
+    )
+
+
 def read_by_command(path):
     """Give a file to a command, in this process, and check how the command ends."""
     from click.testing import CliRunner
@@ -429,6 +469,31 @@ def _weights(_):
     torch.save(state, new)
     torch.save({"epoch": 3, "state_dict": state}, old, _use_new_zipfile_serialization=False)
     return [new.getvalue(), old.getvalue()]
+
+
+def _checkpoints(folder):
+    """Return the checkpoint of a training after one epoch."""
+    import torch
+
+    from speckflex.training.checkpoint import save_run
+    from speckflex.training.metrics import EpochMetrics
+
+    run = _training()
+    for weights in run.mixed.parameters():
+        weights.grad = torch.ones_like(weights)
+    run.optimiser.step()
+    run.schedule.step()
+    run.record(EpochMetrics(1, 0.5, 0.5, 0.5, 0.5, 0.001, 1.0))
+    save_run(run, folder / "seed.checkpoint")
+    return [(folder / "seed.checkpoint").read_bytes()]
+
+
+def _metrics(_):
+    epochs = [{"epoch": n, "loss": 0.5, "validation_accuracy": 0.5} for n in (1, 2)]
+    tests = [{"test": "a::b", "board": "twin", "program_sha256": "", "spikes": n} for n in (1, 2)]
+    return [
+        "".join(json.dumps(line) + "\n" for line in lines).encode() for lines in (epochs, tests)
+    ]
 
 
 def _tensors(_):
@@ -522,6 +587,8 @@ DOORS = {
         Door("speck", ".speck", lambda _: [_own("program")], read_program),
         Door("recording", ".h5", lambda _: [_own("recording")], read_recording),
         Door("report", ".json", lambda _: [_own("report")], read_report_file),
+        Door("metrics", ".jsonl", _metrics, read_metrics),
+        Door("checkpoint", ".checkpoint", _checkpoints, read_checkpoint),
         Door("npy", ".npy", _npy, read_events),
         Door("npz", ".npz", _npz, read_events),
         Door("hdf5", ".h5", _hdf5, read_events),

@@ -1,5 +1,6 @@
 """The training loop: what it learns, repeats, resumes, refuses and reports."""
 
+import copy
 import json
 import math
 from collections import OrderedDict
@@ -164,6 +165,106 @@ def test_files_that_are_no_checkpoint_are_refused_in_one_line(data, tmp_path):
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(TrainingError, match="cut short"):
         fit(small_network(), data, SETTINGS, files=TrainingFiles(resume=path))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Return the contents of a checkpoint after two of three epochs."""
+    path = tmp_path_factory.mktemp("run") / "run.checkpoint"
+    data = TrainingData(recordings(8, 1), recordings(4, 2))
+
+    def stop(progress):
+        if progress.epoch == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        fit(small_network(), data, SETTINGS, files=TrainingFiles(path), watch=stop)
+    return torch.load(path, weights_only=True)
+
+
+def set_in(*places):
+    """Return a change of a checkpoint: the last of `places` is what stands under the others."""
+
+    def change(state):
+        for place in places[:-2]:
+            state = state[place]
+        state[places[-2]] = places[-1]
+
+    return change
+
+
+LIES = {
+    "no best network": (lambda state: state.pop("best_network"), "best_network"),
+    "a best network of another shape": (
+        set_in("best_network", "network.linear2.weight", torch.zeros(2, 3)),
+        "shape",
+    ),
+    "weights of another type": (
+        set_in("network", "network.linear2.weight", torch.zeros(2, 36, dtype=torch.int64)),
+        "dtype",
+    ),
+    "a number for a weight": (set_in("network", "network.linear2.weight", 5), "is a int"),
+    "a list for the networks": (set_in("network", [1]), "complete"),
+    "no text for a name": (set_in("network", 7, torch.zeros(2)), "complete"),
+    "a moment of another shape": (
+        set_in("optimiser", "state", 0, "exp_avg", torch.zeros(9, 9)),
+        "exp_avg of shape",
+    ),
+    "a text for a moment": (set_in("optimiser", "state", 0, "exp_avg", "x"), "complete"),
+    "steps below none": (
+        set_in("optimiser", "state", 0, "step", torch.tensor(-1.0)),
+        "number of steps",
+    ),
+    "moments of a weight that is none": (set_in("optimiser", "state", 99, {}), "complete"),
+    "a rate that is no number": (set_in("optimiser", "param_groups", 0, "lr", "x"), "complete"),
+    "no group": (set_in("optimiser", "param_groups", []), "complete"),
+    "a schedule without a place": (lambda state: state["schedule"].clear(), "complete"),
+    "a schedule at no place": (set_in("schedule", "last_epoch", -3), "number of steps"),
+    "an order of no generator": (set_in("order_generator", "[" * 10**5), "complete"),
+    "a huge order": (
+        set_in("order_generator", '{"bit_generator": "PCG64", "state": {"state": -1, "inc": 1}}'),
+        "complete",
+    ),
+    "a generator cut short": (
+        set_in("step_generator", torch.zeros(3, dtype=torch.uint8)),
+        "complete",
+    ),
+    "a global generator of floats": (set_in("torch_generator", torch.zeros(5056)), "complete"),
+    "an epoch without a loss": (lambda state: state["history"][0].pop("loss"), "complete"),
+    "an epoch whose loss is a text": (set_in("history", 0, "loss", "x"), "loss of type str"),
+    "an epoch twice": (set_in("history", 1, "epoch", 1), "not in a row"),
+    "settings that are a text": (set_in("settings", "x"), "complete"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_checkpoint_with_other_contents_is_refused_in_one_line(checkpoint, tmp_path, lie):
+    change, reason = LIES[lie]
+    state = copy.deepcopy(checkpoint)
+    change(state)
+    torch.save(state, tmp_path / "run.checkpoint")
+    data = TrainingData(recordings(8, 1), recordings(4, 2))
+    with pytest.raises(TrainingError, match=reason) as caught:
+        fit(
+            small_network(),
+            data,
+            SETTINGS,
+            files=TrainingFiles(resume=tmp_path / "run.checkpoint"),
+        )
+    assert str(caught.value).startswith(str(tmp_path))
+
+
+def test_attributes_that_a_checkpoint_gives_to_a_schedule_are_left_out(checkpoint, tmp_path):
+    state = copy.deepcopy(checkpoint)
+    state["schedule"] |= {"step": "no function", "T_max": 0, "optimizer": None}
+    state["optimiser"]["param_groups"][0]["betas"] = None
+    data = TrainingData(recordings(8, 1), recordings(4, 2))
+    weights = []
+    for name, content in (("plain", checkpoint), ("changed", state)):
+        torch.save(content, tmp_path / name)
+        result = fit(small_network(), data, SETTINGS, files=TrainingFiles(resume=tmp_path / name))
+        weights.append(result.network)
+    assert_equal_weights(*weights)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said_in_one_line(data, tmp_path):

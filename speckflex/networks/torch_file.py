@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import torch
 
+from speckflex._support.reading import check_is_file
 from speckflex._support.text import first_line
 from speckflex.errors import FileFormatError, NetworkError, SpeckflexError
 from speckflex.networks._limits import MAX_EXPANSION, MAX_PICKLE_BYTES, MAX_UNPACKED_BYTES
@@ -52,6 +53,7 @@ def read_torch_file(path: Path, *, values: bool = True) -> TorchContent:
         NetworkError: the file can't be read, or names what runs code.
         FileFormatError: the file is damaged, cut short, empty or too large.
     """
+    check_is_file(path, NetworkError)
     try:
         with path.open("rb") as file:
             return _read(file, str(path), path.stat().st_size, values=values)
@@ -156,27 +158,25 @@ def _pickle_member(archive: zipfile.ZipFile) -> str:
 
 
 class _ZipStorages:
-    """The storages beside the pickle in a zip, each read once."""
+    """The storages beside the pickle in a zip, each read once, of whatever types it is used."""
 
     def __init__(self, archive: zipfile.ZipFile, folder: str, device: str) -> None:
         self._archive, self._folder, self._device = archive, folder, device
-        self._read: dict[tuple[str, torch.dtype], Storage] = {}
+        self._read: dict[str, torch.Tensor] = {}
 
     def __call__(self, identity: Any) -> Any:
         kind, key, count = _storage_id(identity)
         if not isinstance(kind, StorageKind):
             return kind
-        if (key, kind.dtype) not in self._read:
-            claimed = count * kind.dtype.itemsize
-            member = self._archive.getinfo(f"{self._folder}data/{key}")
-            if member.file_size != claimed:
-                raise ValueError(f"storage {key} of {member.file_size} bytes claims {claimed}")
-            self._read[key, kind.dtype] = Storage(
-                torch.zeros(count, dtype=kind.dtype, device="meta")
-                if self._device == "meta"
-                else _values(self._archive.read(member), kind.dtype)
-            )
-        return self._read[key, kind.dtype]
+        claimed = count * kind.dtype.itemsize
+        member = self._archive.getinfo(f"{self._folder}data/{key}")
+        if member.file_size != claimed:
+            raise ValueError(f"storage {key} of {member.file_size} bytes claims {claimed}")
+        if self._device == "meta":
+            return Storage(torch.zeros(count, dtype=kind.dtype, device="meta"))
+        if key not in self._read:
+            self._read[key] = _values(self._archive.read(member), torch.uint8)
+        return Storage(self._read[key].view(kind.dtype))
 
 
 def _storage_id(identity: Any) -> tuple[Any, str, int]:
@@ -230,6 +230,8 @@ class _RowStorages:
             if self._size < 0:
                 raise ValueError(f"storage {key} claims more bytes than the file has")
             self._made[key] = Storage(torch.zeros(count, dtype=kind.dtype, device=self._device))
+        if self._made[key].values.dtype != kind.dtype:
+            raise ValueError(f"storage {key} has two types")
         return self._part(self._made[key], *identity[STORAGE_ID:])
 
     def _part(self, storage: Storage, view: Any = None) -> Storage:
