@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from speckflex.errors import SpeckflexError
     from speckflex.networks.files import load_network
     from speckflex.networks.fold import fold_batchnorm
+    from speckflex.networks.fold_model import fold
     from speckflex.networks.nir.options import NirOptions
     from speckflex.program.event_filter import EventFilter
     from speckflex.program.program import Program
     from speckflex.program.records import Core, Destination, InputStage
     from speckflex.recordings.compare import Difference, compare
     from speckflex.recordings.recording import Recording
+    from speckflex.training.finetune import finetune
     from speckflex.training.mixed.timesteps import group_boundaries
     from speckflex.twin.settings import TwinSettings
 
@@ -57,6 +59,8 @@ _PUBLIC = {
     "deploy": "deployment.deploy",
     "early_exit": "analysis.early_exit",
     "evaluate": "deployment.timesteps",
+    "finetune": "training.finetune",
+    "fold": "networks.fold_model",
     "fold_batchnorm": "networks.fold",
     "group_boundaries": "training.mixed.timesteps",
     "load_network": "networks.files",
@@ -89,6 +93,8 @@ __all__ = [
     "deploy",
     "early_exit",
     "evaluate",
+    "finetune",
+    "fold",
     "fold_batchnorm",
     "group_boundaries",
     "load_network",

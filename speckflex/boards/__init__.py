@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from speckflex.boards.family import BoardFamily, BoardName, find_family
 from speckflex.errors import BoardError
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import numpy as np
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from speckflex.boards.options import BoardOptions, TwinName, TwinOptions
+    from speckflex.boards.twin import Twin
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
 
@@ -75,8 +77,19 @@ class Board(Protocol):
         ...
 
 
+@overload
+def open_board(name: TwinName = "twin", **settings: Unpack[TwinOptions]) -> Twin: ...
+
+
+@overload
+def open_board(name: str, **settings: Unpack[BoardOptions]) -> Board: ...
+
+
 def open_board(name: str = "twin", **settings: Any) -> Board:
     """Open a board by name.
+
+    A type checker knows the settings of this package's boards. Those of a board that another
+    package adds are given from a dict: `open_board("farm:3", **settings)`.
 
     Args:
         name: "twin", or "twin:cuda" for one on a GPU; "speck2e:0" or "speck2f:SERIAL" for a

@@ -11,6 +11,7 @@ import click
 
 from speckflex.cli.data_options import preprocessing_options, reading_options
 from speckflex.cli.options import OutFileType, json_option, seed_option
+from speckflex.training.loggers import LOGGERS
 from speckflex.training.settings import (
     CHOOSERS,
     DOWNSAMPLINGS,
@@ -144,6 +145,13 @@ def _run_options() -> tuple[Decorator, ...]:
         ),
         click.option("--resume", type=file_type, help="Continue from this checkpoint."),
         click.option("--metrics", type=out_file_type, help="Write JSON lines, one per epoch."),
+        click.option(
+            "--logger",
+            "loggers",
+            type=click.Choice(list(LOGGERS)),
+            multiple=True,
+            help="Log each epoch, to a folder in OUT.logs; may be given several times.",
+        ),
         click.option(
             "--accelerator", default="cpu", show_default=True, help="cpu, cuda, mps or auto."
         ),

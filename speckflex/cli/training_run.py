@@ -62,6 +62,7 @@ def run_training(
     from speckflex.data.order import OrderWatch
     from speckflex.networks.files import save_network
     from speckflex.training import TrainingFiles, open_fabric
+    from speckflex.training.loggers import closing_loggers, open_loggers
 
     names = {item.name for item in fields(TrainingSettings)}
     settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
@@ -71,7 +72,8 @@ def run_training(
     files = TrainingFiles(checkpoint, options["metrics"], options["resume"])
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    fabric = open_fabric(options["accelerator"], precision=options["precision"])
+    loggers = open_loggers(options["loggers"], out.with_name(out.name + ".logs"), settings)
+    fabric = open_fabric(options["accelerator"], precision=options["precision"], loggers=loggers)
     order = OrderWatch()
     dataset = order.over(_open(options, settings.seed))
     network = build(dataset)
@@ -80,7 +82,8 @@ def run_training(
     if fabric.is_global_zero:
         for sentence in order.warnings:
             echo_warning(sentence)
-    with _training_bar() if fabric.is_global_zero else nullcontext() as watch:
+    bar = _training_bar() if fabric.is_global_zero else nullcontext()
+    with closing_loggers(loggers), bar as watch:
         result = trainer(network, data, settings, files=files, fabric=fabric, watch=watch)
     if not fabric.is_global_zero:
         return

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from speckflex.training._evaluation import Evaluation, evaluate
     from speckflex.training._loop import TrainingFiles, TrainingResult, fit
     from speckflex.training.data import FrameSet, TrainingData, cache_frames, split_frames
+    from speckflex.training.metrics import EpochMetrics
     from speckflex.training.pipeline import finetune_network, merge_network, train_network
     from speckflex.training.settings import TrainingSettings
 
 # Loaded at first use: the command line reads the settings' choices without torch.
 _PUBLIC = {
+    "EpochMetrics": "metrics",
     "Evaluation": "_evaluation",
     "FrameSet": "data",
     "TrainingData": "data",
@@ -32,6 +34,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "EpochMetrics",
     "Evaluation",
     "FrameSet",
     "TrainingData",

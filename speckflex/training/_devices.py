@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import TYPE_CHECKING
 
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
@@ -11,15 +12,23 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from speckflex._support.text import first_line
 from speckflex.errors import TrainingError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lightning.fabric.loggers.logger import Logger
+
 __all__ = ["open_fabric"]
 
 
-def open_fabric(accelerator: str = "cpu", *, precision: str = "32-true") -> Fabric:
+def open_fabric(
+    accelerator: str = "cpu", *, precision: str = "32-true", loggers: Sequence[Logger] = ()
+) -> Fabric:
     """Return Lightning's Fabric for this process, joined with the others that torchrun started.
 
     Args:
         accelerator: "cpu", "cuda", "mps" or "auto".
         precision: as Fabric names it, such as "32-true" or "bf16-mixed".
+        loggers: of Fabric; each epoch of a training is logged to them.
 
     Raises:
         TrainingError: there is no such accelerator on this machine.
@@ -40,6 +49,7 @@ def open_fabric(accelerator: str = "cpu", *, precision: str = "32-true") -> Fabr
                 devices=n_local,
                 num_nodes=n_processes // n_local,
                 strategy=strategy,
+                loggers=list(loggers),
                 precision=precision,  # pyright: ignore[reportArgumentType]
             )
         except (RuntimeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from speckflex.training._devices import open_fabric
 from speckflex.training._epoch import train_epoch
 from speckflex.training._run import TrainingRun, start_run
 from speckflex.training.checkpoint import restore_run, save_run
+from speckflex.training.loggers import values_of
 from speckflex.training.metrics import EpochMetrics, Progress, write_metrics
 from speckflex.training.mixed.stages import reset_states
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from speckflex.training.settings import TrainingSettings
 
 __all__ = ["TrainingFiles", "TrainingResult", "fit"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class TrainingResult:
     interrupted: bool = False
 
 
-def fit(
+def fit(  # noqa: PLR0913 - what is trained, how, where, and who is told
     network: nn.Module,
     data: TrainingData,
     settings: TrainingSettings,
@@ -81,6 +85,7 @@ def fit(
     files: TrainingFiles | None = None,
     fabric: Fabric | None = None,
     watch: Callable[[Progress], None] | None = None,
+    on_epoch_end: Callable[[EpochMetrics], None] | None = None,
 ) -> TrainingResult:
     """Train a copy of `network` and return it as it was after the epoch with the best validation.
 
@@ -94,6 +99,9 @@ def fit(
         files: checkpoint, metrics and the file to resume from; by default none are written.
         fabric: devices and processes; by default one process on the CPU.
         watch: called after each step.
+        on_epoch_end: called in every process with what each epoch measured, after its checkpoint
+            is written. A KeyboardInterrupt of its own ends the training with the best network so
+            far; any other error is raised.
 
     Raises:
         TrainingError: the loss is no number, or a file can't be used.
@@ -110,12 +118,15 @@ def fit(
         stack.enter_context(fused_neurons(run.mixed))
         if files.resume is not None:
             restore_run(run, files.resume)
+            for metrics in run.history:  # loggers begin anew
+                fabric.log_dict(values_of(metrics), metrics.epoch)
         try:
             while not run.is_done:
                 run.record(train_epoch(run, watch))
                 if fabric.is_global_zero:
                     files.write(run)
                 fabric.barrier()
+                _tell(run.history[-1], fabric, on_epoch_end)
         except KeyboardInterrupt:
             interrupted = True
     if run.best is None or run.best_weights is None:
@@ -127,3 +138,15 @@ def fit(
     reset_states(run.mixed)
     run.mixed.load_state_dict(run.best_weights)
     return TrainingResult(run.mixed.network, run.best, tuple(run.history), interrupted)
+
+
+def _tell(
+    metrics: EpochMetrics, fabric: Fabric, on_epoch_end: Callable[[EpochMetrics], None] | None
+) -> None:
+    """Log what an epoch measured, and call the user's function with it."""
+    values = values_of(metrics)
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    log.info("epoch %d: %s", metrics.epoch, figures)
+    fabric.log_dict(values, metrics.epoch)
+    if on_epoch_end is not None:
+        on_epoch_end(metrics)

@@ -137,7 +137,7 @@ def train_network(
         network: stays as it is.
         data: recordings that train and that choose.
         settings: the choices of the training.
-        options: for `fit`: files, fabric, watch.
+        options: for `fit`: files, fabric, watch, on_epoch_end.
 
     Raises:
         TrainingError: the method needs a trained network; or see `fit`.
@@ -162,7 +162,7 @@ def finetune_network(
         network: without biases and running means, as after folding; stays as it is.
         data: recordings that train and that choose.
         settings: the choices of the training.
-        options: for `fit`: files, fabric, watch.
+        options: for `fit`: files, fabric, watch, on_epoch_end.
 
     Raises:
         TrainingError: the network has a bias or a running mean; or see `fit`.

@@ -12,6 +12,7 @@ from speckflex.training.on_board.variation import Variation
 __all__ = [
     "CHOOSERS",
     "DOWNSAMPLINGS",
+    "FINETUNING",
     "KEPT_EPOCHS",
     "METHODS",
     "MIXED_SAMPLERS",
@@ -218,3 +219,7 @@ def _check_at_least(name: str, value: float, least: int) -> None:
         raise TrainingError(
             f"{name.replace('_', ' ')} is {value}: must be a number of at least {least}"
         )
+
+
+# The settings of `speckflex finetune` where none are given.
+FINETUNING = TrainingSettings(method="board", epochs=10, learning_rate=1e-3, augment="shift:2")
