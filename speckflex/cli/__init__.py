@@ -31,6 +31,7 @@ COMMANDS = (
     "finetune",
     "evaluate",
     "convert",
+    "tune",
     "verify",
     "export",
     "check",

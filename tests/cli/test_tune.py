@@ -1,0 +1,63 @@
+"""`speckflex tune`: writes a lighter program, says what it costs, and refuses what can't be."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from speckflex.cli import main
+from speckflex.program.program import Program
+from speckflex.program.records import Core, Destination, InputStage
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A file of a program that takes events of the synthetic digits; its second core has most."""
+    first = Core(
+        "conv1",
+        np.full((4, 2, 1, 1), 60),
+        60,
+        -60,
+        (2, 34, 34),
+        destinations=(Destination(1, pooling=2),),
+        chip_core=0,
+    )
+    fc = np.random.default_rng(1).integers(-20, 21, (10, 4, 17, 17))
+    last = Core("fc", fc, 200, -200, (4, 17, 17), chip_core=2)
+    path = tmp_path_factory.mktemp("tune") / "net.speck"
+    Program((first, last), InputStage((2, 34, 34))).save(path)
+    return path
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["tune", *map(str, words)])
+
+
+def test_the_written_program_has_the_load_that_the_command_states(network, tmp_path):
+    out = tmp_path / "tuned.speck"
+    data = ("--data", "synthetic-digits", "--samples", 20, "--cache", tmp_path)
+    search = ("--budget", 0.6, "--configurations", 4, "--threads", 1)
+    result = run(network, "-o", out, *data, *search, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    tuned = Program.load(out)
+    assert found["sha256"] == tuned.sha256 != Program.load(network).sha256
+    assert found["busiest"][1] < 0.7 * found["busiest"][0]
+    assert found["synthetic"] is True
+    assert found["gain"]["recordings"] == len(found["answers"]) == 10
+    assert tuned.cores[0].threshold_high == found["layers"][0]["threshold"][1] > 60
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--budget", 1), 2, "--budget"),
+        (("--data", "synthetic-digits", "--samples", 10), 1, "tuning needs samples with labels"),
+    ],
+)
+def test_what_can_not_be_tuned_is_refused_in_one_line(network, tmp_path, words, code, message):
+    result = run(network, "-o", tmp_path / "t.speck", *words)
+    assert result.exit_code == code
+    assert message in result.output
+    assert not (tmp_path / "t.speck").exists()
