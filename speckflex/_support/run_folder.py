@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speckflex._support.locks import lock
+from speckflex._support.reading import check_is_file
 from speckflex._support.text import printable
 from speckflex.errors import SpeckflexError
 
@@ -143,8 +144,9 @@ class RunFolder:
 
     def _claim(self) -> None:
         path = self.path / MARK
+        check_is_file(path, self._failure)
         while self._mark is None:
-            mark = path.open("a+", encoding="utf-8")
+            mark = path.open("a+", encoding="utf-8", errors="replace")
             if not _locked_soon(mark):
                 mark.seek(0)
                 writer = mark.read(LONGEST_MARK).strip() or "another process"
@@ -194,11 +196,14 @@ def new_run() -> str:
 
 def unfinished(folder: str | Path) -> str:
     """Return a sentence about a folder whose run has not come to its end; "" about any other."""
+    place = Path(folder) / MARK
+    if not place.is_file():
+        return ""
     try:
-        with (Path(folder) / MARK).open(encoding="utf-8") as mark:
+        with place.open(encoding="utf-8", errors="replace") as mark:
             is_left = lock(mark)
             writer = printable(mark.read(LONGEST_MARK).strip()) or "a process"
-    except (OSError, ValueError):
+    except OSError:
         return ""
     if is_left:
         return (
