@@ -9,6 +9,7 @@ import textwrap
 
 import click
 
+from speckflex._support.text import printable
 from speckflex.cli.tables import line_width
 
 __all__ = ["echo_report", "echo_warning", "emphasised", "wants_colour"]
@@ -29,8 +30,11 @@ def wants_colour() -> bool | None:
 
 
 def emphasised(line: str) -> str:
-    """Return a line with what is wrong in red, and what is doubtful in yellow."""
-    line = WRONG.sub(lambda found: click.style(found[0], fg="red", bold=True), line)
+    """Return a line with what is wrong in red, and what is doubtful in yellow.
+
+    Names in it may come from files, so that all other characters are printable ones.
+    """
+    line = WRONG.sub(lambda found: click.style(found[0], fg="red", bold=True), printable(line))
     return DOUBTFUL.sub(lambda found: click.style(found[0], fg="yellow"), line)
 
 

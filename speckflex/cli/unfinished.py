@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from speckflex._support.run_folder import unfinished
-from speckflex._support.text import printable
+from speckflex.cli.emphasis import echo_warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,4 +23,4 @@ def warn_of_unfinished_runs(paths: Iterable[Path]) -> None:
     folders = dict.fromkeys(path if path.is_dir() else path.parent for path in paths)
     for folder in folders:
         if problem := unfinished(folder):
-            click.echo(f"warning: {printable(problem)}", err=True)
+            echo_warning(problem)

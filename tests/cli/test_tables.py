@@ -33,6 +33,11 @@ def test_a_name_with_marks_of_rich_is_shown_as_it_is(capsys):
     assert "[/b] [red]conv :smile:" in capsys.readouterr().out
 
 
+def test_a_line_with_characters_that_steer_a_terminal_shows_them_as_escapes(capsys):
+    echo_report("a\x1b]0;owned\x07.pt does not fit \u202e")
+    assert capsys.readouterr().out == "a\\x1b]0;owned\\x07.pt does not fit \\u202e\n"
+
+
 def test_a_long_text_goes_on_in_a_second_line_between_words(capsys):
     words = "every spike of this board is drawn at random and then " * 3
     echo_table(("name", "what it is"), [("twin", words.strip())])
