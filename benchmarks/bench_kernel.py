@@ -97,11 +97,15 @@ class TwinRun:
 class BoundRun:
     """The hand-written loop on the same layer, turned as in the twin's memory."""
 
-    def __init__(self, function: Callable[..., int], twin: TwinRun) -> None:
+    def __init__(self, function: Callable[..., int], twin: TwinRun, events: np.ndarray) -> None:
         self.function, self.core, self.spikes = function, twin.model.core, twin.spikes
-        core, routes = self.core, twin.model.routes[twin.codes]
-        self.events = np.column_stack([routes[name] for name in ("channel", "y", "x")])
-        turned = twin.model.memory_map.weights(core.weights)
+        core, model = self.core, twin.model
+        outer, inner = events[:, 1], events[:, 2]
+        if model.memory_map.axes == "xy":
+            outer, inner = inner, outer
+        places = (events[:, 0], model.rows.inputs(outer), model.columns.inputs(inner))
+        self.events = np.column_stack(places).astype(np.int32)
+        turned = model.memory_map.weights(core.weights)
         arranged = turned[..., ::-1].transpose(1, 2, 3, 0)
         self.weights = np.concatenate([arranged.reshape(-1), np.zeros(64, np.int8)])
         n_neurons = int(np.prod(core.output_shape))
@@ -150,7 +154,7 @@ def measure(
     # one memory for all, or each run would find its own memory evicted from the caches
     spikes = np.empty(len(events) * 9 * n_out + 2 * LANES, np.int32)
     twin = TwinRun(core, events, spikes, options.order)
-    bounds = {form: BoundRun(function, twin) for form, function in functions.items()}
+    bounds = {form: BoundRun(function, twin, events) for form, function in functions.items()}
     expected = by_event(twin()[1], twin.ends)
     for bound in bounds.values():
         if not np.array_equal(by_event(bound()[1], bound.ends), expected):

@@ -132,9 +132,8 @@ def _run(core: int, source: Inflow, joined: JoinedCores, state: FlowState) -> in
     # the input has no spikes, and its row says where the last core's end
     spikes = state.spikes[row["spikes"] : joined.cores[core + 1]["spikes"]]
     arrays = CoreArrays(
-        joined.routes[row["routes"] :], joined.row_spans, joined.column_spans,
-        joined.weights[row["weights"] :], state.memory[row["memory"] :], joined.layout,
-        joined.rule, core, state.pending,
+        joined.routes[row["routes"] :], joined.weights[row["weights"] :],
+        state.memory[row["memory"] :], joined.layout, joined.rule, core, state.pending,
     )  # fmt: skip
     done, n_spikes = integrate(codes[: progress[sender]["sent"]], begun, arrays, spikes, state.ends)
     progress[core]["done"], progress[core]["sent"] = done, n_spikes

@@ -39,8 +39,6 @@ class CoreArrays(NamedTuple):
 
     Args:
         routes: `(m,) ROUTE`.
-        row_spans: `(h,) ROW_SPAN`, for each y of the routes.
-        column_spans: `(w,) COLUMN_SPAN`, for each x of the routes.
         weights: int8, rows of taps by (channel, kernel row), `LANES` beyond the last.
         state: int16, potentials by address, the channel fastest, `LANES` beyond the last; changed
             in place.
@@ -51,8 +49,6 @@ class CoreArrays(NamedTuple):
     """
 
     routes: np.ndarray
-    row_spans: np.ndarray
-    column_spans: np.ndarray
     weights: np.ndarray
     state: np.ndarray
     layout: np.ndarray
@@ -110,18 +106,17 @@ def integrate(
         spikes: int32, written: addresses of the neurons that fired.
         ends: `(n,) int32`, written: for each event run, where its spikes end.
     """
-    routes, row_spans, column_spans = core.routes, core.row_spans, core.column_spans
-    layout, rule = core.layout[core.place], core.rule[core.place]
-    row_weights, row_neurons = layout["row_weights"], layout["row_neurons"]
-    tap_step = layout["stride_y"] * row_weights
+    routes, layout = core.routes, core.layout[core.place]
+    rule = core.rule[core.place]
+    row_neurons = layout["row_neurons"]
+    tap_step = layout["stride_y"] * layout["row_weights"]
     last_spikes = spikes.size - layout["most_spikes"] - LANES
     last_pending = len(core.pending) - layout["most_masks"] - 1
     weights, state = pointer_to(core.weights), pointer_to(core.state)
     memory = Memory(weights, state, pointer_to(core.pending), pointer_to(spikes))
     keep = np.int16(0) if rule["to_zero"] else np.int16(-1)
     bounds = Rule(np.int16(rule["high"]), np.int16(rule["low"]), keep, rule["wraps"])
-    kernel_rows, by_lanes = layout["kernel_rows"], layout["by_lanes"]
-    most_spikes = layout["most_spikes"]
+    by_lanes, most_spikes = layout["by_lanes"], layout["most_spikes"]
     n_spikes = written = n_pending = 0
     event, mode = start, KEEPING
     while event < codes.size and n_spikes <= last_spikes:
@@ -129,12 +124,9 @@ def integrate(
         while event < stop and n_spikes <= last_spikes and n_pending <= last_pending:
             # unsigned: numba tests each signed index for one that counts from the end
             route = routes[np.uint64(codes[np.uint64(event)])]
-            rows, columns = row_spans[np.uint64(route["y"])], column_spans[np.uint64(route["x"])]
-            neuron = rows["first"] * row_neurons + columns["first"]
-            kernel_row = route["channel"] * kernel_rows + rows["kernel_row"]
-            tap = kernel_row * row_weights + columns["weight"]
-            n_neurons = columns["n_neurons"]
-            for _ in range(rows["n_rows"]):
+            neuron, tap = np.int64(route["neuron"]), np.int64(route["weight"])
+            n_neurons = route["n_neurons"]
+            for _ in range(route["n_rows"]):
                 if by_lanes:
                     n_pending, n_spikes = _run_lanes(
                         memory, bounds, neuron, n_neurons, tap, mode, n_pending, n_spikes

@@ -14,9 +14,7 @@ class JoinedCores(NamedTuple):
     Args:
         cores: `(c + 1,) CORE`.
         edges: `(e,) EDGE`.
-        routes: this and the next three as in `CoreArrays`.
-        row_spans: see `CoreArrays`.
-        column_spans: see `CoreArrays`.
+        routes: as in `CoreArrays`, of all cores.
         weights: see `CoreArrays`.
         layout: `(c,) LAYOUT`.
         rule: `(c,) RULE`.
@@ -25,8 +23,6 @@ class JoinedCores(NamedTuple):
     cores: Any
     edges: Any
     routes: Any
-    row_spans: Any
-    column_spans: Any
     weights: Any
     layout: Any
     rule: Any

@@ -10,14 +10,12 @@ __all__ = [
     "ALL",
     "BY_EVENT",
     "BY_ROW",
-    "COLUMN_SPAN",
     "CORE",
     "EDGE",
     "LAYOUT",
     "NONE",
     "PASSING",
     "ROUTE",
-    "ROW_SPAN",
     "RULE",
     "UNGROUPED",
 ]
@@ -28,32 +26,13 @@ NONE, PASSING, ALL = 0, 1, 2
 # of the map, all of them.
 UNGROUPED, BY_ROW, BY_EVENT = 0, 1, 2
 
-# Where an address of a sender arrives at a core.
+# The neurons of a core that an address of a sender reaches: rows of neurons side by side.
 ROUTE = np.dtype(
     [
-        ("channel", np.int32),
-        ("y", np.int32),  # of the core's row spans
-        ("x", np.int32),  # of the core's column spans
-    ],
-    align=True,
-)
-
-# The neurons whose kernel covers one y.
-ROW_SPAN = np.dtype(
-    [
-        ("first", np.int32),  # row of neurons
+        ("neuron", np.int32),  # the first of the first row
+        ("weight", np.int32),  # that it gets
         ("n_rows", np.int32),
-        ("kernel_row", np.int32),  # which the first row of neurons meets
-    ],
-    align=True,
-)
-
-# The neurons side by side whose kernel covers one x.
-COLUMN_SPAN = np.dtype(
-    [
-        ("first", np.int32),  # neuron, by its place in the row
-        ("n_neurons", np.int32),
-        ("weight", np.int32),  # of the first neuron, by its place among the taps of a kernel row
+        ("n_neurons", np.int32),  # in a row
     ],
     align=True,
 )
@@ -61,7 +40,6 @@ COLUMN_SPAN = np.dtype(
 # How the neurons and the weights of a core lie in memory.
 LAYOUT = np.dtype(
     [
-        ("kernel_rows", np.int64),
         ("row_weights", np.int64),  # in a row of taps
         ("stride_y", np.int64),
         ("row_neurons", np.int64),  # in a row of the map

@@ -147,7 +147,7 @@ def serve_events(
         the sender to go on with, -1 when all is done, and how many spikes are in the log.
     """
     # taken apart once: numba counts references at each use of a tuple's arrays
-    cores, edges, routes, row_spans, column_spans, weights, layout, rule = joined
+    cores, edges, routes, weights, layout, rule = joined
     rows, durations = servers
     origin, addresses, moments = source
     state, ring, memory, counts, seen, pending, spikes, log = service
@@ -164,8 +164,8 @@ def serve_events(
                 core = cores[target]
                 own = spikes[core["spikes"] :]
                 arrays = CoreArrays(
-                    routes, row_spans, column_spans, weights[core["weights"] :],
-                    memory[core["memory"] :], layout, rule, target, pending,
+                    routes, weights[core["weights"] :], memory[core["memory"] :],
+                    layout, rule, target, pending,
                 )  # fmt: skip
                 _, n_spikes = integrate(code, 0, arrays, own, end)
                 _begin(state[target], sender, n_spikes, core["end_edge"])

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.kernels.addresses import address_events
-from speckflex.kernels.records import COLUMN_SPAN, ROW_SPAN
 
 if TYPE_CHECKING:
     from speckflex.program.records import Destination, EdgeSpikes, InputStage, MirrorFrame, Shape
@@ -26,6 +25,24 @@ __all__ = [
     "places_of",
     "row_spans",
 ]
+
+# The neurons whose kernel covers one y.
+ROW_SPAN = np.dtype(
+    [
+        ("first", np.int32),  # row of neurons
+        ("n_rows", np.int32),
+        ("kernel_row", np.int32),  # which the first row of neurons meets
+    ]
+)
+
+# The neurons side by side whose kernel covers one x.
+COLUMN_SPAN = np.dtype(
+    [
+        ("first", np.int32),  # neuron, by its place in the row
+        ("n_neurons", np.int32),
+        ("weight", np.int32),  # of the first neuron, by its place among the taps of a kernel row
+    ]
+)
 
 
 @dataclass(frozen=True)

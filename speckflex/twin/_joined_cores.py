@@ -8,18 +8,7 @@ import numpy as np
 
 from speckflex.kernels.integrate import LANES
 from speckflex.kernels.joined_cores import JoinedCores
-from speckflex.kernels.records import (
-    ALL,
-    COLUMN_SPAN,
-    CORE,
-    EDGE,
-    LAYOUT,
-    NONE,
-    PASSING,
-    ROUTE,
-    ROW_SPAN,
-    RULE,
-)
+from speckflex.kernels.records import ALL, CORE, EDGE, LAYOUT, NONE, PASSING, ROUTE, RULE
 from speckflex.twin.cores import MASKS_PER_FLUSH, Decimator, zeros_apart
 
 if TYPE_CHECKING:
@@ -58,9 +47,7 @@ class JoinedCoresModel:
                 ],
                 EDGE,
             ),
-            routes=self._routes(),
-            row_spans=np.concatenate([core.row_spans for core in cores], dtype=ROW_SPAN),
-            column_spans=np.concatenate([core.column_spans for core in cores], dtype=COLUMN_SPAN),
+            routes=np.concatenate([core.routes for core in cores], dtype=ROUTE),
             weights=np.concatenate([core.weights for core in cores]),
             layout=np.concatenate([core.layout for core in cores], dtype=LAYOUT),
             rule=np.concatenate([core.rule for core in cores], dtype=RULE),
@@ -87,14 +74,6 @@ class JoinedCoresModel:
             decimator = Decimator(model.core, settings)
             row["ratio"], row["passing"] = decimator.ratio, decimator.phase
         return table
-
-    def _routes(self) -> np.ndarray:
-        routes = np.concatenate([core.routes for core in self.cores], dtype=ROUTE)
-        n_routes = [len(core.routes) for core in self.cores]
-        for name, spans in (("y", "row_spans"), ("x", "column_spans")):
-            starts = starts_of([len(getattr(core, spans)) for core in self.cores])
-            routes[name] += np.repeat(starts[:-1], n_routes).astype(np.int32)
-        return routes
 
 
 class RunningJoinedCores:

@@ -47,6 +47,10 @@ class Emission:
 class CoreModel:
     """What never changes while a core runs; shared by all threads.
 
+    Attributes:
+        routes: `(m,) ROUTE`, of every address of every sender.
+        reaches: `(m,) bool`, whether an event on each route arrives, even if it reaches no neuron.
+
     Args:
         core: the layer.
         arrivals: for each sender, where its spikes arrive.
@@ -70,9 +74,10 @@ class CoreModel:
         self.shape = core.output_shape
         self.memory_map = layout = MemoryMap(self.shape, OutputOrder.parse(settings.output_order))
         self.places = layout.places
-        self._set_routes(arrivals)
+        self.rows, self.columns = self._axes(arrivals)
         self.weights = _arrange_weights(layout.weights(core.weights), self.columns.stride)
         self._set_layout()
+        self._set_routes(arrivals)
         self.rule = np.zeros(1, RULE)
         self.rule["high"], self.rule["low"] = core.threshold_high, core.threshold_low
         self.rule["to_zero"] = core.return_to_zero
@@ -92,48 +97,49 @@ class CoreModel:
         self.most_spikes = most_rows * side_by_side
         self.most_masks = most_rows * -(-side_by_side // LANES)
         self.layout = layout = np.zeros(1, LAYOUT)
-        layout["kernel_rows"], layout["stride_y"] = rows.kernel, rows.stride
+        layout["stride_y"] = rows.stride
         layout["row_weights"] = taps * columns.stride * n_channels
         layout["row_neurons"] = columns.n_neurons * n_channels
         layout["channels"], layout["grouping"] = n_channels, self.memory_map.grouping
         layout["most_spikes"], layout["most_masks"] = self.most_spikes, self.most_masks
         layout["by_lanes"] = LANES_AVAILABLE and self.settings.overflow != "wrap"
 
-    @property
-    def reaches(self) -> np.ndarray:
-        """`(m,) bool`, whether an event on each route arrives, even if it reaches no neuron."""
-        # the last row of the spans is for spikes that go nowhere
-        return self.routes["y"] < len(self.row_spans) - 1
-
     def updates_per_route(self) -> np.ndarray:
         """Return `(m,) int64`, how many neurons an event on each route updates."""
-        rows, columns = self.row_spans["n_rows"], self.column_spans["n_neurons"]
-        return rows[self.routes["y"]].astype(np.int64) * columns[self.routes["x"]]
+        return self.routes["n_rows"].astype(np.int64) * self.routes["n_neurons"]
 
-    def _set_routes(self, arrivals: Sequence[Places]) -> None:
+    def _axes(self, arrivals: Sequence[Places]) -> list[TurnedAxis]:
+        """Return the outer and the inner one of y and x, over all places where spikes arrive."""
         height = 1 + max((int(places.rows.max()) for places in arrivals), default=0)
         width = 1 + max((int(places.columns.max()) for places in arrivals), default=0)
-        sizes, layout, n_channels = {"y": height, "x": width}, self.memory_map, self.shape[0]
-        self.rows, self.columns = (
+        sizes, layout = {"y": height, "x": width}, self.memory_map
+        return [
             TurnedAxis.of(self.core, axis, sizes[axis], falls=layout.falls(axis))
             for axis in layout.axes
-        )
-        self.row_spans = _spans(self.rows)
-        spans, columns = _spans(self.columns), self.columns
-        self.column_spans = column_spans(spans, columns.kernel, columns.stride, n_channels)
-        self.routes = np.zeros(sum(len(places.kept) for places in arrivals), ROUTE)
-        end = 0
+        ]
+
+    def _set_routes(self, arrivals: Sequence[Places]) -> None:
+        layout, columns = self.layout, self.columns
+        row_table, spans = _spans(self.rows), _spans(columns)
+        column_table = column_spans(spans, columns.kernel, columns.stride, self.shape[0])
+        n_inputs = self.core.weights.shape[1]
+        reaches, routes = [np.zeros(0, np.bool_)], [np.zeros(0, ROUTE)]
         for places in arrivals:
-            own = self.routes[end : end + len(places.kept)]
-            end += len(own)
+            kept = places.kept & (places.channels < n_inputs)
             outer, inner = places.rows, places.columns
-            kept = places.kept & (places.channels < self.core.weights.shape[1])
-            if layout.axes == "xy":
+            if self.memory_map.axes == "xy":
                 outer, inner = inner, outer
-            own["channel"] = np.where(kept, places.channels, 0)
-            # a spike that goes nowhere goes to the row without neurons
-            own["y"] = np.where(kept, self.rows.inputs(outer), self.rows.n_inputs)
-            own["x"] = np.where(kept, columns.inputs(inner), columns.n_inputs)
+            # a spike that goes nowhere goes to the last row of each table, without neurons
+            rows = row_table[np.where(kept, self.rows.inputs(outer), self.rows.n_inputs)]
+            beside = column_table[np.where(kept, columns.inputs(inner), columns.n_inputs)]
+            taps = np.where(kept, places.channels, 0) * self.rows.kernel + rows["kernel_row"]
+            own = np.zeros(len(kept), ROUTE)
+            own["neuron"] = rows["first"] * layout["row_neurons"] + beside["first"]
+            own["weight"] = taps * layout["row_weights"] + beside["weight"]
+            own["n_rows"], own["n_neurons"] = rows["n_rows"], beside["n_neurons"]
+            reaches.append(kept)
+            routes.append(own)
+        self.reaches, self.routes = np.concatenate(reaches), np.concatenate(routes)
 
 
 class RunningCore:

@@ -35,9 +35,8 @@ class QueueRunner:
         pending = zeros_apart(model.most_masks + MASKS_PER_FLUSH, np.uint64)
         # built once, and of arrays alone: numba takes long to take in a single record
         self.arrays = CoreArrays(
-            model.routes, model.row_spans, model.column_spans, model.weights, core.memory,
-            model.layout, model.rule, 0, pending,
-        )  # fmt: skip
+            model.routes, model.weights, core.memory, model.layout, model.rule, 0, pending
+        )
         self._spikes = zeros_apart(max(SPIKES_PER_CALL, model.most_spikes) + LANES, np.int32)
         self._generator = np.random.default_rng(settings.seed)
         self._engines = None

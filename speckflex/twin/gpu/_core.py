@@ -188,20 +188,17 @@ class DeviceRunningCore(DeviceNeurons):
 
 def _fields(model: CoreModel) -> np.ndarray:
     """Return `(m + 1,) FIELD`, the field of each route, and one behind them without neurons."""
-    routes, layout, n_channels = model.routes, model.layout, model.shape[0]
-    rows, columns = model.row_spans[routes["y"]], model.column_spans[routes["x"]]
-    kernel_row = routes["channel"] * layout["kernel_rows"] + rows["kernel_row"]
-    n_rows, n_columns = rows["n_rows"], columns["n_neurons"] // n_channels
+    routes, n_channels = model.routes, model.shape[0]
+    n_rows, n_columns = routes["n_rows"], routes["n_neurons"] // n_channels
     sizes = {
         # side by side, places and channels are one run
-        UNGROUPED: (1, n_rows, columns["n_neurons"]),
+        UNGROUPED: (1, n_rows, routes["n_neurons"]),
         BY_ROW: (n_rows, n_channels, n_columns),
         BY_EVENT: (n_channels, n_rows, n_columns),
     }[model.memory_map.grouping]
     # so the table is never empty, with senders or without
     table = np.zeros(len(routes) + 1, FIELD)
-    table["neuron"][:-1] = rows["first"] * layout["row_neurons"] + columns["first"]
-    table["weight"][:-1] = kernel_row * layout["row_weights"] + columns["weight"]
+    table["neuron"][:-1], table["weight"][:-1] = routes["neuron"], routes["weight"]
     for name, size in zip(("n_outer", "n_middle", "n_inner"), sizes, strict=True):
         table[name][:-1] = size
     return table
