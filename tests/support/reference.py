@@ -124,7 +124,7 @@ class ReferenceTwin:
         stage = self.program.input
         if (channel == 0 and not stage.keep_off) or (channel == 1 and not stage.keep_on):
             return None
-        alone = stage.shape[0] > 1 and (not stage.keep_off or not stage.keep_on)
+        alone = stage.shape[0] > 1 and stage.keep_off != stage.keep_on
         if stage.merge_polarities:
             channel = self.settings.merge_feature
         elif alone and self.settings.single_polarity_feature in (0, 1):
