@@ -30,6 +30,7 @@ COMMANDS = (
     "fold",
     "finetune",
     "evaluate",
+    "calibrate",
     "convert",
     "tune",
     "verify",
