@@ -25,15 +25,12 @@ def check_is_file(path: str | Path, failure: type[SpeckflexError]) -> None:
     """Check that a path is no pipe, device or socket: a reader might wait forever, or never end.
 
     Raises:
-        SpeckflexError: of the class `failure`; so also for a path that no file can have. A missing
-            file or a folder is left to the reader.
+        SpeckflexError: of the class `failure`. A missing file or a folder is left to the reader.
     """
     try:
         kind = Path(path).stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, ValueError):
         return
-    except (OSError, ValueError) as error:
-        raise failure(f"{path}: can't be read ({_reason(error)}): check the path") from error
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
         raise failure(f"{path}: is a pipe or a device, no file: save its content to a file first")
 
@@ -57,14 +54,11 @@ def read_file(
         with Path(path).open("rb") as file:
             content = file.read(largest + 1)
     except (OSError, ValueError) as error:
-        raise failure(f"{path}: can't be read ({_reason(error)}): check the path") from error
+        reason = getattr(error, "strerror", None) or error
+        raise failure(f"{path}: can't be read ({reason}): check the path") from error
     if len(content) > largest:
         raise failure(f"{path}: has more than {largest} bytes: {remedy}")
     return content
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or first_line(error)
 
 
 def hash_of_file(path: Path) -> str:
@@ -83,10 +77,9 @@ def parse_json(content: bytes | str) -> Any:
         ValueError: it is no such text, or too deep.
     """
     try:
-        text = (
-            content.decode(json.detect_encoding(content)) if isinstance(content, bytes) else content
+        return json.loads(
+            content, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole
         )
-        return DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("its lists or objects lie too deep in each other") from error
     except ValueError as error:
@@ -100,7 +93,3 @@ def _finite(text: str) -> float | None:
 
 def _whole(text: str) -> int | None:
     return int(text) if len(text) <= MOST_DIGITS else None
-
-
-# One for all texts, since a file of lines has many.
-DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)

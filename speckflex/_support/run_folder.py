@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speckflex._support.locks import lock
-from speckflex._support.reading import check_is_file
 from speckflex._support.text import printable
 from speckflex.errors import SpeckflexError
 
@@ -144,9 +143,8 @@ class RunFolder:
 
     def _claim(self) -> None:
         path = self.path / MARK
-        check_is_file(path, self._failure)
         while self._mark is None:
-            mark = path.open("a+", encoding="utf-8", errors="replace")
+            mark = path.open("a+", encoding="utf-8")
             if not _locked_soon(mark):
                 mark.seek(0)
                 writer = mark.read(LONGEST_MARK).strip() or "another process"
@@ -196,14 +194,11 @@ def new_run() -> str:
 
 def unfinished(folder: str | Path) -> str:
     """Return a sentence about a folder whose run has not come to its end; "" about any other."""
-    place = Path(folder) / MARK
-    if not place.is_file():
-        return ""
     try:
-        with place.open(encoding="utf-8", errors="replace") as mark:
+        with (Path(folder) / MARK).open(encoding="utf-8") as mark:
             is_left = lock(mark)
             writer = printable(mark.read(LONGEST_MARK).strip()) or "a process"
-    except OSError:
+    except (OSError, ValueError):
         return ""
     if is_left:
         return (

@@ -83,9 +83,12 @@ def _load(path: Path, options: dict[str, Any]) -> tuple[nn.Module, Callable[...,
 def _outlook(before: nn.Module, after: nn.Module, recordings: FrameSet) -> Outlook:
     """Return what a fine-tuning won on the twin, and what is left to win."""
     from speckflex.deployment.next_step import measure_losses
+    from speckflex.networks.spiking import spiking_network
     from speckflex.training.gain import measure_gain
     from speckflex.training.on_board.board_loop import events_of
 
     gain = measure_gain(before, after, recordings)
-    losses = measure_losses(after, events_of(recordings), recordings.frames.shape[1])
+    losses = measure_losses(
+        spiking_network(after), events_of(recordings), recordings.frames.shape[1]
+    )
     return Outlook(gain, losses)

@@ -42,9 +42,9 @@ def method_options(default: str) -> Decorator:
             "--method",
             str,
             "Time steps: one fixed T, one T drawn for all stages, or one drawn for each stage;"
-            " neurons without a time loop (law); or a board that plays the forward pass"
-            " (finetune).",
-            metavar="sdt|nmt|mtt|law|board",
+            " neurons without a time loop (law); ReLUs in whole steps (mtsnn); or a board that"
+            " plays the forward pass (finetune).",
+            metavar="sdt|nmt|mtt|law|mtsnn|board",
         ),
         setting("--t-max --t", int, "Frames per recording, and the largest number of time steps."),
         setting(
@@ -72,13 +72,22 @@ def method_options(default: str) -> Decorator:
         setting(
             "--upsampling",
             UPSAMPLINGS,
-            "Input of a longer stage: copies of each frame (paper), or its spikes spread out.",
+            "Input of a longer stage: copies of each frame (paper), its spikes spread out, or means"
+            " in both directions.",
         ),
         setting(
             "--score",
             OUTPUTS,
             "Output for the loss: mean over the drawn time steps (paper), or their sum over T_max.",
             name="output",
+        ),
+        setting("--mean-t", float, "Most that the layers' levels are on average (mtsnn)."),
+        setting(
+            "--bits-per-layer",
+            str,
+            "Bit width of each layer (mtsnn). [default: they learn under --mean-t]",
+            name="bits",
+            metavar="N,N,..",
         ),
     )
     return _all(options)

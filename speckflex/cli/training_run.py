@@ -167,11 +167,12 @@ def _read(
     from speckflex.cli.progress import progress_bar
     from speckflex.training import cache_frames, split_frames
     from speckflex.training.checkpoint import check_checkpoint
+    from speckflex.training.pipeline import for_method
     from speckflex.training.suitability import check_trainable
 
     check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
     if resume is not None:
-        check_checkpoint(resume, network, settings)
+        check_checkpoint(resume, for_method(network, settings), settings)
     with progress_bar("reading recordings", len(dataset)) as advance:
         frames = cache_frames(dataset, settings.t_max, advance=advance)
     return split_frames(frames, settings)

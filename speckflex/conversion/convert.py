@@ -18,6 +18,8 @@ from speckflex.errors import ConversionError
 from speckflex.fitting.check import CheckTable, check_program, ordered
 from speckflex.fitting.checks import Check
 from speckflex.fitting.placement import place_layers, placement_problems
+from speckflex.networks.neurons import PrechargedIAFSqueeze
+from speckflex.networks.quantised import QuantisedReLU
 from speckflex.program.program import Program
 
 if TYPE_CHECKING:
@@ -138,5 +140,14 @@ def _program(
         "network": type(network).__name__,
         "sinabs": sinabs.__version__,
         "torch": torch.__version__,
+        **_levels(network),
     }
     return Program(cores, stage, chip, metadata), (*prepared.checks, *checks)
+
+
+def _levels(network: nn.Module) -> dict[str, str]:
+    """Return the counts for full scale that neuron layers were trained for, as metadata."""
+    kinds = (PrechargedIAFSqueeze, QuantisedReLU)
+    layers = [(name, found) for name, found in network.named_modules() if isinstance(found, kinds)]
+    words = [f"{name} {layer.levels}" for name, layer in layers if layer.levels is not None]
+    return {"levels": ", ".join(words)} if words else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speckflex._support.reading import check_is_file
 from speckflex.data._folders import SPLITS
 from speckflex.data._public import PUBLIC, open_public
 from speckflex.data.formats._files import open_file
@@ -82,7 +81,6 @@ def open_dataset(
 
 
 def _open_path(path: Path, split: str, reading: Reading) -> EventDataset:
-    check_is_file(path, EventsError)
     if not path.exists():
         names = ", ".join((*PUBLIC, *SYNTHETIC))
         raise EventsError(

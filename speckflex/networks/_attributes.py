@@ -13,7 +13,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from speckflex.errors import NetworkError
 from speckflex.networks.layer_kinds import name_of
-from speckflex.networks.neurons import Triangular
+from speckflex.networks.neurons import PrechargedIAFSqueeze, Triangular
+from speckflex.networks.quantised import MOST_BITS, QuantisedReLU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ FACTORS = ("scale_factor", "upscale_factor")
 LARGEST_FACTOR = 16
 MOST_AXES = 8
 LARGEST_THRESHOLD = 1e30
+LARGEST = 2**MOST_BITS
 FUNCTIONS = ("spike_fn", "reset_fn", "surrogate_grad_fn")
 
 
@@ -162,10 +164,37 @@ def _functions_of(module: Any) -> set[type]:
 
 
 NEURON_FUNCTIONS = {*_functions_of(sa), Triangular}
+
+
+def _precharge_problem(layer: Any) -> str:
+    if not _are_floats(layer.precharge):
+        return "has a precharge that is no tensor of finite floating numbers"
+    if not (layer.levels is None or (type(layer.levels) is int and 1 <= layer.levels < LARGEST)):
+        return f"has levels {_short(layer.levels)}, which must be a positive whole number"
+    return ""
+
+
+def _quantised_problem(layer: Any) -> str:
+    if not (_are_floats(layer.step) and layer.step.ndim == 0 and layer.step_size > 0):
+        return "has a step that is no number above 0"
+    if not (_are_floats(layer.bits) and layer.bits.ndim == 0 and 1 <= layer.bit_width <= MOST_BITS):
+        return f"has bits that are no number from 1 to {MOST_BITS}"
+    if type(layer.batch_size) is not int:
+        return f"has batch size {_short(layer.batch_size)}, which must be a whole number"
+    return ""
+
+
+def _are_floats(values: Any) -> bool:
+    floats = isinstance(values, torch.Tensor) and values.is_floating_point()
+    return floats and bool(torch.isfinite(values).all())
+
+
 CHECKS: dict[Any, Callable[[Any], str]] = {
     _ConvNd: _convolution_problem,
     nn.Linear: _linear_problem,
     nn.Flatten: _flatten_problem,
     sl.StatefulLayer: _neuron_problem,
     sl.SqueezeMixin: _squeezing_problem,
+    PrechargedIAFSqueeze: _precharge_problem,
+    QuantisedReLU: _quantised_problem,
 }

@@ -55,7 +55,7 @@ NUMBER_TYPE = re.compile(r"[<>=|]?[biuf]\d{1,2}|bool")
 # The backend's own layers need samna or its stand-in to be imported, so they are loaded on demand.
 BACKEND_MODULES = ("dvs_layer", "crop2d", "flipdims")
 BACKEND = "sinabs.backend.dynapcnn"
-OWN_LAYERS = "speckflex.networks.neurons"
+OWN_LAYERS = ("speckflex.networks.neurons", "speckflex.networks.quantised")
 MOST_UNUSUAL_ITEMS = 20
 # Files of version 0.1.0 name these classes by the module that they were in.
 FORMER_NAMES = {
@@ -185,9 +185,10 @@ def _layer_classes() -> Iterator[type]:
     yield from _modules_in("sinabs.layers", lambda cls: cls.__module__.startswith("sinabs."))
     yield from _classes_in("sinabs.activation")
     yield from _modules_in("sinabs.network", lambda cls: cls.__name__ == "Network")
-    for cls in _classes_in(OWN_LAYERS):
-        if cls.__module__ == OWN_LAYERS and not cls.__name__.startswith("_"):
-            yield cls
+    for module in OWN_LAYERS:
+        for cls in _classes_in(module):
+            if cls.__module__ == module and not cls.__name__.startswith("_"):
+                yield cls
 
 
 def _backend_classes() -> Iterator[type]:

@@ -168,11 +168,11 @@ def kind_of_file(path: Path) -> FileKind:
         NetworkError: there is no such file, or it can't be read.
         FileFormatError: the file is HDF5, and damaged.
     """
-    check_is_file(path, NetworkError)
     if path.is_dir():
         raise NetworkError(f"{path}: is a folder: name the model file in it")
     if not path.exists():
         raise NetworkError(f"{path}: no such file: check the path")
+    check_is_file(path, NetworkError)
     try:
         with path.open("rb") as file:
             kind = _kind_of_content(file, path)

@@ -159,11 +159,15 @@ LAYER_KINDS: dict[type, LayerKind] = {
     Network: _CONTAINER,
 }
 
-# Classes of sinabs' backend can't be imported without samna or its stand-in.
-_NAMED_KINDS = {"sinabs.backend.dynapcnn.dvs_layer.DVSLayer": LayerKind("input stage")}
+# Classes of modules that can not be imported here: sinabs' backend needs samna or its stand-in, and
+# our own module needs this one.
+_NAMED_KINDS = {
+    "sinabs.backend.dynapcnn.dvs_layer.DVSLayer": LayerKind("input stage"),
+    "speckflex.networks.quantised.QuantisedReLU": _RELU,
+}
 _OTHER = LayerKind("other")
-# Where the forward passes of torch's and sinabs' own layers are.
-LAYER_PACKAGES = ("torch.nn.modules.", "torch.ao.nn.", "sinabs.")
+# Where the forward passes of torch's and sinabs' own layers are, and of our ReLU.
+LAYER_PACKAGES = ("torch.nn.modules.", "torch.ao.nn.", "sinabs.", "speckflex.networks.quantised")
 
 
 def kind_of(layer: nn.Module) -> LayerKind:

@@ -119,6 +119,7 @@ class PrechargedIAFSqueeze(FusedIAFSqueeze):
         num_timesteps: as in sinabs.
         precharge: the start in thresholds, at least the lower bound and below 1; a number for all
             neurons, or a tensor (channel, y, x).
+        levels: the count that stands for full scale, where the layer was made for one.
         **settings: of sinabs' `IAF`.
     """
 
@@ -128,11 +129,13 @@ class PrechargedIAFSqueeze(FusedIAFSqueeze):
         num_timesteps: int | None = None,
         *,
         precharge: float | torch.Tensor = 0.0,
+        levels: int | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_timesteps=num_timesteps, **settings)
         start = torch.as_tensor(precharge, dtype=torch.get_default_dtype()).detach().clone()
         self.precharge = torch.nn.Parameter(start, requires_grad=False)
+        self.levels = levels
 
     def forward(self, input_data: torch.Tensor) -> torch.Tensor:
         """Return the spikes `(batch * time, ...)` of the currents `(batch * time, ...)`."""
@@ -151,7 +154,7 @@ class PrechargedIAFSqueeze(FusedIAFSqueeze):
 
     @property
     def _param_dict(self) -> dict[str, Any]:
-        return {**super()._param_dict, "precharge": self.precharge}
+        return {**super()._param_dict, "precharge": self.precharge, "levels": self.levels}
 
 
 def precharge_of(layer: nn.Module) -> torch.Tensor | float:

@@ -15,6 +15,7 @@ from speckflex.errors import NetworkError
 from speckflex.networks._function_relus import with_relu_neurons
 from speckflex.networks.copying import copy_network
 from speckflex.networks.layer_kinds import kind_of, name_of
+from speckflex.networks.quantised import quantised_layers, quantised_to_spiking
 from speckflex.networks.trace import trace
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def spiking_network(network: nn.Module, *, input_shape: Shape | None = None) -> 
 
     A network with ReLUs and no spiking layer is converted by sinabs: every ReLU becomes an
     integrate-and-fire layer of threshold 1 and lower bound -1 under the same name. Where a forward
-    pass calls ReLUs as functions, a copy of the network calls such layers instead.
+    pass calls ReLUs as functions, a copy of the network calls such layers instead. A network of
+    quantised ReLUs becomes one of neurons with their steps, see `quantised_to_spiking`.
 
     Args:
         network: stays as it is.
@@ -50,6 +52,8 @@ def spiking_network(network: nn.Module, *, input_shape: Shape | None = None) -> 
         return spiking_network(network.spiking_model, input_shape=input_shape)
     if any(kind_of(module).role == "neurons" for module in network.modules()):
         return network
+    if quantised_layers(network):
+        return quantised_to_spiking(network)
     # sinabs converts these two classes, not what derives from them.
     relus = [
         name

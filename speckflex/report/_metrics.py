@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from speckflex._support.json_lines import read_json_lines
-from speckflex._support.text import printable
 from speckflex.report.trend import Figure, Run, Trend
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def _values(path: Path) -> dict[str, float]:
     for record in read_json_lines(path):
         test = f"{record['test']}: " if "test" in record else ""
         values |= {
-            printable(f"{test}{name}"): float(value)
+            f"{test}{name}": float(value)
             for name, value in record.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         }

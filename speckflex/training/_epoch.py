@@ -21,6 +21,14 @@ from speckflex.training._synops import counted_synops
 from speckflex.training._twin_validation import twin_accuracy
 from speckflex.training.metrics import EpochMetrics, Progress
 from speckflex.training.mixed.stages import reset_states
+from speckflex.training.mtsnn.levels import (
+    budget_loss,
+    excess_counts,
+    freeze_bits,
+    freezes_bits,
+    keep_levels,
+    last_step,
+)
 from speckflex.training.on_board.board_step import SCORE_OF_SPIKE, board_step
 
 if TYPE_CHECKING:
@@ -46,6 +54,8 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
     batches = run.draw_batches()
     loss = correct = seen = rate = 0.0
     run.train_mode()
+    if freezes_bits(run.settings, len(run.history)):
+        freeze_bits(run.mixed, run.settings)
     for index, batch in enumerate(batches()):
         rate = float(run.schedule.get_last_lr()[0])
         outcome = _make_step(run, batch.to(run.fabric.device), index)
@@ -105,6 +115,7 @@ def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
         )
     run.optimiser.step()
     run.schedule.step()
+    keep_levels(run.mixed)
     if settings.clip_weights:
         clip_weights(run.mixed)
     return outcome
@@ -121,12 +132,17 @@ def _run_pass(
     scale = timesteps[-1] / settings.t_max if settings.output == "total" else 1.0
     if settings.method == "law":
         scale = timesteps[-1] * SCORE_OF_SPIKE
+    if settings.method == "mtsnn":
+        # counts where the last layer counts, else the sum that its potential reaches
+        step = last_step(run.mixed)
+        scale = timesteps[-1] * (1.0 if step is None else SCORE_OF_SPIKE / step)
     # Processes exchange gradients in the last pass of a step only.
     exchange = fabric.no_backward_sync(run.model, enabled=not is_last)  # pyright: ignore[reportArgumentType]
     counting = counted_synops(run.mixed) if settings.synops_weight else nullcontext([])
-    with exchange, run.neurons(), counting as synops:
+    with exchange, run.neurons(), counting as synops, excess_counts(run.mixed) as excess:
         scores = mean_output(run.model(batch.frames, timesteps)) * scale
         penalty = sum(synops) * settings.synops_weight / 1e6
+        penalty += (sum(excess) + budget_loss(run.mixed, settings)) * len(batch.labels)
         outcome = add_gradient(run, batch, scores, penalty)
     reset_states(run.mixed)
     return outcome

@@ -21,6 +21,7 @@ from speckflex.training._twin_validation import program_of
 from speckflex.training.augmentation import Augmentation
 from speckflex.training.metrics import Progress
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states, split_stages
+from speckflex.training.mtsnn.levels import freezes_bits, parameter_groups
 from speckflex.training.on_board.board_loop import BoardLoop, open_loop
 from speckflex.training.suitability import check_trainable
 
@@ -131,7 +132,12 @@ class TrainingRun:
         """Add an epoch to the history, and keep its network if none was better."""
         reset_states(self.mixed)
         self.history.append(metrics)
-        if self.settings.keep == "last" or metrics.is_better_than(self.best):
+        # bit widths that still learn are not those of the network that comes out
+        settled = self.best is not None and (
+            freezes_bits(self.settings, metrics.epoch - 1)
+            and not freezes_bits(self.settings, self.best.epoch - 1)
+        )
+        if self.settings.keep == "last" or settled or metrics.is_better_than(self.best):
             self.best = metrics
             weights = self.mixed.state_dict()
             self.best_weights = {name: value.cpu().clone() for name, value in weights.items()}
@@ -162,14 +168,14 @@ def start_run(
         check_law(network)
     if settings.batch_norm_mode == "locked":
         lock_batch_norm(mixed)
-    weights = [parameter for parameter in mixed.parameters() if parameter.requires_grad]
-    if not weights:
+    groups = parameter_groups(mixed, settings)
+    if not groups:
         raise TrainingError(
             f"{type(network).__name__} has no weight to train: give a network with weights that"
             " require a gradient"
         )
     optimiser = OPTIMISERS[settings.optimiser](
-        weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        groups, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     model, wrapped = fabric.setup(mixed, optimiser)
     n_steps = (settings.cosine_epochs or settings.epochs) * n_batches(

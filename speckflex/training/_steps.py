@@ -41,15 +41,15 @@ def draw_timesteps(
 ) -> list[Timesteps]:
     """Return the time steps of each pass of one optimiser step.
 
-    SDT has one pass, at T_max; NMT draws one number for all stages of a pass, MTT and the law one
-    for each.
+    SDT and MT-SNN have one pass, at T_max; NMT draws one number for all stages of a pass, MTT and
+    the law one for each.
 
     Args:
         settings: the choices of the training.
         n_stages: number of stages of the network.
         generator: draws the time steps.
     """
-    kind = {"sdt": "fixed", "nmt": "same"}.get(settings.method, settings.sampler)
+    kind = {"sdt": "fixed", "mtsnn": "fixed", "nmt": "same"}.get(settings.method, settings.sampler)
     if kind == "fixed":
         return [(settings.t_max,) * n_stages]
     sampler = SAMPLERS[kind](n_stages, settings.t_max)

@@ -35,7 +35,7 @@ def counted_synops(network: nn.Module) -> Iterator[list[torch.Tensor]]:
         elif isinstance(module, nn.Linear):
             linear_layer_synops_hook(module, inputs, output)
         data: dict[str, torch.Tensor] = vars(module)["hook_data"]
-        counts.append(data["layer_synops_per_timestep"] * len(output) * layer.pooled)
+        counts.append(data["layer_synops_per_timestep"] * len(output) * (layer.pooled / layer.unit))
 
     hooks = [layer.module.register_forward_hook(partial(count, layer)) for layer in layers]
     try:

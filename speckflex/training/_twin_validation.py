@@ -10,6 +10,7 @@ from speckflex.boards import open_board
 from speckflex.conversion.convert import convert
 from speckflex.errors import ConversionError, NetworkError, TrainingError
 from speckflex.networks.fold import fold_batchnorm
+from speckflex.networks.spiking import spiking_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +63,7 @@ def program_of(network: nn.Module, recordings: FrameSet) -> Program:
     """
     shape = _events_of(recordings).shape
     try:
-        return convert(fold_batchnorm(network), shape, chip="unbounded")
+        return convert(fold_batchnorm(spiking_network(network)), shape, chip="unbounded")
     except (ConversionError, NetworkError) as error:
         raise TrainingError(
             f"the twin can't choose the epoch because the network does not convert ({error}):"

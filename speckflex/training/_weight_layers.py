@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from sinabs.layers import StatefulLayer
 from torch import nn
 
+from speckflex.networks.quantised import QuantisedReLU
+
 __all__ = ["WeightLayer", "weight_layers"]
 
 
@@ -18,19 +20,24 @@ class WeightLayer(NamedTuple):
         module: the layer itself.
         pooled: the number of values that average pooling in front of the layer combines in
             one; the chip adds them up, and the converter divides this layer's weights by it.
-        neuron: the neuron after it; None for a readout by potential.
+        neuron: the neuron after it, or the quantised ReLU in its place; None for a readout by
+            potential.
+        unit: what a spike of the layer before is worth.
     """
 
     name: str
     module: nn.Conv2d | nn.Linear
     pooled: int
-    neuron: StatefulLayer | None
+    neuron: StatefulLayer | QuantisedReLU | None
+    unit: float = 1.0
 
     @property
     def threshold(self) -> float | None:
-        """The neuron's spike threshold."""
+        """The neuron's spike threshold, for spikes that count 1."""
         if self.neuron is None:
             return None
+        if isinstance(self.neuron, QuantisedReLU):
+            return self.neuron.step_size / self.unit
         threshold: Any = self.neuron.spike_threshold
         return float(threshold)
 
@@ -46,15 +53,17 @@ class WeightLayer(NamedTuple):
 def weight_layers(network: nn.Module) -> list[WeightLayer]:
     """Return the weight layers of a chain of layers, in order."""
     layers: list[WeightLayer] = []
-    pooled = 1
+    pooled, unit = 1, 1.0
     for name, module in network.named_modules():
         if isinstance(module, nn.AvgPool2d):
             size = module.kernel_size
             height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
             pooled *= height * width
         elif isinstance(module, (nn.Conv2d, nn.Linear)):
-            layers.append(WeightLayer(name, module, pooled, None))
+            layers.append(WeightLayer(name, module, pooled, None, unit))
             pooled = 1
-        elif isinstance(module, StatefulLayer) and layers:
+        elif isinstance(module, (StatefulLayer, QuantisedReLU)) and layers:
             layers[-1] = layers[-1]._replace(neuron=module)
+            if isinstance(module, QuantisedReLU):
+                unit = module.step_size
     return layers

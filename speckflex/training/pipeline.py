@@ -18,6 +18,8 @@ from speckflex.networks.paper import NEURONS, build_network
 from speckflex.training._calibration import batch_norms
 from speckflex.training._loop import TrainingResult, fit
 from speckflex.training._weight_layers import weight_layers
+from speckflex.training.mtsnn.levels import freeze_bits
+from speckflex.training.mtsnn.quantise import quantised_network, set_steps
 from speckflex.training.suitability import check_bias_free
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ __all__ = [
     "add_voting_neuron",
     "bounded_neuron",
     "finetune_network",
+    "for_method",
     "merge_network",
     "new_network",
     "train_network",
@@ -147,8 +150,12 @@ def train_network(
             "method board begins with a trained network, because fresh weights give too few spikes"
             " to learn from: train by another method, then run speckflex finetune --method board"
         )
-    network = _for_method(network, settings)
-    return fit(network, data, replace(settings, batch_norm_mode="train"), **options)
+    network = for_method(network, settings)
+    if settings.method == "mtsnn":
+        set_steps(network, data.training, seed=settings.seed)
+    result = fit(network, data, replace(settings, batch_norm_mode="train"), **options)
+    freeze_bits(result.network, settings)
+    return result
 
 
 def finetune_network(
@@ -171,13 +178,23 @@ def finetune_network(
     if settings.method == "board":
         # The program's weights are what trains, and a norm has none of its own.
         network = merge_network(network)
-    network = _for_method(network, settings)
+    network = for_method(network, settings)
+    if settings.method == "mtsnn":
+        set_steps(network, data.training, seed=settings.seed)
     result = fit(network, data, replace(settings, batch_norm_mode="locked"), **options)
+    freeze_bits(result.network, settings)
     return replace(result, network=merge_network(result.network))
 
 
-def _for_method(network: nn.Module, settings: TrainingSettings) -> nn.Module:
-    """Return the network with the lower bounds that the method needs."""
+def for_method(network: nn.Module, settings: TrainingSettings) -> nn.Module:
+    """Return the network that a method trains: with deep lower bounds, or quantised ReLUs.
+
+    Raises:
+        TrainingError: the settings name another number of layers.
+        NetworkError: the method needs a chain, and it is none.
+    """
+    if settings.method == "mtsnn":
+        return quantised_network(network, settings)
     if settings.method != "law":
         return network
     copied = copy_network(network)

@@ -22,12 +22,13 @@ __all__ = [
     "Downsampling",
     "TrainingSettings",
     "Upsampling",
+    "parse_bits",
 ]
 
-Upsampling = Literal["copy", "spread"]
-Downsampling = Literal["sum", "trim"]
+Upsampling = Literal["copy", "spread", "rate"]
+Downsampling = Literal["sum", "trim", "rate"]
 
-METHODS = ("sdt", "nmt", "mtt", "law", "board")
+METHODS = ("sdt", "nmt", "mtt", "law", "mtsnn", "board")
 OPTIMISERS = ("adamw", "sgd")
 BATCH_NORM_MODES = ("train", "locked")
 MIXED_SAMPLERS = ("uniform", "fixed-first", "non-increasing", "fixed")
@@ -37,6 +38,7 @@ KEPT_EPOCHS = ("best", "last")
 UPSAMPLINGS = get_args(Upsampling)
 DOWNSAMPLINGS = get_args(Downsampling)
 MAX_VALIDATION_SHARE = 0.5
+MOST_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,11 @@ class TrainingSettings:
         method: "sdt" trains only at `t_max`, "nmt" at one number of time steps drawn in each
             iteration, "mtt" at numbers drawn for each stage (Du et al. 2025, section 4). "law"
             draws like "mtt" and computes neurons by the running maximum of their drive, which
-            needs no time loop and becomes the chip's own rule as frames get short. With "board"
-            a board plays the forward pass, event by event on the 8-bit program.
+            needs no time loop and becomes the chip's own rule as frames get short. "mtsnn" puts
+            ReLUs in whole steps, with steps and bit widths that learn, in the neurons' place; with
+            a `t_max` of 1 the network is a plain one of event counts, with more frames its counts
+            are those of the law. With "board" a board plays the forward pass, event by event on
+            the 8-bit program.
         t_max: number of frames of a recording, and the largest number of time steps.
         samples_per_step: drawn configurations whose gradients are added up in one optimiser step
             (nmt, mtt, law).
@@ -64,7 +69,7 @@ class TrainingSettings:
         chosen_by: the accuracy on the validation part that decides which epoch is better: "torch"
             at `t_max`, "twin", which plays the recordings event by event on the converted 8-bit
             program, or "board", the board of method "board". None for the board where there is
-            one, for the twin with method "law", and for torch otherwise.
+            one, for the twin with the methods "law" and "mtsnn", and for torch otherwise.
         patience: training stops after so many epochs without a better validation; None to run
             all epochs.
         cosine_epochs: length of the cosine, if it is longer than the training, so that the
@@ -86,13 +91,14 @@ class TrainingSettings:
         granularity: number of blocks in a stage of "mtt" and "law"; None for the network's own: as
             published for the paper's networks, 1 for others.
         input_frames: the frames that the first stage gets when it is shorter than `t_max`: the
-            "sum" of each group (4.3.2), or the first ones alone, "trim" (the published network
-            for DVS-Gesture, and A.2).
+            "sum" of each group (4.3.2), the first ones alone, "trim" (the published network for
+            DVS-Gesture, and A.2), or their mean, "rate".
         output: the score in the loss: the "mean" over the time steps (the paper), or "total",
             their sum divided by `t_max`: the same at T_max, and of the same size at any other T.
-        upsampling: the frames that a longer stage gets from a shorter one: "copy" (the paper) or
-            "spread". With "total" and "spread" charge means the same at every T; for multi-spike
-            neurons this gives much better accuracy (examples/nmnist), so it is the default.
+        upsampling: the frames that a longer stage gets from a shorter one: "copy" (the paper),
+            "spread", or "rate", which keeps the mean of the frames in both directions. With
+            "total" and "spread" charge means the same at every T; for multi-spike neurons this
+            gives much better accuracy (examples/nmnist), so it is the default.
         board: what plays the forward pass of method "board", a name as for `open_board`. Its
             spikes are counted in `t_max` frames for the gradient.
         vary: what differs from play to play with method "board": "order", "jitter=MICROSECONDS"
@@ -101,6 +107,10 @@ class TrainingSettings:
             that a core of the chip is taken to do: what is above it in a recording's busiest
             frame adds to the loss, and an epoch that stays below is better than one that does
             not. None for no limit.
+        mean_t: with method "mtsnn", the most that the levels `2^n - 1` of the layers may be on
+            average.
+        bits: with method "mtsnn", the bit width of each layer, such as "3,3,2,2"; "" to let them
+            learn under `mean_t`.
     """
 
     method: str = "sdt"
@@ -131,11 +141,13 @@ class TrainingSettings:
     board: str = "twin"
     vary: str = ""
     max_load: float | None = None
+    mean_t: float = 7.0
+    bits: str = ""
 
     @property
     def chooser(self) -> str:
         """What decides which epoch is better: "torch", "twin" or "board"."""
-        own = {"board": "board", "law": "twin"}
+        own = {"board": "board", "law": "twin", "mtsnn": "twin"}
         return self.chosen_by or own.get(self.method, "torch")
 
     def __post_init__(self) -> None:
@@ -161,6 +173,7 @@ class TrainingSettings:
         Augmentation.parse(self.augment)
         _check_law(self)
         _check_board(self)
+        _check_levels(self)
         if not 0 < self.learning_rate < float("inf"):
             raise TrainingError(
                 f"learning rate {self.learning_rate}: must be a positive number: give one such as"
@@ -212,6 +225,38 @@ def _check_board(settings: TrainingSettings) -> None:
                 f"{name} {value} with method {settings.method}: only method board plays on a board:"
                 " choose it, or leave this setting out"
             )
+
+
+def _check_levels(settings: TrainingSettings) -> None:
+    """Check what belongs to method "mtsnn" alone."""
+    largest = 2**MOST_BITS - 1
+    if not 1 <= settings.mean_t <= largest:
+        raise TrainingError(
+            f"mean t {settings.mean_t}: must be from 1 to {largest}, the levels of 1 and of"
+            f" {MOST_BITS} bits: give one such as 7"
+        )
+    if settings.bits and settings.method != "mtsnn":
+        raise TrainingError(
+            f"bits {settings.bits} with method {settings.method}: only method mtsnn has layers of"
+            " bits: choose it, or leave this setting out"
+        )
+    parse_bits(settings.bits)
+
+
+def parse_bits(text: str) -> tuple[int, ...]:
+    """Return the bit widths in a text such as "3,3,2"; none in "".
+
+    Raises:
+        TrainingError: a part is no whole number from 1 to 8.
+    """
+    parts = [part.strip() for part in text.split(",")] if text else []
+    for part in parts:
+        if not (part.isascii() and part.isdecimal() and 1 <= int(part) <= MOST_BITS):
+            raise TrainingError(
+                f"bits {text!r}: {part!r} is no whole number from 1 to {MOST_BITS}: write one for"
+                " each layer with commas between them, such as 3,3,2"
+            )
+    return tuple(map(int, parts))
 
 
 def _check_at_least(name: str, value: float, least: int) -> None:

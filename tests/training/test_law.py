@@ -13,8 +13,9 @@ import speckflex as sf
 from speckflex.data import EventDataset
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.events.streams import make_events
+from speckflex.networks.running_maximum import law_spikes
 from speckflex.training import TrainingData, TrainingSettings, cache_frames, finetune_network
-from speckflex.training._law import check_law, law_neurons, law_spikes
+from speckflex.training._law import check_law, law_neurons
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.networks.neurons import fused_layers
+from speckflex.networks.quantised import QuantisedReLU
 from speckflex.training.mixed.temporal import TemporalTransform, count_frames
 from speckflex.training.mixed.timesteps import check_count
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MixedTimestepNetwork", "reset_states", "split_stages"]
 
+NEURON_LAYERS = (StatefulLayer, QuantisedReLU)
 WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 
@@ -43,7 +45,7 @@ def split_stages(network: nn.Module, *, granularity: int = 1) -> list[nn.Sequent
         NetworkError: the network is no chain of layers, or has no neuron.
     """
     layers = _chain(network)
-    if not any(_contains(layer, StatefulLayer) for layer in layers):
+    if not any(_contains(layer, NEURON_LAYERS) for layer in layers):
         raise NetworkError(
             f"{type(network).__name__} of {len(layers)} layers has no spiking neuron layer:"
             " put a sinabs IAFSqueeze after each weight layer"
@@ -75,9 +77,9 @@ class MixedTimestepNetwork(nn.Module):
         network: a chain of layers on squeezed frames, `(batch * time, channel, y, x)`.
         stages: by default `split_stages(network)`.
         upsampling: the frames that a longer stage gets from a shorter one, see
-            `TemporalTransform`.
+            `TemporalTransform`; with "rate" a shorter stage gets means too.
         input_frames: the frames that the first stage gets when it is shorter than the recording:
-            "sum" or "trim", see `TemporalTransform`.
+            "sum", "trim" or "rate", see `TemporalTransform`.
 
     Raises:
         NetworkError: see `split_stages`; or a neuron does not take squeezed frames.
@@ -104,7 +106,7 @@ class MixedTimestepNetwork(nn.Module):
         # looked up once, because the search takes almost as long as a pass over few frames.
         self.stages = tuple(split_stages(network) if stages is None else stages)
         self._neurons = tuple(_layers_of(network, StatefulLayer))
-        self._squeezing = tuple(_layers_of(network, (SqueezeMixin, UnflattenTime)))
+        self._squeezing = tuple(_layers_of(network, (SqueezeMixin, UnflattenTime, QuantisedReLU)))
         self.upsampling: Upsampling = upsampling
         self.input_frames: Downsampling = input_frames
 
@@ -134,10 +136,15 @@ class MixedTimestepNetwork(nn.Module):
             frames = frames[:, : counts[0]]
         if not frames.is_floating_point():
             floats = (p.dtype for p in self.network.parameters() if p.is_floating_point())
-            frames = count_frames(frames, counts[0], next(floats, torch.get_default_dtype()))
+            dtype = next(floats, torch.get_default_dtype())
+            at_rate = self.input_frames == "rate"
+            frames = frames.to(dtype) if at_rate else count_frames(frames, counts[0], dtype)
+        if self.input_frames == "rate" and frames.shape[1] > counts[0]:
+            frames = _transform(counts[0], downsampling="rate")(frames)
+        rule = "rate" if self.upsampling == "rate" else "sum"
         with fused_layers(self._neurons), _batch_size(self._squeezing, batch):
             for stage, n_frames in zip(self.stages, counts, strict=True):
-                frames = _transform(n_frames, upsampling=self.upsampling)(frames)
+                frames = _transform(n_frames, upsampling=self.upsampling, downsampling=rule)(frames)
                 frames = stage(frames.flatten(0, 1)).unflatten(0, (batch, n_frames))
         return frames
 
@@ -174,14 +181,14 @@ def _chain(network: nn.Module) -> list[nn.Module]:
 def _blocks(layers: list[nn.Module]) -> list[list[nn.Module]]:
     """Group layers so that each group has its neurons and begins at a weight layer."""
     blocks: list[list[nn.Module]] = [[]]
-    n_left = sum(_contains(layer, StatefulLayer) for layer in layers)
+    n_left = sum(_contains(layer, NEURON_LAYERS) for layer in layers)
     fired = False
     for layer in layers:
         if fired and n_left and _contains(layer, WEIGHT_LAYERS):
             blocks.append([])
             fired = False
         blocks[-1].append(layer)
-        if _contains(layer, StatefulLayer):
+        if _contains(layer, NEURON_LAYERS):
             fired = True
             n_left -= 1
     return blocks

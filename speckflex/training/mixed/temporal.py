@@ -32,14 +32,17 @@ class TemporalTransform(nn.Module):
     with the length; with "spread" the spikes of the frame are spread over its group in whole
     numbers, so that the running sum is always nearest to the even one, and charge is conserved (a
     fraction of a spike goes to the group's last frame). Equal length: the same tensor.
+    With "rate" both directions keep the mean of the frames: each new frame is the mean of what
+    lies in its time, where a frame that lies there in part counts in part. This is a choice of
+    this project, for stages whose spikes are worth different amounts.
     Sums of whole numbers are exact as long as the dtype holds them.
 
     The gradient of "spread" is that of the even split, `1 / group size` (straight through).
 
     Args:
         n_frames: number of frames of the output, at least 1.
-        upsampling: "copy" or "spread".
-        downsampling: "sum" or "trim".
+        upsampling: "copy", "spread" or "rate".
+        downsampling: "sum", "trim" or "rate".
 
     Raises:
         TrainingError: `n_frames` is no count, or a rule is not known.
@@ -71,6 +74,10 @@ class TemporalTransform(nn.Module):
         n_input = frames.shape[1]
         if n_input == self.n_frames:
             return frames
+        rule = self.downsampling if n_input > self.n_frames else self.upsampling
+        if rule == "rate":
+            overlap = torch.from_numpy(_overlap(n_input, self.n_frames)).to(frames)
+            return torch.tensordot(overlap, frames, dims=([1], [1])).movedim(0, 1)
         if n_input > self.n_frames:
             if self.downsampling == "trim":
                 return frames[:, : self.n_frames]
@@ -135,6 +142,18 @@ def _spread(copied: torch.Tensor, n_groups: int) -> torch.Tensor:
         return dealt
     even = copied / size
     return dealt + (even - even.detach())
+
+
+@lru_cache(maxsize=1024)
+def _overlap(n_input: int, n_output: int) -> np.ndarray:
+    """Return `(n_output, n_input) float64`: the share of an output frame's time in an input's.
+
+    In units of `1 / (n_input * n_output)` of the whole time, so that a row sums up to 1.
+    """
+    starts = np.arange(n_output)[:, None] * n_input, np.arange(n_input)[None] * n_output
+    first = np.maximum(*starts)
+    last = np.minimum(starts[0] + n_input, starts[1] + n_output)
+    return np.maximum(last - first, 0) / n_input
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,1 @@
+"""Mixed time steps of a network that trains without neurons: levels, budgets, simulation."""
