@@ -32,14 +32,13 @@ if TYPE_CHECKING:
 
 # What differs from row to row; all have the network 3C1FC, read by its spikes.
 ROWS: dict[str, dict[str, Any]] = {
-    "sdt": {"method": "sdt", "t_max": 5},
-    "law": {"method": "law", "t_max": 5, "sampler": "fixed"},
-    "mtsnn-3": {"method": "mtsnn", "t_max": 5, "mean_t": 3.0},
-    "mtsnn-7": {"method": "mtsnn", "t_max": 5, "mean_t": 7.0},
-    "mtsnn-7-fine": {"method": "mtsnn", "t_max": 20, "mean_t": 7.0},
-    "mtsnn-15": {"method": "mtsnn", "t_max": 5, "mean_t": 15.0},
-    "mtsnn-7-equal": {"method": "mtsnn", "t_max": 5, "bits": "3,3,3,3"},
-    "mtsnn-7-plain": {"method": "mtsnn", "t_max": 1, "mean_t": 7.0},
+    "law": {"method": "law", "t_max": 20, "sampler": "fixed"},
+    "mtsnn-3": {"method": "mtsnn", "t_max": 20, "mean_t": 3.0},
+    "mtsnn-7": {"method": "mtsnn", "t_max": 20, "mean_t": 7.0},
+    "mtsnn-15": {"method": "mtsnn", "t_max": 20, "mean_t": 15.0},
+    "mtsnn-7-equal": {"method": "mtsnn", "t_max": 20, "bits": "3,3,3,3"},
+    "mtsnn-7-5-frames": {"method": "mtsnn", "t_max": 5, "mean_t": 7.0},
+    "mtsnn-7-1-frame": {"method": "mtsnn", "t_max": 1, "mean_t": 7.0},
 }
 UNSEEN_SHARE, CHOOSING_SHARE = 0.3, 0.1
 CALIBRATE_ON = 64

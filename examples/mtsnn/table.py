@@ -27,12 +27,12 @@ COLUMNS = (
 )
 # Rows that are compared on the same recordings: the second against the first.
 PAIRS = (
-    ("sdt", "mtsnn-7"),
     ("law", "mtsnn-7"),
-    ("mtsnn-7-plain", "mtsnn-7"),
-    ("mtsnn-7", "mtsnn-7-fine"),
+    ("mtsnn-3", "mtsnn-7"),
+    ("mtsnn-7", "mtsnn-15"),
     ("mtsnn-7-equal", "mtsnn-7"),
-    ("mtsnn-15", "mtsnn-3"),
+    ("mtsnn-7-5-frames", "mtsnn-7"),
+    ("mtsnn-7-1-frame", "mtsnn-7"),
 )
 
 
