@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from speckflex.analysis.readings import output_problem, outputs_in_steps, read_outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy as np
 
     from speckflex.analysis.readings import Reading
     from speckflex.program.program import Program
     from speckflex.recordings.recording import Recording
 
-__all__ = ["BOARDS", "OutputReadings"]
+__all__ = ["BOARDS", "OutputReadings", "add_readings"]
 
 BOARDS = ("twin", "chip")
 
@@ -33,7 +35,9 @@ class OutputReadings:
     steps: list[np.ndarray] = field(default_factory=list)
     problem: str = ""
 
-    def add(self, events: list[np.ndarray], part: dict[str, Recording], program: Program) -> None:
+    def add(
+        self, events: list[np.ndarray], part: Mapping[str, Recording], program: Program
+    ) -> None:
         """Take in a part that all have played, with its spikes."""
         for role in (role for role in BOARDS if role in part):
             self.problem = self.problem or output_problem(part[role])
@@ -43,3 +47,13 @@ class OutputReadings:
         if torch is not None and not output_problem(torch):
             n_steps = int(torch.provenance.settings["bins"])
             self.steps.append(outputs_in_steps(torch, events, n_steps))
+
+
+def add_readings(parts: Sequence[OutputReadings]) -> OutputReadings:
+    """Return what was taken in of parts of the samples, in order, as of all of them."""
+    joined = OutputReadings(problem=next((part.problem for part in parts if part.problem), ""))
+    for part in parts:
+        for role, readings in part.by_role.items():
+            joined.by_role.setdefault(role, []).extend(readings)
+        joined.steps.extend(part.steps)
+    return joined

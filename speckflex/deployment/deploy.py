@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,46 +11,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex._support.run_folder import RunFolder, new_run
-from speckflex._support.text import printable
-from speckflex.analysis.core_load import measure_load
-from speckflex.analysis.ensemble import play_ensemble
-from speckflex.analysis.synops import add_synops
-from speckflex.boards import open_board
 from speckflex.boards.choosing import ChosenBoard, chip_for, choose_board
 from speckflex.boards.family import BoardName
 from speckflex.boards.probe_file import ProbeFile
-from speckflex.boards.twin import Twin
 from speckflex.conversion.model import ConvertedModel, Sensor, convert_model, read_model
 from speckflex.data import EventDataset, open_dataset
 from speckflex.data.dataset import UNKNOWN, fitting_options
 from speckflex.data.order import OrderWatch
 from speckflex.deployment._display import deployment_html, deployment_line
-from speckflex.deployment._players import Players, play_dataset
-from speckflex.deployment._rate import twin_at_rate
+from speckflex.deployment._opening import open_players
+from speckflex.deployment._outlook import Outlook, look_out
+from speckflex.deployment._players import Collected, Kept, play_share
+from speckflex.deployment._result import Background, report_on
 from speckflex.deployment._run_facts import run_facts
-from speckflex.deployment.explain import explain
 from speckflex.deployment.progress import Progress, ignore
 from speckflex.errors import EventsError, FileFormatError
 from speckflex.events.perturbation import Perturbation
-from speckflex.events.streams import as_events, make_events
+from speckflex.events.streams import as_events
 from speckflex.program.program import Program
 from speckflex.report.bars import Bars
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeAlias
 
     from torch import nn
 
-    from speckflex.analysis.core_load import LayerLoad
-    from speckflex.analysis.ensemble import Ensemble
-    from speckflex.boards import Board
-    from speckflex.deployment._players import Play, Played
     from speckflex.deployment.progress import Watch
     from speckflex.program.records import Shape
     from speckflex.recordings.recording import Recording
-    from speckflex.report.facts import LayerEffect
     from speckflex.report.record import Report
 
     Model: TypeAlias = str | Path | ConvertedModel | Program | nn.Module
@@ -59,18 +48,8 @@ if TYPE_CHECKING:
 
 RECORDING = "recording-{}.h5"
 ROLES = ("torch", "folded", "eight-bit", "twin", "chip", "repeat")
-AT_RATE = "at rate"  # the player of a twin whose cores take their time
-# what progress calls the players
-STAGES = {
-    "torch": "torch network",
-    "folded": "folded network",
-    "eight-bit": "8 bits in time steps",
-    "repeat": "second play",
-    AT_RATE: "twin at the rate",
-}
-SAMPLES_PER_THREAD = 2  # that the twin takes at a time, so that its progress moves
 
-__all__ = ["DeploySettings", "Deployment", "deploy"]
+__all__ = ["DeploySettings", "Deployment", "Job", "deploy", "deployment_of", "prepared"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +58,10 @@ class DeploySettings:
 
     Args:
         bins: number of time steps of the torch reference.
-        events_of: number of first samples that keep their spikes; the others keep counts only.
+        events_of: number of first samples that keep their spikes, rounded up to whole batches.
+        counts_of: number of first samples whose recordings are kept, with the counts of every
+            neuron; None for as many as fit into 128 MiB. Of the other samples only sums are kept,
+            and what the report says about each. All figures are over all samples.
         threads: threads of the twin; None for one per processor.
         batch: number of samples that one board plays before the next board plays them; progress
             is reported after each batch. A board whose samples take their own time, such as a
@@ -108,6 +90,7 @@ class DeploySettings:
 
     bins: int = 10
     events_of: int = 32
+    counts_of: int | None = None
     threads: int | None = None
     batch: int = 32
     repeat: bool = True
@@ -129,6 +112,11 @@ class DeploySettings:
         settings = TwinSettings.ticking(self.slow_clock)
         return ProbeFile.load(self.probe).applied_to(settings) if self.probe else settings
 
+    @property
+    def kept(self) -> Kept:
+        """What is kept of the first samples."""
+        return Kept(self.batch, -(-self.events_of // self.batch) * self.batch, self.counts_of)
+
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
@@ -138,7 +126,8 @@ class Deployment:
         model: the model that ran.
         recordings: the recordings that there are of "torch" (the network as it was given),
             "folded", "eight-bit" (the program's integers in time steps), "twin", "chip" and
-            "repeat" (the second run of the chip).
+            "repeat" (the second run of the chip): of the first samples, see
+            `DeploySettings.counts_of`.
         report: how far they differ; the content of report.json.
         run: what all files of this deployment have in common, and those of no other.
     """
@@ -215,19 +204,130 @@ def deploy(
         EventsError: the data set is empty or does not have the program's input shape.
         SpeckflexError: the model, the data or the board can't be used; the message says why.
     """
+    with prepared(model, data, board, samples=samples, settings=settings, progress=progress) as job:
+        collected, order = Collected(), OrderWatch()
+        interrupted = job.play(range(len(job.dataset)), collected, order, progress)
+        return deployment_of(job, collected, order, progress, interrupted=interrupted)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A deployment that is ready to play.
+
+    Args:
+        model: the program, and its network if there is one.
+        dataset: all recordings, on the program's input.
+        chosen: the board, open.
+        settings: how the samples are played.
+    """
+
+    model: ConvertedModel
+    dataset: EventDataset
+    chosen: ChosenBoard
+    settings: DeploySettings
+
+    def play(
+        self,
+        share: range,
+        collected: Collected,
+        order: OrderWatch,
+        watch: Watch,
+        after: Callable[[], object] | None = None,
+    ) -> bool:
+        """Play some recordings on all players, and return whether the user stopped it.
+
+        Args:
+            share: their positions in the data set.
+            collected: takes what was played.
+            order: notes what is wrong with the order of the events.
+            watch: called with each step.
+            after: called after each part that all players have played.
+
+        Raises:
+            KeyboardInterrupt: no sample was played before the interrupt.
+        """
+        dataset, kept = order.over(self.dataset), self.settings.kept
+        with open_players(self.model, self.chosen, self.settings, watch) as players:
+            try:
+                for _ in play_share(players, dataset, share, kept, collected, watch):
+                    if after is not None:
+                        after()
+            except KeyboardInterrupt:
+                if collected.whole is None:
+                    raise
+                return True
+        return False
+
+    def background(self, order: OrderWatch) -> Background:
+        """Return what a report says besides what was played."""
+        settings = self.settings
+        return Background(
+            program=self.model.program,
+            checks=self.model.checks,
+            run=run_facts(
+                self.model,
+                self.dataset,
+                self.chosen,
+                bins=settings.bins,
+                command=settings.command,
+                warnings=tuple(order.warnings),
+            ),
+            synthetic=self.dataset.synthetic,
+            command=settings.command,
+            rate=settings.rate,
+            bars=settings.bars,
+        )
+
+
+@contextmanager
+def prepared(
+    model: Model,
+    data: Data,
+    board: str | ChosenBoard,
+    *,
+    samples: int | None = None,
+    settings: DeploySettings | None = None,
+    progress: Watch = ignore,
+) -> Iterator[Job]:
+    """Yield a deployment that is ready to play; arguments and errors of `deploy`."""
     settings = settings or DeploySettings()
     progress(Progress("opening the recordings"))
     dataset = _recordings(data).balanced(samples)
     asked = board if isinstance(board, str) else board.asked
+    settings = replace(settings, probe=settings.probe or BoardName.parse(asked).probe)
     converted = _converted(model, dataset, (asked, settings.input_shape), progress)
     if not dataset.shape_stated:
         dataset = dataset.on_sensor(converted.program.input.shape)
     _check_dataset(converted, dataset)
     if isinstance(board, ChosenBoard):
-        return _deploy(converted, dataset, board, settings, progress)
+        yield Job(converted, dataset, board, settings)
+        return
     chosen = choose_board(board, threads=settings.threads)
     with chosen.board:
-        return _deploy(converted, dataset, chosen, settings, progress)
+        yield Job(converted, dataset, chosen, settings)
+
+
+def deployment_of(
+    job: Job, collected: Collected, order: OrderWatch, watch: Watch, *, interrupted: bool
+) -> Deployment:
+    """Return the report on what was played, after load, ensemble and effects were measured.
+
+    Args:
+        job: the deployment.
+        collected: what was played, from the first recording on.
+        order: what is wrong with the order of the events.
+        watch: called with each step.
+        interrupted: whether the user stopped the playing; then nothing more is measured.
+    """
+    played = collected.whole
+    assert played is not None  # noqa: S101 - something was played, or an interrupt came through
+    outlook = Outlook(interrupted=True)
+    if not interrupted:
+        outlook = look_out(job.model, job.dataset, job.settings, played.events, watch)
+    watch(Progress("report"))
+    run_id = new_run()
+    report, recordings = report_on(played, job.background(order), outlook, run_id)
+    return Deployment(job.model, recordings, report, run_id)
 
 
 def _recordings(data: Data) -> EventDataset:
@@ -275,210 +375,6 @@ def _converted(
     if isinstance(model, str | Path):
         return read_model(model, input_shape=shape, chip=chip, progress=tell)
     return convert_model(model, input_shape=shape, chip=chip, progress=tell)
-
-
-def _deploy(
-    model: ConvertedModel,
-    dataset: EventDataset,
-    chosen: ChosenBoard,
-    settings: DeploySettings,
-    watch: Watch,
-) -> Deployment:
-    # imported here, since the command prints the name of the board before it waits for imports
-    from speckflex.report.build import report_of
-    from speckflex.report.evidence import gather_evidence
-
-    settings = replace(settings, probe=settings.probe or BoardName.parse(chosen.asked).probe)
-    with _players(model, chosen, settings, watch) as players:
-        played, warnings = _play(players, dataset, model.program, settings, watch)
-    run_id = new_run()
-    recordings = {
-        name: _with_origin(recording, dataset, run_id)
-        for name, recording in played.recordings(dataset.labels).items()
-    }
-    at_rate = recordings.pop(AT_RATE, None)
-    outlook = _outlook(model, dataset, settings, played, watch)
-    watch(Progress("report"))
-    evidence = gather_evidence(
-        model.program,
-        recordings,
-        input_events=played.events,
-        checks=model.checks,
-        synops=add_synops(played.synops),
-    )
-    run = run_facts(
-        model,
-        dataset,
-        chosen,
-        bins=settings.bins,
-        command=settings.command,
-        warnings=warnings,
-    )
-    evidence = replace(
-        evidence,
-        synthetic=dataset.synthetic,
-        command=printable(settings.command),
-        run=replace(run, interrupted=outlook.interrupted),
-        loads=outlook.loads,
-        at_rate=at_rate,
-        rate=settings.rate,
-        opened=played.opened,
-        ensemble=outlook.ensemble,
-        effects=outlook.effects,
-        bars=settings.bars,
-        readings=played.readings.by_role,
-        steps=played.readings.steps,
-        unread=played.readings.problem,
-    )
-    return Deployment(model, recordings, report_of(evidence), run_id)
-
-
-def _play(
-    players: Players,
-    dataset: EventDataset,
-    program: Program,
-    settings: DeploySettings,
-    watch: Watch,
-) -> tuple[Played, tuple[str, ...]]:
-    """Return what all players played, and what is wrong with the order of the events."""
-    order = OrderWatch()
-    played = play_dataset(
-        players,
-        order.over(dataset),
-        program,
-        batch=settings.batch,
-        events_of=settings.events_of,
-        watch=watch,
-    )
-    return played, tuple(order.warnings)
-
-
-def _with_origin(recording: Recording, dataset: EventDataset, run: str) -> Recording:
-    """Return a recording whose provenance says its run, and what was done to its input."""
-    provenance = recording.provenance
-    settings = {**provenance.settings, "run": run}
-    if dataset.changes:
-        settings["input"] = "; ".join(dataset.changes)
-    return replace(recording, provenance=replace(provenance, settings=settings))
-
-
-@contextmanager
-def _players(
-    model: ConvertedModel, chosen: ChosenBoard, settings: DeploySettings, watch: Watch
-) -> Iterator[Players]:
-    """Yield torch networks, twin and board, each with the program loaded."""
-    board, family = chosen.board, chosen.family
-    names = {"chip": board.name, **STAGES}
-    reading = settings.early_exit or settings.bars.min_accuracy_at is not None
-    players = Players(_references(model, settings.bins), names=names, reading=reading)
-    watch(Progress("loading or compiling the twin's kernels"))
-    with ExitStack() as stack:
-        if not family.is_twin:
-            twin = stack.enter_context(
-                open_board("twin", threads=settings.threads, settings=settings.of_twin)
-            )
-            twin.load(model.program)
-            players.in_batches["twin"] = twin.play
-            _make_ready(twin, players, settings)
-        board.load(model.program)
-        if family.is_twin:
-            _make_ready(board, players, settings)
-        plays = players.one_by_one if family.one_by_one else players.in_batches
-        plays["twin" if family.is_twin else "chip"] = board.play
-        if settings.repeat and not family.repeats:
-            plays["repeat"] = board.play
-        if settings.rate is not None:
-            rated = twin_at_rate(model.program, settings.rate, settings.of_twin, settings.threads)
-            players.in_batches[AT_RATE] = stack.enter_context(rated).play
-        yield players
-
-
-def _make_ready(twin: Board, players: Players, settings: DeploySettings) -> None:
-    """Load the kernels of a twin, or compile them, and let its progress move."""
-    twin.play(make_events(*np.zeros((4, 0), np.int64)), keep_events=False)
-    # spikes of engines that compute in parallel are drawn by the position in a call
-    drawn = isinstance(twin, Twin) and twin.settings.parallel_window > 1
-    if not drawn:
-        threads = settings.threads or os.cpu_count() or 1
-        players.in_steps["twin"] = SAMPLES_PER_THREAD * threads
-
-
-def _references(model: ConvertedModel, bins: int) -> dict[str, Play]:
-    """Return the functions that play the network as given, folded and in 8 bits, by name."""
-    if model.network is None:
-        return {}
-    from speckflex.deployment.eight_bit import EightBitSteps
-    from speckflex.deployment.torch_reference import TorchReference
-
-    given = model.network if model.trained is None else model.trained
-    folded = model.folding.layers if model.folding else ()
-    norms = {layer.layer: layer.norms[-1] for layer in folded if layer.norms}
-    players = {"torch": TorchReference(given, model.program, bins=bins, norms=norms).play}
-    if model.trained is not None:
-        folded_network = TorchReference(model.network, model.program, bins=bins, step="folded")
-        players["folded"] = folded_network.play
-    return {**players, "eight-bit": EightBitSteps(model.program, model.network, bins=bins).play}
-
-
-@dataclass
-class _Outlook:
-    """Expectations about a chip; an interrupt may leave them incomplete.
-
-    Args:
-        loads: whether each core keeps up with the first samples.
-        ensemble: plays of the first samples with small changes; None if there are none.
-        effects: what each layer costs alone; empty if it was not asked for.
-        interrupted: whether the user stopped the deployment.
-    """
-
-    loads: tuple[LayerLoad, ...] = ()
-    ensemble: Ensemble | None = None
-    effects: Sequence[LayerEffect] = ()
-    interrupted: bool = False
-
-
-def _outlook(
-    model: ConvertedModel,
-    dataset: EventDataset,
-    settings: DeploySettings,
-    played: Played,
-    watch: Watch,
-) -> _Outlook:
-    """Measure load and effects, and play the ensemble, up to a keyboard interrupt."""
-    program = model.program
-    outlook = _Outlook(interrupted=played.interrupted)
-    if outlook.interrupted:
-        return outlook
-    events = played.events
-    try:
-        watch(Progress("load of the cores"))
-        outlook.loads = measure_load(
-            program, events, synops_per_second=settings.rate, settings=settings.of_twin
-        )
-        if settings.ensemble:
-            watch(Progress("ensemble"))
-            ensemble = play_ensemble(
-                program,
-                events,
-                settings.ensemble,
-                perturbation=settings.perturbation,
-                seed=settings.seed,
-                settings=settings.of_twin,
-            )
-            outlook.ensemble = ensemble.with_labels(dataset.labels[: len(events)])
-        if settings.explain:
-            outlook.effects = explain(
-                program,
-                dataset[: settings.explain],
-                network=model.network,
-                bins=settings.bins,
-                rate=settings.rate,
-                settings=settings.of_twin,
-                progress=watch,
-            )
-    except KeyboardInterrupt:
-        outlook.interrupted = True
-    return outlook
 
 
 def _check_dataset(model: ConvertedModel, dataset: EventDataset) -> None:

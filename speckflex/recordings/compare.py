@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,33 @@ from speckflex.errors import ComparisonError
 from speckflex.recordings._display import difference_html, difference_line
 from speckflex.recordings.divergence import Divergence, count_reordered, find_divergence
 from speckflex.recordings.measures import (
+    PairSums,
     confusion_matrix,
-    cosine_similarity,
-    relative_difference,
+    sums_of_pair,
     wilson_interval,
 )
 from speckflex.recordings.recording import Recording
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
 
     from speckflex.recordings.recording import LayerRecord
+    from speckflex.recordings.tally import Tally
 
-__all__ = ["Accuracy", "Difference", "LayerDifference", "compare", "measure_accuracy"]
+__all__ = [
+    "Accuracy",
+    "ComparedPart",
+    "Difference",
+    "LayerDifference",
+    "add_compared",
+    "compare",
+    "compare_part",
+    "difference_of",
+    "layer_from_sums",
+    "measure_accuracy",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +103,8 @@ class LayerDifference:
         reordered_samples: samples whose events are the same in another order.
         reason: why `spike_difference` is no finite number; "" if it is one.
         by_potential: whether both recordings read the layer by its potentials.
+        counts: sums over the two arrays of spike counts.
+        potentials: sums over those of potentials; None if either recording has none.
     """
 
     index: int
@@ -103,6 +119,8 @@ class LayerDifference:
     reordered_samples: int = 0
     reason: str = ""
     by_potential: bool = False
+    counts: PairSums = field(default_factory=PairSums, repr=False)
+    potentials: PairSums | None = field(default=None, repr=False)
 
     @property
     def spike_ratio(self) -> float | None:
@@ -239,6 +257,30 @@ def compare(
     """
     for recording in (a, b):
         _check_is_recording(recording)
+    part = compare_part(a, b, same_program=same_program)
+    return difference_of(part, a, b, noise_floor=noise_floor)
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedPart:
+    """How far the layers of two recordings differ, in sums that those of other parts add to.
+
+    Args:
+        layers: one difference per layer that both recordings hold, in network order.
+        n_samples: how many samples both played.
+        unlike_inputs: samples whose input events are known to differ.
+    """
+
+    layers: tuple[LayerDifference, ...]
+    n_samples: int
+    unlike_inputs: int
+
+
+def compare_part(a: Recording, b: Recording, *, same_program: bool = True) -> ComparedPart:
+    """Return how far the layers of `b` differ from those of `a`; arguments and errors of `compare`.
+
+    The parts of a long recording are compared one by one, and `add_compared` adds them.
+    """
     _check_comparable(a, b, same_program=same_program)
     others = {record.index: record for record in b.layers}
     pairs = [(record, others[record.index]) for record in a.layers if record.index in others]
@@ -246,15 +288,69 @@ def compare(
         raise ComparisonError(
             f"{_name(a)} and {_name(b)} have no monitored layer in common: monitor the same layers"
         )
+    layers = tuple(_compare_layer(one, other) for one, other in pairs)
+    return ComparedPart(layers, a.n_samples, _count_unlike_inputs(a, b))
+
+
+def add_compared(parts: Sequence[ComparedPart]) -> ComparedPart:
+    """Return what was compared in parts, in order, as of the whole recordings.
+
+    Args:
+        parts: at least one; all of the same layers.
+    """
+    starts = np.cumsum([0, *(part.n_samples for part in parts)]).tolist()
+    return ComparedPart(
+        tuple(
+            _add_layers(layers, starts)
+            for layers in zip(*(part.layers for part in parts), strict=True)
+        ),
+        starts[-1],
+        sum(part.unlike_inputs for part in parts),
+    )
+
+
+def _add_layers(parts: Sequence[LayerDifference], starts: Sequence[int]) -> LayerDifference:
+    divergences = (
+        replace(part.first_divergence, sample=part.first_divergence.sample + start)
+        for part, start in zip(parts, starts, strict=False)
+        if part.first_divergence is not None
+    )
+    potentials = [part.potentials for part in parts if part.potentials is not None]
+    head = parts[0]
+    return layer_from_sums(
+        (head.index, head.name, head.by_potential),
+        sum((part.counts for part in parts), PairSums()),
+        sum(potentials, PairSums()) if len(potentials) == len(parts) else None,
+        spikes=(sum(part.spikes_a for part in parts), sum(part.spikes_b for part in parts)),
+        per_sample=np.concatenate([part.per_sample for part in parts]),
+        divergence=(next(divergences, None), sum(part.reordered_samples for part in parts)),
+    )
+
+
+def difference_of(
+    part: ComparedPart,
+    a: Recording | Tally,
+    b: Recording | Tally,
+    *,
+    noise_floor: Difference | None = None,
+) -> Difference:
+    """Return how far `b` differs from the reference `a`, of which all parts were compared.
+
+    Args:
+        part: the sum of the parts.
+        a: the reference, or what is known of all its samples.
+        b: what is compared with it.
+        noise_floor: as for `compare`.
+    """
     labels = a.labels if a.labels is not None else b.labels
     return Difference(
-        layers=tuple(_compare_layer(one, other) for one, other in pairs),
-        n_samples=a.n_samples,
+        layers=part.layers,
+        n_samples=part.n_samples,
         accuracy_a=measure_accuracy(a, labels),
         accuracy_b=measure_accuracy(b, labels),
         agreement=_agreement(a, b),
         noise_floor=noise_floor,
-        unlike_inputs=_count_unlike_inputs(a, b),
+        unlike_inputs=part.unlike_inputs,
     )
 
 
@@ -266,21 +362,23 @@ def _check_is_recording(recording: object) -> None:
         )
 
 
-def measure_accuracy(recording: Recording, labels: np.ndarray | None = None) -> Accuracy | None:
+def measure_accuracy(
+    recording: Recording | Tally, labels: np.ndarray | None = None
+) -> Accuracy | None:
     """Return a recording's accuracy; None without labels, samples or last layer.
 
     Args:
-        recording: what a board returned.
+        recording: what a board returned, or what is known of all its samples.
         labels: (sample,) the class of each sample, negative for an unknown one; None for the
             recording's own.
     """
     labels = recording.labels if labels is None else labels
     known = np.zeros(0, bool) if labels is None else labels >= 0
-    if labels is None or not known.any() or not _holds_last_layer(recording):
+    if labels is None or not known.any() or not recording.n_classes:
         return None
     answers, labels = recording.answers()[known], labels[known]
     right = int((answers == labels).sum())
-    n_classes = max(recording.layer(-1).scores.shape[1], int(labels.max()) + 1)
+    n_classes = max(recording.n_classes, int(labels.max()) + 1)
     return Accuracy(
         right / len(labels),
         wilson_interval(right, len(labels)),
@@ -296,23 +394,54 @@ def _compare_layer(a: LayerRecord, b: LayerRecord) -> LayerDifference:
             " (channel, y, x): compare recordings of one network"
         )
     by_potential = a.potentials is not None and b.potentials is not None
-    difference = None if by_potential else relative_difference(a.counts, b.counts)
-    values = (a.potentials, b.potentials) if by_potential else (a.counts, b.counts)
-    return LayerDifference(
-        index=a.index,
-        name=a.name,
-        spikes_a=int(a.counts.sum()),
-        spikes_b=int(b.counts.sum()),
-        spike_difference=difference,
-        per_sample=_per_sample(a.counts, b.counts, by_potential=by_potential),
-        cosine=cosine_similarity(*values),  # pyright: ignore[reportArgumentType]
-        potential_difference=relative_difference(a.potentials, b.potentials)
+    return layer_from_sums(
+        (a.index, a.name, by_potential),
+        sums_of_pair(a.counts, b.counts),
+        sums_of_pair(a.potentials, b.potentials)
         if a.potentials is not None and b.potentials is not None
         else None,
-        first_divergence=find_divergence(a, b),
-        reordered_samples=count_reordered(a, b),
+        spikes=(int(a.counts.sum()), int(b.counts.sum())),
+        per_sample=_per_sample(a.counts, b.counts, by_potential=by_potential),
+        divergence=(find_divergence(a, b), count_reordered(a, b)),
+    )
+
+
+def layer_from_sums(
+    layer: tuple[int, str, bool],
+    counts: PairSums,
+    potentials: PairSums | None,
+    *,
+    spikes: tuple[int, int],
+    per_sample: np.ndarray,
+    divergence: tuple[Divergence | None, int],
+) -> LayerDifference:
+    """Return the difference of a layer, whose figures follow from sums.
+
+    Args:
+        layer: its position and name, and whether both recordings read it by its potentials.
+        counts: sums over the two arrays of spike counts.
+        potentials: sums over those of potentials; None if either recording has none.
+        spikes: of the reference and of the other.
+        per_sample: (sample,) float, the spike difference of each sample.
+        divergence: the first one, and the number of reordered samples.
+    """
+    index, name, by_potential = layer
+    difference = None if by_potential else counts.relative_difference
+    return LayerDifference(
+        index=index,
+        name=name,
+        spikes_a=spikes[0],
+        spikes_b=spikes[1],
+        spike_difference=difference,
+        per_sample=per_sample,
+        cosine=(potentials or PairSums()).cosine if by_potential else counts.cosine,
+        potential_difference=potentials and potentials.relative_difference,
+        first_divergence=divergence[0],
+        reordered_samples=divergence[1],
         reason=_reason(difference, by_potential=by_potential),
         by_potential=by_potential,
+        counts=counts,
+        potentials=potentials,
     )
 
 
@@ -338,8 +467,8 @@ def _reason(difference: float | None, *, by_potential: bool) -> str:
     )
 
 
-def _agreement(a: Recording, b: Recording) -> float | None:
-    if not a.n_samples or not (_holds_last_layer(a) and _holds_last_layer(b)):
+def _agreement(a: Recording | Tally, b: Recording | Tally) -> float | None:
+    if not a.n_samples or not (a.n_classes and b.n_classes):
         return None
     answers = a.answers()
     return float(((answers == b.answers()) & (answers >= 0)).mean())
@@ -349,10 +478,6 @@ def _count_unlike_inputs(a: Recording, b: Recording) -> int:
     """Count the samples whose input events have different hashes in the two recordings."""
     hashes = ((x.input_sha256, y.input_sha256) for x, y in zip(a.samples, b.samples, strict=True))
     return sum(bool(one and other and one != other) for one, other in hashes)
-
-
-def _holds_last_layer(recording: Recording) -> bool:
-    return any(record.index == recording.n_layers - 1 for record in recording.layers)
 
 
 def _check_comparable(a: Recording, b: Recording, *, same_program: bool) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.errors import ComparisonError
+from speckflex.recordings.measures import sums_of_pair
 
 if TYPE_CHECKING:
+    from speckflex.recordings.compare import Difference
     from speckflex.recordings.recording import LayerRecord, Recording
 
-__all__ = ["LossEstimate", "count_repeated_spikes", "estimate_losses"]
+__all__ = ["LossEstimate", "count_repeated_spikes", "estimate_losses", "losses_of"]
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,30 @@ def estimate_losses(first: Recording, second: Recording) -> LossEstimate | None:
             f" {[index for index, _ in layers]}, the second {second.n_samples} and"
             f" {[record.index for record in second.layers]}: play the same samples twice"
         )
-    squares = total = 0
-    for one, other in zip(first.layers, second.layers, strict=True):
-        squares += int(((one.counts - other.counts) ** 2).sum())
-        total += int(one.counts.sum() + other.counts.sum())
+    pairs = zip(first.layers, second.layers, strict=True)
+    sums = [sums_of_pair(one.counts, other.counts) for one, other in pairs]
+    total = sum(int(record.counts.sum()) for one in (first, second) for record in one.layers)
+    return _estimate(sum(one.squared_distance for one in sums), total, first.n_samples)
+
+
+def losses_of(plays: Difference) -> LossEstimate | None:
+    """Return the same of two plays that were compared already, in parts or as a whole.
+
+    Args:
+        plays: how far they differ, with all layers of both.
+    """
+    squares = sum(layer.counts.squared_distance for layer in plays.layers)
+    total = sum(layer.spikes_a + layer.spikes_b for layer in plays.layers)
+    return _estimate(squares, total, plays.n_samples)
+
+
+def _estimate(squares: int, total: int, n_samples: int) -> LossEstimate | None:
     if not total:
         return None
     share = squares / total
     # a play received (1 - p) of what the board sent
     sent = total / 2 / (1 - share) if share < 1 else total / 2
-    return LossEstimate(share, share * sent, first.n_samples)
+    return LossEstimate(share, share * sent, n_samples)
 
 
 def count_repeated_spikes(recording: Recording) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import comb, inf, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -14,17 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Gain",
+    "PairSums",
     "alternate",
     "confusion_matrix",
     "cosine_similarity",
     "paired_gain",
     "relative_difference",
     "sign_test",
+    "sums_of_pair",
     "wilson_interval",
 ]
 
-
 BLOCK = 2**20  # values
+MOST_EXACT = 2**53  # float64 holds every integer up to here
 Z = NormalDist().inv_cdf(0.975)  # of a 95 % interval
 
 
@@ -67,20 +70,77 @@ def relative_difference(reference: np.ndarray, other: np.ndarray) -> float | Non
 
 
 def cosine_similarity(reference: np.ndarray, other: np.ndarray) -> float | None:
-    """Return the cosine of the angle between two arrays seen as vectors.
+    """Return the cosine of the angle between two arrays of integers seen as vectors.
 
     None where one of them is all zero: such a vector has no direction.
     """
-    # einsum, since the threads of a matrix product cost more than they win here
-    norm_a = norm_b = product = 0.0
+    return sums_of_pair(reference, other).cosine
+
+
+@dataclass(frozen=True)
+class PairSums:
+    """Exact sums over two arrays of integers; those of parts add up to those of the whole.
+
+    Args:
+        distance: `sum |S - S'|`.
+        scale: `sum |S|`.
+        squares_a: `sum S^2`.
+        squares_b: `sum S'^2`.
+        product: `sum S S'`.
+    """
+
+    distance: int = 0
+    scale: int = 0
+    squares_a: int = 0
+    squares_b: int = 0
+    product: int = 0
+
+    def __add__(self, other: PairSums) -> PairSums:
+        return PairSums(
+            self.distance + other.distance,
+            self.scale + other.scale,
+            self.squares_a + other.squares_a,
+            self.squares_b + other.squares_b,
+            self.product + other.product,
+        )
+
+    @property
+    def relative_difference(self) -> float | None:
+        """As the function of that name says."""
+        if self.scale == 0:
+            return None if self.distance == 0 else inf
+        return self.distance / self.scale
+
+    @property
+    def cosine(self) -> float | None:
+        """As `cosine_similarity` says."""
+        if not self.squares_a or not self.squares_b:
+            return None
+        return min(1.0, self.product / sqrt(float(self.squares_a) * float(self.squares_b)))
+
+    @property
+    def squared_distance(self) -> int:
+        """`sum (S - S')^2`."""
+        return self.squares_a + self.squares_b - 2 * self.product
+
+
+def sums_of_pair(reference: np.ndarray, other: np.ndarray) -> PairSums:
+    """Return the sums over two arrays of integers of the same shape."""
+    sums = PairSums()
     for one, two in _blocks(reference, other):
-        a, b = (np.asarray(values, np.float64).ravel() for values in (one, two))
-        norm_a += float(np.einsum("i,i", a, a))
-        norm_b += float(np.einsum("i,i", b, b))
-        product += float(np.einsum("i,i", a, b))
-    if norm_a == 0 or norm_b == 0:
-        return None
-    return min(1.0, product / sqrt(norm_a * norm_b))
+        a, b = (np.asarray(values, np.int64).ravel() for values in (one, two))
+        largest = max((int(np.abs(values).max(initial=0)) for values in (a, b)), default=0)
+        exact = largest**2 * max(1, a.size) <= MOST_EXACT
+        # einsum, since the threads of a matrix product cost more than they win here; float64 holds
+        # the sums of spike counts exactly, and Python's integers those of anything larger
+        x, y = (values.astype(np.float64 if exact else object) for values in (a, b))
+        dot = partial(np.einsum, "i,i") if exact else np.dot
+        sums += PairSums(
+            int(np.abs(a - b).sum()),
+            int(np.abs(a).sum()),
+            *(int(dot(*pair)) for pair in ((x, x), (y, y), (x, y))),
+        )
+    return sums
 
 
 def _blocks(reference: np.ndarray, other: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

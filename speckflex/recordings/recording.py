@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from speckflex.program.records import Shape
     from speckflex.recordings._hdf5 import Column, Container
 
-__all__ = ["LayerRecord", "Provenance", "Recording", "SampleLog", "concatenate_recordings"]
+__all__ = [
+    "LayerRecord",
+    "Provenance",
+    "Recording",
+    "SampleLog",
+    "concatenate_recordings",
+    "joined_provenance",
+]
 
 # The counts of a SampleLog.
 LOG_COUNTS = ("written", "accepted", "read", "lost")
@@ -204,6 +211,12 @@ class Recording:
     def lost_events(self) -> int:
         """How many events are known to be lost, over all samples."""
         return sum(log.lost for log in self.samples)
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the last layer scores; 0 if it was not monitored."""
+        last = [record.shape[0] for record in self.layers if record.index == self.n_layers - 1]
+        return last[0] if last else 0
 
     def layer(self, index: int) -> LayerRecord:
         """Return the record of the layer at `index` of the network; -1 is the last.
@@ -473,7 +486,7 @@ def concatenate_recordings(recordings: Sequence[Recording]) -> Recording:
     known = [part for part in labels if part is not None]
     return replace(
         first,
-        provenance=_summed([part.provenance for part in recordings]),
+        provenance=joined_provenance([part.provenance for part in recordings]),
         layers=tuple(
             _concatenate_layers([part.layers[position] for part in recordings])
             for position in range(len(first.layers))
@@ -498,8 +511,8 @@ def _check_same_origin(first: Recording, other: Recording) -> None:
         )
 
 
-def _summed(parts: Sequence[Provenance]) -> Provenance:
-    """Return the first part's provenance with the sums of what was counted."""
+def joined_provenance(parts: Sequence[Provenance]) -> Provenance:
+    """Return the first part's provenance with the sums of what a chip counted in all parts."""
     settings = dict(parts[0].settings)
     for name in COUNTED_SETTINGS:
         values = [part.settings.get(name, "") for part in parts]

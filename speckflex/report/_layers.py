@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from speckflex.chips.chip import CoreLimits
     from speckflex.program.records import Core
     from speckflex.recordings.compare import Difference, LayerDifference
+    from speckflex.recordings.tally import LayerTally
     from speckflex.report.evidence import Evidence
 
 __all__ = ["layer_facts"]
@@ -37,18 +38,24 @@ def _layer(index: int, name: str, evidence: Evidence, weight_error: object) -> L
     limits = program and core and program.chip_record.core(core.chip_core)
     memory = core and layer_memory(core)
     synops = evidence.synops[index] if index < len(evidence.synops) else None
-    counts = {role: record.counts for role, record in evidence.records(index).items()}
-    spikes = {role: int(values.sum()) for role, values in counts.items()}
+    tallies = {
+        role: layer
+        for role, tally in evidence.tallies.items()
+        for layer in tally.layers
+        if layer.index == index
+    }
+    spikes = {role: layer.total for role, layer in tallies.items()}
+    played, n_samples = evidence.played, evidence.board_tally.n_samples
     difference = evidence.headline and evidence.headline.difference
     layer = _of_layer(index, difference)
     floor = _of_layer(index, difference and difference.noise_floor)
     return LayerFacts(
         index=index,
         name=name,
-        spikes=spikes.get(evidence.played),
-        spikes_per_inference=_per_sample(spikes.get(evidence.played), evidence.board.n_samples),
+        spikes=spikes.get(played),
+        spikes_per_inference=_per_sample(spikes.get(played), n_samples),
         spikes_by_role=spikes,
-        silent_neurons=_silent_share(counts.get(evidence.played)),
+        silent_neurons=_silent_share(tallies.get(played), n_samples),
         spike_difference=layer and finite(layer.spike_difference),
         spike_difference_reason=layer.reason if layer else "no second recording of it",
         cosine=layer and layer.cosine,
@@ -68,11 +75,11 @@ def _per_sample(spikes: int | None, n_samples: int) -> float | None:
     return None if spikes is None or not n_samples else spikes / n_samples
 
 
-def _silent_share(counts: np.ndarray | None) -> float | None:
+def _silent_share(layer: LayerTally | None, n_samples: int) -> float | None:
     """Return the share of neurons without a spike in any sample."""
-    if counts is None or not counts.size:
+    if layer is None or not layer.spikes.size or not n_samples:
         return None
-    return float((counts.sum(axis=0) == 0).mean())
+    return float((layer.spikes == 0).mean())
 
 
 def _of_layer(index: int, difference: Difference | None) -> LayerDifference | None:

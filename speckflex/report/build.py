@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from speckflex.program.program import Program
     from speckflex.recordings.compare import LayerDifference
     from speckflex.recordings.recording import Recording
+    from speckflex.recordings.tally import Tally
     from speckflex.report._roles import Comparison
     from speckflex.report.evidence import Evidence
 
@@ -95,19 +96,19 @@ def _facts(evidence: Evidence) -> Facts:
         schema=SCHEMA,
         speckflex=__version__,
         program=_program_facts(evidence),
-        board=evidence.board.provenance.board,
-        board_kind=evidence.board.provenance.kind,
+        board=evidence.board_tally.provenance.board,
+        board_kind=evidence.board_tally.provenance.kind,
         played=evidence.played,
-        role_names=role_names(evidence.recordings),
+        role_names=role_names(evidence.tallies),
         synthetic=evidence.synthetic,
-        samples=evidence.board.n_samples,
-        lost_events=sum(recording.lost_events for recording in evidence.recordings.values()),
+        samples=evidence.board_tally.n_samples,
+        lost_events=sum(tally.lost_events for tally in evidence.tallies.values()),
         reference=first and first.reference,
         compared=first and first.other,
         spike_difference=difference and finite(difference.spike_difference),
         spike_difference_layer=difference and difference.output.name,
         spike_ratio=difference and difference.output.spike_ratio,
-        silent_layers=_silent_layers(evidence.board),
+        silent_layers=_silent_layers(evidence.board_tally),
         agreement=difference and difference.agreement,
         noise_floor=floor and finite(floor.spike_difference),
         layers=layer_facts(evidence),
@@ -122,18 +123,14 @@ def _facts(evidence: Evidence) -> Facts:
 def _program_facts(evidence: Evidence) -> ProgramFacts:
     program = evidence.program
     if program is None:
-        return ProgramFacts(evidence.board.provenance.program_sha256, None, None, {})
+        return ProgramFacts(evidence.board_tally.provenance.program_sha256, None, None, {})
     size = ProgramSize(program.input.shape, len(program.cores))
     return ProgramFacts(program.sha256, program.chip, size, dict(program.metadata))
 
 
-def _silent_layers(board: Recording) -> tuple[str, ...]:
+def _silent_layers(board: Tally) -> tuple[str, ...]:
     """Return the layers without a spike in any sample, but for those read by their potentials."""
-    return tuple(
-        record.name
-        for record in board.layers
-        if record.potentials is None and not record.counts.any()
-    )
+    return tuple(one.name for one in board.layers if not (one.by_potential or one.spikes.any()))
 
 
 def _comparison_facts(comparison: Comparison) -> ComparisonFacts:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from speckflex.analysis.synops import measure_known_synops
 from speckflex.errors import ComparisonError
-from speckflex.recordings.compare import compare
+from speckflex.recordings.compare import compare_part, difference_of
+from speckflex.recordings.tally import tally_of
 from speckflex.report._roles import (
-    BETWEEN,
-    PLAYED_ORDER,
-    STEPS,
     compare_roles,
+    compared_roles,
+    ladder_pairs,
+    ladder_roles,
+    pairs_of,
     played_role,
 )
 from speckflex.report.bars import Bars
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     from speckflex.analysis.synops import LayerSynops
     from speckflex.fitting.checks import Check
     from speckflex.program.program import Program
+    from speckflex.recordings.compare import ComparedPart, Difference
     from speckflex.recordings.recording import LayerRecord, Recording
+    from speckflex.recordings.tally import Tally
     from speckflex.report._roles import Comparison
-    from speckflex.report.facts import LayerEffect, RunFacts
+    from speckflex.report.facts import EnsembleFacts, LayerEffect, RunFacts
 
-__all__ = ["Evidence", "PlayedSample", "gather_evidence"]
+__all__ = ["Evidence", "PlayedSample", "compare_pairs", "evidence_of", "gather_evidence"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +58,16 @@ class Evidence:
 
     Args:
         program: the program that ran; None if only recordings are at hand.
-        recordings: the recordings by role that are compared with each other: without the second
-            run of the board and the steps between torch and the board.
+        recordings: the first samples by role, with their spikes: of the recordings that are
+            compared with each other, without the second run of the board and the steps between
+            torch and the board.
+        tallies: all samples of the same recordings, in sums.
         input_events: the streams that were played, at least those of the first samples, `t` in µs.
         checks: findings of the conversion.
         comparisons: the comparisons of all pairs, the main comparison first.
         synops: synaptic operations of each core of the program; empty without a program.
-        ladder: the recordings by step, from the trained network to the board.
+        ladder: the tallies by step, from the trained network to the board.
+        rungs: how far the layers of each step but the first differ from those of the step before.
         synthetic: whether the samples are simulated.
         command: what the user typed.
         run: how a deployment ran; None for a comparison of recordings.
@@ -68,9 +75,9 @@ class Evidence:
         ensemble: plays of the first samples with small changes, with labels; None if there are
             none.
         bars: what the report has to reach.
-        repeat: the second run of the board; None if it ran once.
+        repeat: how far the second run of the board differs from the first; None if it ran once.
         at_rate: the twin at a stated rate, its input lost where a core has no room; None if it
-            was not played so.
+            was not played so. `at_rate_first` has its first samples.
         rate: that rate, synaptic operations per second of a core.
         opened: samples whose answers differ, by their position, beyond those whose spikes are all
             kept.
@@ -84,19 +91,22 @@ class Evidence:
 
     program: Program | None
     recordings: Mapping[str, Recording]
+    tallies: Mapping[str, Tally]
     input_events: Sequence[np.ndarray]
     checks: Sequence[Check]
     comparisons: Sequence[Comparison]
     synops: Sequence[LayerSynops]
-    ladder: Mapping[str, Recording]
+    ladder: Mapping[str, Tally]
+    rungs: Mapping[str, ComparedPart]
     synthetic: bool = False
     command: str = ""
     run: RunFacts | None = None
     loads: Sequence[LayerLoad] = ()
-    ensemble: Ensemble | None = None
+    ensemble: Ensemble | EnsembleFacts | None = None
     bars: Bars = field(default_factory=Bars)
-    repeat: Recording | None = None
-    at_rate: Recording | None = None
+    repeat: Difference | None = None
+    at_rate: Tally | None = None
+    at_rate_first: Recording | None = None
     rate: float | None = None
     opened: Mapping[int, PlayedSample] = field(default_factory=dict)
     effects: Sequence[LayerEffect] = ()
@@ -111,8 +121,18 @@ class Evidence:
 
     @property
     def board(self) -> Recording:
-        """The board's recording."""
+        """The board's recording, its first samples."""
         return self.recordings[self.played]
+
+    @property
+    def board_tally(self) -> Tally:
+        """All samples of the board, in sums."""
+        return self.tallies[self.played]
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """(sample,) int64 class of each sample, negative for an unknown one; None without any."""
+        return next((one.labels for one in self.tallies.values() if one.labels is not None), None)
 
     @property
     def headline(self) -> Comparison | None:
@@ -164,19 +184,97 @@ def gather_evidence(
             "there is no recording to report on: play the program on a board first"
         )
     _check_program(program, recordings)
-    repeat, ladder = recordings.get("repeat"), _ladder(recordings)
-    recordings = _compared(recordings)
-    board = recordings[played_role(recordings)]
-    comparisons = compare_roles(
-        recordings,
-        noise_floor=None if repeat is None else compare(board, repeat),
-        same_program=program is not None,
-    )
     if synops is None:
+        board = recordings[played_role(compared_roles(recordings))]
         synops = () if program is None else measure_known_synops(program, board, input_events)
-    return Evidence(
-        program, recordings, input_events, checks, comparisons, synops, ladder, repeat=repeat
+    evidence = evidence_of(
+        program,
+        recordings,
+        {role: tally_of(recording) for role, recording in recordings.items()},
+        compare_pairs(recordings, same_program=program is not None),
+        synops=synops,
     )
+    return replace(evidence, input_events=input_events, checks=checks)
+
+
+def evidence_of(
+    program: Program | None,
+    recordings: Mapping[str, Recording],
+    tallies: Mapping[str, Tally],
+    compared: Mapping[tuple[str, str], ComparedPart],
+    *,
+    synops: Sequence[LayerSynops],
+) -> Evidence:
+    """Return the evidence of recordings that were tallied and compared, in parts or as a whole.
+
+    Args:
+        program: as in `Evidence`.
+        recordings: the first samples by role, "repeat", "folded" and "eight-bit" among them.
+        tallies: all samples of each of them, in sums.
+        compared: what `compare_pairs` returns for them.
+        synops: as in `Evidence`.
+    """
+    roles = compared_roles(recordings)
+    board = played_role(roles)
+    plays = compared.get((board, "repeat"))
+    repeat = plays and difference_of(plays, tallies[board], tallies["repeat"])
+    steps = _steps(tallies)
+    return Evidence(
+        program=program,
+        recordings={role: recordings[role] for role in roles},
+        tallies={role: tallies[role] for role in roles},
+        input_events=(),
+        checks=(),
+        comparisons=compare_roles(
+            {role: tallies[role] for role in roles}, compared, noise_floor=repeat
+        ),
+        synops=synops,
+        ladder={step: tallies[role] for step, role in steps.items()},
+        rungs={step: compared[pair] for step, pair in ladder_pairs(steps).items()},
+        repeat=repeat,
+    )
+
+
+def compare_pairs(
+    recordings: Mapping[str, Recording], *, same_program: bool = True
+) -> dict[tuple[str, str], ComparedPart]:
+    """Return how far the recordings of each pair that a report is about differ.
+
+    Args:
+        recordings: by role, all samples or a part of them.
+        same_program: refuse recordings of different programs.
+
+    Raises:
+        ComparisonError: a pair can't be compared.
+    """
+    roles = compared_roles(recordings)
+    board = played_role(roles)
+    whole = pairs_of(roles)
+    if "repeat" in recordings and board != "repeat":
+        whole.append((board, "repeat"))
+    found = {
+        (a, b): compare_part(recordings[a], recordings[b], same_program=same_program)
+        for a, b in whole
+    }
+    for a, b in ladder_pairs(_steps(recordings)).values():
+        if (a, b) not in found:
+            # of the steps between torch and the board, the output alone is compared
+            pair = (_output_of(recordings[one]) for one in (a, b))
+            found[a, b] = compare_part(*pair, same_program=same_program)
+    return found
+
+
+def _output_of(recording: Recording) -> Recording:
+    """Return the counts of the last layer that is read by its spikes; of the last if none is."""
+    spiking = [record for record in recording.layers if record.potentials is None]
+    output = (spiking or recording.layers)[-1]
+    return replace(recording, layers=(replace(output, events=None, potentials=None),))
+
+
+def _steps(recordings: Mapping[str, Recording | Tally]) -> dict[str, str]:
+    torch = recordings.get("torch")
+    step = torch.provenance.settings.get("step", "trained") if torch else "trained"
+    return ladder_roles(recordings, step)
 
 
 def _check_program(program: Program | None, recordings: Mapping[str, Recording]) -> None:
@@ -187,19 +285,3 @@ def _check_program(program: Program | None, recordings: Mapping[str, Recording])
                 f"{role} is a recording of program {ran[:12]}, the program given is"
                 f" {program.sha256[:12]}: give the program that ran"
             )
-
-
-def _compared(recordings: Mapping[str, Recording]) -> dict[str, Recording]:
-    """Return the recordings that are compared with each other; a single one in any role."""
-    aside = ("repeat", *BETWEEN)
-    return {role: r for role, r in recordings.items() if role not in aside} or dict(recordings)
-
-
-def _ladder(recordings: Mapping[str, Recording]) -> dict[str, Recording]:
-    """Return the recordings of the ladder's steps, in their order."""
-    found = {role: recordings[role] for role in (*BETWEEN, *PLAYED_ORDER) if role in recordings}
-    torch = recordings.get("torch")
-    if torch is not None:
-        # a recording of torch alone may be one of the later steps
-        found.setdefault(torch.provenance.settings.get("step", "trained"), torch)
-    return {step: found[step] for step in STEPS if step in found}

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from speckflex.analysis.ensemble import LayerSpread
 from speckflex.analysis.synops import LayerSynops
+from speckflex.events.perturbation import Perturbation
 from speckflex.fitting.checks import Check
 from speckflex.networks.fold_report import FoldReport
 from speckflex.program.records import Shape
@@ -19,8 +21,10 @@ from speckflex.report.bars import Bars
 __all__ = [
     "SCHEMA",
     "AccuracyFacts",
+    "AccuracySpread",
     "ComparisonFacts",
     "DataFacts",
+    "EnsembleFacts",
     "Facts",
     "LayerComparison",
     "LayerCost",
@@ -239,6 +243,42 @@ class AccuracyFacts:
             tuple(tuple(row) for row in accuracy.confusion.tolist()),
             accuracy.samples,
         )
+
+
+@dataclass(frozen=True)
+class AccuracySpread:
+    """How far the accuracy of the plays of an ensemble spreads.
+
+    Args:
+        mean: mean over the plays, 0 to 1.
+        least: lowest, 0 to 1.
+        most: highest, 0 to 1.
+    """
+
+    mean: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class EnsembleFacts:
+    """How far plays of the same samples on the twin differ, each with small changes.
+
+    Args:
+        plays: number of plays.
+        seed: seed of all that is random in them.
+        perturbation: the changes of a play.
+        layers: the spread of every layer, in network order.
+        accuracy: the spread of the accuracy; null without labels.
+        samples: number of samples of a play.
+    """
+
+    plays: int
+    seed: int
+    perturbation: Perturbation
+    layers: tuple[LayerSpread, ...]
+    accuracy: AccuracySpread | None
+    samples: int
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from functools import partial
 from markupsafe import Markup
 
 from speckflex.recordings.compare import measure_accuracy
-from speckflex.recordings.recording import Recording
+from speckflex.recordings.tally import Tally
 from speckflex.report._blocks import Block, Drawing, Matrices, Matrix, Table, Text
 from speckflex.report._section import Section
 from speckflex.report.charts._svg import Canvas, disc, label, line, shortened
@@ -52,19 +52,18 @@ class Accuracies(Section):
     @classmethod
     def collect(cls, evidence: Evidence) -> "Accuracies":
         """Return how often each role is right, and how often its output is silent."""
-        recordings = evidence.recordings
-        labels = next((r.labels for r in recordings.values() if r.labels is not None), None)
+        tallies, labels = evidence.tallies, evidence.labels
         found: dict[str, AccuracyFacts | None] = dict.fromkeys(ROLES)
         found |= {
-            role: AccuracyFacts.of(measure_accuracy(recording, labels))
-            for role, recording in recordings.items()
+            role: AccuracyFacts.of(measure_accuracy(tally, labels))
+            for role, tally in tallies.items()
         }
         return cls(
             accuracy={role: value and value.share for role, value in found.items()},
             accuracy_interval={role: value and value.interval for role, value in found.items()},
             accuracy_per_class={role: value and value.per_class for role, value in found.items()},
             confusion={role: value and value.confusion for role, value in found.items()},
-            silent_outputs={role: _silent_outputs(r) for role, r in recordings.items()},
+            silent_outputs={r: _silent_outputs(one) for r, one in tallies.items() if one.n_classes},
         )
 
     @property
@@ -165,9 +164,9 @@ def percent_axis(canvas: Canvas, n_rows: int) -> list[Markup]:
     ]
 
 
-def _silent_outputs(recording: Recording) -> int:
+def _silent_outputs(tally: Tally) -> int:
     """Return the number of samples in which the last layer scores no class."""
-    return int((recording.answers() < 0).sum())
+    return int((tally.answers() < 0).sum())
 
 
 def _class_names(facts: Facts, n_classes: int) -> Sequence[str]:

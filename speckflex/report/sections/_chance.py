@@ -4,51 +4,14 @@
 
 from dataclasses import dataclass
 
-from speckflex.analysis.ensemble import LayerSpread
 from speckflex.events.perturbation import Perturbation
 from speckflex.report._blocks import Block, Table, Text
 from speckflex.report._section import Section
 from speckflex.report.evidence import Evidence
-from speckflex.report.facts import Facts
+from speckflex.report.facts import AccuracySpread, EnsembleFacts, Facts
 from speckflex.report.spelling import percent, plural
 
-__all__ = ["AccuracySpread", "Chance", "EnsembleFacts"]
-
-
-@dataclass(frozen=True)
-class AccuracySpread:
-    """How far the accuracy of the plays of an ensemble spreads.
-
-    Args:
-        mean: mean over the plays, 0 to 1.
-        least: lowest, 0 to 1.
-        most: highest, 0 to 1.
-    """
-
-    mean: float
-    least: float
-    most: float
-
-
-@dataclass(frozen=True)
-class EnsembleFacts:
-    """How far plays of the same samples on the twin differ, each with small changes.
-
-    Args:
-        plays: number of plays.
-        seed: seed of all that is random in them.
-        perturbation: the changes of a play.
-        layers: the spread of every layer, in network order.
-        accuracy: the spread of the accuracy; null without labels.
-        samples: number of samples of a play.
-    """
-
-    plays: int
-    seed: int
-    perturbation: Perturbation
-    layers: tuple[LayerSpread, ...]
-    accuracy: AccuracySpread | None
-    samples: int
+__all__ = ["Chance"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +33,8 @@ class Chance(Section):
         ensemble = evidence.ensemble
         if ensemble is None:
             return None
+        if isinstance(ensemble, EnsembleFacts):
+            return cls(ensemble)
         shares = ensemble.accuracies()
         return cls(
             EnsembleFacts(

@@ -80,7 +80,7 @@ class EarlyExits(Section):
         """Return what the outputs over time tell; None where they were not asked for."""
         if not evidence.readings and not evidence.unread:
             return None
-        labels = next((r.labels for r in evidence.recordings.values() if r.labels is not None), ())
+        labels = () if evidence.labels is None else evidence.labels
         known = np.flatnonzero(np.asarray(labels, np.int64) >= 0)
         if evidence.unread or not len(known):
             return cls({}, (), 1.0, None, evidence.unread or "no sample has a label")

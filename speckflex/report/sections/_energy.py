@@ -2,7 +2,7 @@
 
 # Annotations are evaluated here, see `speckflex.report.facts`.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,6 @@ from speckflex.analysis.latency import Latency, measure_latency
 from speckflex.analysis.synops import measure_synops
 from speckflex.errors import ComparisonError
 from speckflex.recordings.power import power_windows
-from speckflex.recordings.recording import Recording
 from speckflex.report._blocks import Block, Table, Text
 from speckflex.report._section import Section
 from speckflex.report.evidence import Evidence
@@ -64,8 +63,8 @@ class LatencyAndEnergy(Section):
             for role, recording in evidence.recordings.items()
             if recording.provenance.kind != "torch"
         }
-        if evidence.at_rate is not None:
-            boards[AT_RATE] = evidence.at_rate
+        if evidence.at_rate_first is not None:
+            boards[AT_RATE] = evidence.at_rate_first
         latency = {
             role: measure_latency(recording, evidence.input_events)
             for role, recording in boards.items()
@@ -144,11 +143,11 @@ def _fit_blocks(fit: EnergyFit, *, constant: bool) -> list[Block]:
 
 def _measured(evidence: Evidence) -> EnergyFit | None:
     """Return the energy that the board took; None where no power was measured."""
-    board = evidence.board
+    board = evidence.board_tally
     windows = power_windows(board.provenance)
     if not windows or len(windows) != board.n_samples:
         return None
-    spikes = _spikes(board)
+    spikes = board.columns["spikes"].tolist()
     synops = [_synops(evidence, index) for index in range(board.n_samples)]
     # samples whose spikes were not kept would leave no figure at all
     n_known = sum(one is not None for one in synops) or len(synops)
@@ -157,7 +156,9 @@ def _measured(evidence: Evidence) -> EnergyFit | None:
 
 def _synops(evidence: Evidence, index: int) -> int | None:
     """Return the synaptic operations of one sample of the board; None if they are not known."""
-    if evidence.program is None or index >= len(evidence.input_events):
+    if evidence.program is None or index >= min(
+        len(evidence.input_events), evidence.board.n_samples
+    ):
         return None
     alone = evidence.board.part(index, index + 1)
     try:
@@ -167,20 +168,12 @@ def _synops(evidence: Evidence, index: int) -> int | None:
     return None if any(core.reason for core in cores) else sum(core.total for core in cores)
 
 
-def _spikes(recording: Recording) -> Sequence[int]:
-    """Return the spikes of all layers in each sample."""
-    sums = [
-        record.counts.reshape(recording.n_samples, -1).sum(axis=1) for record in recording.layers
-    ]
-    return np.sum(sums, axis=0).tolist()
-
-
 def _estimated(evidence: Evidence) -> EnergyEstimate | None:
-    board = evidence.board
+    board = evidence.board_tally
     seconds = [_seconds(events) for events in evidence.input_events[: board.n_samples]]
     if len(board.layers) != board.n_layers or not any(seconds):
         return None
-    spikes = _spikes(board)[: len(seconds)]
+    spikes = board.columns["spikes"][: len(seconds)].tolist()
     return estimate_energy(float(np.mean(spikes)), float(np.mean(seconds)))
 
 

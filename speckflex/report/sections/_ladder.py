@@ -2,6 +2,7 @@
 
 # Annotations are evaluated here, see `speckflex.report.facts`.
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -9,9 +10,8 @@ from typing import Literal
 import numpy as np
 from markupsafe import Markup
 
-from speckflex.recordings.compare import Accuracy, measure_accuracy
-from speckflex.recordings.measures import relative_difference
-from speckflex.recordings.recording import LayerRecord, Recording
+from speckflex.recordings.compare import Accuracy, ComparedPart, measure_accuracy
+from speckflex.recordings.tally import Tally
 from speckflex.report._blocks import Block, Drawing, Table, Terms, Text
 from speckflex.report._parts import finite
 from speckflex.report._remedies import NO_TRAINING_DATA, Remedies
@@ -98,12 +98,12 @@ class Ladder(Section):
     def collect(cls, evidence: Evidence) -> "Ladder":
         """Return the steps of the recordings that there are."""
         labels = next((r.labels for r in evidence.ladder.values() if r.labels is not None), None)
+        remedies = evidence.run and Remedies(evidence.run, evidence.command)
         rungs: list[Rung] = []
         before = None
-        for step, recording in evidence.ladder.items():
-            remedies = evidence.run and Remedies(evidence.run, evidence.command)
-            rungs.append(_rung(step, recording, before, labels, remedies))
-            before = (step, recording)
+        for step, tally in evidence.ladder.items():
+            rungs.append(_rung(step, tally, before, labels, remedies))
+            before = _Before(step, tally, evidence.rungs)
         return cls(tuple(rungs))
 
     def blocks(self, facts: Facts) -> list[Block]:
@@ -165,68 +165,65 @@ class Ladder(Section):
         return [*shown, Terms(remedies), *self._placeholder()] if remedies else shown
 
 
+@dataclass(frozen=True)
+class _Before:
+    """A step, and how far the layers of each later step differ from the step before it."""
+
+    step: str
+    tally: Tally
+    compared: Mapping[str, ComparedPart]
+
+    def difference(self, step: str, layer: int) -> float | None:
+        """Return the spike difference of the next step in a layer."""
+        found = (one for one in self.compared[step].layers if one.index == layer)
+        return next(found).counts.relative_difference
+
+
 def _rung(
     step: str,
-    recording: Recording,
-    before: tuple[str, Recording] | None,
+    tally: Tally,
+    before: _Before | None,
     labels: np.ndarray | None,
     remedies: Remedies | None,
 ) -> Rung:
-    accuracy = measure_accuracy(recording, labels)
+    accuracy = measure_accuracy(tally, labels)
     difference = reference = earlier = None
-    output = _output(recording)
+    output = tally.output
     if before is not None:
-        earlier = measure_accuracy(before[1], labels)
+        earlier = measure_accuracy(before.tally, labels)
         # Eq. 16: S is the hardware, or the step that stands for it
-        reference = step if step in ("twin", "chip") else before[0]
-        pair = (output, before[1].layer(output.index))
-        s, other = pair if reference == step else pair[::-1]
-        difference = relative_difference(s.counts, other.counts)
+        reference = step if step in ("twin", "chip") else before.step
+        difference = before.difference(step, output.index)
     lost = None if accuracy is None or earlier is None else earlier.share - accuracy.share
-    wrong, right = _changed(recording, before, labels, accuracy)
+    wrong, right = _changed(tally, before, labels, accuracy)
     return Rung(
         step=step,  # pyright: ignore[reportArgumentType] - one of STEPS
         accuracy=accuracy and accuracy.share,
         spike_difference=finite(difference),
-        samples=recording.n_samples,
+        samples=tally.n_samples,
         labelled=0 if accuracy is None else accuracy.samples,
         accuracy_interval=accuracy and accuracy.interval,
         points_lost=None if lost is None else 100 * lost,
         newly_wrong=wrong,
         newly_right=right,
-        before=before and before[0],
+        before=before and before.step,
         reference=reference,
         layer=output.name,
-        spikes=int(output.counts.sum()),
-        unanswered=_unanswered(recording),
+        spikes=output.total,
+        unanswered=int((tally.answers() < 0).sum()) if tally.n_classes else None,
         remedy=_remedy(step, remedies, lost, difference),
     )
 
 
-def _output(recording: Recording) -> LayerRecord:
-    """Return the last layer that is read by its spikes; the very last where none is."""
-    spiking = [record for record in recording.layers if record.potentials is None]
-    return (spiking or list(recording.layers))[-1]
-
-
 def _changed(
-    recording: Recording,
-    before: tuple[str, Recording] | None,
-    labels: np.ndarray | None,
-    accuracy: Accuracy | None,
+    tally: Tally, before: _Before | None, labels: np.ndarray | None, accuracy: Accuracy | None
 ) -> tuple[int | None, int | None]:
     """Return how many samples are newly wrong, and newly right."""
     if before is None or labels is None or accuracy is None:
         return None, None
-    now, then = (one.answers() == labels for one in (recording, before[1]))
+    now, then = (one.answers() == labels for one in (tally, before.tally))
     known_labels = labels >= 0
     return int((then & ~now & known_labels).sum()), int((now & ~then & known_labels).sum())
-
-
-def _unanswered(recording: Recording) -> int | None:
-    if not any(record.index == recording.n_layers - 1 for record in recording.layers):
-        return None
-    return int((recording.answers() < 0).sum())
 
 
 def _remedy(

@@ -133,16 +133,15 @@ class CoreLoads(Section):
 
 
 def _at_rate(evidence: Evidence) -> RateFacts | None:
-    recording = evidence.at_rate
-    if recording is None or evidence.rate is None:
+    tally = evidence.at_rate
+    if tally is None or evidence.rate is None:
         return None
-    labels = next((r.labels for r in evidence.recordings.values() if r.labels is not None), None)
-    accuracy = measure_accuracy(recording, labels)
+    accuracy = measure_accuracy(tally, evidence.labels)
     return RateFacts(
         synops_per_second=evidence.rate,
         accuracy=accuracy and accuracy.share,
         accuracy_interval=accuracy and accuracy.interval,
-        input_events=sum(log.written for log in recording.samples),
-        lost=recording.lost_events,
-        samples=recording.n_samples,
+        input_events=int(tally.columns["written"].sum()),
+        lost=tally.lost_events,
+        samples=tally.n_samples,
     )

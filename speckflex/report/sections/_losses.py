@@ -5,7 +5,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from speckflex.recordings.losses import LossEstimate, count_repeated_spikes, estimate_losses
+from speckflex.recordings.compare import Difference
+from speckflex.recordings.losses import LossEstimate, count_repeated_spikes, losses_of
 from speckflex.recordings.recording import Recording
 from speckflex.report._blocks import Block, Table, Text
 from speckflex.report._section import Section
@@ -67,9 +68,13 @@ class Losses(Section):
         played = evidence.played
         return cls(
             {
-                role: _of(recording, evidence.repeat if role == played else None)
-                for role, recording in evidence.recordings.items()
-                if recording.provenance.kind != "torch"
+                role: _of(
+                    evidence.recordings[role],
+                    tally.lost_events,
+                    evidence.repeat if role == played else None,
+                )
+                for role, tally in evidence.tallies.items()
+                if tally.provenance.kind != "torch"
             }
         )
 
@@ -117,14 +122,14 @@ class Losses(Section):
         return [*blocks, Text(words)]
 
 
-def _of(recording: Recording, repeat: Recording | None) -> LossFacts:
+def _of(recording: Recording, n_lost: int, repeat: Difference | None) -> LossFacts:
     all_known = recording.provenance.kind == "twin"
     kept = max((len(record.events or ()) for record in recording.layers), default=0)
     return LossFacts(
-        known=recording.lost_events,
+        known=n_lost,
         all_known=all_known,
         can_be_known=ALL_KNOWN if all_known else NOT_KNOWN,
         repeated_spikes=count_repeated_spikes(recording),
         repeated_samples=kept,
-        estimate=None if repeat is None else estimate_losses(recording, repeat),
+        estimate=None if repeat is None else losses_of(repeat),
     )

@@ -3,13 +3,13 @@
 # Annotations are evaluated here, see `speckflex.report.facts`.
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from markupsafe import Markup
 
 from speckflex.program.records import Shape
-from speckflex.recordings.recording import LayerRecord, Recording
+from speckflex.recordings.tally import LayerTally, Tally
 from speckflex.report._blocks import Block, Heading, Image, Images, Plot, Plots, Text
 from speckflex.report._parts import DRAWN
 from speckflex.report._roles import Comparison
@@ -104,10 +104,12 @@ class Neurons(Section):
         if evidence.headline is None:
             return cls()
         roles = _axes(evidence.headline)
-        pairs = _common_layers(*(evidence.recordings[role] for role in roles))
+        pairs = _common_layers(*(evidence.tallies[role] for role in roles))
+        n_samples = evidence.board_tally.n_samples
+        maps = [_difference_map(x, y, roles, n_samples) for x, y in pairs]
         return cls(
             tuple(_scatter(x, y, roles, MAX_POINTS // len(pairs)) for x, y in pairs),
-            tuple(_difference_map(x, y, roles, MAX_PIXELS // len(pairs)) for x, y in pairs),
+            tuple(_cut(one, MAX_PIXELS // len(pairs)) for one in maps),
         )
 
     def page(self, facts: Facts) -> list[Block]:
@@ -137,14 +139,14 @@ def _axes(comparison: Comparison) -> tuple[str, str]:
     return (pair[1], pair[0]) if comparison.other == "torch" else pair
 
 
-def _common_layers(a: Recording, b: Recording) -> list[tuple[LayerRecord, LayerRecord]]:
-    others = {record.index: record for record in b.layers}
-    return [(record, others[record.index]) for record in a.layers if record.index in others]
+def _common_layers(a: Tally, b: Tally) -> list[tuple[LayerTally, LayerTally]]:
+    others = {layer.index: layer for layer in b.layers}
+    return [(layer, others[layer.index]) for layer in a.layers if layer.index in others]
 
 
-def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int) -> Scatter:
+def _scatter(x: LayerTally, y: LayerTally, roles: tuple[str, str], limit: int) -> Scatter:
     """Return one point per pair of counts, with how many neurons have it and which is first."""
-    counts = np.stack([x.counts.sum(axis=0).ravel(), y.counts.sum(axis=0).ravel()], axis=1)
+    counts = np.stack([x.spikes.ravel(), y.spikes.ravel()], axis=1)
     points, first, n_neurons = np.unique(counts, axis=0, return_index=True, return_counts=True)
     order = np.argsort(-np.abs(points[:, 0] - points[:, 1]), kind="stable")[:limit]
     return Scatter(
@@ -162,23 +164,27 @@ def _scatter(x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int)
 
 
 def _difference_map(
-    x: LayerRecord, y: LayerRecord, roles: tuple[str, str], limit: int
+    x: LayerTally, y: LayerTally, roles: tuple[str, str], n_samples: int
 ) -> DifferenceMap:
     """Return how many more spikes per sample each neuron has in y than in x."""
-    n_samples = max(1, len(x.counts))
-    difference = (y.counts.sum(axis=0) - x.counts.sum(axis=0)) / n_samples
+    difference = (y.spikes - x.spikes) / max(1, n_samples)
     if difference.shape[1:] == (1, 1):
         difference = _in_rows(difference.ravel())
-    n_shown = max(1, limit // max(1, difference[0].size))
     return DifferenceMap(
         layer=x.name,
         x_role=roles[0],
         y_role=roles[1],
-        values=difference[:n_shown],
+        values=difference,
         largest=float(np.abs(difference).max(initial=0)),
         channels=len(difference),
         row_of_neurons=x.shape[1:] == (1, 1),
     )
+
+
+def _cut(shown: DifferenceMap, limit: int) -> DifferenceMap:
+    """Return a map with as many channels as have not more pixels than the limit, at least one."""
+    n_shown = max(1, limit // max(1, shown.values[0].size))
+    return replace(shown, values=shown.values[:n_shown])
 
 
 def _in_rows(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from speckflex.events.frames import to_frames
 from speckflex.recordings.divergence import find_divergence
 from speckflex.recordings.recording import LayerRecord, Recording
+from speckflex.recordings.tally import ANSWER_COLUMNS, Tally
 from speckflex.report._blocks import Block, Image, Images, Opened, Table, Text
 from speckflex.report._parts import DRAWN, finite
 from speckflex.report._section import Section
@@ -131,10 +132,10 @@ class PerSample(Section):
     @classmethod
     def collect(cls, evidence: Evidence) -> "PerSample":
         """Return the answers of every recording to every sample."""
-        answers = {role: _answers(one) for role, one in evidence.recordings.items()}
+        answers = {role: _answers(one) for role, one in evidence.tallies.items()}
         samples = tuple(
             _one(evidence, index, {role: own[index] for role, own in answers.items() if own})
-            for index in range(evidence.board.n_samples)
+            for index in range(evidence.board_tally.n_samples)
         )
         differing = [one.sample for one in samples if one.agree is False][:MOST_OPENED]
         played = ((index, _played(evidence, index)) for index in differing)
@@ -205,28 +206,25 @@ def _cells(answer: Answer | None) -> tuple[str, str]:
     return ("none" if answer.answer is None else str(answer.answer)), known(answer.margin)
 
 
-def _answers(recording: Recording) -> list[Answer]:
+def _answers(tally: Tally) -> list[Answer]:
     """Return the answer to each sample; none where the last layer was not monitored."""
-    if not any(record.index == recording.n_layers - 1 for record in recording.layers):
+    if not tally.n_classes:
         return []
-    record = recording.layer(-1)
-    answers, scores = recording.answers(), record.scores
-    found = []
-    for answer, row in zip(answers.tolist(), scores, strict=True):
-        ordered = np.sort(row)[::-1]
-        found.append(
-            Answer(
-                answer=None if answer < 0 else answer,
-                score=int(ordered[0]),
-                second=int(ordered[1]) if len(ordered) > 1 else None,
-                total=int(row.sum()) if record.potentials is None else None,
-            )
+    columns = (tally.columns[name].tolist() for name in ANSWER_COLUMNS)
+    by_potential = tally.layers[-1].by_potential
+    return [
+        Answer(
+            answer=None if answer < 0 else answer,
+            score=score,
+            second=second if tally.n_classes > 1 else None,
+            total=None if by_potential else total,
         )
-    return found
+        for answer, score, second, total in zip(*columns, strict=True)
+    ]
 
 
 def _one(evidence: Evidence, index: int, answers: Mapping[str, Answer]) -> OneAnswer:
-    labels = next((r.labels for r in evidence.recordings.values() if r.labels is not None), None)
+    labels = evidence.labels
     label = None if labels is None or labels[index] < 0 else int(labels[index])
     given = [one.answer for one in answers.values()]
     difference = evidence.headline and evidence.headline.difference.output.per_sample[index]
@@ -238,7 +236,7 @@ def _one(evidence: Evidence, index: int, answers: Mapping[str, Answer]) -> OneAn
         margins={role: one.margin for role, one in answers.items()},
         agree=None if len(given) < 2 else len(set(given)) == 1 and given[0] is not None,
         spike_difference=None if difference is None else finite(float(difference)),
-        stopped=evidence.board.samples[index].stopped,
+        stopped=evidence.board_tally.stopped[index],
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from speckflex.recordings.recording import Provenance, Recording
+from speckflex.recordings.recording import Provenance
+from speckflex.recordings.tally import Tally
 from speckflex.report._blocks import Block, Heading, Opened, Terms
 from speckflex.report._section import Section
 from speckflex.report.evidence import Evidence
@@ -57,10 +58,10 @@ class Origins(Section):
     @classmethod
     def collect(cls, evidence: Evidence) -> "Origins":
         """Return where each recording comes from, and what became of its samples."""
-        recordings = evidence.recordings
+        tallies = evidence.tallies
         return cls(
-            provenance={role: r.provenance for role, r in recordings.items()},
-            played_samples={role: _played_samples(r) for role, r in recordings.items()},
+            provenance={role: one.provenance for role, one in tallies.items()},
+            played_samples={role: _played_samples(one) for role, one in tallies.items()},
         )
 
     def page(self, facts: Facts) -> list[Block]:
@@ -73,15 +74,17 @@ class Origins(Section):
         return blocks
 
 
-def _played_samples(recording: Recording) -> PlayedSamples:
-    logs = recording.samples
+def _played_samples(tally: Tally) -> PlayedSamples:
+    written, accepted, read = (
+        int(tally.columns[name].sum()) for name in ("written", "accepted", "read")
+    )
     return PlayedSamples(
-        samples=recording.n_samples,
-        written=sum(log.written for log in logs),
-        accepted=sum(log.accepted for log in logs),
-        read=sum(log.read for log in logs),
-        lost=recording.lost_events,
-        stopped=dict(Counter(log.stopped for log in logs)),
+        samples=tally.n_samples,
+        written=written,
+        accepted=accepted,
+        read=read,
+        lost=tally.lost_events,
+        stopped=dict(Counter(tally.stopped)),
     )
 
 
