@@ -26,6 +26,7 @@ COMMANDS = (
     "view",
     "info",
     "deploy",
+    "merge",
     "train",
     "fold",
     "finetune",

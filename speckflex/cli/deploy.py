@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +19,7 @@ from speckflex.cli.data_options import DurationType, data_options, on_input, ope
 from speckflex.cli.emphasis import echo_report
 from speckflex.cli.interrupts import Interruption
 from speckflex.cli.options import (
+    ShardType,
     json_option,
     model_argument,
     model_options,
@@ -27,13 +32,13 @@ from speckflex.cli.progress import show_stages, stage
 from speckflex.errors import FileFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from speckflex.boards.choosing import ChosenBoard
     from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
     from speckflex.deployment.deploy import Deployment, DeploySettings
+    from speckflex.deployment.ranks import Rank
 
 __all__ = ["command"]
 
@@ -134,6 +139,12 @@ EXPLAINED = 100  # samples of --explain, the first ones
     help="Measure the power of a devkit so often while samples play, idle first, and fit the energy"
     " of a sample, a spike and a synaptic operation. [default: not measured]",
 )
+@click.option(
+    "--shard",
+    type=ShardType(),
+    help="Play only part K of N equal parts and write it to --out; speckflex merge makes the report"
+    " of all. A part that was ended goes on where it was last saved.",
+)
 @slow_clock_option
 @seed_option
 @json_option
@@ -145,12 +156,22 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     recordings, report.json and report.html.
     """
     _refuse_changes_of_nothing(options)
+    rank = _rank(options)
+    if options["shard"] is not None:
+        _deploy_shard(model, board, options)
+        return
+    if rank is not None and rank.index:
+        # rank 0 shows and writes everything
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+            _deploy(model, board, options, rank)
+        return
     with ExitStack() as stack:
         folder = None
         if options["out"]:
             # before the samples are played, which may take hours
             folder = stack.enter_context(RunFolder(options["out"], FileFormatError))
-        deployment, chosen = _deploy(model, board, options)
+        deployment, chosen = _deploy(model, board, options, rank)
+        assert deployment is not None  # noqa: S101 - only other ranks have none
         if folder is not None:
             with stage("writing the report"):
                 deployment.save(folder)
@@ -163,6 +184,21 @@ def command(model: Path, *, board: str, **options: Any) -> None:
     exit_on_missed(deployment.report.missed)
 
 
+def _rank(options: dict[str, Any]) -> Rank | None:
+    """Return which of several processes this is; it shares the processors with the others."""
+    from speckflex.deployment.ranks import Rank
+
+    rank = Rank.of_process()
+    if rank is not None:
+        if options["shard"] is not None:
+            raise click.UsageError(
+                "--shard is given under torchrun, which makes a shard of each process: leave one of"
+                " them out"
+            )
+        options["threads"] = options["threads"] or rank.threads
+    return rank
+
+
 def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
     """Refuse changes of the plays of an ensemble if there is no ensemble."""
     changes = (options["jitter"], options["drop"], options["parallel_window"] - 1)
@@ -173,7 +209,29 @@ def _refuse_changes_of_nothing(options: dict[str, Any]) -> None:
         )
 
 
-def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment, ChosenBoard]:
+def _deploy(
+    path: Path, board: str, options: dict[str, Any], rank: Rank | None
+) -> tuple[Deployment | None, ChosenBoard]:
+    with _opened(path, board, options) as (model, dataset, chosen), show_stages() as watch:
+        settings = _settings(options)
+        if rank is not None:
+            from speckflex.deployment.ranks import deploy_rank
+
+            deployment = deploy_rank(
+                model, dataset, chosen, rank, settings=settings, progress=watch
+            )
+        else:
+            from speckflex.deployment.deploy import deploy
+
+            deployment = deploy(model, dataset, chosen, settings=settings, progress=watch)
+    return deployment, chosen
+
+
+@contextmanager
+def _opened(
+    path: Path, board: str, options: dict[str, Any]
+) -> Iterator[tuple[ConvertedModel, EventDataset, ChosenBoard]]:
+    """Yield the model, the recordings on its input and the open board, and announce the board."""
     with stage(f"loading {path.name}") as tell:
         model, dataset = _read(path, board, options, tell)
     with stage(f"opening board {board}"):
@@ -189,11 +247,37 @@ def _deploy(path: Path, board: str, options: dict[str, Any]) -> tuple[Deployment
     with chosen.board:
         # before the progress bars, which would draw over this line in a terminal
         _announce(chosen, dataset, as_json=options["as_json"])
-        with show_stages() as watch:
-            from speckflex.deployment.deploy import deploy
+        yield model, dataset, chosen
 
-            deployment = deploy(model, dataset, chosen, settings=_settings(options), progress=watch)
-    return deployment, chosen
+
+def _deploy_shard(path: Path, board: str, options: dict[str, Any]) -> None:
+    """Play one shard and say what became of it."""
+    from speckflex.deployment.shards import ShardRun, deploy_shard
+
+    shard, folder = options["shard"], options["out"]
+    if folder is None:
+        raise click.UsageError("--shard writes a file for speckflex merge: give --out FOLDER too")
+    with _opened(path, board, options) as (model, dataset, chosen), show_stages() as watch:
+        played = deploy_shard(
+            model,
+            dataset,
+            chosen,
+            ShardRun(shard, folder),
+            settings=_settings(options),
+            progress=watch,
+        )
+    if options["as_json"]:
+        facts = {**asdict(played), "shard": str(shard), "path": str(played.path)}
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        earlier = f", {played.before} of them by an earlier run" if played.before else ""
+        click.echo(f"shard {shard}: {played.played} of {played.samples} samples played{earlier}")
+        click.echo(f"written: {played.path}")
+    if not played.is_whole:
+        raise Interruption(
+            f"interrupted: {played.played} of {played.samples} samples of shard {shard} are in"
+            f" {played.path}; the same command goes on there"
+        )
 
 
 def _read(

@@ -21,8 +21,9 @@ def command(file: Path, *, as_json: bool) -> None:
     """Say what FILE is, with its hash, layers and provenance.
 
     FILE is a program, a recording, a report, a network or its weights, a checkpoint or the metrics
-    of a training, metrics of the pytest plugin, what was probed on a board, or the folder of a run.
-    Names its versions, and the cores and thresholds of its layers.
+    of a training, metrics of the pytest plugin, what was probed on a board, a shard of a
+    deployment, or the folder of a run. Names its versions, and the cores and thresholds of its
+    layers.
     """
     from speckflex.cli.tables import echo_table
     from speckflex.deployment.describe import describe_file

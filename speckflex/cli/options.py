@@ -101,6 +101,23 @@ chip_option = click.option(
 )
 
 
+class ShardType(click.ParamType):
+    """A part of a deployment, given as `3/64`."""
+
+    name = "K/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Shard`."""
+        from speckflex.deployment.shards import Shard
+
+        if isinstance(value, Shard):
+            return value
+        try:
+            return Shard.parse(value)
+        except SpeckflexError as error:
+            self.fail(str(error), param, ctx)
+
+
 class OutFolderType(click.Path):
     """A folder to write to; the option is refused if the folder can't be made."""
 

@@ -33,10 +33,10 @@ def describe_file(path: str | Path) -> dict[str, Any]:
     """Return kind, hash, layers and provenance of a file in plain JSON types.
 
     Args:
-        path: a program (.speck), a recording (.h5), a report (report.json), a network or its
-            weights (.pt, .nir, .onnx, .safetensors), a training's checkpoint or metrics, metrics
-            of the pytest plugin (.jsonl), what was probed on a board (.json), or the folder of a
-            run.
+        path: a program (.speck), a recording (.h5), a report (report.json), a shard (.shard), a
+            network or its weights (.pt, .nir, .onnx, .safetensors), a training's checkpoint or
+            metrics, metrics of the pytest plugin (.jsonl), what was probed on a board (.json), or
+            the folder of a run.
 
     Raises:
         SpeckflexError: the file is missing, damaged, or of another kind.
@@ -63,13 +63,30 @@ def _reader_of(path: Path, start: bytes) -> Callable[[Path], dict[str, Any]]:
 
     if path.suffix.lower() == ".json" and PROBE in start:
         return _probe
-    kinds = {".speck": _program, ".h5": _recording, ".json": _report}
+    kinds = {".speck": _program, ".h5": _recording, ".json": _report, ".shard": _shard}
     if path.suffix.lower() in kinds:
         return kinds[path.suffix.lower()]
     if start[:1] == b"{" and not start.startswith(b"{}"):
         return _metrics
     by_content = {PROGRAM: _program, RECORDING: _recording, TORCH: _torch}
     return by_content.get(kind_of_file(path), _network)
+
+
+def _shard(path: Path) -> dict[str, Any]:
+    """Return which shard it is, of which deployment, and how much of it was played."""
+    from speckflex.deployment._shard_file import read_shard
+
+    content = read_shard(path)
+    return {
+        "kind": "shard",
+        "shard": content.heading.name,
+        "samples": len(content.heading.share),
+        "played": content.played.n_samples,
+        "whole": content.is_whole,
+        "recordings": content.heading.samples,
+        "layers": [],
+        "provenance": dict(content.heading.identity),
+    }
 
 
 def _run(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,307 @@
+"""Deployments in shards and on several processes: the same report as from one process."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from networks_of_tests import small_network
+
+from speckflex.cli import main
+from speckflex.conversion.convert import convert
+from speckflex.data.dataset import EventDataset
+from speckflex.deployment.deploy import DeploySettings, deploy
+from speckflex.deployment.progress import SAMPLES, ignore
+from speckflex.deployment.ranks import Rank
+from speckflex.deployment.shards import Shard, ShardRun, deploy_shard, merge_shards
+from speckflex.errors import FileFormatError, SpeckflexError
+from speckflex.events.streams import as_events, make_events
+from speckflex.report import render_json
+
+N = 23
+SETTINGS = DeploySettings(batch=4, events_of=6, rate=2e4, ensemble=2, threads=1)
+
+
+@pytest.fixture(scope="module")
+def program():
+    return convert(small_network(), (2, 34, 34))
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    rng = np.random.default_rng(7)
+    items = []
+    for _ in range(N):
+        n = int(rng.integers(100, 200))
+        times = np.sort(rng.integers(0, 30_000, n))
+        items.append(make_events(times, *(rng.integers(0, side, n) for side in (34, 34, 2))))
+    return in_memory(items, rng.integers(-1, 3, N))
+
+
+def in_memory(items, labels):
+    return EventDataset(
+        name="random events",
+        shape=(2, 34, 34),
+        classes=("a", "b", "c"),
+        labels=labels,
+        synthetic=True,
+        items=tuple(range(len(items))),
+        read=lambda index: as_events(items[index]),
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(program, dataset):
+    """The deployment by one process."""
+    return deploy(program, dataset, "twin", settings=SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def shards(program, dataset, tmp_path_factory):
+    """A folder with three shards of it."""
+    folder = tmp_path_factory.mktemp("shards")
+    for shard in ("1/3", "2/3", "3/3"):
+        played = play(program, dataset, shard, folder)
+        assert played.is_whole
+    return folder
+
+
+def play(program, dataset, shard, folder, *, settings=SETTINGS, **options):
+    progress = options.pop("progress", ignore)
+    run = ShardRun(Shard.parse(shard), folder, **options)
+    return deploy_shard(program, dataset, "twin", run, settings=settings, progress=progress)
+
+
+def figures(report):
+    """Return a report as text, without times and the identifier of its run."""
+    text = render_json(report) if not isinstance(report, str) else report
+    return re.sub(r'"(started|run)": "[^"]*"', "", text)
+
+
+def test_merged_shards_are_the_report_of_one_process(shards, alone):
+    merged = merge_shards([shards])
+    assert (merged.missing, merged.partly, merged.samples) == ((), (), N)
+    assert figures(merged.deployment.report) == figures(alone.report)
+    assert set(merged.deployment.recordings) == set(alone.recordings)
+    for name, recording in alone.recordings.items():
+        for layer in recording.layers:
+            found = merged.deployment.recordings[name].layer(layer.index)
+            np.testing.assert_array_equal(found.counts, layer.counts)
+            assert len(found.events) == len(layer.events) == 8
+
+
+@pytest.mark.parametrize(("n", "batch", "count"), [(23, 4, 3), (5, 4, 5), (10_000, 32, 64)])
+def test_shares_cover_each_sample_once_in_whole_batches(n, batch, count):
+    shares = [Shard(index, count).share(n, batch) for index in range(1, count + 1)]
+    assert [sample for share in shares for sample in share] == list(range(n))
+    assert min(map(len, shares)) >= 1
+    if n > batch * count:
+        assert all(share.start % batch == 0 for share in shares)
+
+
+def test_figures_do_not_depend_on_how_many_counts_are_kept(program, dataset, alone):
+    few = deploy(program, dataset, "twin", settings=replace(SETTINGS, counts_of=0))
+    assert figures(few.report) == figures(alone.report)
+    assert few.recordings["twin"].n_samples == 8  # events_of, in whole batches
+    assert alone.recordings["twin"].n_samples == N
+
+
+class Killed(BaseException):
+    """Ends a run as a kill does: nothing is written after it."""
+
+
+def test_a_killed_shard_goes_on_where_it_was_saved(program, dataset, shards, alone, tmp_path):
+    def kill(step):
+        if step.stage == SAMPLES and step.done == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        play(program, dataset, "2/3", tmp_path, save_every=0.0, progress=kill)
+    assert [path.name for path in tmp_path.iterdir()] == ["shard-2-of-3.shard"]
+    partly = merge_shards([tmp_path, shards / "shard-1-of-3.shard"])
+    assert (partly.missing, partly.partly) == ((3,), (2,))
+    assert partly.deployment.report.samples == 12
+    played_again = []
+    played = play(
+        program,
+        dataset,
+        "2/3",
+        tmp_path,
+        progress=lambda step: step.stage == SAMPLES and played_again.append(step.done),
+    )
+    assert (played.before, played.played, played.is_whole) == (4, 8, True)
+    assert played_again == [4]
+    parts = [shards / "shard-1-of-3.shard", tmp_path, shards / "shard-3-of-3.shard"]
+    assert figures(merge_shards(parts).deployment.report) == figures(alone.report)
+
+
+def test_a_whole_shard_is_not_played_again(program, dataset, shards):
+    stages = []
+    before = (shards / "shard-3-of-3.shard").read_bytes()
+    played = play(program, dataset, "3/3", shards, progress=lambda step: stages.append(step.stage))
+    assert played.before == played.played == played.samples
+    assert "twin" not in stages
+    assert (shards / "shard-3-of-3.shard").read_bytes() == before
+
+
+def test_an_interrupted_shard_is_kept_and_is_not_whole(program, dataset, tmp_path):
+    def interrupt(step):
+        if step.stage == SAMPLES:
+            raise KeyboardInterrupt
+
+    played = play(program, dataset, "1/2", tmp_path, progress=interrupt)
+    assert (played.played, played.is_whole) == (4, False)
+    assert merge_shards([tmp_path]).partly == (1,)
+
+
+def test_a_report_on_some_shards_says_how_many_are_missing(shards):
+    merged = merge_shards([shards / "shard-2-of-3.shard"])
+    assert merged.missing == (1, 3)
+    report = merged.deployment.report
+    assert report.samples == 8
+    assert report.run.data.warnings == (
+        "2 of 3 shards missing (1, 3): all figures are of 8 of 23 recordings",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("program", "different deployments, program"),
+        ("data", "different deployments, data"),
+        ("settings", "different deployments, bins"),
+        ("count", "different deployments, one of 4 shards in place of 3, so that they overlap"),
+        ("twice", "both hold shard 2/3"),
+    ],
+)
+def test_shards_of_different_deployments_are_not_merged(
+    kind, message, program, dataset, shards, tmp_path
+):
+    other = {
+        "program": lambda: play(other_program(program), dataset, "2/3", tmp_path),
+        "data": lambda: play(program, changed(dataset), "2/3", tmp_path),
+        "settings": lambda: play(
+            program, dataset, "2/3", tmp_path, settings=replace(SETTINGS, bins=11)
+        ),
+        "count": lambda: play(program, dataset, "2/4", tmp_path),
+        "twice": lambda: play(program, dataset, "2/3", tmp_path),
+    }
+    other[kind]()
+    with pytest.raises(FileFormatError, match=re.escape(message)) as caught:
+        merge_shards([shards, tmp_path])
+    assert "\n" not in str(caught.value)
+
+
+def other_program(program):
+    """The same program with another threshold in its last layer."""
+    *cores, last = program.cores
+    return replace(program, cores=(*cores, replace(last, threshold_high=last.threshold_high + 1)))
+
+
+def changed(dataset):
+    """The same labels, with one event less in the first recording."""
+
+    def read(item):
+        return dataset.read(item)[1:] if item == 0 else dataset.read(item)
+
+    return replace(dataset, read=read)
+
+
+def test_a_shard_of_another_deployment_is_not_continued(program, dataset, shards):
+    with pytest.raises(FileFormatError, match="is a shard of another deployment, bins 10 in place"):
+        play(program, dataset, "2/3", shards, settings=replace(SETTINGS, bins=11))
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/0", "a/b", "1/2/3", "-1/3"])
+def test_what_names_no_shard_is_refused(text):
+    with pytest.raises(SpeckflexError, match="such as 3/64"):
+        Shard.parse(text)
+
+
+def test_more_shards_than_recordings_are_refused(program, dataset, tmp_path):
+    with pytest.raises(SpeckflexError, match="has 23 recordings to play: choose at most 23"):
+        play(program, dataset, "1/24", tmp_path)
+
+
+@pytest.mark.parametrize("cut", [0.0, 0.4, 0.999])
+def test_a_cut_file_is_an_error_in_one_line(cut, shards, tmp_path):
+    content = (shards / "shard-1-of-3.shard").read_bytes()
+    (tmp_path / "shard-1-of-3.shard").write_bytes(content[: int(cut * len(content))])
+    with pytest.raises(FileFormatError, match="play the shard again") as caught:
+        merge_shards([tmp_path])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def files(program, dataset, tmp_path_factory):
+    """The program and the recordings as files, as the command takes them."""
+    folder = tmp_path_factory.mktemp("files")
+    program.save(folder / "p.speck")
+    np.savez(folder / "events.npz", **{f"s{n:02}": dataset[n][0] for n in range(N)})
+    return ("deploy", str(folder / "p.speck"), "--data", str(folder / "events.npz"))
+
+
+def test_the_commands_play_a_shard_and_merge(files, tmp_path):
+    run = CliRunner().invoke
+    options = ("--board", "twin", "--threads", "1")
+    for shard in ("1/2", "2/2"):
+        result = run(main, [*files, *options, "--shard", shard, "--out", str(tmp_path / "s")])
+        assert result.exit_code == 0, result.output
+        assert f"shard {shard}: " in result.output
+    merged = run(main, ["merge", str(tmp_path / "s"), "--out", str(tmp_path / "report")])
+    assert merged.exit_code == 0, merged.output
+    assert merged.output.startswith("shards: 2 of 2\n")
+    assert run(main, [*files, *options, "--out", str(tmp_path / "one")]).exit_code == 0
+    texts = [(tmp_path / name / "report.json").read_text() for name in ("report", "one")]
+    first, second = (re.sub(r'"command": .*', "", figures(text)) for text in texts)
+    assert first == second
+    refused = run(main, [*files, *options, "--shard", "1/2"])
+    assert refused.exit_code == 2
+    assert "give --out FOLDER too" in refused.output
+
+
+def test_two_processes_make_the_report_of_one(files, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    one, out = tmp_path / "one", tmp_path / "two"
+    ranks = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    code = "from speckflex.cli import main; main()"
+    command = [sys.executable, "-c", code, *files, "--board", "twin", "--threads", "1"]
+    processes = [
+        subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
+            [*command, "--out", str(out), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **ranks, "RANK": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    ends = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    assert ends[1] == ("", "")
+    assert CliRunner().invoke(main, [*command[3:], "--out", str(one)]).exit_code == 0
+    texts = [(folder / "report.json").read_text() for folder in (one, out)]
+    reports = [json.loads(text) for text in texts]
+    assert reports[1]["samples"] == N
+    for report in reports:
+        del report["command"]
+        for provenance in report["provenance"].values():
+            provenance["settings"].pop("threads", None)
+    assert figures(json.dumps(reports[0])) == figures(json.dumps(reports[1]))
+
+
+def test_the_environment_says_which_process_this_is():
+    torchrun = {"MASTER_ADDR": "h", "MASTER_PORT": "1", "LOCAL_WORLD_SIZE": "2"}
+    assert Rank.of_process({**torchrun, "RANK": "3", "WORLD_SIZE": "4"}) == Rank(3, 4, 2)
+    assert Rank.of_process({**torchrun, "RANK": "0", "WORLD_SIZE": "1"}) is None
+    assert Rank.of_process({"RANK": "3", "WORLD_SIZE": "4"}) is None
+    with pytest.raises(SpeckflexError, match="start the command with torchrun"):
+        Rank.of_process({**torchrun, "RANK": "x", "WORLD_SIZE": "4"})
