@@ -56,7 +56,7 @@ def method_options(default: str) -> Decorator:
             "--first-stage",
             MIXED_SAMPLERS,
             "How mtt and law draw: every stage (paper), the first one kept at T_max, T never grows,"
-            " or nothing is drawn.",
+            " or nothing is drawn. [default: uniform; fixed with law]",
             name="sampler",
         ),
         setting(
@@ -199,9 +199,9 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
         setting(
             "--augment",
             str,
-            "Drawn for each recording in each epoch: moves of up to N pixels, mirrors, reversed"
-            " time.",
-            metavar="shift:N,roll:N,flip:lr,flip:ud,invert-time",
+            "Drawn for each recording in each epoch: moves and bends of up to N pixels, mirrors,"
+            " reversed time.",
+            metavar="shift:N,roll:N,warp:N,flip:lr,flip:ud,invert-time",
         ),
         setting(
             "--synops-weight", float, "Loss added per million synaptic operations of a recording."

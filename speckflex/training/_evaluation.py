@@ -13,25 +13,29 @@ from speckflex.networks.neurons import fused_neurons
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from speckflex.training.data import FrameSet
     from speckflex.training.mixed.stages import MixedTimestepNetwork
 
-__all__ = ["Evaluation", "answered_right", "evaluate", "mean_output"]
+__all__ = ["Evaluation", "answers_of", "evaluate", "mean_output"]
 
 EVALUATION_BATCH = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """How well a network classifies recordings.
 
     Args:
         loss: mean cross entropy of the output averaged over time.
         accuracy: share of recordings that are classified right.
+        answers: (recording,) int64, the class of each, -1 for none.
     """
 
     loss: float
     accuracy: float
+    answers: np.ndarray
 
 
 @torch.no_grad()
@@ -50,33 +54,35 @@ def evaluate(
         timesteps: of each stage; None for the recordings' own number of frames in every stage.
         device: where the network is.
     """
-    loss = correct = 0.0
+    loss = 0.0
+    answers = []
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         with fused_neurons(network):
             for start in range(0, len(recordings), EVALUATION_BATCH):
                 frames = recordings.frames[start : start + EVALUATION_BATCH].to(device)
-                labels = recordings.labels[start : start + EVALUATION_BATCH].to(device)
+                labels = recordings.labels[start : start + len(frames)].to(device)
                 scores = mean_output(network(frames, timesteps))
                 loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
-                correct += float(answered_right(scores, labels).sum())
+                answers.append(answers_of(scores).cpu())
     finally:
         for module, training in modes:
             module.training = training
-    return Evaluation(loss / len(recordings), correct / len(recordings))
+    answered = torch.cat(answers)
+    right = int((answered == recordings.labels.cpu()).sum())
+    return Evaluation(loss / len(recordings), right / len(recordings), answered.numpy())
 
 
-def answered_right(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return (recording,) bool: the class of the highest score is the label.
+def answers_of(scores: torch.Tensor) -> torch.Tensor:
+    """Return the (recording,) int64 class of the highest score.
 
-    Where all scores are 0 there is no answer, as in `Recording.answers`, and nothing is right.
+    It is -1 where all scores are 0: that is no answer, as in `Recording.answers`.
 
     Args:
         scores: (recording, class).
-        labels: (recording,) int64.
     """
-    return (scores.argmax(dim=1) == labels) & (scores != 0).any(dim=1)
+    return scores.argmax(dim=1).masked_fill((scores == 0).all(dim=1), -1)
 
 
 def mean_output(output: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional
 
-from speckflex.training._evaluation import answered_right
+from speckflex.training._evaluation import answers_of
 from speckflex.training._steps import Outcome
 
 if TYPE_CHECKING:
@@ -33,5 +33,5 @@ def add_gradient(
     # Processes' gradients are averaged, so each counts its part of the whole batch.
     share = run.fabric.world_size / batch.total
     run.fabric.backward((losses.sum() + penalty * float(batch.weights.any())) * share)
-    hits = answered_right(scores, batch.labels) * batch.weights
+    hits = (answers_of(scores) == batch.labels) * batch.weights
     return Outcome(float(losses.detach().sum()), float(hits.sum()))

@@ -49,7 +49,8 @@ def draw_timesteps(
         n_stages: number of stages of the network.
         generator: draws the time steps.
     """
-    kind = {"sdt": "fixed", "mtsnn": "fixed", "nmt": "same"}.get(settings.method, settings.sampler)
+    own = {"sdt": "fixed", "mtsnn": "fixed", "nmt": "same"}
+    kind = own.get(settings.method, settings.drawing)
     if kind == "fixed":
         return [(settings.t_max,) * n_stages]
     sampler = SAMPLERS[kind](n_stages, settings.t_max)

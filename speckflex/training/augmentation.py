@@ -1,4 +1,4 @@
-"""Augmentation: how the recordings of an epoch are moved, mirrored and reversed."""
+"""Augmentation: how the recordings of an epoch are moved, mirrored, reversed and bent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from speckflex.errors import TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import torch
 
@@ -20,7 +22,11 @@ NAMES = {
     "flip:lr": ("flip_lr", False),
     "flip:ud": ("flip_ud", False),
     "invert-time": ("invert_time", False),
+    "warp": ("warp", True),
 }
+# A warp moves this many points in y and in x, the outer ones at the edges; what lies between them
+# moves with them.
+WARP_POINTS = 4
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Augmentation:
         flip_ud: exchange top and bottom with probability 1/2.
         invert_time: reverse time with probability 1/2, and exchange the polarities of a sensor
             that has two, because what became brighter then becomes darker.
+        warp: largest move of each of 4 x 4 points, pixels: the image is rotated, stretched, sheared
+            and bent, as other handwriting is.
     """
 
     shift: int = 0
@@ -41,6 +49,7 @@ class Augmentation:
     flip_lr: bool = False
     flip_ud: bool = False
     invert_time: bool = False
+    warp: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Augmentation:
@@ -55,8 +64,8 @@ class Augmentation:
             field, counted = NAMES.get(name if name in NAMES else part, ("", False))
             if not field:
                 raise TrainingError(
-                    f"augmentation {part!r} is not known: choose among shift:N, roll:N, flip:lr,"
-                    " flip:ud and invert-time, with commas between them"
+                    f"augmentation {part!r} is not known: choose among shift:N, roll:N, warp:N,"
+                    " flip:lr, flip:ud and invert-time, with commas between them"
                 )
             if field in found:
                 raise TrainingError(
@@ -81,7 +90,9 @@ class Augmentation:
         inverted = flips[:, 0] & False
         if self.invert_time:
             inverted = generator.random(n_recordings) < 0.5
-        return Changes(shifts, rolls, flips, inverted)
+        points = WARP_POINTS if self.warp else 0
+        warps = generator.uniform(-self.warp, self.warp, (n_recordings, 2, points, points))
+        return Changes(shifts, rolls, flips, inverted, warps)
 
 
 def _pixels(part: str, text: str) -> int:
@@ -102,16 +113,19 @@ class Changes:
         rolls: (recording, 2) int64, pixels in y and x, around the edges.
         flips: (recording, 2) bool, mirrored in y and in x.
         inverted: (recording,) bool, reversed in time, with polarities exchanged.
+        warps: (recording, 2, points, points) floats, pixels in y and x, where each point of a grid
+            takes its events from; no points for no warp.
     """
 
     shifts: np.ndarray
     rolls: np.ndarray
     flips: np.ndarray
     inverted: np.ndarray
+    warps: np.ndarray
 
     def select(self, positions: np.ndarray) -> Changes:
         """Return the changes of the recordings at `positions`, (n,) int64."""
-        arrays = (self.shifts, self.rolls, self.flips, self.inverted)
+        arrays = (self.shifts, self.rolls, self.flips, self.inverted, self.warps)
         return Changes(*(array[positions] for array in arrays))
 
     def of_frames(self, frames: torch.Tensor) -> torch.Tensor:
@@ -131,6 +145,15 @@ class Changes:
             if chosen.any():
                 where = torch.from_numpy(chosen).view(-1, 1, 1, 1, 1).to(changed.device)
                 changed = torch.where(where, changed.flip(dims), changed)
+        if self.warps.size:
+            height, width = frames.shape[-2:]
+            # one more pixel, which nothing ever reaches
+            padded = torch.nn.functional.pad(changed.flatten(-2), (0, 1))
+            warped = [
+                recording[..., torch.from_numpy(_sources(warp, (height, width)))]
+                for recording, warp in zip(padded, self.warps, strict=True)
+            ]
+            changed = torch.stack(warped).unflatten(-1, (height, width))
         return changed
 
     def of_events(self, events: np.ndarray, shape: tuple[int, int, int], index: int) -> np.ndarray:
@@ -154,7 +177,7 @@ class Changes:
             if shape[0] == 2:
                 changed["p"] = 1 - changed["p"]
             changed = changed[::-1].copy()
-        return changed
+        return _warped(changed, self.warps[index], shape[1:]) if self.warps.size else changed
 
     def of_labels(self, labels: torch.Tensor, mirrored: np.ndarray | None) -> torch.Tensor:
         """Return the classes of changed recordings.
@@ -171,6 +194,50 @@ class Changes:
         return torch.where(
             torch.from_numpy(self.flips[:, 1]), torch.from_numpy(mirrored)[labels], labels
         )
+
+
+def _sources(warp: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Return (y * x,) int64: the flat place that each pixel takes its events from.
+
+    Places outside the image become y * x, one behind the last.
+
+    Args:
+        warp: (2, points, points) floats, as in `Changes`; linear between the points.
+        size: of the image in y and x.
+    """
+    import numpy as np
+
+    height, width = size
+    points = warp.shape[-1]
+    rows, columns = (
+        np.maximum(1 - abs(np.linspace(0, points - 1, n)[:, None] - np.arange(points)), 0)
+        for n in (height, width)
+    )
+    moves = np.rint(rows @ warp @ columns.T).astype(np.int64)
+    y, x = np.indices((height, width)) + moves
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    return np.where(inside, y * width + x, height * width).reshape(-1)
+
+
+def _warped(events: np.ndarray, warp: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Return the events of every pixel that takes some, in the order of the given ones."""
+    import numpy as np
+
+    width = size[1]
+    sources = _sources(warp, size)
+    # for each place the pixels that take its events, one after the other
+    takers = np.argsort(sources, kind="stable")
+    places = np.arange(len(sources))
+    first = np.searchsorted(sources, places, sorter=takers)
+    number = np.bincount(sources, minlength=len(sources) + 1)[:-1]
+    place = events["y"].astype(np.int64) * width + events["x"]
+    copies = number[place]
+    ends = np.cumsum(copies)
+    within = np.arange(copies.sum()) - np.repeat(ends - copies, copies)
+    taker = takers[np.repeat(first[place], copies) + within]
+    warped = np.repeat(events, copies)
+    warped["y"], warped["x"] = taker // width, taker % width
+    return warped
 
 
 def _shifted(frames: torch.Tensor, shifts: np.ndarray) -> torch.Tensor:

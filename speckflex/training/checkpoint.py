@@ -261,4 +261,5 @@ def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
 def _plain(settings: TrainingSettings, network: nn.Module) -> dict[str, Any]:
     """Return the settings by name, with the defaults that depend on others spelled out."""
     granularity = settings.granularity or own_granularity(network)
-    return {**asdict(settings), "chosen_by": settings.chooser, "granularity": granularity}
+    own = {"chosen_by": settings.chooser, "sampler": settings.drawing, "granularity": granularity}
+    return asdict(settings) | own

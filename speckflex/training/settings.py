@@ -77,8 +77,8 @@ class TrainingSettings:
         final_learning_rate: at the end of the cosine.
         seed: for split, order, augmentation and drawn time steps.
         augment: what is drawn anew for each recording in each epoch: "shift:N", "roll:N",
-            "flip:lr", "flip:ud" and "invert-time", with commas between them, see `Augmentation`;
-            "" for nothing.
+            "warp:N", "flip:lr", "flip:ud" and "invert-time", with commas between them, see
+            `Augmentation`; "" for nothing.
         batch_norm_mode: "train" as usual (recalibrated for nmt and mtt), or "locked".
         eight_bit: train on the converter's 8-bit weights, gradients straight through.
         clip_weights: keep each weight below the neuron's threshold, because a core of the chip
@@ -87,7 +87,8 @@ class TrainingSettings:
         sampler: how "mtt" and "law" draw: "uniform" draws all stages, as published; "fixed-first"
             keeps the first stage at `t_max`, which is a choice of this project; "non-increasing"
             never grows from stage to stage (time encoders); "fixed" draws nothing, and makes one
-            pass at `t_max`.
+            pass at `t_max`. None for "uniform" with "mtt" and for "fixed" with "law", which
+            measures better.
         granularity: number of blocks in a stage of "mtt" and "law"; None for the network's own: as
             published for the paper's networks, 1 for others.
         input_frames: the frames that the first stage gets when it is shorter than `t_max`: the
@@ -133,7 +134,7 @@ class TrainingSettings:
     eight_bit: bool = False
     clip_weights: bool = False
     synops_weight: float = 0.0
-    sampler: str = "uniform"
+    sampler: str | None = None
     granularity: int | None = None
     input_frames: Downsampling = "sum"
     upsampling: Upsampling = "spread"
@@ -150,6 +151,11 @@ class TrainingSettings:
         own = {"board": "board", "law": "twin", "mtsnn": "twin"}
         return self.chosen_by or own.get(self.method, "torch")
 
+    @property
+    def drawing(self) -> str:
+        """How "mtt" and "law" draw time steps: a choice of `sampler`."""
+        return self.sampler or ("fixed" if self.method == "law" else "uniform")
+
     def __post_init__(self) -> None:
         for name in ("t_max", "samples_per_step", "epochs", "batch_size"):
             _check_at_least(name, getattr(self, name), 1)
@@ -165,7 +171,7 @@ class TrainingSettings:
             _check_at_least(name, getattr(self, name), 0)
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            if value not in choices and not (name == "chosen_by" and value is None):
+            if value not in choices and not (name in _OF_THE_METHOD and value is None):
                 raise TrainingError(
                     f"{name.replace('_', ' ')} {value!r} is not known: choose one of"
                     f" {', '.join(choices)}"
@@ -186,6 +192,8 @@ class TrainingSettings:
             )
 
 
+# None leaves these to the method.
+_OF_THE_METHOD = ("chosen_by", "sampler")
 _CHOICES = {
     "method": METHODS,
     "optimiser": OPTIMISERS,

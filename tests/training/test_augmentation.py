@@ -13,7 +13,7 @@ from speckflex.training._batches import draw_order, iterate_batches
 from speckflex.training.augmentation import Augmentation
 
 SHAPE = (2, 5, 7)
-EVERYTHING = "shift:2,roll:3,flip:lr,flip:ud,invert-time"
+EVERYTHING = "shift:2,roll:3,flip:lr,flip:ud,invert-time,warp:2"
 
 
 def random_frames(rng, n=40):
@@ -112,5 +112,40 @@ def test_a_mirrored_gesture_changes_hands(rng):
 
 def test_the_same_seed_draws_the_same_changes():
     one, other = (Augmentation.parse(EVERYTHING).draw(9, np.random.default_rng(4)) for _ in "ab")
-    for name in ("shifts", "rolls", "flips", "inverted"):
+    for name in ("shifts", "rolls", "flips", "inverted", "warps"):
         assert np.array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_a_warp_takes_each_pixel_from_where_the_grid_points(rng):
+    """Loops over pixels; the move of a pixel is linear between the four points around it."""
+    frames = random_frames(rng, 5)
+    changes = Augmentation.parse("warp:3").draw(5, rng)
+    warped = changes.of_frames(frames)
+    for before, after, warp in zip(frames, warped, changes.warps, strict=True):
+        for y in range(5):
+            for x in range(7):
+                row, column = y * 3 / 4, x * 3 / 6
+                top, left = min(int(row), 2), min(int(column), 2)
+                down, right = row - top, column - left
+                corners = warp[:, top : top + 2, left : left + 2]
+                upper = corners[:, 0, 0] * (1 - right) + corners[:, 0, 1] * right
+                lower = corners[:, 1, 0] * (1 - right) + corners[:, 1, 1] * right
+                dy, dx = np.rint(upper * (1 - down) + lower * down).astype(int)
+                inside = 0 <= y + dy < 5 and 0 <= x + dx < 7
+                expected = before[..., y + dy, x + dx] if inside else torch.zeros(4, 2)
+                assert torch.equal(after[..., y, x], expected.to(after.dtype))
+    assert abs(changes.warps).max() > 2
+
+
+def test_events_are_warped_as_their_frames_are(rng):
+    frames = random_frames(rng, 5)
+    changes = Augmentation.parse("shift:1,warp:2").draw(5, rng)
+    for index, expected in enumerate(changes.of_frames(frames).numpy()):
+        t, p, y, x = np.nonzero(frames[index].numpy())
+        times = frames[index].numpy()[t, p, y, x]
+        events = make_events(*(np.repeat(column, times) for column in (t, x, y, p)))
+        changed = changes.of_events(events, SHAPE, index)
+        counts = np.zeros((4, *SHAPE), int)
+        np.add.at(counts, (changed["t"], changed["p"], changed["y"], changed["x"]), 1)
+        assert np.array_equal(counts, expected)
+        assert (np.diff(changed["t"]) >= 0).all()
