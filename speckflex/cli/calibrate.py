@@ -132,8 +132,8 @@ def _refuse_no_gain(model: Path, found: Calibration, gain: Gain) -> None:
     if gain.after <= gain.before:
         raise ConversionError(
             f"{model.name}: on {gain.recordings} recordings that chose nothing {gain.before:.2%}"
-            f" are right before and {gain.after:.2%} after (loss {found.loss_before:.3f} to"
-            f" {found.loss_after:.3f} where it was chosen), so nothing was written: train on"
+            f" are right before and {gain.after:.2%} after (loss {found.loss_before:.3g} to"
+            f" {found.loss_after:.3g} where it was chosen), so nothing was written: train on"
             " instead, such as with speckflex finetune, or calibrate on more recordings"
         )
 

@@ -171,8 +171,9 @@ def _read(
     from speckflex.training.suitability import check_trainable
 
     check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
+    trained = for_method(network, settings)
     if resume is not None:
-        check_checkpoint(resume, for_method(network, settings), settings)
+        check_checkpoint(resume, trained, settings)
     with progress_bar("reading recordings", len(dataset)) as advance:
         frames = cache_frames(dataset, settings.t_max, advance=advance)
     return split_frames(frames, settings)

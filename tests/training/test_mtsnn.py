@@ -231,6 +231,8 @@ def test_the_rate_rule_gives_each_frame_the_mean_of_its_time(n_input, n_output):
     pieces = [float(value) for value in frames[0, :, 0] for _ in range(n_output)]
     expected = [np.mean(pieces[k * n_input : (k + 1) * n_input]) for k in range(n_output)]
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    whole = TemporalTransform(n_output, upsampling="rate", downsampling="rate")(frames.int())
+    np.testing.assert_allclose(whole[0, :, 0].numpy(), expected, rtol=1e-5)
 
 
 def test_whole_bit_widths_stay_within_the_mean_of_the_levels():

@@ -70,14 +70,18 @@ class TemporalTransform(nn.Module):
         self.downsampling: Downsampling = downsampling
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Return `(batch, n_frames, ...)` from `(batch, time, ...)`, of the same dtype."""
+        """Return `(batch, n_frames, ...)` from `(batch, time, ...)`, of the same dtype.
+
+        Means of whole numbers are float32.
+        """
         n_input = frames.shape[1]
         if n_input == self.n_frames:
             return frames
         rule = self.downsampling if n_input > self.n_frames else self.upsampling
         if rule == "rate":
-            overlap = torch.from_numpy(_overlap(n_input, self.n_frames)).to(frames)
-            return torch.tensordot(overlap, frames, dims=([1], [1])).movedim(0, 1)
+            floats = frames if frames.is_floating_point() else frames.float()
+            overlap = torch.from_numpy(_overlap(n_input, self.n_frames)).to(floats)
+            return torch.einsum("oi,bi...->bo...", overlap, floats)
         if n_input > self.n_frames:
             if self.downsampling == "trim":
                 return frames[:, : self.n_frames]

@@ -70,7 +70,7 @@ def keep_levels(network: nn.Module) -> None:
 
 def budget_loss(network: nn.Module, settings: TrainingSettings) -> torch.Tensor | float:
     """Return the loss of a mean of `2^n - 1` over the layers that is above the target."""
-    bits = [layer.bits for layer in quantised_layers(network)]
+    bits: list[torch.Tensor] = [layer.bits for layer in quantised_layers(network)]
     if settings.bits or not bits:
         return 0.0
     mean = (2 ** torch.stack(bits) - 1).mean()
