@@ -60,7 +60,7 @@ def find_network(content: Any, source: str, key: str | None = None) -> Found:
     Raises:
         NetworkError: there is none, or several, or none under `key`.
     """
-    found = _distinct(list(_candidates(content)))
+    found = _distinct(list(_candidates(content, set())))
     names = ", ".join(item.key for item in found if item.key)
     if key is not None:
         for item in found:
@@ -93,13 +93,14 @@ def _named(content: Any) -> str:
     return kind
 
 
-def _candidates(content: Any, key: str = "", depth: int = 0) -> Iterator[Found]:
-    """Yield all networks in a checkpoint, in the file's order."""
+def _candidates(content: Any, seen: set[int], key: str = "", depth: int = 0) -> Iterator[Found]:
+    """Yield all networks in a checkpoint, in the file's order, each part of it once."""
     if isinstance(content, nn.Module) or _is_module(content):
         yield Found(key, content)
         return
-    if not isinstance(content, dict) or depth > DEEPEST:
+    if not isinstance(content, dict) or depth > DEEPEST or id(content) in seen:
         return
+    seen.add(id(content))
     tensors = _tensors(content)
     if tensors and len(tensors) == len(content):
         yield Found(key, tensors)
@@ -108,7 +109,7 @@ def _candidates(content: Any, key: str = "", depth: int = 0) -> Iterator[Found]:
         found
         for name, value in content.items()
         if isinstance(name, str) and not OTHER_PARTS.search(name)
-        for found in _candidates(value, f"{key}.{name}".lstrip("."), depth + 1)
+        for found in _candidates(value, seen, f"{key}.{name}".lstrip("."), depth + 1)
     ]
     if not inner and any(tensor.dim() > 1 for tensor in tensors.values()):
         inner = [Found(key, tensors)]  # weights beside other entries in one dict

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Opaque", "OpaqueName", "PickleMachine", "hashable", "is_usual_key"]
 
-# A checkpoint of a thousand tensors has about 100 000; five million take some seconds.
-MOST_INSTRUCTIONS = 5_000_000
+# A checkpoint of a thousand tensors has about 25 000; a million take 4 seconds.
+MOST_INSTRUCTIONS = 1_000_000
 # Python hashes the parts of a tuple again and again, so that a small pickle could hash for years.
 MOST_PARTS_OF_A_KEY = 100
 # Numbers and tuples can be chosen so that all have one hash, and a dict of n of them takes n * n

@@ -6,6 +6,7 @@ import enum
 import gzip
 import logging
 import pathlib
+import time
 from collections import OrderedDict
 from pathlib import Path
 
@@ -341,3 +342,13 @@ def test_a_checkpoint_without_a_network_is_one_line(content, tmp_path):
     with pytest.raises(SpeckflexError, match="neither a module nor a dict of tensors") as caught:
         load_network(tmp_path / "model.pt")
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_holds_itself_under_many_names_is_searched_once(tmp_path):
+    content: dict = {"weight": torch.zeros(2, 2)}
+    content |= {f"part{number}": content for number in range(300)}
+    torch.save(content, tmp_path / "self.pt")
+    begin = time.process_time()
+    with pytest.raises(NetworkError, match="state dict of 1 tensors"):
+        load_network(tmp_path / "self.pt")
+    assert time.process_time() - begin < 5

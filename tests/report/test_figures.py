@@ -1,5 +1,6 @@
 """The data behind the pictures, and the still pictures themselves."""
 
+import re
 from collections import Counter
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -164,6 +165,11 @@ def test_no_chart_leaves_its_canvas(report: Report, canvas: Canvas):
             x, y, wide, high = (float(bar.get(name)) for name in ("x", "y", "width", "height"))
             assert 0 <= x <= x + wide <= width + 0.2
             assert 0 <= y <= y + high <= height + 0.2
+        for shape in elements(chart, "path"):
+            edges = [float(x) for x in re.findall(r"[MH]([\d.]+)", shape.get("d", ""))]
+            tops = [float(y) for y in re.findall(r"V([\d.]+)", shape.get("d", ""))]
+            assert 0 <= min(edges) <= max(edges) <= width + 0.2
+            assert 0 <= min(tops) <= max(tops) <= height + 0.2
         for text in elements(chart, "text"):
             letter = 6.3 if text.get("class") == "small" else 7.4  # px, of a usual letter
             reach = letter * len(text.text or "")
@@ -212,8 +218,25 @@ def test_work_beyond_the_limit_is_marked():
         WorkOverTime("b", 0, starts, np.array([1e5, 1e5]), 10.0),
     ]
     picture = work_chart(lines, SPECK2E.synops_per_second, WIDE)
-    assert len(elements(picture, "rect", "bar over")) == 1
+    assert len(elements(picture, "path", "bar over")) == 1
     assert len(elements(picture, "line", "limit")) == 1
+
+
+def test_a_strip_of_work_is_as_high_as_the_rates():
+    rates = [2.0, 5.0, 5.0, 0.0, 1.0]
+    row = WorkOverTime("a", 0, np.arange(5.0), np.array(rates), 1.0, 5.0)
+    (path,) = elements(work_chart([row], 1e6, WIDE), "path", "bar")
+    # a walk along the outline, by hand: V is a height, H the end of a step
+    height, steps, place = 0.0, [], WIDE.left
+    step = (WIDE.across(1) - WIDE.left) / 5
+    base = float(re.split("[VH]", path.get("d", "").split()[1])[0])
+    for order, number in re.findall(r"([VH])([\d.]+)", path.get("d", ""))[:-1]:
+        if order == "V":
+            height = base - float(number)
+            continue
+        steps += [height] * round((float(number) - place) / step)
+        place = float(number)
+    np.testing.assert_allclose(np.array(steps) / max(steps), np.array(rates) / 5, atol=0.01)
 
 
 def test_names_in_pictures_are_escaped(rng: np.random.Generator):

@@ -18,6 +18,7 @@ from speckflex import Recording
 from speckflex.fitting.checks import Check
 from speckflex.program.program import Program
 from speckflex.program.records import Core, InputStage
+from speckflex.recordings.recording import LayerRecord, Provenance, SampleLog
 from speckflex.report import Report, build_report, render_html, render_json
 from speckflex.report._as_json import from_plain
 from speckflex.report.charts._pixels import difference_image, frame_images, png_uri
@@ -206,6 +207,34 @@ def test_a_busy_network_stays_below_three_megabytes(rng: np.random.Generator):
     layers = {role: busy_recording(program, rng, role) for role in ("torch", "twin", "chip")}
     text = render_html(build_report(program, layers))
     assert len(text.encode()) < 3 * MEGABYTE
+
+
+def test_a_report_of_200_layers_1000_samples_and_64_classes_stays_below_three_megabytes(
+    rng: np.random.Generator,
+):
+    layers = [
+        Core(f"layer{index}", np.full((1, 1, 1, 1), 9), 9, -9, (1, 2, 2)) for index in range(199)
+    ]
+    layers.append(Core("classes", np.ones((64, 1, 2, 2)), 9, -9, (1, 2, 2)))
+    program = Program(tuple(layers), InputStage((1, 2, 2)), chip="unbounded")
+    recordings = {role: long_recording(program, rng, role) for role in ("torch", "twin")}
+    report = build_report(program, recordings)
+    # the page carries the facts of report.json too
+    assert len(render_html(report).encode()) < 3 * MEGABYTE
+
+
+def long_recording(program: Program, rng: np.random.Generator, kind: str):
+    """Return the counts of 1000 samples, and the spikes of the first one over 50 ms."""
+    layers = []
+    for index, core in enumerate(program.cores):
+        first = random_stream(rng, core.output_shape, 400)
+        counts = rng.poisson(3, (1000, *core.output_shape))
+        counts[0] = 0
+        np.add.at(counts[0], (first["p"], first["y"], first["x"]), 1)
+        layers.append(LayerRecord(index, core.name, counts, (first,)))
+    origin = Provenance(program.sha256, f"{kind}:0", kind)
+    labels = np.arange(1000) % 64
+    return Recording(tuple(layers), len(layers), (SampleLog(9, 9, 9),) * 1000, origin, labels)
 
 
 def busy_recording(program: Program, rng: np.random.Generator, kind: str):

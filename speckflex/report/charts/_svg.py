@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["NARROW", "WIDE", "Canvas", "box", "disc", "label", "line", "shortened"]
+__all__ = ["NARROW", "WIDE", "Canvas", "bars", "box", "disc", "label", "line", "shortened"]
 
 LONGEST_NAME = 20
 
@@ -68,6 +68,25 @@ def box(x: float, y: float, width: float, height: float, kind: str) -> Markup:
     return Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
         kind, x, y, max(0.0, width), max(0.0, height)
     )
+
+
+def bars(edges: Sequence[float], heights: Sequence[float], base: float, kind: str) -> Markup:
+    """Return bars side by side as one shape of a class; a rectangle for each takes five times it.
+
+    Args:
+        edges: x coordinates of the sides, one more than there are bars.
+        heights: of the bars.
+        base: y coordinate of the line that they stand on.
+        kind: the class.
+    """
+    steps = [f"M{edges[0]:.1f} {base:.1f}"]
+    last = 0.0
+    for position, height in enumerate(heights):
+        if height != last:
+            steps.append(f"V{base - height:.1f}")
+        steps.append(f"H{edges[position + 1]:.1f}")
+        last = height
+    return Markup('<path class="{}" d="{}V{:.1f}Z"/>').format(kind, "".join(steps), base)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:

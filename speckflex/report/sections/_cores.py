@@ -16,7 +16,7 @@ from speckflex.chips.chip import Chip, CoreLimits
 from speckflex.report._blocks import Block, Drawing, Heading, Table, Text
 from speckflex.report._parts import DRAWN
 from speckflex.report._section import Section
-from speckflex.report.charts._svg import Canvas, box, label, line, shortened
+from speckflex.report.charts._svg import Canvas, bars, box, label, line, shortened
 from speckflex.report.evidence import Evidence
 from speckflex.report.facts import Facts, LayerFacts
 from speckflex.report.spelling import millions, percent, plural
@@ -274,11 +274,13 @@ def _strip(row: WorkOverTime, top: float, end: float, limit: float, canvas: Canv
     else:
         marks.append(label(left - 10, base - 22, name, anchor="end"))
         marks.append(label(left - 10, base - 5, _per_second(row), anchor="end", kind="small"))
-    width = canvas.across(row.window_ms / end) - left
-    for start, rate in zip(row.start_ms, row.rate, strict=True):
-        kind = "bar over" if rate > limit else "bar"
-        height = float(rate) * scale
-        marks.append(box(canvas.across(float(start) / end), base - height, width, height, kind))
+    rates = np.asarray(row.rate, float)
+    edges = [canvas.across(float(at) / end) for at in row.start_ms]
+    if edges:
+        edges.append(canvas.across(float(row.start_ms[-1] + row.window_ms) / end))
+    for kind, shown in (("bar", rates <= limit), ("bar over", rates > limit)):
+        if shown.any():
+            marks.append(bars(edges, (rates * shown * scale).tolist(), base, kind))
     if near:
         at = base - limit * scale
         marks.append(line(left, at, right, at, "limit"))
