@@ -34,6 +34,7 @@ COMMANDS = (
     "calibrate",
     "convert",
     "tune",
+    "analyse",
     "verify",
     "export",
     "check",

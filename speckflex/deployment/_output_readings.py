@@ -41,8 +41,12 @@ class OutputReadings:
         """Take in a part that all have played, with its spikes."""
         for role in (role for role in BOARDS if role in part):
             self.problem = self.problem or output_problem(part[role])
-            if not self.problem:
-                self.by_role.setdefault(role, []).extend(read_outputs(part[role], events, program))
+            if self.problem:
+                continue
+            found = read_outputs(part[role], events, program)
+            self.by_role.setdefault(role, []).extend(found)
+            if len(found) < len(events):
+                self.problem = "the output spikes of only some samples were kept"
         torch = part.get("torch")
         if torch is not None and not output_problem(torch):
             n_steps = int(torch.provenance.settings["bins"])

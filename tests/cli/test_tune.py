@@ -1,4 +1,4 @@
-"""`speckflex tune`: writes a lighter program, says what it costs, and refuses what can't be."""
+"""`speckflex tune` and `analyse`: what they write and print is what the twin says."""
 
 import json
 
@@ -61,3 +61,27 @@ def test_what_can_not_be_tuned_is_refused_in_one_line(network, tmp_path, words, 
     assert result.exit_code == code
     assert message in result.output
     assert not (tmp_path / "t.speck").exists()
+
+
+def test_analysed_programs_stand_side_by_side_and_start_from_the_plain_accuracy(network, tmp_path):
+    data = ("--data", "synthetic-digits", "--samples", 5, "--cache", tmp_path)
+    words = ("analyse", network, network, *data, "--runs", 1, "--threads", 1)
+    result = CliRunner().invoke(main, [*map(str, words), "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    first, second = found["analyses"]
+    assert first == second
+    assert first["flatness"] is None
+    assert [curve["kind"] for curve in first["curves"]] == [
+        "weights",
+        "noise events",
+        "lost events",
+    ]
+    assert len({curve["plain"] for curve in first["curves"]}) == 1
+    assert found["synthetic"] is True
+
+
+def test_an_analysis_without_recordings_is_misuse(network):
+    result = CliRunner().invoke(main, ["analyse", str(network)])
+    assert result.exit_code == 2
+    assert "no recordings are given" in result.output

@@ -1,0 +1,166 @@
+"""`speckflex analyse`: how much noise networks withstand, and how flat their minima are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.options import (
+    OutFileType,
+    existing_file,
+    json_option,
+    model_options,
+    seed_option,
+    take_nir_options,
+)
+from speckflex.cli.progress import show_stages, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from speckflex.conversion.model import ConvertedModel
+    from speckflex.data import EventDataset
+    from speckflex.training.analyse import Analysis
+
+__all__ = ["command"]
+
+UNITS = {"weights": "up to {:g}", "noise events": "{:g} a second", "lost events": "{:.0%}"}
+
+
+@click.command("analyse")
+@click.argument("models", type=existing_file, nargs=-1, required=True)
+@data_options
+@model_options
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Number of runs at each level of a noise.",
+)
+@click.option(
+    "--bins",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of time steps in torch.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=OutFileType(".svg", other=".pdf"),
+    help="The .svg or .pdf file to write, with all curves.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
+)
+@seed_option
+@json_option
+def command(models: tuple[Path, ...], *, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Measure what noise costs the networks in MODELS (.pt, .nir or .speck), side by side.
+
+    On the twin: weights that are off, noise events of the sensor, lost events. In torch, where
+    there is a network: noise on the weights, the loss around the minimum, and gradients.
+    """
+    nir = take_nir_options(options)
+    analyses, recordings = [], None
+    for path in models:
+        model, recordings = _read(path, {**options, "nir": nir})
+        analyses.append(_analyse(model, recordings, options))
+    if out is not None:
+        from speckflex._support.pictures import save_picture
+        from speckflex.training.analysis_plot import plot_analyses
+
+        save_picture(plot_analyses(analyses), out)
+    if as_json:
+        click.echo(json.dumps(_plain(analyses, recordings), indent=2, allow_nan=False))
+        return
+    for analysis in analyses:
+        _show(analysis)
+    if out is not None:
+        click.echo(f"written: {out}")
+
+
+def _read(path: Path, options: dict[str, Any]) -> tuple[ConvertedModel, EventDataset]:
+    with stage(f"loading, folding and converting {path.name}"):
+        from speckflex.chips.speck import UNBOUNDED
+        from speckflex.conversion.model import read_model, stated_shape
+
+        options["input_shape"] = options["input_shape"] or stated_shape(path)
+        dataset = open_data(options)
+        model = read_model(
+            path,
+            input_shape=options["input_shape"] or sensor_of(dataset),
+            chip=UNBOUNDED.name,
+            factory=options["factory"],
+            key=options["key"],
+            nir=options["nir"],
+        )
+        return model, on_input(dataset, model.program.input.shape)
+
+
+def _analyse(model: ConvertedModel, dataset: EventDataset, options: dict[str, Any]) -> Analysis:
+    from speckflex.deployment.progress import Progress
+    from speckflex.training.analyse import AnalyseSettings, analyse
+
+    settings = AnalyseSettings(
+        options["runs"], options["seed"], options["bins"], options["threads"]
+    )
+    with show_stages() as watch:
+        return analyse(model, dataset, settings, watch=lambda part: watch(Progress(part)))
+
+
+def _show(analysis: Analysis) -> None:
+    from speckflex.cli.tables import echo_table
+
+    rows = []
+    for curve in analysis.curves:
+        lost = curve.until_a_point
+        rows.append((curve.kind, "none", f"{curve.plain:.2%}", "", ""))
+        rows += [
+            (
+                "",
+                UNITS[curve.kind].format(point.level),
+                f"{point.mean:.2%}",
+                f"{point.lowest:.2%} to {point.highest:.2%}",
+                "",
+            )
+            for point in curve.points
+        ]
+        point_lost = "not reached" if lost is None else f"{lost:.3g}"
+        rows.append(("", "a point is lost at", "", "", point_lost))
+    title = f"{analysis.model}, {analysis.samples} samples, on the twin"
+    echo_table(("noise", "level", "accuracy", "lowest to highest", "level"), rows, title=title)
+    flat = analysis.flatness
+    if flat is None:
+        return
+    rows = [
+        (f"{sigma:g}", f"{mean:.2%}", f"{low:.2%} to {high:.2%}")
+        for sigma, (mean, low, high) in zip(flat.sigmas, flat.accuracies, strict=True)
+    ]
+    title = f"{analysis.model} in torch, in time steps: nothing of this is a chip's"
+    echo_table(("sigma on the weights", "accuracy", "lowest to highest"), rows, title=title)
+    middle = flat.losses[len(flat.losses) // 2]
+    click.echo(
+        f"loss {middle:.3g}, at the ends of the landscape {flat.losses[0]:.3g} and"
+        f" {flat.losses[-1]:.3g}; gradient on the weights {flat.gradients.weights:.3g}, on the"
+        f" frames of a recording {flat.gradients.inputs:.3g}"
+    )
+
+
+def _plain(analyses: Sequence[Analysis], recordings: EventDataset | None) -> dict[str, Any]:
+    from speckflex._support.commit import commit_of_package
+    from speckflex.version import __version__
+
+    return {
+        "speckflex": __version__,
+        "commit": commit_of_package(),
+        "data": recordings.name if recordings else "",
+        "synthetic": recordings.synthetic if recordings else False,
+        "analyses": [asdict(analysis) for analysis in analyses],
+    }
