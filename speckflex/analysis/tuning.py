@@ -163,8 +163,9 @@ def tune_program(
     The settings are the scales of the layers (`rescale_program`). Some are drawn and played on the
     twin; `accuracy = c + sum_i w_i sqrt(spikes_i)` is fitted to them, the form that the MTT paper
     (A.8) has for time steps. A depth-first search finds the best ones by this model under the
-    budget of every core; these are played too. The most accurate one that was measured inside the
-    budget is judged once on samples that chose nothing. (A restoration: the paper tunes time steps,
+    budget of every core; these are played too. Of those that were measured inside the budget and are
+    within one standard error of the most accurate, the one that changes least is judged once on
+    samples that chose nothing. (A restoration: the paper tunes time steps,
     which a chip does not have.)
 
     Args:
@@ -384,9 +385,21 @@ class _Bench:
         return words
 
     def best(self, limit: float) -> _Played | None:
-        """Return the most accurate setting inside the budget, of several the lightest."""
+        """Return the setting inside the budget that changes least, of those that are accurate.
+
+        Accurate are those within one standard error of the best (Breiman et al. 1984): the best
+        of many is partly the best by chance.
+        """
         inside = [one for one in self.measured.values() if one.load.max() <= limit]
-        return max(inside, key=lambda one: (one.accuracy, -one.load.max()), default=None)
+        most = max((one.accuracy for one in inside), default=0.0)
+        error = float(np.sqrt(most * (1 - most) / len(self.samples.labels)))
+        accurate = [one for one in inside if one.accuracy >= most - error]
+        return min(accurate, key=lambda one: (self._change(one), one.load.max()), default=None)
+
+    def _change(self, played: _Played) -> float:
+        """Return how much more the spikes of all layers are worth, as a sum of logarithms."""
+        worths = [self.space[choice].worth for choice in played.choices]
+        return round(float(np.log(worths).sum()), 9)
 
     def _predicted(self) -> tuple[np.ndarray, np.ndarray]:
         """Return (group, choice) spikes, and (group, choice, core) loads, by what was measured.
