@@ -163,9 +163,9 @@ def tune_program(
     The settings are the scales of the layers (`rescale_program`). Some are drawn and played on the
     twin; `accuracy = c + sum_i w_i sqrt(spikes_i)` is fitted to them, the form that the MTT paper
     (A.8) has for time steps. A depth-first search finds the best ones by this model under the
-    budget of every core; these are played too. Of those that were measured inside the budget and are
-    within one standard error of the most accurate, the one that changes least is judged once on
-    samples that chose nothing. (A restoration: the paper tunes time steps,
+    budget of every core; these are played too. Of the settings that were measured inside the budget
+    and are within one standard error of the most accurate, the one that changes least is judged
+    once on samples that chose nothing. (A restoration: the paper tunes time steps,
     which a chip does not have.)
 
     Args:
