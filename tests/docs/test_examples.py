@@ -138,3 +138,14 @@ def test_the_workflow_is_on_its_page_and_runs_pytest_with_known_options():
     options = re.findall(r"--[a-z-]+", command.replace("--junitxml", ""))
     assert options
     assert all(f'"{option}"' in plugin for option in options)
+
+
+def test_the_tables_of_early_exit_are_those_of_its_results():
+    """README.md holds what table.py prints of the files beside it."""
+    folder = EXAMPLES / "early_exit"
+    printed = run_example("early_exit/table.py", folder / "results")
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(rows) > 8
+    for row in rows:
+        assert row in page.splitlines()
