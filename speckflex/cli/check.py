@@ -102,12 +102,13 @@ def _play(
     table: CheckTable, dataset: EventDataset | None, slow_clock: float | None
 ) -> tuple[Sequence[LayerLoad], Sequence[str]]:
     """Return the load of the cores and warnings about the recordings, if any are played."""
+    if dataset is None or table.program is None or table.errors:
+        return (), ()
+    # after the question whether there is anything to play, since they load numba
     from speckflex.analysis.core_load import measure_load
     from speckflex.data.order import OrderWatch
     from speckflex.twin.settings import TwinSettings
 
-    if dataset is None or table.program is None or table.errors:
-        return (), ()
     watch = OrderWatch()
     dataset = on_input(dataset, table.program.input.shape)
     samples = [events for events, _ in watch.over(dataset)]
@@ -138,6 +139,8 @@ def _show_as_json(table: CheckTable, loads: Sequence[LayerLoad], warnings: Seque
 
 
 def _show_load(loads: Sequence[LayerLoad], warnings: Sequence[str]) -> None:
+    if not (loads or warnings):
+        return
     from speckflex.report.spelling import milliseconds
 
     for sentence in warnings:

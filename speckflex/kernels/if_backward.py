@@ -3,17 +3,9 @@
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "EXPONENTIAL",
-    "GIVEN",
-    "TRIANGULAR",
-    "exp_of_negative",
-    "fill_slopes",
-    "if_backward",
-]
+from speckflex.kernels.surrogates import EXPONENTIAL, TRIANGULAR
 
-# Kinds of surrogate gradient, as a function of u: see `fill_slopes`.
-GIVEN, EXPONENTIAL, TRIANGULAR = 0, 1, 2
+__all__ = ["exp_of_negative", "fill_slopes", "if_backward"]
 
 F = np.float32
 

@@ -26,8 +26,7 @@ from sinabs.layers import IAF, IAFSqueeze
 from torch.autograd.function import once_differentiable
 
 from speckflex.kernels.by_sample import run_by_sample
-from speckflex.kernels.if_backward import EXPONENTIAL, GIVEN, TRIANGULAR, if_backward
-from speckflex.kernels.if_forward import if_forward
+from speckflex.kernels.surrogates import EXPONENTIAL, GIVEN, TRIANGULAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -394,6 +393,10 @@ def _passes(device: torch.device) -> tuple[_Run, _Run]:
         from speckflex.kernels.if_triton import run_backward, run_forward
 
         return run_forward, run_backward
+    # imported here: a network that is only looked at needs no kernel, and numba is slow to load
+    from speckflex.kernels.if_backward import if_backward
+    from speckflex.kernels.if_forward import if_forward
+
     return partial(_run, if_forward), partial(_run, if_backward)
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speckflex.kernels.addresses import address_events
-
 if TYPE_CHECKING:
     from speckflex.program.records import Destination, EdgeSpikes, InputStage, MirrorFrame, Shape
 
@@ -86,6 +84,9 @@ def places_of(shape: Shape) -> Places:
 
 def addresses_of(events: np.ndarray, shape: Shape) -> np.ndarray:
     """Return `(n,) int32`, the addresses of an event array in a (channel, y, x) map."""
+    # imported here: a program that is only looked at needs no kernel, and numba is slow to load
+    from speckflex.kernels.addresses import address_events
+
     channels, _, width = shape
     addresses = np.empty(len(events), np.int32)
     address_events(events, channels, width, addresses)

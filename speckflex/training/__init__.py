@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.delayed import delay_import
+
 if TYPE_CHECKING:
     from speckflex.training._devices import open_fabric
     from speckflex.training._evaluation import Evaluation, evaluate
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from speckflex.training.metrics import EpochMetrics
     from speckflex.training.pipeline import finetune_network, merge_network, train_network
     from speckflex.training.settings import TrainingSettings
+
+# sinabs imports it for one plot, and with it all of matplotlib.
+delay_import("pylab")
 
 # Loaded at first use: the command line reads the settings' choices without torch.
 _PUBLIC = {

@@ -11,8 +11,8 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from speckflex.kernels.by_sample import run_by_sample
-from speckflex.kernels.if_backward import GIVEN
 from speckflex.kernels.recorded_neurons import recorded_backward, recorded_forward
+from speckflex.kernels.surrogates import GIVEN
 from speckflex.networks.neurons import SURROGATES, precharged
 from speckflex.training._weight_layers import weight_layers
 
