@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,13 +66,12 @@ class StepPlayer:
         shape = self.program.input.shape
         samples = [check_events(e, shape, source=f"sample {i}") for i, e in enumerate(events)]
         batches = [
-            self._play_batch(samples[start : start + batch_size])
+            self._play_batch(samples[start : start + batch_size], keep_events=keep_events)
             for start in range(0, max(len(samples), 1), batch_size)
         ]
-        recording = concatenate_recordings(batches)
-        return recording if keep_events else recording.without_events()
+        return concatenate_recordings(batches)
 
-    def _play_batch(self, samples: list[np.ndarray]) -> Recording:
+    def _play_batch(self, samples: list[np.ndarray], *, keep_events: bool) -> Recording:
         outputs = [np.zeros((0, self.bins, *core.output_shape)) for core in self.program.cores]
         if samples:
             frames = [to_frames(one, self.program.input.shape, self.bins) for one in samples]
@@ -87,7 +87,8 @@ class StepPlayer:
             SampleLog(len(sample), len(sample), sum(int(r.counts[i].sum()) for r in records))
             for i, sample in enumerate(samples)
         ]
-        return Recording(tuple(records), len(records), tuple(logs), self._provenance())
+        recording = Recording(tuple(records), len(records), tuple(logs), self._provenance())
+        return recording if keep_events else recording.without_events()
 
     def _provenance(self) -> Provenance:
         return Provenance(
@@ -115,12 +116,20 @@ def _potential_record(index: int, core: Core, values: np.ndarray, ends: np.ndarr
 
 
 def _spike_record(index: int, core: Core, values: np.ndarray, ends: np.ndarray) -> LayerRecord:
-    spikes = np.rint(values).astype(np.int64)
-    events = tuple(_binned_events(*pair) for pair in zip(spikes, ends, strict=True))
-    return LayerRecord(index, core.name, spikes.sum(axis=1), events)
+    # few values are not zero, so only those are looked at
+    places = np.flatnonzero(values != 0)
+    spikes = np.rint(values.reshape(-1)[places]).astype(np.int64)
+    sample, step, channel, y, x = np.unravel_index(places, values.shape)
+    counts = np.zeros((len(values), *values.shape[2:]), np.int64)
+    np.add.at(counts, (sample, channel, y, x), spikes)
+    times = ends[sample, step]
+    events = tuple(
+        _events_of(*(column[start:stop] for column in (spikes, times, x, y, channel)))
+        for start, stop in pairwise(np.searchsorted(sample, np.arange(len(values) + 1)))
+    )
+    return LayerRecord(index, core.name, counts, events)
 
 
-def _binned_events(spikes: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return (time, channel, y, x) spike counts as events in order of time, one per spike."""
-    step, channel, y, x = (np.repeat(axis, spikes[spikes > 0]) for axis in np.nonzero(spikes > 0))
-    return make_events(ends[step], x, y, channel)
+def _events_of(spikes: np.ndarray, *columns: np.ndarray) -> np.ndarray:
+    """Return spike counts at times, x, y and channels as events in order of time, one per spike."""
+    return make_events(*(np.repeat(column, np.maximum(spikes, 0)) for column in columns))

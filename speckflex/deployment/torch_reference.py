@@ -14,6 +14,7 @@ from sinabs.layers.reshape import SqueezeMixin
 from speckflex.deployment._steps import StepPlayer
 from speckflex.errors import NetworkError
 from speckflex.networks.copying import copy_network
+from speckflex.networks.neurons import fused_neurons
 from speckflex.networks.trace import takes_time_axis
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class TorchReference(StepPlayer):
         """Run the frames and return each layer's output, (sample, time, channel, y, x)."""
         counts = torch.from_numpy(frames).float()
         _prepare_batch(self._network, self._states, len(counts))
-        with _caught_outputs(self._modules) as caught:
+        with _caught_outputs(self._modules) as caught, fused_neurons(self._network):
             try:
                 self._network(counts if self._with_time else counts.flatten(0, 1))
             except (RuntimeError, ValueError) as error:

@@ -120,8 +120,9 @@ def test_importing_the_package_loads_no_heavy_library():
 
 def test_importing_the_package_takes_less_than_a_third_of_a_second():
     code = (
-        "import time; start = time.perf_counter(); import speckflex;"
-        "print(time.perf_counter() - start)"
+        # of the processor: a busy machine takes longer
+        "import time; start = time.process_time(); import speckflex;"
+        "print(time.process_time() - start)"
     )
     assert min(float(run_fresh(code)) for _ in range(3)) < 0.3
 
