@@ -44,7 +44,7 @@ coverage: $(STAMP)
 	$(BIN)/coverage report
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict
+	$(BIN)/zensical build --strict
 
 # The pictures and tables of docs/architecture.md, made anew from the source.
 docs-picture: $(STAMP)

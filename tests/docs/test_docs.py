@@ -12,6 +12,8 @@ from importlib.util import find_spec
 
 import pytest
 from documentation import DOCS, ROOT, RUN, SHOWN, blocks, is_printed, pages, run_page
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 import speckflex as sf
 from speckflex.chips.speck import SPECK2E
@@ -21,6 +23,12 @@ QUICKSTART = DOCS / "quickstart.md"
 PAGES = pages()
 OTHERS = [page for page in PAGES if any(b.language in RUN and not b.reason for b in blocks(page))]
 NOT_RUN = [block for page in PAGES for block in blocks(page) if block.reason]
+SECONDS = 60  # for a page and its index, on a busy machine
+# The pages that the search shows; its box is a tree of its own in the page.
+FOUND = """
+const trees = [...document.querySelectorAll("*")].map((each) => each.shadowRoot).filter(Boolean)
+return trees.flatMap((tree) => [...tree.querySelectorAll("a")].map((a) => a.href)).join(" ")
+"""
 EXTERNAL = re.compile(r'<(?:script|img|link|iframe|source)[^>]*(?:src|href)="(?:https?:)?//[^"]*"')
 
 
@@ -101,13 +109,15 @@ def test_the_tables_of_the_chip_say_what_the_package_holds():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The built site."""
-    if find_spec("mkdocs") is None:
-        pytest.skip("mkdocs is not installed: pip install 'speckflex[docs]'")
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 0, done.stderr
-    return folder
+    if find_spec("zensical") is None:
+        pytest.skip("zensical is not installed: pip install 'speckflex[docs]'")
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(DOCS, folder / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    command = [sys.executable, "-m", "zensical", "build", "--strict"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    return folder / "site"
 
 
 def test_the_site_has_every_page(site):
@@ -118,6 +128,26 @@ def test_the_site_has_every_page(site):
 def test_the_site_loads_nothing_from_a_network(site):
     for page in site.rglob("*.html"):
         assert not EXTERNAL.findall(page.read_text(encoding="utf-8")), page
+
+
+def test_the_search_finds_a_page_from_disk(site, tmp_path):
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"):
+        options.add_argument(flag)
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    try:
+        chrome.get((site / "twin.html").as_uri())
+        wait = WebDriverWait(chrome, SECONDS)
+        wait.until(lambda _: chrome.find_elements("css selector", ".md-search__button"))
+        chrome.execute_script("document.querySelector('.md-search__button').click()")
+        chrome.switch_to.active_element.send_keys("placement")
+        wait.until(lambda _: "stages/placement.html" in chrome.execute_script(FOUND))
+    finally:
+        chrome.quit()
 
 
 def test_the_command_reference_has_every_command(site):
