@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
+from inspect import signature
 from typing import TYPE_CHECKING
 
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from speckflex._support.text import first_line
 from speckflex.errors import TrainingError
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from lightning.fabric.loggers.logger import Logger
 
 __all__ = ["open_fabric"]
+
+# The argument of newer versions of torch, and of older ones.
+BUFFERS_STAY = ("forward_sync_buffers", "broadcast_buffers")
 
 
 def open_fabric(
@@ -38,7 +43,9 @@ def open_fabric(
     strategy = "auto"
     if n_processes > 1:
         # The states of neurons are buffers too, and differ from process to process.
-        strategy = DDPStrategy(broadcast_buffers=False)
+        known = signature(DistributedDataParallel.__init__).parameters
+        name = next(name for name in BUFFERS_STAY if name in known)
+        strategy = DDPStrategy(**{name: False})
     with warnings.catch_warnings():
         # Advice that a user of the command line can't act on.
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from speckflex.errors import TrainingError
@@ -30,12 +31,14 @@ from speckflex.training.mtsnn.levels import (
     last_step,
 )
 from speckflex.training.on_board.board_step import SCORE_OF_SPIKE, board_step
+from speckflex.training.shares import add_up, largest, own_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from speckflex.training._batches import FrameBatch
     from speckflex.training._run import TrainingRun
+    from speckflex.training.on_board.board_loop import BoardLoop
 
 __all__ = ["train_epoch"]
 
@@ -66,15 +69,17 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
     if run.settings.batch_norm_mode != "locked":
         _update_statistics(run, batches())
     with run.deployed_weights(), run.neurons():
-        validation = evaluate(run.mixed, run.data.validation, device=run.fabric.device)
+        validation = evaluate(
+            run.mixed, run.data.validation, device=run.fabric.device, fabric=run.fabric
+        )
     on_twin = on_board = None
     if run.settings.chooser == "twin":
-        on_twin = twin_accuracy(run.mixed.network, run.data.validation)
+        on_twin = twin_accuracy(run.mixed.network, run.data.validation, fabric=run.fabric)
     elif run.board is not None and run.settings.chooser == "board":
-        on_board = run.board.accuracy(run.mixed.network, run.data.validation)
+        on_board = _board_accuracy(run, run.board)
     load, most = None, run.settings.max_load
     if run.board is not None and most is not None:
-        load = run.board.peak_load(run.mixed.network, run.data.validation)
+        load = _board_load(run, run.board)
     return EpochMetrics(
         epoch=len(run.history) + 1,
         loss=loss / seen,
@@ -88,6 +93,21 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
         peak_load=load,
         keeps_up=None if load is None or most is None else load <= most,
     )
+
+
+def _board_accuracy(run: TrainingRun, board: BoardLoop) -> float:
+    """Return the share of the validation part that is right, each process playing its part."""
+    recordings, network = run.data.validation, run.mixed.network
+    own = np.array(own_share(len(recordings), run.fabric), np.int64)
+    hits = len(own) and round(board.accuracy(network, recordings.select(own)) * len(own))
+    return int(add_up(torch.tensor(hits), run.fabric)) / len(recordings)
+
+
+def _board_load(run: TrainingRun, board: BoardLoop) -> float:
+    """Return the largest load in the validation part, each process playing its part."""
+    recordings, network = run.data.validation, run.mixed.network
+    own = np.array(own_share(len(recordings), run.fabric), np.int64)
+    return largest(board.peak_load(network, recordings.select(own)), run.fabric)
 
 
 def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:

@@ -9,11 +9,13 @@ import torch
 from torch.nn import functional
 
 from speckflex.networks.neurons import fused_neurons
+from speckflex.training.shares import add_up, own_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from lightning.fabric import Fabric
 
     from speckflex.training.data import FrameSet
     from speckflex.training.mixed.stages import MixedTimestepNetwork
@@ -45,6 +47,7 @@ def evaluate(
     timesteps: Sequence[int] | None = None,
     *,
     device: torch.device | None = None,
+    fabric: Fabric | None = None,
 ) -> Evaluation:
     """Return loss and accuracy in evaluation mode, states at rest before each recording.
 
@@ -53,25 +56,31 @@ def evaluate(
         recordings: at least one.
         timesteps: of each stage; None for the recordings' own number of frames in every stage.
         device: where the network is.
+        fabric: processes that share the batches, each of which gets the result of all; None for
+            this process alone. The figures are those of one process, to the last bit.
     """
-    loss = 0.0
-    answers = []
+    starts = range(0, len(recordings), EVALUATION_BATCH)
+    losses = torch.zeros(len(starts), dtype=torch.float64)
+    answers = torch.zeros(len(recordings), dtype=torch.int64)
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         with fused_neurons(network):
-            for start in range(0, len(recordings), EVALUATION_BATCH):
+            for index in own_share(len(starts), fabric):
+                start = starts[index]
                 frames = recordings.frames[start : start + EVALUATION_BATCH].to(device)
                 labels = recordings.labels[start : start + len(frames)].to(device)
                 scores = mean_output(network(frames, timesteps))
-                loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
-                answers.append(answers_of(scores).cpu())
+                losses[index] = functional.cross_entropy(scores, labels, reduction="sum")
+                answers[start : start + len(frames)] = answers_of(scores)
     finally:
         for module, training in modes:
             module.training = training
-    answered = torch.cat(answers)
-    right = int((answered == recordings.labels.cpu()).sum())
-    return Evaluation(loss / len(recordings), right / len(recordings), answered.numpy())
+    answers = add_up(answers, fabric)
+    right = int((answers == recordings.labels.cpu()).sum())
+    # in the order of the batches, because sums of floats depend on it
+    loss = sum(add_up(losses, fabric).tolist())
+    return Evaluation(loss / len(recordings), right / len(recordings), answers.numpy())
 
 
 def answers_of(scores: torch.Tensor) -> torch.Tensor:

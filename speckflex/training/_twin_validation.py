@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from speckflex.boards import open_board
 from speckflex.conversion.convert import convert
 from speckflex.errors import ConversionError, NetworkError, TrainingError
 from speckflex.networks.fold import fold_batchnorm
 from speckflex.networks.spiking import spiking_network
+from speckflex.training.shares import add_up, own_share, threads_of_share
 
 if TYPE_CHECKING:
+    from lightning.fabric import Fabric
     from torch import nn
 
     from speckflex.data.dataset import EventDataset
@@ -24,21 +27,31 @@ __all__ = ["predictions_on_twin", "program_of", "twin_accuracy"]
 RECORDINGS_AT_ONCE = 64
 
 
-def twin_accuracy(network: nn.Module, recordings: FrameSet) -> float:
+def twin_accuracy(
+    network: nn.Module, recordings: FrameSet, *, fabric: Fabric | None = None
+) -> float:
     """Return the share of recordings that are classified right on the twin.
 
     Args:
         network: stays as it is.
         recordings: frames with their events.
+        fabric: processes that share the recordings; None for this process alone.
 
     Raises:
         TrainingError: only the frames are known, or the network can't be converted.
     """
-    right = predictions_on_twin(network, recordings) == recordings.labels.numpy()
-    return float(right.mean())
+    right = np.zeros(len(recordings), np.int64)
+    own = own_share(len(recordings), fabric)
+    if len(own):
+        share = recordings.select(np.array(own))
+        answers = predictions_on_twin(network, share, threads=threads_of_share(fabric))
+        right[own] = answers == share.labels.numpy()
+    return int(add_up(torch.from_numpy(right), fabric).sum()) / len(recordings)
 
 
-def predictions_on_twin(network: nn.Module, recordings: FrameSet) -> np.ndarray:
+def predictions_on_twin(
+    network: nn.Module, recordings: FrameSet, *, threads: int | None = None
+) -> np.ndarray:
     """Return the (recording,) int64 class of each recording on the twin, -1 for no answer.
 
     Raises:
@@ -46,7 +59,7 @@ def predictions_on_twin(network: nn.Module, recordings: FrameSet) -> np.ndarray:
     """
     dataset = _events_of(recordings)
     answers = []
-    with open_board("twin") as board:
+    with open_board("twin", threads=threads) as board:
         board.load(program_of(network, recordings))
         for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
             part = dataset[first : first + RECORDINGS_AT_ONCE]

@@ -10,11 +10,17 @@ import torch
 
 SCRIPT = """
 import json, sys
+import numpy as np
 import torch
 from collections import OrderedDict
 from torch import nn
 from speckflex.training import FrameSet, TrainingData, TrainingFiles, TrainingSettings, fit
 from speckflex.training import open_fabric
+from speckflex.data import EventDataset
+from speckflex.events.streams import as_events, make_events
+from speckflex.training import cache_frames, evaluate
+from speckflex.training._twin_validation import twin_accuracy
+from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import new_network
 
 folder, batch_size = sys.argv[1:]
@@ -37,6 +43,19 @@ for method, n in (("mtt", 25), ("sdt", 24)):
         history = [[m.loss, m.accuracy, m.validation_loss] for m in result.history]
         with open(f"{folder}/{method}.json", "w") as file:
             json.dump(history, file)
+
+# three batches, so that two processes have two and one; five recordings for the twin
+mixed = MixedTimestepNetwork(result.network)
+many = FrameSet(torch.cat([frames] * 5)[:150], torch.arange(150) % 2)
+rng = np.random.default_rng(1)
+items = [make_events(np.arange(60) * 9, *rng.integers(0, (9, 9, 2), (60, 3)).T) for _ in range(5)]
+labels = np.arange(5) % 2
+dataset = EventDataset("events", (2, 9, 9), ("a", "b"), labels, True, tuple(items), as_events)
+events, network = cache_frames(dataset, 4), result.network
+shared, alone = evaluate(mixed, many, fabric=fabric), evaluate(mixed, many)
+assert (shared.loss, shared.accuracy) == (alone.loss, alone.accuracy)
+assert shared.answers.tolist() == alone.answers.tolist()
+assert twin_accuracy(network, events, fabric=fabric) == twin_accuracy(network, events)
 """
 
 
@@ -45,6 +64,7 @@ def _train(folder: Path, launcher: list[str], batch_size: str) -> Path:
     script = folder / "train.py"
     script.write_text(SCRIPT)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment["PYTHONWARNINGS"] = "error::DeprecationWarning,error::FutureWarning"
     command = [sys.executable, *launcher, str(script), str(folder), batch_size]
     done = subprocess.run(command, env=environment, timeout=300, capture_output=True, text=True)  # noqa: S603, PLW1510
     assert done.returncode == 0, done.stderr
