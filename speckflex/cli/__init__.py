@@ -30,6 +30,7 @@ COMMANDS = (
     "train",
     "fold",
     "finetune",
+    "sweep",
     "evaluate",
     "calibrate",
     "convert",

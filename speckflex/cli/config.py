@@ -26,7 +26,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["as_toml", "keep_words", "take_config"]
+__all__ = ["as_toml", "keep_words", "take_config", "used_options"]
 
 LARGEST = 1_000_000  # bytes; a file of options has some hundred
 WORDS = "speckflex.words"  # where a context keeps the words behind the command
@@ -160,11 +160,11 @@ def _record(context: click.Context) -> None:
         return
     name = context.command.name
     title = f"# speckflex {__version__}; to do it again: speckflex {name} --config {target.name}\n"
-    write_whole(target, title + as_toml(_used(context)), FileFormatError)
+    write_whole(target, title + as_toml(used_options(context)), FileFormatError)
 
 
-def _used(context: click.Context) -> dict[str, Any]:
-    """Return the options of a command by their names in a file, as they would be typed."""
+def used_options(context: click.Context) -> dict[str, Any]:
+    """Return the options that a command used by their names in a file, as they would be typed."""
     command = context.command
     parser = command.make_parser(context)
     typed, _, _ = parser.parse_args(list(context.meta[WORDS]))

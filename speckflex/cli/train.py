@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from speckflex.data import EventDataset
 
-__all__ = ["command"]
+__all__ = ["build_network", "command"]
 
 
 @click.command("train")
@@ -62,14 +62,15 @@ def command(**options: Any) -> None:
     """
     from speckflex.training import train_network
 
-    run_training(options, lambda dataset: _build(dataset, options), train_network)
+    run_training(options, lambda dataset: build_network(dataset, options), train_network)
 
 
 # They describe the networks of speckflex, not those of a user's function.
 BUILT_IN_OPTIONS = ("width", "neuron", "lower_bound", "voting", "batch_norm")
 
 
-def _build(dataset: EventDataset, options: dict[str, Any]) -> nn.Module:
+def build_network(dataset: EventDataset, options: dict[str, Any]) -> nn.Module:
+    """Return the network that the options name, for the sensor and the classes of recordings."""
     from speckflex.networks.factories import parse_factory
     from speckflex.training.pipeline import bounded_neuron, new_network
 

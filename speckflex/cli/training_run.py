@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from speckflex.training.gain import Gain
     from speckflex.training.metrics import Progress
 
-__all__ = ["Outlook", "run_training"]
+__all__ = ["Outlook", "on_network", "open_recordings", "run_training"]
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def run_training(
     loggers = open_loggers(options["loggers"], out.with_name(out.name + ".logs"), settings)
     fabric = open_fabric(options["accelerator"], precision=options["precision"], loggers=loggers)
     order = OrderWatch()
-    dataset = order.over(_open(options, settings.seed))
+    dataset = order.over(open_recordings(options, settings.seed))
     network = build(dataset)
-    dataset = _on_network(dataset, network)
+    dataset = on_network(dataset, network)
     data = _read(dataset, network, settings, files.resume)
     if fabric.is_global_zero:
         for sentence in order.warnings:
@@ -107,7 +107,7 @@ class _Finished(NamedTuple):
     changed: dict[str, tuple[Any, Any]]
 
 
-def _open(options: dict[str, Any], seed: int) -> EventDataset:
+def open_recordings(options: dict[str, Any], seed: int) -> EventDataset:
     """Return the recordings of the command line, none of them read."""
     from speckflex.data import open_dataset, preprocess
 
@@ -131,7 +131,7 @@ def _end_if_interrupted(result: TrainingResult, out: Path, checkpoint: Path) -> 
         )
 
 
-def _on_network(dataset: EventDataset, network: nn.Module) -> EventDataset:
+def on_network(dataset: EventDataset, network: nn.Module) -> EventDataset:
     """Return the recordings on a network's input, if they do not state a sensor of their own."""
     from speckflex.conversion.input_shape import find_input_shape
 
