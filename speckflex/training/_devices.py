@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from inspect import signature
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
@@ -45,7 +45,8 @@ def open_fabric(
         # The states of neurons are buffers too, and differ from process to process.
         known = signature(DistributedDataParallel.__init__).parameters
         name = next(name for name in BUFFERS_STAY if name in known)
-        strategy = DDPStrategy(**{name: False})
+        stay: dict[str, Any] = {name: False}
+        strategy = DDPStrategy(**stay)
     with warnings.catch_warnings():
         # Advice that a user of the command line can't act on.
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")

@@ -94,9 +94,8 @@ def open_study(storage: str | Path, plan: Plan) -> Study:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        place = (
-            storage if "://" in str(storage) else JournalStorage(JournalFileBackend(str(storage)))
-        )
+        name = str(storage)
+        place = name if "://" in name else JournalStorage(JournalFileBackend(name))
         study = optuna.create_study(
             storage=place,
             study_name="speckflex",
@@ -104,18 +103,18 @@ def open_study(storage: str | Path, plan: Plan) -> Study:
             load_if_exists=True,
             sampler=_sampler(plan, 0),
         )
-        known = study.user_attrs.get(ABOUT)
-        if known is None:
+        if ABOUT not in study.user_attrs:
             study.set_user_attr(ABOUT, dict(plan.about))
+        known = study.user_attrs[ABOUT]
     except Exception as error:  # each storage has errors of its own
         raise TrainingError(
             f"{storage}: can't be used as the storage of a sweep ({first_line(error)}): choose"
             " another"
         ) from error
-    for name, value in plan.about.items() if known is not None else ():
-        if known.get(name) != value:
+    for key, value in plan.about.items():
+        if known.get(key) != value:
             raise TrainingError(
-                f"{storage}: belongs to a sweep with another {name} ({known.get(name)}, now"
+                f"{storage}: belongs to a sweep with another {key} ({known.get(key)}, now"
                 f" {value}): choose another folder, or the same options"
             )
     return study
