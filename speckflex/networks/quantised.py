@@ -35,7 +35,7 @@ class QuantisedReLU(nn.Module):
     """A ReLU whose values are whole numbers of a step that is learned.
 
     `N = clip(floor(z / s + 1/2), 0, L)`, `a = s N` with `L = 2^n - 1` levels beside 0, for a step s
-    and a bit width n that both learn (QCFS, Bu et al. 2022, with the learned step of LSQ, Esser et
+    and a bit width n that both learn (QCFS, ICLR 2022, with the learned step of LSQ, Esser et
     al. 2020; n as in Fast-SNN). A neuron with threshold `s L` that gets z in each of L steps, and
     starts at half its threshold, fires N times. For an n between two whole numbers, a is the mean
     of both, by their distance.
