@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +162,11 @@ def command(model: Path, *, board: str, **options: Any) -> None:
         return
     if rank is not None and rank.index:
         # rank 0 shows and writes everything
-        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+        with (
+            Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+            redirect_stdout(nowhere),
+            redirect_stderr(nowhere),
+        ):
             _deploy(model, board, options, rank)
         return
     with ExitStack() as stack:

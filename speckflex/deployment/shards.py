@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from speckflex._support.files import write_whole
 from speckflex._support.locks import lock
 from speckflex._support.run_folder import new_run
-from speckflex._support.text import command_words
+from speckflex._support.text import command_words, one_line
 from speckflex.conversion.model import ConvertedModel
 from speckflex.data.order import OrderWatch, add_late
 from speckflex.deployment._outlook import Outlook, look_out
@@ -302,11 +302,19 @@ def _identity(job: Job) -> dict[str, str]:
     return {
         "speckflex": __version__,
         "program": job.model.program.sha256,
+        "network": _network_of(job.model),
         "board": job.chosen.board.name,
         "data": _data_identity(job.dataset),
         **stated,
         "probe": hashlib.sha256(probe).hexdigest() if probe else "none",
     }
+
+
+def _network_of(model: ConvertedModel) -> str:
+    """Return which networks play in torch, beside the program."""
+    if model.network is None:
+        return "none, the program alone"
+    return "as it was given" if model.trained is None else "as it was given, and folded"
 
 
 def _data_identity(dataset: EventDataset) -> str:
@@ -419,7 +427,13 @@ def merge_shards(paths: Sequence[str | Path]) -> MergedShards:
 
     count = read_heading(first).count
     missing = tuple(index for index in range(1, count + 1) if index not in found)
-    deployment = merge_contents(contents(), missing=missing)
+    try:
+        deployment = merge_contents(contents(), missing=missing)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # each file is sound alone, so one was changed after it was written
+        raise FileFormatError(
+            f"{first} and the other shards do not add up ({one_line(error)}): play them again"
+        ) from error
     samples = read_heading(first).samples
     return MergedShards(deployment, count, missing, tuple(partly), samples)
 

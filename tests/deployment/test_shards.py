@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from networks_of_tests import small_network
 
 from speckflex.cli import main
 from speckflex.conversion.convert import convert
+from speckflex.conversion.model import ConvertedModel
 from speckflex.data.dataset import EventDataset
 from speckflex.deployment.deploy import DeploySettings, deploy
 from speckflex.deployment.progress import SAMPLES, ignore
@@ -174,6 +177,7 @@ def test_a_report_on_some_shards_says_how_many_are_missing(shards):
     ("kind", "message"),
     [
         ("program", "different deployments, program"),
+        ("network", "different deployments, network as it was given in place of none"),
         ("data", "different deployments, data"),
         ("settings", "different deployments, bins"),
         ("count", "different deployments, one of 4 shards in place of 3, so that they overlap"),
@@ -185,6 +189,7 @@ def test_shards_of_different_deployments_are_not_merged(
 ):
     other = {
         "program": lambda: play(other_program(program), dataset, "2/3", tmp_path),
+        "network": lambda: play(with_network(program), dataset, "2/3", tmp_path),
         "data": lambda: play(program, changed(dataset), "2/3", tmp_path),
         "settings": lambda: play(
             program, dataset, "2/3", tmp_path, settings=replace(SETTINGS, bins=11)
@@ -202,6 +207,11 @@ def other_program(program):
     """The same program with another threshold in its last layer."""
     *cores, last = program.cores
     return replace(program, cores=(*cores, replace(last, threshold_high=last.threshold_high + 1)))
+
+
+def with_network(program):
+    """The same program with the torch network that it came from."""
+    return ConvertedModel(Path("model.pt"), program, small_network())
 
 
 def changed(dataset):
@@ -276,7 +286,7 @@ def test_two_processes_make_the_report_of_one(files, tmp_path):
     command = [sys.executable, "-c", code, *files, "--board", "twin", "--threads", "1"]
     processes = [
         subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
-            [*command, "--out", str(out), "--json"],
+            [*command, "--out", str(out)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -296,6 +306,19 @@ def test_two_processes_make_the_report_of_one(files, tmp_path):
         for provenance in report["provenance"].values():
             provenance["settings"].pop("threads", None)
     assert figures(json.dumps(reports[0])) == figures(json.dumps(reports[1]))
+
+
+def test_ray_plays_shards(files, shards, tmp_path):
+    if find_spec("ray") is None:
+        pytest.skip("ray is not installed: pip install ray")
+    script = Path(__file__).parents[2] / "examples" / "ray_shards.py"
+    command = [sys.executable, str(script), files[1], files[3], str(tmp_path / "out"), "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
+    merged = merge_shards([shards]).deployment.report
+    assert report["samples"] == N
+    assert report["layers"][0]["spikes"] == merged.layers[0].spikes
 
 
 def test_the_environment_says_which_process_this_is():
