@@ -52,7 +52,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     content = path.read_bytes()
     try:
         return _tensors(content)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         raise FileFormatError(
             f"{path}: is damaged or no safetensors file ({first_line(error)}): save the weights"
             " again"
@@ -66,9 +66,16 @@ def _tensors(content: bytes) -> dict[str, torch.Tensor]:
     start = LENGTH_BYTES + length
     entries = json.loads(content[LENGTH_BYTES:start])
     values = memoryview(content)[start:]
-    return {
-        name: _tensor(name, entry, values) for name, entry in entries.items() if name != METADATA
-    }
+    tensors: dict[str, torch.Tensor] = {}
+    left = len(values)
+    for name, entry in entries.items():
+        if name == METADATA:
+            continue
+        tensors[name] = _tensor(name, entry, values)
+        left -= tensors[name].nbytes
+        if left < 0:
+            raise ValueError(f"tensor {name!r} lies in the bytes of others")
+    return tensors
 
 
 def _tensor(name: str, entry: dict[str, Any], values: memoryview) -> torch.Tensor:

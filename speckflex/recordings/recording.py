@@ -400,7 +400,7 @@ def _assemble(container: Container) -> Recording:
     samples = tuple(
         SampleLog(
             *(int(column[row]) for column in columns),
-            stopped=reason,
+            stopped=printable(_checked(reason, str)),
             input_sha256=_checked(digest, str),
         )
         for row, (reason, digest) in enumerate(zip(stopped, hashes, strict=True))
