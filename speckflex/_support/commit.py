@@ -1,4 +1,4 @@
-"""The commit that this package was checked out at."""
+"""The commits that a result comes from: of this package, and of the user's own folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["commit_of_package"]
+__all__ = ["commit_of_folder", "commit_of_package"]
 
 
 @lru_cache(maxsize=1)
@@ -17,6 +17,13 @@ def commit_of_package() -> str | None:
         return None
     head = _git(folder, "rev-parse", "HEAD")
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "speckflex")
+    return None if head is None else head + ("+" if changed else "")
+
+
+def commit_of_folder(folder: Path) -> str | None:
+    """Return the commit of a folder, with "+" behind it if files differ; None without git."""
+    head = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return None if head is None else head + ("+" if changed else "")
 
 

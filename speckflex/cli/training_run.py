@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from speckflex._support.commit import commit_of_folder
 from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
 from speckflex.cli.emphasis import echo_warning
 from speckflex.cli.interrupts import Interruption
@@ -20,7 +23,6 @@ from speckflex.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from torch import nn
 
@@ -233,8 +235,16 @@ def _summary(finished: _Finished, options: dict[str, Any]) -> dict[str, Any]:
         "synthetic": finished.dataset.synthetic,
         "recipe": options["recipe"],
         "changed_from_recipe": {name: value for name, (value, _) in finished.changed.items()},
+        "model_sha256": _hash_of(options["out"]),
+        "data_sha256": finished.data.sha256,
+        "working_directory_commit": commit_of_folder(Path.cwd()),
         **origin_of(settings),
     }
+
+
+def _hash_of(path: Path) -> str | None:
+    """Return the hash of a written file; None of a pipe or a device, which can't be read again."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _recipe_line(recipe: str, changed: dict[str, tuple[Any, Any]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from speckflex._support import commit
-from speckflex._support.commit import commit_of_package
+from speckflex._support.commit import commit_of_folder, commit_of_package
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,3 +36,16 @@ def test_there_is_none_without_git_or_outside_a_checkout(monkeypatch, tmp_path):
     commit_of_package.cache_clear()
     monkeypatch.setattr(commit, "__file__", str(tmp_path / "a" / "b" / "commit.py"))
     assert commit_of_package() is None
+
+
+def test_the_commit_of_a_users_folder_says_whether_files_differ(tmp_path):
+    assert commit_of_folder(tmp_path) is None
+    name = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), (*name, "commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)  # noqa: S603, S607
+    clean = commit_of_folder(tmp_path)
+    assert clean is not None
+    assert len(clean) == 40
+    (tmp_path / "a.py").write_text("1")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "a.py"], check=True)  # noqa: S603, S607
+    assert commit_of_folder(tmp_path) == f"{clean}+"
