@@ -48,11 +48,9 @@ class Size:
         return TrainingSettings(t_max=self.t_max, epochs=self.epochs[0], seed=seed, **self.settings)
 
     def finetuning(self, seed: int) -> TrainingSettings:
-        """Return the settings of the training at mixed T (MTT)."""
-        settings = {**self.settings, **self.tuning}
-        return TrainingSettings(
-            method="mtt", t_max=self.t_max, epochs=self.epochs[1], seed=seed, **settings
-        )
+        """Return the settings of the second training: at mixed T (MTT), if they don't say else."""
+        settings = {"method": "mtt", "t_max": self.t_max, **self.settings, **self.tuning}
+        return TrainingSettings(epochs=self.epochs[1], seed=seed, **settings)
 
 
 SizeT = TypeVar("SizeT", bound=Size)
@@ -60,13 +58,23 @@ SizeT = TypeVar("SizeT", bound=Size)
 
 @dataclass(frozen=True)
 class Step(Generic[SizeT]):
-    """The command line of a step: size, seed, recordings, the folder of all files, board."""
+    """The command line of a step.
+
+    Args:
+        size: how much is trained and deployed.
+        seed: of everything that is drawn.
+        data: the recordings.
+        out: the folder of all files.
+        board: that plays them at the end.
+        images: images to simulate more recordings from; None for none.
+    """
 
     size: SizeT
     seed: int
     data: Path
     out: Path
     board: str
+    images: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,8 @@ class Pipeline(Generic[SizeT]):
         sizes: the choices of `--size`.
         synthetic: returns the name of the folder of synthetic recordings for a size and a seed.
         write_synthetic: writes those recordings into a folder.
+        write_more: simulates more recordings to train on, from the images of a step; None where
+            the example takes no images.
     """
 
     name: str
@@ -88,6 +98,7 @@ class Pipeline(Generic[SizeT]):
     sizes: Mapping[str, SizeT]
     synthetic: Callable[[SizeT, int], str]
     write_synthetic: Callable[[Path, SizeT, int], None]
+    write_more: Callable[[Step[SizeT]], None] | None = None
 
     def read_step(self, description: str | None, words: list[str] | None = None) -> Step[SizeT]:
         """Return the command line of a step; every step takes the same options."""
@@ -99,11 +110,16 @@ class Pipeline(Generic[SizeT]):
         parser.add_argument("--out", type=Path, default=Path("out") / self.folder.name)
         parser.add_argument("--data", type=Path, help="recordings; synthetic by default")
         parser.add_argument("--board", default="speck2e")
+        if self.write_more is not None:
+            parser.add_argument(
+                "--images", type=Path, help="MNIST's test images, to simulate recordings from"
+            )
         options = parser.parse_args(words)
         size = self.sizes[options.size]
         options.out.mkdir(parents=True, exist_ok=True)
         synthetic = options.out / self.synthetic(size, options.seed)
-        return Step(size, options.seed, options.data or synthetic, options.out, options.board)
+        data, images = options.data or synthetic, getattr(options, "images", None)
+        return Step(size, options.seed, data, options.out, options.board, images)
 
     def prepare(self, description: str | None) -> None:
         """Write or find the recordings, and list them; with `--download` tonic downloads them."""
@@ -113,6 +129,8 @@ class Pipeline(Generic[SizeT]):
             open_dataset(self.name, split="all", cache=step.data.parent, download=True)
         elif step.data == step.out / self.synthetic(step.size, step.seed):
             self.write_synthetic(step.data, step.size, step.seed)
+        if step.images is not None and self.write_more is not None:
+            self.write_more(step)
         for split in ("train", "test"):
             dataset = open_dataset(step.data, split=split)
             kind = "synthetic" if dataset.synthetic else "real"
@@ -128,6 +146,8 @@ class Pipeline(Generic[SizeT]):
             load_network(step.out / "base.pt"), input_shape=self.input_shape
         )
         save_network(network, step.out / "folded.pt")
+        if not report.layers:
+            print("folded.pt: the network has no batch norm and no bias, so it is the same")
         for layer in report.layers:
             print(
                 f"{layer.layer}: now contains {', '.join(layer.norms)}; dropped constants of up to"

@@ -109,12 +109,13 @@ def judge(network: nn.Module, recordings: EventDataset, t: int) -> dict[str, Any
             part = recordings[first : first + RECORDINGS_AT_ONCE]
             played = board.play([events for events, _ in part], keep_events=False)
             answers.extend(played.answers().tolist())
-    frames = cache_frames(recordings, t)
+    in_torch = evaluate(MixedTimestepNetwork(network), cache_frames(recordings, t))
     return {
         "synthetic": recordings.synthetic,
-        "torch": evaluate(MixedTimestepNetwork(network), frames).accuracy,
+        "torch": in_torch.accuracy,
         "labels": recordings.labels.tolist(),
         "twin_predictions": answers,
+        "torch_predictions": in_torch.answers.tolist(),
         "versions": {"speckflex": __version__, "torch": torch.__version__},
     }
 

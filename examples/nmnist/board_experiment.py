@@ -21,29 +21,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from board_data import answers_in_torch, answers_on_twin, joined
 from experiment import SPLIT_SEED
 
-import speckflex as sf
-from speckflex.data import EventDataset, open_dataset
+from speckflex.data import open_dataset
 from speckflex.networks.files import load_network, save_network
 from speckflex.training import (
     TrainingData,
+    TrainingFiles,
     TrainingSettings,
     cache_frames,
-    evaluate,
     finetune_network,
     split_frames,
     train_network,
 )
-from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import bounded_neuron, new_network
 from speckflex.version import __version__
 
 if TYPE_CHECKING:
-    from torch import nn
+    from speckflex.data import EventDataset
 
 T = 10
-RECORDINGS_AT_ONCE = 64
 
 
 def main() -> None:
@@ -53,7 +51,8 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
     real = open_dataset(options.data, split="train")
-    simulated = open_dataset(options.simulated, split="train", limit=options.recordings, seed=0)
+    folders = [open_dataset(folder, split="train") for folder in options.simulated]
+    simulated = joined([folder.balanced(options.recordings, seed=0) for folder in folders])
     for seed in options.seeds:
         run_simulated(simulated, real, seed, options)
         if options.real:
@@ -69,10 +68,10 @@ def run_simulated(
     settings = TrainingSettings(
         epochs=options.base_epochs,
         learning_rate=2e-3,
-        augment="shift:2",
+        augment=options.augment,
         clip_weights=options.clip_weights,
         output="mean",
-        validation_share=0.05,
+        validation_share=options.validation_share,
         seed=seed,
     )
     if not base.exists():
@@ -85,7 +84,7 @@ def run_simulated(
     judge(base, real, f"base-seed{seed}", {"settings": asdict(settings)}, options)
     if options.control:
         run_control(simulated, real, settings, options)
-    settings = on_board(settings, options.epochs, options.vary)
+    settings = replace(on_board(settings, options.epochs, options.vary), t_max=options.frames)
     if not tuned.exists():
         data = split_frames(cache_frames(simulated, settings.t_max), settings)
         train_further(base, tuned, data, settings)
@@ -130,8 +129,10 @@ def on_board(settings: TrainingSettings, epochs: int, vary: str) -> TrainingSett
 
 
 def train_further(base: Path, out: Path, data: TrainingData, settings: TrainingSettings) -> None:
-    """Fine-tune a saved network."""
-    tuned = finetune_network(load_network(base), data, settings)
+    """Fine-tune a saved network; go on from the checkpoint of one that was killed."""
+    checkpoint = out.with_suffix(".checkpoint")
+    files = TrainingFiles(checkpoint, resume=checkpoint if checkpoint.exists() else None)
+    tuned = finetune_network(load_network(base), data, settings, files=files)
     save_network(tuned.network, out)
     show(out.name, tuned.history)
 
@@ -169,43 +170,37 @@ def judge(
     if result.exists():
         return
     network = load_network(path)
-    on_twin = play(network, recordings)
-    in_torch = evaluate(MixedTimestepNetwork(network), cache_frames(recordings, T)).accuracy
-    labels = recordings.labels.tolist()
-    right = sum(a == b for a, b in zip(on_twin, labels, strict=True))
+    on_twin = answers_on_twin(network, recordings)
+    in_torch = answers_in_torch(network, recordings, T)
+    labels = recordings.labels
     content = {
         "network": name,
         "recordings": len(labels),
-        "twin": right / len(labels),
-        "torch": in_torch,
+        "twin": float((np.array(on_twin) == labels).mean()),
+        "torch": float((np.array(in_torch) == labels).mean()),
+        "simulated": [str(Path(folder).name) for folder in options.simulated],
         "simulated_recordings": options.recordings,
         **about,
         "versions": {"speckflex": __version__, "torch": torch.__version__},
-        "labels": labels,
+        "labels": labels.tolist(),
         "twin_predictions": on_twin,
+        "torch_predictions": in_torch,
     }
     result.write_text(json.dumps(content) + "\n")
-    print(f"{name}: twin {right}/{len(labels)}, torch {in_torch:.3f}", flush=True)
-
-
-def play(network: nn.Module, recordings: EventDataset) -> list[int]:
-    """Return the twin's answer to each recording, -1 for none."""
-    answers: list[int] = []
-    with sf.open_board("twin", threads=1) as board:
-        board.load(sf.convert(network, input_shape=recordings.shape))
-        for first in range(0, len(recordings), RECORDINGS_AT_ONCE):
-            part = recordings[first : first + RECORDINGS_AT_ONCE]
-            played = board.play([events for events, _ in part], keep_events=False)
-            answers.extend(played.answers().tolist())
-    return answers
+    print(f"{name}: twin {content['twin']:.1%}, torch {content['torch']:.1%}", flush=True)
 
 
 def read_options() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description="Train with the board in the loop.")
     parser.add_argument("--data", required=True, help="N-MNIST: Train inside, or label folders")
-    parser.add_argument("--simulated", required=True, help="recordings of make_synthetic.py")
-    parser.add_argument("--recordings", type=int, help="use this many simulated ones")
+    parser.add_argument(
+        "--simulated", nargs="+", required=True, help="recordings of make_synthetic.py"
+    )
+    parser.add_argument("--recordings", type=int, help="use this many of each of them")
+    parser.add_argument("--augment", default="shift:2")
+    parser.add_argument("--validation-share", type=float, default=0.05)
+    parser.add_argument("--frames", type=int, default=20, help="that the gradient is computed in")
     parser.add_argument("--base-epochs", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--vary", default="order,jitter,drop=0.3")

@@ -1,4 +1,7 @@
-"""Step 4: let spikes vote, and train without biases at time steps drawn for each stage (MTT)."""
+"""Step 4: let spikes vote, and train without biases at time steps drawn for each stage (MTT).
+
+With size "real" the twin plays the forward pass instead.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,15 @@ def main() -> None:
     """Read folded.pt, write tuned.pt."""
     step = PIPELINE.read_step(__doc__)
     torch.set_num_threads(1)
-    voting = add_voting_neuron(load_network(step.out / "folded.pt"))
-    tuned = finetune_network(voting, read_frames(step), step.size.finetuning(step.seed))
+    network = load_network(step.out / "folded.pt")
+    if not step.size.on_board:
+        network = add_voting_neuron(network)
+    settings = step.size.finetuning(step.seed)
+    tuned = finetune_network(network, read_frames(step, settings.t_max), settings)
     save_network(tuned.network, step.out / "tuned.pt")
     best = tuned.best
-    print(f"tuned.pt: {best.validation_accuracy:.1%} right at T = {step.size.t_max}")
+    where = f"at T = {step.size.t_max}" if best.board_accuracy is None else "on the twin"
+    print(f"tuned.pt: {best.chosen_by:.1%} right {where}")
 
 
 if __name__ == "__main__":

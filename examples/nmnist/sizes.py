@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speckflex.data import open_dataset
+import numpy as np
+
+from speckflex.data import open_dataset, read_idx, write_saccade_recordings
 from speckflex.data.formats.nmnist import write_nmnist_file
 from speckflex.data.synthetic.files import write_split
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import Pipeline  # pyright: ignore[reportMissingImports]
+from pipeline import Pipeline, Step  # pyright: ignore[reportMissingImports]
 from pipeline import Size as AnySize
 
 
@@ -25,10 +27,14 @@ class Size(AnySize):
         recordings: the largest number that train; a fifth as many synthetic ones test; None for
             all.
         lower_bound: of the neurons, in thresholds.
+        on_board: train without batch norm, with spikes that vote, then with the twin in the loop.
+        simulated: how many recordings are simulated from the images of `--images`.
     """
 
     recordings: int | None
     lower_bound: float = -8.0
+    on_board: bool = False
+    simulated: int = 20
 
 
 # Not in the paper: with these, time steps and events give more similar results.
@@ -40,6 +46,19 @@ SIZES = {
     # Only shows that every step runs; its figures mean nothing.
     "tiny": Size(recordings=50, width=4, t_max=3, epochs=(1, 1), samples=10, **OURS),
     "small": Size(recordings=1500, width=16, t_max=10, epochs=(12, 4), samples=200, **OURS),
+    # For a thousand real recordings, and simulated ones beside them.
+    "real": Size(
+        recordings=None,
+        simulated=3000,
+        width=16,
+        t_max=10,
+        epochs=(5, 5),
+        lower_bound=-1.0,
+        on_board=True,
+        samples=200,
+        settings={"augment": "shift:2", "learning_rate": 2e-3, "keep": "last"},
+        tuning={"method": "board", "t_max": 20},
+    ),
     # As in the paper: width, T, neuron, mixing, no augmentation. The paper states no epochs.
     "full": Size(
         recordings=None,
@@ -50,6 +69,9 @@ SIZES = {
         tuning={"learning_rate": 1e-3, "upsampling": "copy", "output": "mean"},
     ),
 }
+# MNIST's images behind N-MNIST's test recordings, which must not train.
+TEST_IMAGES = 100
+SIMULATED = "simulated"
 
 
 def write_digits(folder: Path, size: Size, seed: int) -> None:
@@ -66,6 +88,23 @@ def write_digits(folder: Path, size: Size, seed: int) -> None:
         write_split(place, settings, files, dataset.read, write_nmnist_file)
 
 
+def write_images(step: Step[Size]) -> None:
+    """Simulate recordings of MNIST's test images, but for the first ones."""
+    found = [
+        sorted(Path(step.images or "").glob(f"t10k-{kind}-*")) for kind in ("images", "labels")
+    ]
+    if not all(found):
+        raise SystemExit(
+            f"{step.images}: has no files t10k-images-* and t10k-labels-*: check --images"
+        )
+    images, labels = (read_idx(paths[0]) for paths in found)
+    order = np.random.default_rng(step.seed).permutation(np.arange(TEST_IMAGES, len(images)))
+    chosen = np.sort(order[: step.size.simulated])
+    folder = step.out / SIMULATED / "Train"
+    write_saccade_recordings(images[chosen], labels[chosen], folder, seed=step.seed)
+    print(f"train: {len(chosen)} more recordings, simulated from {step.images}")
+
+
 PIPELINE = Pipeline(
     name="nmnist",
     folder=Path(__file__).parent,
@@ -73,4 +112,5 @@ PIPELINE = Pipeline(
     sizes=SIZES,
     synthetic=lambda size, seed: f"synthetic-digits-{seed}-{size.recordings or 'all'}",
     write_synthetic=write_digits,
+    write_more=write_images,
 )

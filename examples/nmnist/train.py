@@ -1,4 +1,7 @@
-"""Step 2: train 3C1FC with batch norm at a fixed number of time steps, read by potential."""
+"""Step 2: train 3C1FC at a fixed number of time steps, with batch norm and read by potential.
+
+With size "real" there is no batch norm, and spikes vote.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,12 @@ def main() -> None:
         "nmnist-3c1fc",
         seed=step.seed,
         neuron=bounded_neuron("multi-spike", step.size.lower_bound),
-        voting="potential",
+        voting="spikes" if step.size.on_board else "potential",
         width=step.size.width,
-        batch_norm=True,
+        batch_norm=not step.size.on_board,
     )
-    trained = train_network(network, read_frames(step), step.size.training(step.seed))
+    settings = step.size.training(step.seed)
+    trained = train_network(network, read_frames(step, settings.t_max), settings)
     save_network(trained.network, step.out / "base.pt")
     best = trained.best
     print(f"base.pt: {best.validation_accuracy:.1%} right at T = {step.size.t_max}")
