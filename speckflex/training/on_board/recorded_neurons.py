@@ -76,7 +76,7 @@ def recorded_neurons(
 def _send(
     neuron: nn.Module, recorded: torch.Tensor, rule: Rule, current: torch.Tensor
 ) -> torch.Tensor:
-    charged = precharged(neuron, current.view(recorded.shape)).flatten(0, 1)
+    charged = precharged(neuron, current.view(recorded.shape)).view(current.shape)
     return _RecordedSpikes.apply(charged, recorded, rule)  # pyright: ignore[reportReturnType]
 
 
