@@ -69,6 +69,9 @@ FACTS = (
     Fact("reads_while_running", "requests while the stop watch runs", "answered", "unknown",
          "samna, devkits: only events with a time are forwarded",
          "start the watch, ask for register 0, see whether it answers"),
+    Fact("readout_bit_20", "bit 20 of the readout's value in mode 3", "maximum above threshold",
+         "inferred", "samna, ReadoutConfig, and data sheet; DS says that the value is valid",
+         "ten spikes of one class, the threshold above and then below them: the bit after a tick"),
     Fact("merge_feature", "feature of a sensor event with merged polarities", 0, "inferred",
          "samna's guide says 0, its reference and the data sheet's register say 1; networks with"
          " merged polarities and one input channel work on boards",

@@ -74,12 +74,14 @@ class Rule(NamedTuple):
         low: int16, the lower bound.
         keep: int16, -1 to keep the residue after a spike, 0 to return to zero.
         wraps: whether a sum beyond 32767 wraps around.
+        cuts_last: whether the threshold is compared before a sum is cut to 16 bits.
     """
 
     high: Any
     low: Any
     keep: Any
     wraps: Any
+    cuts_last: Any
 
 
 # error_model: divisors are never zero here, and a check in the loop would cost
@@ -115,7 +117,8 @@ def integrate(
     weights, state = pointer_to(core.weights), pointer_to(core.state)
     memory = Memory(weights, state, pointer_to(core.pending), pointer_to(spikes))
     keep = np.int16(0) if rule["to_zero"] else np.int16(-1)
-    bounds = Rule(np.int16(rule["high"]), np.int16(rule["low"]), keep, rule["wraps"])
+    high, low = np.int16(rule["high"]), np.int16(rule["low"])
+    bounds = Rule(high, low, keep, rule["wraps"], rule["cuts_last"])
     by_lanes, most_spikes = layout["by_lanes"], layout["most_spikes"]
     n_spikes = written = n_pending = 0
     event, mode = start, KEEPING
@@ -243,12 +246,12 @@ def _run_single(
     """Update neurons side by side, one at a time; return the new number of spikes."""
     for offset in range(n_neurons):
         v = np.int64(memory.state[neuron + offset]) + np.int64(memory.weights[tap + offset])
-        if v > NEURON_MAX:
+        if v > NEURON_MAX and not rule.cuts_last:
             v = v - 2 * (NEURON_MAX + 1) if rule.wraps else NEURON_MAX
         v = max(v, rule.low)
         if v >= rule.high:
             v = (v - rule.high) & rule.keep
             memory.spikes[n_spikes] = neuron + offset
             n_spikes += 1
-        memory.state[neuron + offset] = v
+        memory.state[neuron + offset] = min(v, NEURON_MAX)
     return n_spikes

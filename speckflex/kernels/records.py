@@ -59,6 +59,7 @@ RULE = np.dtype(
         ("low", np.int64),  # bound
         ("to_zero", np.bool_),  # after a spike, else the threshold is subtracted
         ("wraps", np.bool_),  # around beyond 32767, else saturates
+        ("cuts_last", np.bool_),  # to 16 bits, after the threshold is compared
     ],
     align=True,
 )

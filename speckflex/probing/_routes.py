@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speckflex.chips.formats import NEURON_MAX
 from speckflex.probing._cores import CORE, TARGET, THETA, layer_of, send_to
 from speckflex.probing.experiment import Experiment
 
@@ -19,6 +20,8 @@ __all__ = ["EXPERIMENTS"]
 N_EVENTS = 1100
 POWERS = tuple(2**power for power in range(1, 10))
 UNCLEAR = (5, 6, 7)  # intervals on which the documents differ
+WIDE, KERNEL = 31, 16  # pixels a side, and of the kernel: the middle one updates 256 neurons
+AT_ONCE = (1000, 2000)  # events
 EDGE = 5  # pixels a side; no multiple of the pooling
 
 
@@ -94,6 +97,30 @@ def _edge_expectation(reached: list[list[int]]) -> dict[str, Any]:
     return {"2 x 2 valid": True, "reached": reached, "3 x 3 valid": False}
 
 
+def _balancer(bench: Bench) -> dict[str, int]:
+    """Return how many of so many spikes at once a slow core with a balancer takes.
+
+    Its room is twice the first number less the second, where both are smaller than all: what it
+    serves meanwhile doubles, its room does not.
+    """
+    target = layer_of(
+        np.ones((1, 1, KERNEL, KERNEL)),
+        size=(WIDE, WIDE),
+        threshold=NEURON_MAX,
+        congestion_balancer=True,
+    )
+    middle = WIDE // 2
+    found = {}
+    for n_events in AT_ONCE:
+        layers = {CORE: layer_of(THETA, size=(WIDE, WIDE)), TARGET: target}
+        configuration = bench.configuration(layers)
+        send_to(configuration.cnn_layers[CORE], 0, TARGET)
+        bench.apply(configuration)
+        bench.seen([bench.spike(CORE, y=middle, x=middle)] * n_events, CORE)
+        found[f"taken of {n_events}"] = bench.state(TARGET)
+    return found
+
+
 EXPERIMENTS = (
     Experiment(
         "decimator_table",
@@ -113,6 +140,7 @@ EXPERIMENTS = (
         _decimator_monitor,
         {"before": "all", "after": "those that passed"},
     ),
+    Experiment("balancer_depth", "how many spikes at once a balancer takes", _balancer),
     Experiment(
         "edge_spikes",
         "what happens to spikes beyond the last whole pooling window",

@@ -21,6 +21,8 @@ __all__ = ["EXPERIMENTS"]
 AHEAD = 400_000  # µs
 RATE = 10  # Hz of the slow clock whose first tick is timed
 FULL = (32, 32, 32)  # (feature, y, x): all neurons of core 3
+SWEPT = 2  # a core with room for 64 Ki neurons and one engine
+STEADY = 200  # µs between two events
 SPI_RATES = (1_562_500, 781_250)  # Hz: samna's default, and half of it
 START = 100
 POLL = 0.002  # s
@@ -113,6 +115,28 @@ def _clock_phase(bench: Bench) -> dict[str, Any]:
     return {"period, ms": 1000 / RATE, "ticks, ms": ticks[:2]}
 
 
+def _sweep(bench: Bench) -> dict[str, int]:
+    """Return the longest silence under steady events while maps of three sizes leak, µs."""
+    found = {}
+    for features in (1, 8, 16):
+        size = (64, 64)
+        weights = np.zeros((features, 1, 1, 1), np.int64)
+        weights[0] = THETA
+        # the neurons that fire do not leak, the others do
+        bias = np.full(features, -1)
+        bias[0] = 0 if features > 1 else 1
+        core = layer_of(weights, size=size, bias=bias)
+        bench.apply(bench.configuration({SWEPT: core}))
+        events = [
+            bench.event("Spike", layer=SWEPT, feature=0, y=0, x=0, timestamp=time_)
+            for time_ in range(AHEAD // 4, AHEAD, STEADY)
+        ]
+        times = bench.spike_times(events, SWEPT, rate=RATE)
+        gaps = np.diff(times)
+        found[f"{features * size[0] * size[1]} neurons"] = int(gaps.max(initial=0))
+    return found
+
+
 def _dropped(bench: Bench) -> dict[str, Any]:
     """Return how many events the FPGA says it dropped during all experiments."""
     request = getattr(bench.link.io, "request_dropped_events_num", None)
@@ -151,6 +175,9 @@ EXPERIMENTS = (
         "when the slow clock first ticks after it is switched on",
         _clock_phase,
         is_timed=True,
+    ),
+    Experiment(
+        "leak_sweep", "longest silence while so many neurons leak, µs", _sweep, is_timed=True
     ),
     Experiment("dropped_events", "what the FPGA counts as dropped", _dropped),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from speckflex._support.text import one_line
 from speckflex.boards.probe_file import Finding, ProbeFile
 from speckflex.errors import BoardError
-from speckflex.probing import _neurons, _order, _routes, _sensor, _session, _surface
+from speckflex.probing import _neurons, _order, _readout, _routes, _sensor, _session, _surface
 from speckflex.probing.experiment import run_experiment
 from speckflex.version import __version__
 
@@ -27,6 +27,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     *_neurons.EXPERIMENTS,
     *_routes.EXPERIMENTS,
     *_sensor.EXPERIMENTS,
+    *_readout.EXPERIMENTS,
     *_session.EXPERIMENTS,
 )
 LONGEST = 280.0  # s after which no further experiment starts

@@ -38,7 +38,7 @@ Readout = Literal["spikes", "potential"]
 # What happens to spikes beyond the last whole pooling window, and what the input stage mirrors. No
 # source says what the chip does, so `TwinSettings` chooses.
 EdgeSpikes = Literal["drop", "keep"]
-MirrorFrame = Literal["region", "sensor"]
+MirrorFrame = Literal["region", "sensor", "not at all"]
 
 # The fields of a Core that are arrays.
 ARRAYS = ("weights", "bias", "initial_state")

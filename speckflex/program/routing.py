@@ -104,7 +104,8 @@ def enter(
     Args:
         stage: the stage's settings.
         mirror_frame: "region" to mirror inside the region of interest, as sinabs does;
-            "sensor" to mirror the whole pooled picture before the region is cut out.
+            "sensor" to mirror the whole pooled picture before the region is cut out; "not at all"
+            to leave the mirror out.
         one_feature: the channel of merged polarities, or of a polarity that passes alone; None to
             keep that of the polarity.
     """

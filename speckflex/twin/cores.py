@@ -82,6 +82,7 @@ class CoreModel:
         self.rule["high"], self.rule["low"] = core.threshold_high, core.threshold_low
         self.rule["to_zero"] = core.return_to_zero
         self.rule["wraps"] = settings.overflow == "wrap"
+        self.rule["cuts_last"] = settings.overflow == "compare before cutting to 16 bits"
         fails = parallel and settings.leak_cores_01 == "none"
         self.bias = None if core.bias is None or fails else layout.by_channel(core.bias)
         self.withholds = parallel and settings.withheld_spike == "last"
@@ -102,7 +103,7 @@ class CoreModel:
         layout["row_neurons"] = columns.n_neurons * n_channels
         layout["channels"], layout["grouping"] = n_channels, self.memory_map.grouping
         layout["most_spikes"], layout["most_masks"] = self.most_spikes, self.most_masks
-        layout["by_lanes"] = LANES_AVAILABLE and self.settings.overflow != "wrap"
+        layout["by_lanes"] = LANES_AVAILABLE and self.settings.overflow == "saturate"
 
     def updates_per_route(self) -> np.ndarray:
         """Return `(m,) int64`, how many neurons an event on each route updates."""

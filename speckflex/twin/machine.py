@@ -89,6 +89,7 @@ class Machine:
         sample: int = 0,
         keep_events: bool,
         stopped: Callable[[], bool] | None = None,
+        fired: Sequence[tuple[int, np.ndarray]] = (),
     ) -> SampleOutput:
         """Play one sample and return what the monitored layers did.
 
@@ -98,6 +99,8 @@ class Machine:
             sample: its place among the samples, which seeds what is random.
             keep_events: keep the spikes, not their counts alone.
             stopped: asked before each chunk whether to end early; None for never.
+            fired: (position of a core, addresses of its neurons) that fire at time 0, before the
+                first event, as a tick makes them.
         """
         stopped = stopped or _never
         kept = KeptSpikes(self.model.graph.cores, monitor if keep_events else ())
@@ -106,6 +109,7 @@ class Machine:
         self._passage.begin_sample(sample, kept, stopped)
         self._entrance.begin_sample()
         self._n_ticks = 0
+        self._send(fired, 0)
         chunk_size = self.model.passage.chunk_size
         for block in blocks:
             for start in range(0, len(block), chunk_size):
@@ -141,10 +145,13 @@ class Machine:
                 core.leak(n_ticks)
             return
         for _ in range(n_ticks):
-            fired = [core.leak(1) for core in self.cores]
-            for index, addresses in enumerate(fired):
-                times = np.full(len(addresses), time)
-                self._passage.send(index, Queue(addresses, times, times.astype(np.float64)))
+            self._send(list(enumerate([core.leak(1) for core in self.cores])), time)
+
+    def _send(self, fired: Sequence[tuple[int, np.ndarray]], time: int) -> None:
+        """Let neurons fire that no event has reached."""
+        for index, addresses in fired:
+            times = np.full(len(addresses), time)
+            self._passage.send(index, Queue(addresses, times, times.astype(np.float64)))
 
 
 def _never() -> bool:

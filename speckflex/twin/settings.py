@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 DestinationOrder = Literal["listed", "reversed", "lower feature first", "higher feature first"]
-Overflow = Literal["saturate", "wrap"]
+Overflow = Literal["saturate", "wrap", "compare before cutting to 16 bits"]
 LeakSpikes = Literal["at next event", "at tick"]
 DecimatorPasses = Literal["last", "first"]
 DecimatorMonitor = Literal["before", "after"]
@@ -92,11 +92,12 @@ class TwinSettings:
             tap, output, input: read from its start, it gives this order.
         destination_order: which destination of a spike is served first: as they are listed, or by
             the features at which the spike arrives there.
-        overflow: what a potential does beyond 32767: stay there, or wrap to -32768.
+        overflow: what a potential does beyond 32767: stay there, wrap to -32768, or be compared
+            with the threshold as it is, where what is left then stays at 32767.
         edge_spikes: what happens to spikes beyond the last whole pooling window: they are dropped,
             as in torch, or sent on as if the map were larger.
         mirror_frame: the input stage mirrors inside its region of interest, as sinabs does,
-            or the whole picture before the region is cut out.
+            the whole picture before the region is cut out, or not at all.
         slow_clock_period: µs between two ticks of an external slow clock, which add each
             core's bias and which an event filter counts; None for no such clock.
         slow_clock_phase: µs; the first tick comes one period after it.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.chips.formats import NEURON_MAX
 from speckflex.events.streams import make_events
 from speckflex.program.routing import addresses_of, enter
 from speckflex.twin.event_filter import RunningFilter
@@ -19,7 +18,7 @@ from speckflex.virtual._readout import ReadoutLayer
 from speckflex.virtual._runners import Circulation, copy_potentials, make_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Spikes", "VirtualChip"]
 
@@ -52,6 +51,7 @@ class VirtualChip:
         chip: "speck2e" or "speck2f".
         settings: of the twin.
         stuck_core: a core that never spikes; None for none.
+        readout_bit_20: as in `Unverified`.
 
     Attributes:
         configuration: the one that runs; events may change its weights and biases.
@@ -60,8 +60,14 @@ class VirtualChip:
         readout: the readout layer.
     """
 
-    def __init__(self, chip: str, settings: TwinSettings | None, stuck_core: int | None) -> None:
-        self._chip, self._stuck = chip, stuck_core
+    def __init__(
+        self,
+        chip: str,
+        settings: TwinSettings | None,
+        stuck_core: int | None,
+        readout_bit_20: str,
+    ) -> None:
+        self._chip, self._stuck, self._readout_bit_20 = chip, stuck_core, readout_bit_20
         # the slow clock ticks on the board, not in the twin
         self._settings = replace(
             settings or TwinSettings(), slow_clock_period=None, slow_clock_divider=None
@@ -89,7 +95,7 @@ class VirtualChip:
             self._filter.passing(np.zeros(1, np.int32), np.zeros(1, np.int64))
             self._filter.reset()
         self._n_sensor_events = self._n_filter_ticks = 0
-        self.readout = ReadoutLayer(configuration)
+        self.readout = ReadoutLayer(configuration, self._readout_bit_20)
 
     @property
     def circulating(self) -> int:
@@ -120,20 +126,25 @@ class VirtualChip:
         if layer != SPECK.dvs.layer:
             return _join(self._core_spikes(layer, events))
         parts = [self._dvs_spikes(events)]
-        for period in self._internal_periods(events):
+        for period, is_whole in self._internal_periods(events):
             passed = self._filtered(period)
             self.readout.count(layer, self._prepared(passed)["p"])
             parts += self._core_spikes(layer, passed)
+            if is_whole:
+                last = period["t"][-1]
+                at_tick = self._tick(internal=True)
+                parts += [replace(one, cause=np.full_like(one.cause, last)) for one in at_tick]
         return _join(parts)
 
-    def tick(self) -> tuple[int | None, list[int]]:
-        """Serve one tick of the external slow clock; return what the readout layer then shows.
+    def tick(self) -> tuple[Spikes, int | None, list[int]]:
+        """Serve one tick of the external slow clock.
 
         Returns:
-            As `ReadoutLayer.tick`.
+            What monitored layers send at it, and what the readout layer then shows: as
+            `ReadoutLayer.tick`.
         """
-        self._tick(internal=False)
-        return self.readout.tick()
+        spikes = _join(self._tick(internal=False))
+        return (spikes, *self.readout.tick())
 
     @property
     def shows_raw_events(self) -> bool:
@@ -186,8 +197,8 @@ class VirtualChip:
         addresses = addresses_of(events, SPECK.dvs.shape)
         return events[self._filter.passing(addresses, np.full(len(events), self._n_filter_ticks))]
 
-    def _internal_periods(self, events: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield sensor events between ticks of the internal slow clock, and serve each tick.
+    def _internal_periods(self, events: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
+        """Yield sensor events between ticks of the internal slow clock, and whether it ticks then.
 
         The clock divides the number of raw sensor events by a power of two (datasheet 3.2.6.3.1).
         """
@@ -196,30 +207,29 @@ class VirtualChip:
         while done < len(events):
             until_tick = period - self._n_sensor_events % period
             part = events[done : done + until_tick]
-            yield part
             done += len(part)
             self._n_sensor_events += len(part)
-            if len(part) == until_tick:
-                self._tick(internal=True)
+            yield part, len(part) == until_tick
 
-    def _tick(self, *, internal: bool) -> None:
-        """Serve one tick of the internal or the external slow clock.
+    def _tick(self, *, internal: bool) -> list[Spikes]:
+        """Serve one tick of the internal or the external slow clock; return what it makes fire.
 
         Every core that leaks by this clock adds its biases to its potentials, down to its low
-        threshold. A neuron that reaches the high threshold this way fires with its next event
-        (the data sheet calls the leak independent of the neurons' calculations and says no more).
+        threshold. Whether a neuron that reaches the high threshold this way fires at once is a
+        setting of the twin (the data sheet calls the leak independent of the neurons' calculations
+        and says no more).
         """
         if self.configuration.dvs_filter.internal_slow_clk is internal:
             self._n_filter_ticks += 1
-        for core in self._runner.cores:
-            if self._settings.leak_cores_01 == "none" and not SPECK.cores[core].repeatable:
-                continue
-            layer = self.configuration.cnn_layers[core]
-            bias = layer.stored["biases"]
-            by_this_clock = layer.leak_internal_slow_clk_enable is internal
-            if layer.leak_enable and by_this_clock and bias.any():
-                state = self._runner.state(core)
-                state[:] = np.clip(state + bias, layer.threshold_low, NEURON_MAX)
+        layers = self.configuration.cnn_layers
+        leaking = [
+            core
+            for core in self._runner.cores
+            if layers[core].leak_enable and layers[core].leak_internal_slow_clk_enable is internal
+        ]
+        if not leaking:
+            return []
+        return self._shown(self._runner.leak(leaking, self._watched()))
 
     def _lose(self, number: int, reason: str) -> None:
         self.lost += number
@@ -231,14 +241,22 @@ class VirtualChip:
             return []
         if isinstance(self._runner, Circulation) and layer == SPECK.dvs.layer:
             events = self._prepared(events)
+        return self._shown(self._runner.play(layer, events, self._watched()))
+
+    def _watched(self) -> list[int]:
+        """Return the cores whose spikes a monitor or the readout layer sees."""
         cores = self.configuration.cnn_layers
-        watched = [
+        return [
             core
             for core in self._runner.cores
             if core != self._stuck and (cores[core].monitor_enable or self.readout.listens_to(core))
         ]
+
+    def _shown(self, played: Mapping[int, np.ndarray]) -> list[Spikes]:
+        """Count spikes in the readout layer, and return those that the monitors show."""
+        cores = self.configuration.cnn_layers
         parts = []
-        for core, spikes in self._runner.play(layer, events, watched).items():
+        for core, spikes in played.items():
             self.readout.count(core, spikes["p"])
             if cores[core].monitor_enable and not self.readout.hides_monitors:
                 layer_column = np.full(len(spikes), core)

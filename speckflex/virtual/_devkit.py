@@ -81,7 +81,9 @@ class Devkit:
         # sinabs finds the chip's module by splitting the nodes' class names at underscores
         source: Node = type(f"ModelSourceNode_{chip}_event_output_event", (Node,), {})()
         sink_class = type(f"ModelSinkNode_{chip}_event_input_event", (_ModelSinkNode,), {})
-        self._chip = VirtualChip(chip, options.twin, options.faults.stuck_core)
+        self._chip = VirtualChip(
+            chip, options.twin, options.faults.stuck_core, options.unverified.readout_bit_20
+        )
         self._serial = serial
         self._chip.configure(CHIP_CONFIGURATIONS[chip]["SpeckConfiguration"]())
         self._dvs_event = CHIP_EVENTS[chip]["DvsEvent"]

@@ -352,8 +352,9 @@ class Fpga:
         self._serve_tick(moment)
 
     def _serve_tick(self, moment: int) -> None:
-        value, pins = self._chip.tick()
+        spikes, value, pins = self._chip.tick()
         answers = [] if value is None else [self._classes["ReadoutValue"](value=value)]
         timestamp = self.stop_watch.reading(moment)
         pin = self._classes["ReadoutPinValue"]
-        self.outbox.put(answers + [pin(index=index, timestamp=timestamp) for index in pins])
+        shown = self._as_events(spikes, np.array([timestamp]))
+        self.outbox.put([*shown, *answers, *(pin(index=i, timestamp=timestamp) for i in pins)])

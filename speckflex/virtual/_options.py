@@ -82,6 +82,8 @@ class Unverified:
         model_reset: what `Model.reset()` sets the neurons to, or that it leaves them.
         reads_while_running: whether requests, which carry no timestamp, are answered while the
             stop watch runs; samna's page on the devkits can be read as that they are dropped.
+        readout_bit_20: what bit 20 of the readout's value says in mode 3: that the maximum is above
+            the threshold, as samna's reference says, or that the value is valid, as DS says.
 
     Raises:
         BoardError: a value is not one of the choices.
@@ -89,6 +91,7 @@ class Unverified:
 
     model_reset: Literal["initial values", "zero", "nothing"] = fact("model_reset")
     reads_while_running: Literal["answered", "dropped"] = fact("reads_while_running")
+    readout_bit_20: Literal["maximum above threshold", "valid"] = fact("readout_bit_20")
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():

@@ -31,9 +31,11 @@ class ReadoutLayer:
 
     Args:
         configuration: a SpeckConfiguration.
+        bit_20: what bit 20 says in mode 3, as in `Unverified`.
     """
 
-    def __init__(self, configuration: Any) -> None:
+    def __init__(self, configuration: Any, bit_20: str) -> None:
+        self._always_valid = bit_20 == "valid"
         self._config = configuration.readout
         self._shifts: dict[int, list[int]] = {}
         if self._config.enable:
@@ -87,7 +89,7 @@ class ReadoutLayer:
         best = int(averages.argmax())
         leads = bool(passing[best])
         # samna's reference: in mode 3 whether the maximum passes, else that the value is valid
-        valid = leads or self._config.output_mode_sel != MAXIMUM
+        valid = leads or self._always_valid or self._config.output_mode_sel != MAXIMUM
         value = VALID * valid | (best if leads else 0) << INDEX_SHIFT | self._detail(averages)
         pins = [best] if leads and self._config.readout_pin_monitor_enable else []
         return (value if self._config.monitor_enable else None), pins

@@ -27,7 +27,7 @@ from speckflex.virtual._decode import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from speckflex.twin.settings import TwinSettings
 
@@ -38,6 +38,7 @@ logger = logging.getLogger("speckflex.virtual")
 # Spikes that one input event may cause in a circle of cores before the rest is given up. A chip
 # would go on for ever; no source says how such a deadlock looks from outside.
 MAX_CIRCULATING = 100_000
+NOTHING = make_events(*np.zeros((4, 0), np.int64))
 
 Waiting = tuple[int, int, int, int]  # the core, and x, y and feature of an event for it
 
@@ -104,6 +105,27 @@ class Feedforward:
         self._enter_at(layer)
         positions = [i for i, core in enumerate(self.cores) if core in watched]
         played = _play(self._machines[layer], events, positions)
+        return {self.cores[i]: spikes for i, spikes in zip(positions, played, strict=True)}
+
+    def leak(self, cores: Collection[int], watched: Collection[int]) -> Mapping[int, np.ndarray]:
+        """Add the bias of some cores to their neurons once; run the spikes of those that fire.
+
+        Args:
+            cores: those that leak at this tick.
+            watched: the cores whose spikes are asked for.
+
+        Returns:
+            Event arrays by core, in the order of `cores`; `t` is 0.
+        """
+        if self._entry is None:
+            return {}
+        machine = self._machines[self._entry]
+        leaking = [index for index, core in enumerate(self.cores) if core in cores]
+        fired = [(index, machine.cores[index].leak(1)) for index in leaking]
+        if not any(len(addresses) for _, addresses in fired):
+            return {}
+        positions = [i for i, core in enumerate(self.cores) if core in watched]
+        played = _play(machine, NOTHING, positions, fired)
         return {self.cores[i]: spikes for i, spikes in zip(positions, played, strict=True)}
 
     def _fed_by_sensor(self) -> tuple[int, ...]:
@@ -183,8 +205,22 @@ class Circulation:
                 if core in found:
                     spikes["t"] = time
                     found[core].append(spikes)
-        nothing = make_events(*np.zeros((4, 0), np.int64))
-        return {core: np.concatenate([nothing, *parts]) for core, parts in found.items()}
+        return {core: np.concatenate([NOTHING, *parts]) for core, parts in found.items()}
+
+    def leak(self, cores: Collection[int], watched: Collection[int]) -> Mapping[int, np.ndarray]:
+        """Let some cores leak, and follow the spikes of those that fire; see `Feedforward.leak`."""
+        leaking = [core for core in self.cores if core in cores]
+        fired = {core: self._machines[core].cores[0].leak(1) for core in leaking}
+        found: dict[int, list[np.ndarray]] = {core: [] for core in self.cores if core in watched}
+        for core, addresses in fired.items():
+            if not len(addresses) or core == self._stuck:
+                continue
+            (spikes,) = _play(self._machines[core], NOTHING, [0], [(0, addresses)])
+            for source, sent in [(core, spikes), *self._follow(self._sent(core, spikes))]:
+                if source in found:
+                    sent["t"] = 0
+                    found[source].append(sent)
+        return {core: np.concatenate([NOTHING, *parts]) for core, parts in found.items()}
 
     def _follow(self, entering: list[Waiting]) -> list[tuple[int, np.ndarray]]:
         """Serve events and all that they cause; return the spikes in the order of serving."""
@@ -249,7 +285,12 @@ def _compiled(program: Program, settings: TwinSettings) -> Machine:
     return machine
 
 
-def _play(machine: Machine, events: np.ndarray, watched: Collection[int]) -> list[np.ndarray]:
+def _play(
+    machine: Machine,
+    events: np.ndarray,
+    watched: Collection[int],
+    fired: Sequence[tuple[int, np.ndarray]] = (),
+) -> list[np.ndarray]:
     """Return the spikes of the watched layers, each an event array with `t` as in `events`."""
-    output = machine.play([events], list(watched), keep_events=True)
+    output = machine.play([events], list(watched), keep_events=True, fired=fired)
     return [layer.events for layer in output.layers if layer.events is not None]

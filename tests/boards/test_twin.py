@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,39 @@ def test_merges_and_splits_spike_like_the_depth_first_reference(seed):
     program = programs.random_graph(rng, 4)
     streams = [programs.random_events(rng, program.input.shape, 20)]
     assert_twin_equals_reference(program, streams, programs.random_settings(rng))
+
+
+CUTS_LAST = "compare before cutting to 16 bits"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_board_that_mirrors_nothing_and_cuts_last_spikes_like_the_reference(seed):
+    rng = np.random.default_rng(seed)
+    program = programs.random_graph(rng, 3)
+    streams = [programs.random_events(rng, program.input.shape, 20)]
+    settings = replace(programs.random_settings(rng), overflow=CUTS_LAST, mirror_frame="not at all")
+    assert_twin_equals_reference(program, streams, settings)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "start", "spikes", "potential"),
+    [
+        # 32700 + 127 = 32827 fires and leaves 60; with 127 more it is 187
+        (32767, 32700, 1, 187),
+        # 32767 + 127 - 100 = 32794 does not fit into 16 bits and becomes 32767, twice
+        (100, 32767, 2, 32767),
+    ],
+)
+def test_a_threshold_may_be_compared_before_a_sum_is_cut(threshold, start, spikes, potential):
+    state = np.full((1, 1, 1), start)
+    weights = np.full((1, 1, 1, 1), 127)
+    core = Core("edge", weights, threshold, -32768, (1, 1, 1), initial_state=state)
+    with Twin(settings=TwinSettings(overflow=CUTS_LAST)) as twin:
+        twin.load(Program((core,), InputStage((1, 1, 1)), chip="unbounded"))
+        zeros = np.zeros(2, np.int64)
+        recording = twin.play(make_events(np.arange(2), zeros, zeros, zeros))
+        assert recording.counts(0).sum() == spikes
+        assert twin.read_neurons(0).item() == potential
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -3,13 +3,14 @@
 import json
 import math
 import time
+from dataclasses import fields
 
 import pytest
 from click.testing import CliRunner
 
 from speckflex.boards import open_board
 from speckflex.boards.chip.bench import open_bench
-from speckflex.boards.probe_file import ProbeFile
+from speckflex.boards.probe_file import Finding, ProbeFile
 from speckflex.cli import main
 from speckflex.errors import BoardError, BoardNotFoundError
 from speckflex.probing.probe import EXPERIMENTS, probe
@@ -25,15 +26,17 @@ TWIN_SWITCHES = {
     "withheld_spike": ("no", "last"),
     "decimator_table": ("without 64", "with 64"),
     "destination_order": ("listed", "reversed"),
-    "overflow": ("saturate", "wrap"),
+    "overflow": ("compare before cutting to 16 bits", "wrap"),
+    "leak_spikes": ("at next event", "at tick"),
     "edge_spikes": ("drop", "keep"),
-    "mirror_frame": ("region", "sensor"),
+    "mirror_frame": ("not at all", "sensor"),
     "decimator_passes": ("last", "first"),
     "decimator_monitor": ("before", "after"),
 }
 DEVKIT_SWITCHES = {
     "model_reset": ("zero", "initial values"),
     "reads_while_running": ("answered", "dropped"),
+    "readout_bit_20": ("maximum above threshold", "valid"),
 }
 SWITCHES = TWIN_SWITCHES | DEVKIT_SWITCHES
 BY_NAME = {experiment.name: experiment for experiment in EXPERIMENTS}
@@ -73,6 +76,11 @@ def test_each_switch_is_found_the_other_way(other_way):
     }
 
 
+def test_a_board_as_it_is_by_default_is_found_as_such():
+    found = probed(("overflow", "mirror_frame"))
+    assert found.answers == {"overflow": "saturate", "mirror_frame": "region"}
+
+
 def test_no_experiment_fails_where_nothing_has_to_be_timed(other_way):
     untimed = [e.name for e in EXPERIMENTS if not e.is_timed]
     problems = {one.name: one.problem for one in other_way.findings if one.problem}
@@ -86,6 +94,20 @@ def test_each_answer_of_an_experiment_is_expected_to_look_different():
         assert len(set(seen)) == len(seen), experiment.name
 
 
+def test_each_answer_on_a_setting_is_a_value_of_it():
+    for settings in (TwinSettings(), Unverified()):
+        for item in fields(settings):
+            for answer in BY_NAME[item.name].hypotheses if item.name in BY_NAME else ():
+                found = Finding(item.name, "", answer, BY_NAME[item.name].hypotheses)
+                probed = ProbeFile({}, "", 0.0, (found,), "").applied_to(settings)
+                assert str(getattr(probed, item.name)) == answer
+
+
+def test_a_balancer_takes_all_where_cores_take_no_time():
+    (found,) = probed(("balancer_depth",)).findings
+    assert found.observed == {"taken of 1000": 1000, "taken of 2000": 2000}
+
+
 def test_an_unexpected_observation_has_no_answer():
     assert BY_NAME["overflow"].judge({"spikes": 7, "potential": 1}) == ""
 
@@ -97,7 +119,7 @@ def test_the_file_opens_a_twin_and_a_devkit_like_the_board(other_way, tmp_path):
         for name, ways in TWIN_SWITCHES.items():
             assert getattr(twin.settings, name) == ways[1]
     assert ProbeFile.load(path).applied_to(Unverified()) == Unverified(
-        model_reset="initial values", reads_while_running="dropped"
+        model_reset="initial values", reads_while_running="dropped", readout_bit_20="valid"
     )
     with open_bench(f"virtual:speck2f?probe={path}", speed=math.inf) as bench:
         again = probe(bench, [BY_NAME[name] for name in ("output_order", "model_reset")])
@@ -110,8 +132,11 @@ def test_experiments_that_time_something_run_at_the_speed_of_a_board():
     with open_bench("virtual:speck2f") as bench:
         found = probe(bench, [BY_NAME["clock_phase"], BY_NAME["request_behind_event"]])
     clock, request = (one.observed for one in found.findings)
-    # the devkit's clock ticks a period after it is switched on, and 100 ms later
-    assert clock["ticks, ms"] == pytest.approx([100, 200], abs=60)
+    # the devkit's clock ticks a period after it is switched on, and 100 ms later; a busy machine
+    # sees a tick late, never early
+    first, second = clock["ticks, ms"]
+    assert first > 99
+    assert second > 199
     assert request["request answered after"] > 0.3
 
 

@@ -23,6 +23,11 @@ from by_hand_work import check_energy, check_latency, check_load, check_rate, ch
 KERNEL_WORDS = [1024 * n for n in (16, 16, 16, 32, 32, 64, 64, 16, 16)]
 NEURON_WORDS = [1024 * n for n in (64, 64, 64, 32, 32, 16, 16, 16, 16)]
 
+# The rules of findings, each with what it warns beyond.
+LIMITS = {"8-bit error": 0.05, "lost weights": 0.25, "threshold error": 0.01}
+LIMITS |= {"folding": None, "pooling edge": None, "strong weights": None}
+LIMITS |= {"weight range": 127, "dead channels": 0}
+
 STEPS = {"trained": "torch", "folded": "folded", "eight-bit": "eight-bit", "twin": "twin"}
 STEPS["chip"] = "chip"
 
@@ -381,6 +386,16 @@ def _check_origins(figures, report, played, compared):
 def _check_findings(figures, report, program, exact, folded):
     """Hold the findings of the conversion against the float weights, and what folding dropped."""
     stated = {(one["layer"], one["rule"]): (one["value"], one["limit"]) for one in report["checks"]}
+    layers = {core["name"] for core in program["cores"]}
+    for one in report["checks"] if exact else ():
+        assert one["rule"] in LIMITS, f"a rule without a figure by hand: {one['rule']}"
+        assert one["layer"] in {"", *layers}, f"no such layer: {one['layer']}"
+        if one["rule"] != "strong weights":
+            figures.same(f"limit of {one['rule']}", one["limit"], LIMITS[one["rule"]])
+    if folded:
+        dropped = max(float(np.abs(constant).max()) for _, constant in folded)
+        assert math.isclose(stated["", "folding"][0], dropped, rel_tol=1e-5)
+        figures.count += 1
     for core, layer in zip(program["cores"], report["layers"], strict=True):
         if core["name"] not in exact:
             continue
@@ -396,6 +411,11 @@ def _check_findings(figures, report, program, exact, folded):
         strong = int((core["weights"] >= core["threshold_high"]).sum())
         expected = (strong, core["threshold_high"]) if strong else None
         figures.same("strong weights", stated.get((core["name"], "strong weights")), expected)
+        dead = sum(not one.any() for one in core["weights"])
+        largest = int(np.abs(core["weights"]).max())
+        for rule, by_hand in (("weight range", largest), ("dead channels", dead)):
+            if (core["name"], rule) in stated:
+                figures.same(rule, stated[core["name"], rule][0], by_hand)
         error = stated.get((core["name"], "threshold error"))
         if error is not None:
             by_hand = core["threshold_high"] / (threshold * core["scale"]) - 1

@@ -221,11 +221,12 @@ class ReferenceTwin:
     def update(self, core, potentials, neuron, weight):
         """Add one weight to one neuron and say whether it fires."""
         v = potentials[neuron] + weight
-        if v > WRAP // 2 - 1:
+        cuts_last = self.settings.overflow == "compare before cutting to 16 bits"
+        if v > WRAP // 2 - 1 and not cuts_last:
             v = v - WRAP if self.settings.overflow == "wrap" else WRAP // 2 - 1
         v = max(v, core.threshold_low)
         fires = v >= core.threshold_high
         if fires:
             v = 0 if core.return_to_zero else v - core.threshold_high
-        potentials[neuron] = v
+        potentials[neuron] = min(v, WRAP // 2 - 1)
         return fires

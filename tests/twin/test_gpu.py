@@ -294,6 +294,7 @@ def test_a_stream_in_blocks_goes_on_where_it_stood(rng):
         ({"parallel_window": 3}, "parallel_window"),
         ({"engine_times": EngineTimes()}, "engine_times"),
         ({"slow_clock_period": 5, "leak_spikes": "at tick"}, "leak_spikes"),
+        ({"overflow": "compare before cutting to 16 bits"}, "overflow"),
     ],
 )
 def test_what_a_gpu_does_not_play_is_refused_by_name(settings, name):

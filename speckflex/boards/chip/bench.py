@@ -171,11 +171,15 @@ class Bench(BoardContext):
         """Return the answers of a class to requests, those that came before all was silent."""
         self.link.take_others()
         self.link.write(list(requests))
+        return self.told(kind, len(requests))
+
+    def told(self, kind: str, n: int = 1) -> list[Any]:
+        """Return the next events of a class other than spikes, up to `n` or until all is silent."""
         wanted = getattr(self.link.module.event, kind)
         found: list[Any] = []
         latest = time.monotonic()
         patience = max(self._silence, 0.25)
-        while len(found) < len(requests) and time.monotonic() - latest < patience:
+        while len(found) < n and time.monotonic() - latest < patience:
             self.link.poll()
             new = [event for event in self.link.take_others() if isinstance(event, wanted)]
             latest = time.monotonic() if new else latest
@@ -200,6 +204,28 @@ class Bench(BoardContext):
             self.link.poll()
             time.sleep(PAUSE)
         return self.link.stray_answers - before
+
+    def spike_times(self, events: Sequence[Any], core: int, *, rate: int) -> list[int]:
+        """Write events with times, and return when the spikes of a core came, µs.
+
+        Args:
+            events: due within a second of the start of the stop watch.
+            core: a monitored one.
+            rate: Hz of the slow clock meanwhile.
+        """
+        self.link.poll()
+        self.link.take_spikes()
+        self.link.slow_clock(rate)
+        try:
+            with self.running_watch():
+                self.link.write(list(events))
+                end = time.monotonic() + 1 + 10 * self._silence
+                while time.monotonic() < end:
+                    self.link.poll()
+                    time.sleep(PAUSE)
+        finally:
+            self.link.slow_clock(None)
+        return [t for layer, t, *_ in self.link.take_spikes() if layer == core]
 
     def tick(self, times: int = 1) -> None:
         """Let the slow clock tick, with time for each tick to pass through the chip."""

@@ -33,6 +33,7 @@ __all__ = ["GpuTwin", "check_gpu"]
 
 # Settings under which samples play on a CPU alone: there they have their defaults.
 CPU_SETTINGS = ("synops_per_second", "parallel_window", "engine_times", "withheld_spike")
+GPU_OVERFLOWS = ("saturate", "wrap")
 LEAKING_SETTINGS = (*CPU_SETTINGS, "leak_spikes")
 MEMORY_SHARE = 0.5  # of what is free, so that others' arrays and the driver's have room
 SAMPLES_AT_ONCE = 4096
@@ -169,6 +170,11 @@ def _check_settings(graph: Graph) -> None:
                 f"twin setting {name} is {value!r}, which a GPU doesn't play: leave it at"
                 f" {default!r}, or play on device 'cpu'"
             )
+    if settings.overflow not in GPU_OVERFLOWS:
+        raise BoardError(
+            f"twin setting overflow is {settings.overflow!r}, which a GPU doesn't play: choose one"
+            f" of {', '.join(GPU_OVERFLOWS)}, or play on device 'cpu'"
+        )
 
 
 def _check_size(graph: Graph) -> None:
