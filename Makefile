@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Installed first, so that a CPU build that pip can see is kept.
 TORCH  ?= torch>=2.5,<2.14
 
-.PHONY: demo test check unit hw coverage docs docs-picture pictures schema tutorial changelog hooks fuzz other-processors sinabs-suite clean faults
+.PHONY: demo test check unit hw coverage docs docs-picture layers pictures schema tutorial changelog hooks fuzz other-processors sinabs-suite clean faults
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,11 @@ coverage: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/zensical build --strict
+
+# Each layer of the install in a fresh environment: its size, and whether its commands work.
+LAYERS ?=
+layers: $(STAMP)
+	$(BIN)/python tests/support/layers.py $(LAYERS) --torch "$(TORCH)"
 
 # The pictures and tables of docs/architecture.md, made anew from the source.
 docs-picture: $(STAMP)

@@ -12,7 +12,7 @@ __all__ = ["EXTRAS", "explain_missing", "need_modules"]
 EXTRAS = {
     "torch": "torch",
     "sinabs": "torch",
-    "lightning": "torch",
+    "lightning_fabric": "torch",
     "tonic": "data",
     "onnx": "onnx",
     "matplotlib": "plots",

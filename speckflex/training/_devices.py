@@ -7,8 +7,8 @@ import warnings
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from lightning.fabric import Fabric
-from lightning.fabric.strategies.ddp import DDPStrategy
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
 from speckflex._support.text import first_line
@@ -17,7 +17,7 @@ from speckflex.errors import TrainingError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lightning.fabric.loggers.logger import Logger
+    from lightning_fabric.loggers.logger import Logger
 
 __all__ = ["open_fabric"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
     from speckflex.training.data import FrameSet
     from speckflex.training.mixed.stages import MixedTimestepNetwork

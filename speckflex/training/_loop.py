@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
     from torch import nn
 
     from speckflex.training.data import TrainingData

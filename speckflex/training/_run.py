@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
     from torch import nn
 
     from speckflex.training.data import TrainingData

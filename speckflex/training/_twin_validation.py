@@ -15,7 +15,7 @@ from speckflex.networks.spiking import spiking_network
 from speckflex.training.shares import add_up, own_share, threads_of_share
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
     from torch import nn
 
     from speckflex.data.dataset import EventDataset

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import wandb  # pyright: ignore[reportMissingImports]
-from lightning.fabric.loggers.logger import Logger
-from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning_fabric.loggers.logger import Logger
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 if TYPE_CHECKING:
     from pathlib import Path

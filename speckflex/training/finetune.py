@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
     from speckflex.training._loop import TrainingResult
     from speckflex.training.metrics import EpochMetrics

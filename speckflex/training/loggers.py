@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lightning.fabric.loggers.logger import Logger
+    from lightning_fabric.loggers.logger import Logger
 
     from speckflex.training.metrics import EpochMetrics
     from speckflex.training.settings import TrainingSettings
@@ -68,13 +68,13 @@ def _open(name: str, folder: Path, settings: TrainingSettings) -> Logger:
 
 
 def _csv(folder: Path, settings: TrainingSettings) -> Logger:
-    from lightning.fabric.loggers.csv_logs import CSVLogger
+    from lightning_fabric.loggers.csv_logs import CSVLogger
 
     return CSVLogger(folder, name="", version="csv", flush_logs_every_n_steps=1)
 
 
 def _tensorboard(folder: Path, settings: TrainingSettings) -> Logger:
-    from lightning.fabric.loggers.tensorboard import TensorBoardLogger
+    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
     return TensorBoardLogger(folder, name="", version="tensorboard")
 

@@ -22,7 +22,7 @@ SETTINGS = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 SCRIPT = ROOT / "tests" / "support" / "without.py"
 NETWORK = str(files("speckflex") / "models" / "synthetic-digits.pt")
 # No module of an extra, and none of those that the package needed once.
-ABSENT = ("lightning_fabric", "scipy", "sklearn", *EXTRAS)
+ABSENT = ("scipy", "sklearn", *EXTRAS)
 DIGITS = ("--data", "synthetic-digits", "--samples", "2")
 
 # Each works on a `.speck` file, recordings or a run, in this order.
