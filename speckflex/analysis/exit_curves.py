@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -269,12 +269,12 @@ def study_exits(readings: Sequence[Reading], labels: np.ndarray, n_classes: int)
     choosing = alternate(labels)
     known = [reading for reading, chooses in zip(readings, choosing, strict=True) if chooses]
     scale = calibrated_scale(known, labels[choosing], n_classes)
-    sweeps = {
+    sweeps: dict[RuleName, list[tuple[float, Exits]]] = {
         rule: list(zip(settings, exits, strict=True))
         for rule, settings, exits in _sweeps(readings, scale, n_classes)
     }
     to_the_end = cut_at(readings, max(reading.end for reading in readings), n_classes)
-    curves = {
+    curves: dict[str, tuple[ExitPoint, ...]] = {
         rule: tuple(measure_exits(readings, labels, exits, setting) for setting, exits in sweep)
         for rule, sweep in sweeps.items()
     }
@@ -410,7 +410,8 @@ def _best_scale(values: np.ndarray, classes: np.ndarray) -> float:
         return float((sums - logits[rows, classes]).mean())
 
     bounds = (np.log(1e-2), np.log(max(10 * values.max(), 1.0)))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    found: Any = minimize_scalar(loss, bounds=bounds, method="bounded")
+    return float(np.exp(found.x))
 
 
 def study_steps(outputs: np.ndarray, labels: np.ndarray) -> tuple[float, tuple[StepPoint, ...]]:

@@ -155,7 +155,7 @@ def measure_noise(
     """
     settings = settings or NoiseSettings()
     levels = sorted(settings.levels or LEVELS[kind])
-    known = np.flatnonzero(samples.labels >= 0)
+    known = np.flatnonzero(samples.labels >= 0).tolist()
     _check(kind, levels, settings.runs, len(known))
     events, labels = [samples.events[i] for i in known], samples.labels[known]
 

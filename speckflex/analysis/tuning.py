@@ -87,7 +87,7 @@ def split_samples(events: Sequence[np.ndarray], labels: np.ndarray) -> tuple[Sam
         labels: (sample,) the class of each; samples without one, below 0, are left out.
     """
     chooses = alternate(labels)
-    parts = [np.flatnonzero(part & (labels >= 0)) for part in (chooses, ~chooses)]
+    parts = [np.flatnonzero(part & (labels >= 0)).tolist() for part in (chooses, ~chooses)]
     first, second = (Samples([events[i] for i in part], labels[part]) for part in parts)
     return first, second
 

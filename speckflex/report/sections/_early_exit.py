@@ -81,7 +81,7 @@ class EarlyExits(Section):
         if not evidence.readings and not evidence.unread:
             return None
         labels = () if evidence.labels is None else evidence.labels
-        known = np.flatnonzero(np.asarray(labels, np.int64) >= 0)
+        known = np.flatnonzero(np.asarray(labels, np.int64) >= 0).tolist()
         if evidence.unread or not len(known):
             return cls({}, (), 1.0, None, evidence.unread or "no sample has a label")
         labels = np.asarray(labels)[known]
@@ -122,7 +122,7 @@ class EarlyExits(Section):
     def page(self, facts: Facts) -> list[Block]:
         """Return the curves, the chosen rules, and all points."""
         blocks = self.blocks(facts)
-        for role, study in reversed(self.early_exit.items()):
+        for role, study in reversed(list(self.early_exit.items())):
             name = facts.name_of(role).removeprefix("the ")
             drawing = Drawing(f"Accuracy over time, {name}", partial(exit_chart, study))
             blocks.insert(0, drawing)
@@ -199,7 +199,7 @@ def _n_classes(evidence: Evidence, role: str) -> int:
     return evidence.recordings[role].layers[-1].shape[0]
 
 
-def _accuracy_at(evidence: Evidence, known: np.ndarray, labels: np.ndarray) -> AccuracyAt | None:
+def _accuracy_at(evidence: Evidence, known: Sequence[int], labels: np.ndarray) -> AccuracyAt | None:
     stated = evidence.bars.min_accuracy_at
     readings = evidence.readings.get(evidence.played)
     if stated is None or readings is None:
