@@ -430,6 +430,7 @@ def change_manifest(path: Path, change: Callable[[dict], object]):
         lambda m: m["provenance"].update(settings={"a": [1]}),
         lambda m: m["provenance"].update(owner="me"),
         lambda m: m["layers"][0].update(name="x" * 10**4),
+        lambda m: m.update(stopped=[[1]] * len(m["stopped"])),
     ],
 )
 def test_a_manifest_with_other_types_is_refused(tmp_path, rng, change):
