@@ -190,6 +190,9 @@ def command(model: Path, *, board: str, **options: Any) -> None:
 
 def _rank(options: dict[str, Any]) -> Rank | None:
     """Return which of several processes this is; it shares the processors with the others."""
+    if not os.environ.get("WORLD_SIZE"):
+        # the first line comes within a second, and the import below takes longer
+        return None
     from speckflex.deployment.ranks import Rank
 
     rank = Rank.of_process()
