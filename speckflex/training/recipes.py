@@ -91,7 +91,14 @@ _PUBLISHED = {
     "final_learning_rate": 1e-7,
 }
 # The training with batch norm that comes before the fine-tuning.
-_BASE = TrainingSettings(method="sdt", epochs=100, output="mean", upsampling="copy", **_PUBLISHED)
+_BASE = TrainingSettings(
+    method="sdt",
+    epochs=100,
+    sampler="uniform",
+    output="mean",
+    upsampling="copy",
+    **_PUBLISHED,
+)
 
 _NMNIST = Recipe(
     name="paper-nmnist",
