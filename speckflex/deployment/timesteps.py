@@ -113,12 +113,14 @@ def evaluate(
     sensor = Sensor(dataset.shape) if dataset.shape_stated else None
     # a network that is too large for a chip can still be measured on the twin
     chip = UNBOUNDED.name if find_family(board).is_twin else chip_for(board)
-    convert = convert_model if isinstance(model, nn.Module) else read_model
 
     def tell(stage: str) -> None:
         progress(Progress(stage))
 
-    converted = convert(model, input_shape=sensor, chip=chip, progress=tell)
+    if isinstance(model, nn.Module):
+        converted = convert_model(model, input_shape=sensor, chip=chip, progress=tell)
+    else:
+        converted = read_model(model, input_shape=sensor, chip=chip, progress=tell)
     if sensor is None:
         dataset = dataset.on_sensor(converted.program.input.shape)
     with choose_board(board).board as opened:

@@ -43,7 +43,7 @@ def assign(costs: np.ndarray) -> Assignment:
         distances = np.full(costs.shape[1], np.inf)
         givers = np.full(costs.shape[1], NOBODY)  # the row that would take each column
         passed = np.zeros(costs.shape[1], bool)
-        row, length = new_row, 0.0
+        row, column, length = new_row, NOBODY, 0.0
         while row != NOBODY:
             through = length + costs[row] - row_prices[row] - column_prices
             nearer = ~passed & (through < distances)

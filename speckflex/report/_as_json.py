@@ -77,7 +77,7 @@ def from_plain(kind: Any, value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
 
-def _check_type(kind: type, value: Any) -> None:
+def _check_type(kind: Any, value: Any) -> None:
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise TypeError(f"{value!r:.40} in place of a value of type {kind.__name__}")
 
