@@ -9,6 +9,7 @@ import click
 
 from speckflex._support.text import printable
 from speckflex.cli.options import json_option
+from speckflex.cli.progress import stage
 from speckflex.cli.unfinished import warn_of_unfinished_runs
 
 __all__ = ["command"]
@@ -25,11 +26,12 @@ def command(file: Path, *, as_json: bool) -> None:
     deployment, or the folder of a run. Names its versions, and the cores and thresholds of its
     layers.
     """
-    from speckflex.cli.tables import echo_table
-    from speckflex.deployment.describe import describe_file
-
     warn_of_unfinished_runs([file])
-    facts = describe_file(file)
+    with stage(f"loading {file.name}"):
+        from speckflex.cli.tables import echo_table
+        from speckflex.deployment.describe import describe_file
+
+        facts = describe_file(file)
     if as_json:
         click.echo(json.dumps(facts, indent=2, allow_nan=False))
         return

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from speckflex._support.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -82,7 +84,7 @@ class _Bars:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
@@ -96,6 +98,7 @@ class _Bars:
         self._progress.stop()
 
     def _show(self, name: str, done: int, total: int | None) -> None:
+        name = printable(name)
         count = "" if total is None else f"{done}/{total}"
         if name not in self._tasks:
             for other, task in list(self._tasks.items()):
@@ -123,7 +126,7 @@ class _Lines:
         self._thread.join()
 
     def _show(self, name: str, done: int, total: int | None) -> None:
-        self._state = name if total is None else f"{name}: {done} of {total}"
+        self._state = printable(name if total is None else f"{name}: {done} of {total}")
 
     def _tell(self) -> None:
         wait, next_wait = FIRST_LINE, SECOND_LINE

@@ -7,8 +7,9 @@ import sys
 import time
 
 import pytest
+from click.testing import CliRunner
 
-from speckflex.cli import progress
+from speckflex.cli import info, progress
 from speckflex.cli.progress import progress_bar, show_stages, stage
 from speckflex.cli.training_run import _training_bar
 from speckflex.deployment.progress import Progress
@@ -69,6 +70,18 @@ def test_a_pipe_is_told_how_many_are_done(capsys, impatient):
         wait_for(capsys, "reading: 3 of 10")
 
 
+def test_a_pipe_is_told_that_a_file_is_being_read_for_its_facts(tmp_path, monkeypatch, impatient):
+    def describe_slowly(_):
+        time.sleep(0.3)
+        return {"kind": "network", "layers": [], "provenance": {}}
+
+    monkeypatch.setattr("speckflex.deployment.describe.describe_file", describe_slowly)
+    (tmp_path / "net.pt").touch()
+    result = CliRunner().invoke(info.command, [str(tmp_path / "net.pt")])
+    assert "loading net.pt" in result.stderr
+    assert "kind: network" in result.stdout
+
+
 def test_a_terminal_sees_the_stages_and_their_counts(tmp_path):
     script = tmp_path / "show.py"
     script.write_text(
@@ -76,7 +89,7 @@ def test_a_terminal_sees_the_stages_and_their_counts(tmp_path):
         "from speckflex.cli.progress import show_stages\n"
         "from speckflex.deployment.progress import Progress\n"
         "with show_stages() as watch:\n"
-        "    watch(Progress('load of the cores'))\n"
+        "    watch(Progress('load of [/b]\\x07 the cores'))\n"
         "    for done in range(3):\n"
         "        watch(Progress('twin', done, 3))\n"
         "        watch(Progress('samples', done, 3))\n"
@@ -96,4 +109,7 @@ def test_a_terminal_sees_the_stages_and_their_counts(tmp_path):
     os.close(ours)
     assert b"twin" in shown
     assert b"2/3" in shown
+    # no markup, no control character: a layer may have any name
+    assert b"load of [/b]" in shown
+    assert b"\x07" not in shown
     assert b"samples" not in shown
