@@ -38,7 +38,11 @@ PROMISES = {
     ".json": "JSON",
     ".csv": "a table",
     ".html": "a page",
-    ".svg": "a picture",
+    ".svg": "SVG",
+    ".pdf": "PDF",
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
 }
 # Most systems allow names of 255 bytes; a temporary name takes 40 characters of the target's.
 SHARED_CHARACTERS = 40

@@ -48,7 +48,9 @@ def _kind() -> type[Figure]:
 
 
 def save_picture(picture: Figure, path: Path) -> Path:
-    """Write a figure to an .svg or .pdf file, the same bytes each time, and return the path.
+    """Write a figure as PDF if the name ends so, else as SVG; return the path.
+
+    The bytes are the same each time.
 
     Raises:
         FileFormatError: the file can't be written.
@@ -57,9 +59,9 @@ def save_picture(picture: Figure, path: Path) -> Path:
 
     # without the time of drawing, and with text that stays text
     settings: dict[Any, Any] = {"svg.hashsalt": "speckflex", "svg.fonttype": "none"}
-    when = {".svg": "Date", ".pdf": "CreationDate"}[path.suffix]
+    form, when = ("pdf", "CreationDate") if path.suffix.lower() == ".pdf" else ("svg", "Date")
     stream = BytesIO()
     with rc_context(settings):
-        picture.savefig(stream, format=path.suffix[1:], metadata={when: None})
+        picture.savefig(stream, format=form, metadata={when: None})
     write_whole(path, stream.getvalue(), FileFormatError)
     return path

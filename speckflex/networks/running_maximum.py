@@ -16,9 +16,6 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from speckflex.kernels.by_sample import run_by_sample
-from speckflex.kernels.running_maximum import maximum_backward, maximum_forward
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,6 +47,9 @@ class _RunningMaximum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, currents: torch.Tensor, threshold: float) -> torch.Tensor:
+        # here, since a network that is only looked at needs no numba
+        from speckflex.kernels.running_maximum import maximum_forward
+
         currents = currents.contiguous()
         spikes, highest = torch.empty_like(currents), torch.empty_like(currents)
         reached = torch.empty_like(currents, dtype=torch.bool)
@@ -63,6 +63,8 @@ class _RunningMaximum(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - torch types its wrapper so
         ctx: Any, *grad_outputs: torch.Tensor
     ) -> tuple[torch.Tensor, None]:
+        from speckflex.kernels.running_maximum import maximum_backward
+
         highest, reached = ctx.saved_tensors
         gradient = torch.empty_like(highest)
         by_spikes = grad_outputs[0].contiguous()
@@ -72,6 +74,8 @@ class _RunningMaximum(torch.autograd.Function):
 
 def _run(kernel: Callable[..., None], tensors: list[torch.Tensor], threshold: float) -> None:
     """Call a kernel on (batch, time, neuron) arrays."""
+    from speckflex.kernels.by_sample import run_by_sample
+
     arrays = [tensor.detach().flatten(2).numpy() for tensor in tensors]
     as_float = np.float64 if tensors[0].dtype == torch.float64 else np.float32
     run_by_sample(kernel, arrays, [as_float(threshold)], torch.get_num_threads())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import wandb  # pyright: ignore[reportMissingImports]
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
@@ -41,6 +40,8 @@ class WandbLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log the values of one step; the first call starts the run."""
         if self._run is None:
+            import wandb  # pyright: ignore[reportMissingImports]
+
             self._folder.mkdir(parents=True, exist_ok=True)
             self._run = wandb.init(dir=str(self._folder), config=self._settings)
         self._run.log(metrics, step=step)

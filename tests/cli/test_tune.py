@@ -1,6 +1,7 @@
 """`speckflex tune` and `analyse`: what they write and print is what the twin says."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -66,8 +67,11 @@ def test_what_can_not_be_tuned_is_refused_in_one_line(network, tmp_path, words, 
 def test_analysed_programs_stand_side_by_side_and_start_from_the_plain_accuracy(network, tmp_path):
     data = ("--data", "synthetic-digits", "--samples", 5, "--cache", tmp_path)
     words = ("analyse", network, network, *data, "--runs", 1, "--threads", 1)
-    result = CliRunner().invoke(main, [*map(str, words), "--json"])
+    out = tmp_path / "curves.SVG"
+    result = CliRunner().invoke(main, [*map(str, words), "--json", "--out", str(out)])
     assert result.exit_code == 0, result.output
+    # one panel for each noise on the twin; a program has no landscape in torch
+    assert re.findall(r'id="(axes_\d+)"', out.read_text()) == ["axes_1", "axes_2", "axes_3"]
     found = json.loads(result.stdout)
     first, second = found["analyses"]
     assert first == second
@@ -79,6 +83,14 @@ def test_analysed_programs_stand_side_by_side_and_start_from_the_plain_accuracy(
     ]
     assert len({curve["plain"] for curve in first["curves"]}) == 1
     assert found["synthetic"] is True
+
+
+@pytest.mark.parametrize("name", ["curves.png", "curves.pt"])
+def test_curves_are_written_in_the_format_that_their_name_promises(network, tmp_path, name):
+    words = ("analyse", network, "--data", "synthetic-digits", "--out", tmp_path / name)
+    result = CliRunner().invoke(main, [*map(str, words)])
+    assert result.exit_code == 2
+    assert "end its name in .svg" in result.stderr
 
 
 def test_an_analysis_without_recordings_is_misuse(network):

@@ -107,7 +107,7 @@ def test_what_was_played_outlives_an_interrupt_of_the_ensemble(program, tmp_path
     def stop(*_arguments, **_settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speckflex.deployment.deploy.play_ensemble", stop)
+    monkeypatch.setattr("speckflex.deployment._outlook.play_ensemble", stop)
     out = tmp_path / "out"
     arguments = ["deploy", str(program), "--board", "twin", *DATA, "--samples", "3"]
     result = CliRunner().invoke(main, [*arguments, "--ensemble", "2", "--out", str(out)])

@@ -137,7 +137,7 @@ def test_a_new_section_is_on_the_page_with_its_plot(report: LongReport):
 
 def test_a_new_section_adds_its_columns_to_the_table_of_layers(report: LongReport):
     rows = list(csv.DictReader(io.StringIO(render_csv(report))))
-    assert list(rows[0])[-2:] == ["silent_neurons", "weight_error"]
+    assert list(rows[0])[-3:] == ["silent_neurons", "weight_error", "run"]
 
 
 def test_sections_stand_in_the_same_order_everywhere(rng: np.random.Generator):

@@ -219,7 +219,7 @@ def _constants(model: CoreModel, decimator: Decimator) -> np.ndarray:
     for place, step in zip(("outer", "middle", "inner"), steps, strict=True):
         core[f"{place}_neurons"], core[f"{place}_weights"] = step
     core["most_spikes"], core["n_neurons"] = model.most_spikes, model.initial.size
-    for name in RULE.names or ():
+    for name in {*(RULE.names or ())} & {*(DEVICE_CORE.names or ())}:
         core[name] = model.rule[name]
     core["ratio"], core["passing"] = decimator.ratio, decimator.phase
     core["monitors"] = PASSING if model.settings.decimator_monitor == "after" else ALL
