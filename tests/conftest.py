@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 if WORKER is not None:
     CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / f"numba-{WORKER}"
     os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
+
+# A shell starts what it puts into the background with interrupts ignored, and commands under test
+# would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Whether a case is right does not depend on how busy the machine is.
 settings.register_profile("speckflex", deadline=None)
