@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.data_options import data_options, read_on_data
 from speckflex.cli.options import (
     OutFileType,
     existing_file,
     json_option,
     model_options,
     seed_option,
-    take_nir_options,
+    threads_option,
 )
 from speckflex.cli.progress import show_stages, stage
 
@@ -56,9 +56,7 @@ UNITS = {"weights": "up to {:g}", "noise events": "{:g} a second", "lost events"
     type=OutFileType(".svg", other=".pdf"),
     help="The .svg or .pdf file to write, with all curves.",
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
-)
+@threads_option
 @seed_option
 @json_option
 def command(models: tuple[Path, ...], *, out: Path | None, as_json: bool, **options: Any) -> None:
@@ -67,10 +65,9 @@ def command(models: tuple[Path, ...], *, out: Path | None, as_json: bool, **opti
     On the twin: weights that are off, noise events of the sensor, lost events. In torch, where
     there is a network: noise on the weights, the loss around the minimum, and gradients.
     """
-    nir = take_nir_options(options)
     analyses, recordings = [], None
     for path in models:
-        model, recordings = _read(path, {**options, "nir": nir})
+        model, recordings = _read(path, options)
         analyses.append(_analyse(model, recordings, options))
     if out is not None:
         from speckflex._support.pictures import save_picture
@@ -89,19 +86,8 @@ def command(models: tuple[Path, ...], *, out: Path | None, as_json: bool, **opti
 def _read(path: Path, options: dict[str, Any]) -> tuple[ConvertedModel, EventDataset]:
     with stage(f"loading, folding and converting {path.name}"):
         from speckflex.chips.speck import UNBOUNDED
-        from speckflex.conversion.model import read_model, stated_shape
 
-        options["input_shape"] = options["input_shape"] or stated_shape(path)
-        dataset = open_data(options)
-        model = read_model(
-            path,
-            input_shape=options["input_shape"] or sensor_of(dataset),
-            chip=UNBOUNDED.name,
-            factory=options["factory"],
-            key=options["key"],
-            nir=options["nir"],
-        )
-        return model, on_input(dataset, model.program.input.shape)
+        return read_on_data(path, options, chip=UNBOUNDED.name)
 
 
 def _analyse(model: ConvertedModel, dataset: EventDataset, options: dict[str, Any]) -> Analysis:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.data_options import data_options, read_on_data
 from speckflex.cli.options import (
     chip_option,
     json_option,
@@ -16,7 +16,6 @@ from speckflex.cli.options import (
     model_options,
     out_file_option,
     seed_option,
-    take_nir_options,
 )
 from speckflex.errors import ConversionError
 from speckflex.version import __version__
@@ -71,7 +70,8 @@ def command(model: Path, **options: Any) -> None:
     from speckflex.cli.progress import progress_bar
     from speckflex.recordings.measures import paired_gain
 
-    program, dataset = _read(model, options)
+    converted, dataset = read_on_data(model, options, chip=options["chip"])
+    program = converted.program
     first, others = split_by_class(dataset.labels, options["calibrate_on"], seed=options["seed"])
     part = [events for events, _ in dataset.subset(first)]
     total = 1 + options["rounds"] * TRIED_PER_LAYER * len(program.cores)
@@ -94,22 +94,6 @@ def command(model: Path, **options: Any) -> None:
     calibrated = replace(found.program, metadata=metadata)
     calibrated.save(options["out"])
     _show(replace(found, program=calibrated), gain, len(first), options)
-
-
-def _read(model: Path, options: dict[str, Any]) -> tuple[Program, EventDataset]:
-    from speckflex.conversion.model import read_model, stated_shape
-
-    options["input_shape"] = options["input_shape"] or stated_shape(model)
-    dataset = open_data(options)
-    converted = read_model(
-        model,
-        input_shape=options["input_shape"] or sensor_of(dataset),
-        chip=options["chip"],
-        factory=options["factory"],
-        key=options["key"],
-        nir=take_nir_options(options),
-    )
-    return converted.program, on_input(dataset, converted.program.input.shape)
 
 
 def _right(program: Program, dataset: EventDataset, advance: Any) -> np.ndarray:

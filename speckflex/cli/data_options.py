@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex._support.text import microseconds_of
+from speckflex.cli.options import take_nir_options
 from speckflex.errors import SpeckflexError
 
 if TYPE_CHECKING:
-    from speckflex.conversion.model import Sensor
+    from collections.abc import Callable
+
+    from speckflex.conversion.model import ConvertedModel, Sensor
     from speckflex.data import EventDataset, Preprocessing
 
 __all__ = [
@@ -20,6 +23,7 @@ __all__ = [
     "on_input",
     "open_data",
     "preprocessing_options",
+    "read_on_data",
     "reading_options",
     "recording_options",
     "sensor_of",
@@ -224,6 +228,39 @@ def sensor_of(dataset: EventDataset) -> Sensor | None:
     from speckflex.conversion.model import Sensor
 
     return Sensor(dataset.shape) if dataset.shape_stated else None
+
+
+def read_on_data(
+    path: Path,
+    options: dict[str, Any],
+    *,
+    chip: str,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[ConvertedModel, EventDataset]:
+    """Return a network, folded and converted, and the recordings on its input.
+
+    Args:
+        path: of the network.
+        options: of `data_options`, `model_options` and `seed_option`.
+        chip: whose limits the network keeps to.
+        progress: called with the name of each stage.
+    """
+    from speckflex.conversion.model import read_model, stated_shape
+
+    options = {**options, "input_shape": options["input_shape"] or stated_shape(path)}
+    nir = take_nir_options(options)
+    dataset = open_data(options)
+    telling = {} if progress is None else {"progress": progress}
+    model = read_model(
+        path,
+        input_shape=options["input_shape"] or sensor_of(dataset),
+        chip=chip,
+        factory=options["factory"],
+        key=options["key"],
+        nir=nir,
+        **telling,
+    )
+    return model, on_input(dataset, model.program.input.shape)
 
 
 def on_input(dataset: EventDataset, shape: tuple[int, int, int]) -> EventDataset:

@@ -27,6 +27,7 @@ from speckflex.cli.options import (
     seed_option,
     slow_clock_option,
     take_nir_options,
+    threads_option,
 )
 from speckflex.cli.progress import show_stages, stage
 from speckflex.errors import FileFormatError
@@ -64,9 +65,7 @@ EXPLAINED = 100  # samples of --explain, the first ones
     show_default=True,
     help="Number of time steps of the torch reference.",
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
-)
+@threads_option
 @click.option(
     "--unbounded", is_flag=True, help="Convert without the chip's limits; runs on the twin only."
 )

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speckflex._support.commit import commit_of_package
-from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.data_options import data_options, read_on_data
 from speckflex.cli.options import (
     OutFileType,
     json_option,
     model_argument,
     model_options,
     seed_option,
-    take_nir_options,
+    threads_option,
 )
 from speckflex.cli.progress import show_stages
 from speckflex.deployment.progress import Progress
@@ -79,9 +79,7 @@ class TimestepsType(click.ParamType):
     type=OutFileType(".svg", other=".html"),
     help="The .svg file to write, or an .html file: accuracy and spike difference over T.",
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
-)
+@threads_option
 @seed_option
 @json_option
 def command(model: Path, **options: Any) -> None:
@@ -123,22 +121,11 @@ def _read(
     from speckflex.boards.choosing import chip_for
     from speckflex.boards.family import find_family
     from speckflex.chips.speck import UNBOUNDED
-    from speckflex.conversion.model import read_model, stated_shape
 
-    options["input_shape"] = options["input_shape"] or stated_shape(path)
-    dataset = open_data(options)
     name = options["board"]
-    model = read_model(
-        path,
-        input_shape=options["input_shape"] or sensor_of(dataset),
-        # a network that is too large for a chip can still be measured on the twin
-        chip=UNBOUNDED.name if find_family(name).is_twin else chip_for(name),
-        factory=options["factory"],
-        key=options["key"],
-        nir=take_nir_options(options),
-        progress=lambda stage: watch(Progress(stage)),
-    )
-    return model, on_input(dataset, model.program.input.shape)
+    # a network that is too large for a chip can still be measured on the twin
+    chip = UNBOUNDED.name if find_family(name).is_twin else chip_for(name)
+    return read_on_data(path, options, chip=chip, progress=lambda stage: watch(Progress(stage)))
 
 
 def _write(curve: TimestepCurve, path: Path) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "seed_option",
     "slow_clock_option",
     "take_nir_options",
+    "threads_option",
     "weights_options",
 ]
 
@@ -82,6 +83,10 @@ slow_clock_option = click.option(
     type=click.FloatRange(min=0, min_open=True),
     metavar="HZ",
     help="Rate of the board's slow clock; event filters and biases need one. [default: none]",
+)
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
 )
 
 seed_option = click.option(

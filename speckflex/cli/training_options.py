@@ -81,6 +81,14 @@ def method_options(default: str) -> Decorator:
             "Output for the loss: mean over the drawn time steps (paper), or their sum over T_max.",
             name="output",
         ),
+        *_level_options(setting),
+    )
+    return _all(options)
+
+
+def _level_options(setting: Callable[..., Decorator]) -> tuple[Decorator, ...]:
+    """Return what belongs to method mtsnn alone."""
+    return (
         setting("--mean-t", float, "Most that the layers' levels are on average (mtsnn)."),
         setting(
             "--bits-per-layer",
@@ -90,7 +98,6 @@ def method_options(default: str) -> Decorator:
             metavar="N,N,..",
         ),
     )
-    return _all(options)
 
 
 def board_options(function: Any) -> Any:

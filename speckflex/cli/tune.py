@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import data_options, on_input, open_data, sensor_of
+from speckflex.cli.data_options import data_options, read_on_data
 from speckflex.cli.options import (
     chip_option,
     json_option,
@@ -16,7 +16,7 @@ from speckflex.cli.options import (
     model_options,
     out_file_option,
     seed_option,
-    take_nir_options,
+    threads_option,
 )
 from speckflex.cli.progress import progress_bar, stage
 
@@ -60,9 +60,7 @@ __all__ = ["command"]
     show_default=True,
     help="Number of settings that are drawn and played to fit the model of the accuracy.",
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads of the twin. [default: all processors]"
-)
+@threads_option
 @seed_option
 @json_option
 def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
@@ -84,20 +82,9 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
 def _tune(path: Path, options: dict[str, Any]) -> tuple[Tuning, EventDataset]:
     with stage(f"loading, folding and converting {path.name}"):
         from speckflex.analysis.tuning import TuneSettings, split_samples, tune_program
-        from speckflex.conversion.model import read_model, stated_shape
         from speckflex.data.order import OrderWatch
 
-        options["input_shape"] = options["input_shape"] or stated_shape(path)
-        dataset = open_data(options)
-        model = read_model(
-            path,
-            input_shape=options["input_shape"] or sensor_of(dataset),
-            chip=options["chip"],
-            factory=options["factory"],
-            key=options["key"],
-            nir=take_nir_options(options),
-        )
-        dataset = on_input(dataset, model.program.input.shape)
+        model, dataset = read_on_data(path, options, chip=options["chip"])
         order = OrderWatch()
         events = [events for events, _ in order.over(dataset)]
     for warning in order.warnings:

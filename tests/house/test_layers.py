@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layers import CORE, DIGITS
 
 from speckflex._support.extras import EXTRAS
 from speckflex.analysis.golden import make_golden
@@ -23,27 +24,7 @@ SCRIPT = ROOT / "tests" / "support" / "without.py"
 NETWORK = str(files("speckflex") / "models" / "synthetic-digits.pt")
 # No module of an extra, and none of those that the package needed once.
 ABSENT = ("scipy", "sklearn", *EXTRAS)
-DIGITS = ("--data", "synthetic-digits", "--samples", "2")
 
-# Each works on a `.speck` file, recordings or a run, in this order.
-CORE = {
-    "deploy": ("deploy", "p.speck", "--board", "twin", *DIGITS, "--out", "run"),
-    "deploy on a devkit": (
-        *("deploy", "p.speck", "--board", "virtual:speck2e", *DIGITS),
-        *("--out", "virtual", "--ensemble", "2", "--rate", "2e7"),
-    ),
-    "check": ("check", "p.speck", *DIGITS, "--diagram", "p.svg"),
-    "verify": ("verify", "p.speck", "--board", "twin"),
-    "export": ("export", "p.speck", "-o", "p.json"),
-    "convert": ("convert", "p.speck", "-o", "p.nir"),
-    "info": ("info", "run"),
-    "report": ("report", "run"),
-    "compare": ("compare", "run/recording-twin.h5", "virtual/recording-chip.h5"),
-    "compare reports": ("compare", "run/report.json", "virtual/report.json"),
-    "view": ("view", "synthetic-digits", "--samples", "2"),
-    "boards": ("boards",),
-    "doctor": ("doctor",),
-}
 # What needs an extra, and which.
 BEYOND = {
     "deploy": (("deploy", NETWORK, *DIGITS), "torch"),
