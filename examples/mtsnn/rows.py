@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # What differs from row to row; all have the network 3C1FC, read by its spikes.
 ROWS: dict[str, dict[str, Any]] = {
+    "sdt": {"method": "sdt", "t_max": 20},
     "law": {"method": "law", "t_max": 20, "sampler": "fixed"},
     "mtsnn-3": {"method": "mtsnn", "t_max": 20, "mean_t": 3.0},
     "mtsnn-7": {"method": "mtsnn", "t_max": 20, "mean_t": 7.0},

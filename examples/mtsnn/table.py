@@ -27,6 +27,7 @@ COLUMNS = (
 )
 # Rows that are compared on the same recordings: the second against the first.
 PAIRS = (
+    ("sdt", "mtsnn-7"),
     ("law", "mtsnn-7"),
     ("mtsnn-3", "mtsnn-7"),
     ("mtsnn-7", "mtsnn-15"),
