@@ -53,8 +53,9 @@ UNITS = {"weights": "up to {:g}", "noise events": "{:g} a second", "lost events"
 @click.option(
     "-o",
     "--out",
-    type=OutFileType(".svg", other=".pdf"),
-    help="The .svg or .pdf file to write, with all curves.",
+    type=OutFileType(".svg", other=(".pdf", ".html", ".csv")),
+    help="The file to write: all curves as a page (.html) or a picture (.svg, .pdf), or all points"
+    " (.csv).",
 )
 @threads_option
 @seed_option
@@ -70,10 +71,7 @@ def command(models: tuple[Path, ...], *, out: Path | None, as_json: bool, **opti
         model, recordings = _read(path, options)
         analyses.append(_analyse(model, recordings, options))
     if out is not None:
-        from speckflex._support.pictures import save_picture
-        from speckflex.training.analysis_plot import plot_analyses
-
-        save_picture(plot_analyses(analyses), out)
+        _write(analyses, recordings, out)
     if as_json:
         click.echo(json.dumps(_plain(analyses, recordings), indent=2, allow_nan=False))
         return
@@ -101,6 +99,25 @@ def _analyse(model: ConvertedModel, dataset: EventDataset, options: dict[str, An
         return analyse(model, dataset, settings, watch=lambda part: watch(Progress(part)))
 
 
+def _write(analyses: Sequence[Analysis], recordings: EventDataset | None, out: Path) -> None:
+    from speckflex._support.files import write_whole
+    from speckflex.errors import FileFormatError
+    from speckflex.training.analysis_page import analysis_csv, analysis_page
+
+    suffix = out.suffix.lower()
+    if suffix == ".html":
+        name = recordings.name if recordings else ""
+        synthetic = recordings.synthetic if recordings else False
+        write_whole(out, analysis_page(analyses, name, synthetic=synthetic), FileFormatError)
+    elif suffix == ".csv":
+        write_whole(out, analysis_csv(analyses), FileFormatError)
+    else:
+        from speckflex._support.pictures import save_picture
+        from speckflex.training.analysis_plot import plot_analyses
+
+        save_picture(plot_analyses(analyses), out)
+
+
 def _show(analysis: Analysis) -> None:
     from speckflex.cli.tables import echo_table
 
@@ -125,12 +142,17 @@ def _show(analysis: Analysis) -> None:
     flat = analysis.flatness
     if flat is None:
         return
-    rows = [
-        (f"{sigma:g}", f"{mean:.2%}", f"{low:.2%} to {high:.2%}")
-        for sigma, (mean, low, high) in zip(flat.sigmas, flat.accuracies, strict=True)
-    ]
-    title = f"{analysis.model} in torch, in time steps: nothing of this is a chip's"
-    echo_table(("sigma on the weights", "accuracy", "lowest to highest"), rows, title=title)
+    measures = (
+        ("sigma on the weights", flat.sigmas, flat.accuracies),
+        ("sigma on the input's counts", flat.input_sigmas, flat.input_accuracies),
+    )
+    for name, sigmas, accuracies in measures:
+        rows = [
+            (f"{sigma:g}", f"{mean:.2%}", f"{low:.2%} to {high:.2%}")
+            for sigma, (mean, low, high) in zip(sigmas, accuracies, strict=True)
+        ]
+        title = f"{analysis.model} in torch, in time steps: nothing of this is a chip's"
+        echo_table((name, "accuracy", "lowest to highest"), rows, title=title)
     middle = flat.losses[len(flat.losses) // 2]
     click.echo(
         f"loss {middle:.3g}, at the ends of the landscape {flat.losses[0]:.3g} and"

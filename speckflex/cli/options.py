@@ -144,12 +144,13 @@ class OutFileType(click.Path):
     Args:
         suffix: of the format that is written; the suffix of another format is refused. "" accepts
             all.
-        other: the suffix of a second format that can be written; "" for none.
+        other: the suffix of a second format that can be written, or several; "" for none.
     """
 
-    def __init__(self, suffix: str = "", *, other: str = "") -> None:
+    def __init__(self, suffix: str = "", *, other: str | tuple[str, ...] = "") -> None:
         super().__init__(dir_okay=False, path_type=Path)
-        self.suffix, self.other = suffix, other
+        self.suffix = suffix
+        self.others = (other,) if isinstance(other, str) else other
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path; its folder must exist and be writable."""
@@ -157,7 +158,7 @@ class OutFileType(click.Path):
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
             problem = f"{str(path.parent)!r} is not a writable folder: make it, or choose another"
             self.fail(problem, param, ctx)
-        taken = not self.suffix or (self.other and path.suffix.lower() == self.other)
+        taken = not self.suffix or path.suffix.lower() in filter(None, self.others)
         problem = "" if taken else suffix_problem(path, self.suffix)
         if problem:
             self.fail(problem, param, ctx)

@@ -11,7 +11,7 @@ from speckflex.analysis.robustness import NoiseSettings, measure_noise
 from speckflex.analysis.tuning import Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from speckflex.analysis.robustness import NoiseCurve
     from speckflex.conversion.model import ConvertedModel
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AnalyseSettings", "Analysis", "Flatness", "analyse"]
 
-POSITIONS = tuple(np.round(np.linspace(-1, 1, 9), 3).tolist())
+POSITIONS = tuple(np.round(np.linspace(-1, 1, 41), 3).tolist())
 SIGMAS = (0.0, 0.02, 0.05, 0.1, 0.2)
+INPUT_SIGMAS = (0.0, 0.1, 0.2, 0.5, 1.0)  # of the counts of a frame
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Flatness:
         losses: the mean cross entropy there.
         sigmas: standard deviations of noise on the weights, in their own unit.
         accuracies: mean, lowest and highest accuracy with it.
+        input_sigmas: standard deviations of noise on the counts of each frame.
+        input_accuracies: mean, lowest and highest accuracy with it.
         gradients: lengths of the loss's gradients.
     """
 
@@ -57,6 +60,8 @@ class Flatness:
     losses: tuple[float, ...]
     sigmas: tuple[float, ...]
     accuracies: tuple[tuple[float, float, float], ...]
+    input_sigmas: tuple[float, ...]
+    input_accuracies: tuple[tuple[float, float, float], ...]
     gradients: GradientLengths
 
 
@@ -115,15 +120,33 @@ def analyse(
 
 def _flatness(model: ConvertedModel, dataset: EventDataset, settings: AnalyseSettings) -> Flatness:
     from speckflex.training.data import cache_frames
-    from speckflex.training.sharpness import gradient_lengths, loss_landscape, weight_noise
+    from speckflex.training.sharpness import (
+        gradient_lengths,
+        input_noise,
+        loss_landscape,
+        weight_noise,
+    )
 
-    assert model.network is not None  # noqa: S101 - the caller asks only where there is one
+    network = model.network
+    assert network is not None  # noqa: S101 - the caller asks only where there is one
     frames = cache_frames(dataset, settings.bins)
-    accuracies = []
-    for sigma in SIGMAS:
-        runs = settings.runs if sigma else 1
-        found = weight_noise(model.network, frames, sigma, runs=runs, seed=settings.seed)
-        accuracies.append((float(np.mean(found)), min(found), max(found)))
-    losses = loss_landscape(model.network, frames, POSITIONS, seed=settings.seed)
-    gradients = gradient_lengths(model.network, frames)
-    return Flatness(POSITIONS, tuple(losses), SIGMAS, tuple(accuracies), gradients)
+
+    def measured(
+        noise: Callable[..., list[float]], sigmas: Sequence[float]
+    ) -> tuple[tuple[float, float, float], ...]:
+        runs = (settings.runs if sigma else 1 for sigma in sigmas)
+        found = [
+            noise(network, frames, sigma, runs=n, seed=settings.seed)
+            for sigma, n in zip(sigmas, runs, strict=True)
+        ]
+        return tuple((float(np.mean(one)), min(one), max(one)) for one in found)
+
+    return Flatness(
+        POSITIONS,
+        tuple(loss_landscape(network, frames, POSITIONS, seed=settings.seed)),
+        SIGMAS,
+        measured(weight_noise, SIGMAS),
+        INPUT_SIGMAS,
+        measured(input_noise, INPUT_SIGMAS),
+        gradient_lengths(network, frames),
+    )

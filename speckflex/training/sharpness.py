@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +23,7 @@ __all__ = [
     "GradientLengths",
     "filter_direction",
     "gradient_lengths",
+    "input_noise",
     "loss_landscape",
     "weight_noise",
 ]
@@ -104,6 +105,32 @@ def weight_noise(
             if weights.dim() > 1
         }
         found.append(evaluate(_moved(network, noise, sigma), recordings).accuracy)
+    return found
+
+
+def input_noise(
+    network: nn.Module, recordings: FrameSet, sigma: float, *, runs: int = 5, seed: int = 0
+) -> list[float]:
+    """Return the accuracy of each run with `x + N(0, sigma^2)`, in time steps.
+
+    Args:
+        network: a chain of layers with sinabs neurons; stays as it is.
+        recordings: frames with labels, at least one.
+        sigma: standard deviation of the noise on each count of each frame, 0 or more.
+        runs: number of draws, at least 1.
+        seed: of the draws.
+
+    Raises:
+        TrainingError: sigma is below 0.
+    """
+    if not sigma >= 0:
+        raise TrainingError(f"a noise of sigma {sigma} on the input: give 0 or more")
+    mixed, found = MixedTimestepNetwork(copy_network(network)), []
+    for run in range(runs):
+        generator = torch.Generator().manual_seed(seed + run)
+        noise = torch.randn(recordings.frames.shape, generator=generator)
+        frames = recordings.frames.to(noise.dtype) + sigma * noise
+        found.append(evaluate(mixed, replace(recordings, frames=frames)).accuracy)
     return found
 
 

@@ -85,6 +85,18 @@ def test_analysed_programs_stand_side_by_side_and_start_from_the_plain_accuracy(
     assert found["synthetic"] is True
 
 
+def test_the_page_holds_what_the_command_prints(network, tmp_path):
+    data = ("--data", "synthetic-digits", "--samples", 2, "--cache", tmp_path)
+    out = tmp_path / "curves.HTML"
+    words = ("analyse", network, *data, "--runs", 1, "--threads", 1, "--json", "--out", out)
+    result = CliRunner().invoke(main, [*map(str, words)])
+    assert result.exit_code == 0, result.output
+    page = out.read_text()
+    for curve in json.loads(result.stdout)["analyses"][0]["curves"]:
+        assert f"{curve['plain']:.1%}" in page
+        assert f"<td>{curve['points'][-1]['mean']:.1%}</td>" in page
+
+
 @pytest.mark.parametrize("name", ["curves.png", "curves.pt"])
 def test_curves_are_written_in_the_format_that_their_name_promises(network, tmp_path, name):
     words = ("analyse", network, "--data", "synthetic-digits", "--out", tmp_path / name)

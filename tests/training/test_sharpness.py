@@ -14,6 +14,7 @@ from speckflex.training.sharpness import (
     _lengths,
     filter_direction,
     gradient_lengths,
+    input_noise,
     loss_landscape,
     weight_noise,
 )
@@ -100,3 +101,17 @@ def test_gradients_are_those_of_finite_differences():
     found = _lengths(layers, FrameSet(frames, labels))
     assert found.weights == pytest.approx(np.sqrt(squares), rel=1e-5)
     assert found.inputs == pytest.approx(float(of_inputs.sqrt().mean()), rel=1e-5)
+
+
+def test_noise_on_the_input_is_added_to_each_count(network, recordings):
+    """The same as adding the draws by hand; without noise it is the plain accuracy."""
+    plain = evaluate(MixedTimestepNetwork(network), recordings).accuracy
+    assert input_noise(network, recordings, 0.0, runs=2) == [plain, plain]
+    by_hand = []
+    for seed in (4, 5):
+        draws = torch.randn(recordings.frames.shape, generator=torch.Generator().manual_seed(seed))
+        noisy = FrameSet(recordings.frames.float() + 2.0 * draws, recordings.labels)
+        by_hand.append(evaluate(MixedTimestepNetwork(network), noisy).accuracy)
+    assert input_noise(network, recordings, 2.0, runs=2, seed=4) == by_hand
+    with pytest.raises(TrainingError, match="sigma -1"):
+        input_noise(network, recordings, -1.0)
