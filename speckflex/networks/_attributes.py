@@ -13,8 +13,10 @@ from torch.nn.modules.conv import _ConvNd
 
 from speckflex.errors import NetworkError
 from speckflex.networks.layer_kinds import name_of
+from speckflex.networks.leaky import LeakySqueeze
 from speckflex.networks.neurons import PrechargedIAFSqueeze, Triangular
 from speckflex.networks.quantised import MOST_BITS, QuantisedReLU
+from speckflex.networks.residual import PixelScale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,5 +198,7 @@ CHECKS: dict[Any, Callable[[Any], str]] = {
     sl.StatefulLayer: _neuron_problem,
     sl.SqueezeMixin: _squeezing_problem,
     PrechargedIAFSqueeze: _precharge_problem,
+    LeakySqueeze: lambda layer: layer.problem,
+    PixelScale: lambda layer: layer.problem,
     QuantisedReLU: _quantised_problem,
 }

@@ -55,7 +55,12 @@ NUMBER_TYPE = re.compile(r"[<>=|]?[biuf]\d{1,2}|bool")
 # The backend's own layers need samna or its stand-in to be imported, so they are loaded on demand.
 BACKEND_MODULES = ("dvs_layer", "crop2d", "flipdims")
 BACKEND = "sinabs.backend.dynapcnn"
-OWN_LAYERS = ("speckflex.networks.neurons", "speckflex.networks.quantised")
+OWN_LAYERS = (
+    "speckflex.networks.neurons",
+    "speckflex.networks.quantised",
+    "speckflex.networks.leaky",
+    "speckflex.networks.residual",
+)
 MOST_UNUSUAL_ITEMS = 20
 # Files of version 0.1.0 name these classes by the module that they were in.
 FORMER_NAMES = {

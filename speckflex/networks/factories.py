@@ -147,14 +147,16 @@ def _check_arguments(make: Callable[..., Any], name: str, arguments: dict[str, A
 
 def _find_factory(factory: str) -> Callable[..., Any]:
     from speckflex.networks.paper import NETWORKS
+    from speckflex.networks.time_stepped import TIME_STEPPED
 
-    if factory in NETWORKS:
-        return NETWORKS[factory]
+    built_in: dict[str, Callable[..., Any]] = {**NETWORKS, **TIME_STEPPED}
+    if factory in built_in:
+        return built_in[factory]
     module_name, colon, attribute = factory.partition(":")
     if not (colon and module_name and attribute):
         raise NetworkError(
             f"network {factory!r} is not known: give package.module:factory or one of"
-            f" {', '.join(sorted(NETWORKS))}"
+            f" {', '.join(sorted(built_in))}"
         )
     try:
         with _working_directory_importable():

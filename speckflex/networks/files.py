@@ -34,13 +34,20 @@ from speckflex.networks.layer_kinds import check_layers
 from speckflex.networks.nir._network import load_nir, nir_input_shape
 from speckflex.networks.nir.options import NirOptions
 from speckflex.networks.spiking import spiking_network
+from speckflex.networks.time_stepped import is_time_stepped
 from speckflex.networks.torch_file import read_torch_file, torch_file_of
 
 if TYPE_CHECKING:
     from speckflex.networks._checkpoint import Found
     from speckflex.program.records import Shape
 
-__all__ = ["check_saved_whole", "load_network", "save_network", "stated_input_shape"]
+__all__ = [
+    "check_saved_whole",
+    "load_network",
+    "load_time_stepped",
+    "save_network",
+    "stated_input_shape",
+]
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +97,33 @@ def load_network(
     spiking = spiking_network(network, input_shape=input_shape)
     forget_states(spiking)
     return spiking
+
+
+def load_time_stepped(
+    path: str | Path, *, factory: str | None = None, key: str | None = None
+) -> nn.Module | None:
+    """Return the network in a torch file if it runs in time steps in torch only, else None.
+
+    `load_network` refuses such a network, because it is the way to the chip.
+
+    Args:
+        path: as for `load_network`.
+        factory: see there.
+        key: see there.
+
+    Raises:
+        NetworkError: the file asks for code, or does not fit its factory.
+        FileFormatError: the file is damaged.
+    """
+    path = Path(path)
+    kind = kind_of_file(path)
+    if kind not in {TORCH, LEGACY, PICKLE, SAFETENSORS}:
+        return None
+    network = _read_network(path, kind, factory, key)
+    if not is_time_stepped(network):
+        return None
+    forget_states(network)
+    return network
 
 
 def _read_network(path: Path, kind: FileKind, factory: str | None, key: str | None) -> nn.Module:

@@ -58,6 +58,14 @@ LEAKS = (
     "leaks with a time constant, Speck's neurons do not: train the network with IF neurons, such as"
     " sinabs' IAFSqueeze"
 )
+TIME_STEPPED = (
+    "so that its network is time-stepped in torch only, and has no program for the chip: train one"
+    " with IF neurons, such as nmnist-3c1fc"
+)
+LEAKY_RESET = (
+    f"leaks and resets to 0 in each time step, which Speck's neurons do not, {TIME_STEPPED}"
+)
+PIXELS = f"scales the pixels of an image, and Speck takes events alone, {TIME_STEPPED}"
 RECURRENT = "is recurrent, Speck's cores pass spikes forward only: use a feed-forward network"
 
 
@@ -164,10 +172,18 @@ LAYER_KINDS: dict[type, LayerKind] = {
 _NAMED_KINDS = {
     "sinabs.backend.dynapcnn.dvs_layer.DVSLayer": LayerKind("input stage"),
     "speckflex.networks.quantised.QuantisedReLU": _RELU,
+    "speckflex.networks.leaky.LeakySqueeze": LayerKind("neurons", lacking=LEAKY_RESET),
+    "speckflex.networks.residual.PixelScale": LayerKind("other", lacking=PIXELS),
 }
 _OTHER = LayerKind("other")
 # Where the forward passes of torch's and sinabs' own layers are, and of our ReLU.
-LAYER_PACKAGES = ("torch.nn.modules.", "torch.ao.nn.", "sinabs.", "speckflex.networks.quantised")
+LAYER_PACKAGES = (
+    "torch.nn.modules.",
+    "torch.ao.nn.",
+    "sinabs.",
+    "speckflex.networks.quantised",
+    "speckflex.networks.leaky",
+)
 
 
 def kind_of(layer: nn.Module) -> LayerKind:
