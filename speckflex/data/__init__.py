@@ -4,6 +4,7 @@ from speckflex.data._augment import augment_gesture, mirror, roll
 from speckflex.data._sources import open_dataset
 from speckflex.data.dataset import UNKNOWN, EventDataset
 from speckflex.data.formats._idx import read_idx
+from speckflex.data.images import ImageDataset, is_image_folder, open_images
 from speckflex.data.preprocessing import Crop, Preprocessing, preprocess
 from speckflex.data.summary import EventSummary, count_events, count_frames, summarise
 from speckflex.data.synthetic._digits import write_synthetic_digits
@@ -19,13 +20,16 @@ __all__ = [
     "Crop",
     "EventDataset",
     "EventSummary",
+    "ImageDataset",
     "Preprocessing",
     "augment_gesture",
     "count_events",
     "count_frames",
     "distort_images",
+    "is_image_folder",
     "mirror",
     "open_dataset",
+    "open_images",
     "preprocess",
     "read_idx",
     "roll",

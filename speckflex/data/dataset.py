@@ -14,7 +14,7 @@ from speckflex.data._display import dataset_html, dataset_line
 from speckflex.errors import EventsError
 from speckflex.events.streams import check_events
 
-__all__ = ["UNKNOWN", "EventDataset", "fitting_options"]
+__all__ = ["UNKNOWN", "EventDataset", "balanced_positions", "fitting_options"]
 
 LATEST_START = 86_400_000_000  # µs, a day
 UNKNOWN = -1  # the label of a recording that comes without one
@@ -127,14 +127,27 @@ class EventDataset(Sequence[Sample]):
         """
         if limit is None or limit >= len(self):
             return self
-        if limit < 1:
-            raise EventsError(
-                f"{self.name}: the limit of {limit} recordings leaves none: give at least 1"
-            )
-        rng = np.random.default_rng(seed)
-        decks = [rng.permutation(np.flatnonzero(self.labels == c)) for c in np.unique(self.labels)]
-        turns = [i for turn in zip_longest(*decks) for i in turn if i is not None]
-        return self.subset(turns[:limit])
+        return self.subset(balanced_positions(self.labels, limit, seed=seed, name=self.name))
+
+
+def balanced_positions(labels: np.ndarray, limit: int, *, seed: int, name: str) -> list[int]:
+    """Return `limit` positions, spread evenly over the classes, in an order drawn from `seed`.
+
+    Args:
+        labels: (n,) int64.
+        limit: at least 1.
+        seed: of the draw.
+        name: of the data set, for the message.
+
+    Raises:
+        EventsError: the limit is below 1.
+    """
+    if limit < 1:
+        raise EventsError(f"{name}: the limit of {limit} recordings leaves none: give at least 1")
+    rng = np.random.default_rng(seed)
+    decks = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+    turns = [int(i) for turn in zip_longest(*decks) for i in turn if i is not None]
+    return turns[:limit]
 
 
 def fitting_options(have: tuple[int, int, int], want: tuple[int, int, int]) -> str:

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from speckflex.training._devices import open_fabric
     from speckflex.training._evaluation import Evaluation, evaluate
     from speckflex.training._loop import TrainingFiles, TrainingResult, fit
-    from speckflex.training.data import FrameSet, TrainingData, cache_frames, split_frames
+    from speckflex.training.data import (
+        FrameSet,
+        TrainingData,
+        cache_frames,
+        split_frames,
+        stream_frames,
+    )
     from speckflex.training.metrics import EpochMetrics
     from speckflex.training.pipeline import finetune_network, merge_network, train_network
     from speckflex.training.settings import TrainingSettings
@@ -35,6 +41,7 @@ _PUBLIC = {
     "merge_network": "pipeline",
     "open_fabric": "_devices",
     "split_frames": "data",
+    "stream_frames": "data",
     "train_network": "pipeline",
 }
 
@@ -53,6 +60,7 @@ __all__ = [
     "merge_network",
     "open_fabric",
     "split_frames",
+    "stream_frames",
     "train_network",
 ]
 

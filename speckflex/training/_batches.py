@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from speckflex.training.streaming import StreamedFrames, read_ahead
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,12 +79,21 @@ def n_batches(n_recordings: int, batch_size: int, n_processes: int) -> int:
 def iterate_batches(
     recordings: FrameSet, order: EpochOrder, batch_size: int, *, rank: int = 0, n_processes: int = 1
 ) -> Iterator[FrameBatch]:
-    """Yield this process's part of every batch of an epoch.
+    """Return this process's part of every batch of an epoch.
 
     A batch holds `batch_size * n_processes` recordings, each in exactly one process. Where the
     last batch has fewer recordings than there are processes, a process without one runs a
-    stand-in of weight 0, so that all processes exchange gradients equally often.
+    stand-in of weight 0, so that all processes exchange gradients equally often. Frames that are
+    not in memory are read while the batch before them is in use.
     """
+    batches = _batches(recordings, order, batch_size, rank, n_processes)
+    streamed = isinstance(recordings.frames, StreamedFrames)
+    return read_ahead(batches) if streamed else batches
+
+
+def _batches(
+    recordings: FrameSet, order: EpochOrder, batch_size: int, rank: int, n_processes: int
+) -> Iterator[FrameBatch]:
     for start in range(0, len(recordings), batch_size * n_processes):
         whole = order.positions[start : start + batch_size * n_processes]
         part = whole[rank::n_processes]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
-    "CALIBRATION_BATCHES",
     "BatchNorm",
     "batch_norms",
     "lock_batch_norm",
     "recalibrate_batch_norm",
 ]
-
-CALIBRATION_BATCHES = 10  # the paper found that so few suffice (section 4.3)
 
 BatchNorm = nn.modules.batchnorm._BatchNorm  # noqa: SLF001
 
@@ -41,15 +37,20 @@ def lock_batch_norm(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def recalibrate_batch_norm(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+def recalibrate_batch_norm(
+    network: nn.Module,
+    batches: Iterable[torch.Tensor],
+    run: Callable[[torch.Tensor], Any] | None = None,
+) -> None:
     """Change the running statistics to the mean over some batches, with the weights fixed.
 
     Batch statistics in training with mixed time steps vary with the time steps; those at T_max
     serve every other T as well (A.6).
 
     Args:
-        network: takes a batch of frames, at T_max.
-        batches: (recording, time, channel, y, x); the first 10 are used.
+        network: its statistics change.
+        batches: (recording, time, channel, y, x).
+        run: runs the network on a batch at T_max; None to call the network itself.
     """
     norms = batch_norms(network)
     if not norms:
@@ -61,8 +62,8 @@ def recalibrate_batch_norm(network: nn.Module, batches: Iterable[torch.Tensor]) 
         norm.momentum = None  # torch then keeps the plain mean over all batches
         norm.train()
     try:
-        for frames in islice(batches, CALIBRATION_BATCHES):
-            network(frames)
+        for frames in batches:
+            (run or network)(frames)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

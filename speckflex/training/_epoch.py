@@ -6,6 +6,7 @@ import math
 import time
 from contextlib import nullcontext
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +71,11 @@ def train_epoch(run: TrainingRun, watch: Callable[[Progress], None] | None) -> E
         _update_statistics(run, batches())
     with run.deployed_weights(), run.neurons():
         validation = evaluate(
-            run.mixed, run.data.validation, device=run.fabric.device, fabric=run.fabric
+            run.mixed,
+            run.data.validation,
+            run.at_t_max,
+            device=run.fabric.device,
+            fabric=run.fabric,
         )
     on_twin = on_board = None
     if run.settings.chooser == "twin":
@@ -170,9 +175,10 @@ def _run_pass(
 
 def _update_statistics(run: TrainingRun, batches: Iterable[FrameBatch]) -> None:
     """Recalibrate batch norms after drawn time steps, and average them over the processes."""
-    norms = batch_norms(run.mixed)
-    if norms and run.settings.method != "sdt":
-        recalibrate_batch_norm(run.mixed, (b.frames.to(run.fabric.device) for b in batches))
+    norms, n_batches = batch_norms(run.mixed), run.settings.calibration_batches
+    if norms and n_batches and run.settings.method != "sdt":
+        frames = (batch.frames.to(run.fabric.device) for batch in islice(batches, n_batches))
+        recalibrate_batch_norm(run.mixed, frames, partial(run.mixed, timesteps=run.at_t_max))
     if run.fabric.world_size > 1:
         for norm in norms:
             for statistic in (norm.running_mean, norm.running_var):

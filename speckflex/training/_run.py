@@ -20,10 +20,11 @@ from speckflex.training._quantise_aware import eight_bit_weights
 from speckflex.training._twin_validation import program_of
 from speckflex.training.augmentation import Augmentation
 from speckflex.training.metrics import Progress
+from speckflex.training.mixed.boundaries import parse_boundaries
 from speckflex.training.mixed.stages import MixedTimestepNetwork, reset_states, split_stages
 from speckflex.training.mtsnn.levels import freezes_bits, parameter_groups
 from speckflex.training.on_board.board_loop import BoardLoop, open_loop
-from speckflex.training.suitability import check_trainable
+from speckflex.training.suitability import check_time_stepped, check_trainable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,6 +101,11 @@ class TrainingRun:
             n_processes=self.fabric.world_size,
         )
 
+    @property
+    def at_t_max(self) -> tuple[int, ...]:
+        """The temporal configuration that validates: every stage at T_max."""
+        return (self.settings.t_max,) * self.mixed.n_stages
+
     def train_mode(self) -> None:
         """Put the network in training mode, batch norms as the settings say."""
         self.mixed.train()
@@ -155,10 +161,15 @@ def start_run(
             network does not convert.
     """
     check_trainable(network, data.shape, data.n_classes)
+    check_time_stepped(network, settings)
     network = copy_network(network)
     stages = split_stages(network, granularity=settings.granularity or own_granularity(network))
     mixed = MixedTimestepNetwork(
-        network, stages, upsampling=settings.upsampling, input_frames=settings.input_frames
+        network,
+        stages,
+        upsampling=settings.upsampling,
+        input_frames=settings.input_frames,
+        boundaries=parse_boundaries(settings.boundaries),
     )
     reset_states(mixed)
     if settings.chooser == "twin":

@@ -23,6 +23,7 @@ NAMES = {
     "flip:ud": ("flip_ud", False),
     "invert-time": ("invert_time", False),
     "warp": ("warp", True),
+    "cutout": ("cutout", True),
 }
 # A warp moves this many points in y and in x, the outer ones at the edges; what lies between them
 # moves with them.
@@ -42,6 +43,8 @@ class Augmentation:
             that has two, because what became brighter then becomes darker.
         warp: largest move of each of 4 x 4 points, pixels: the image is rotated, stretched, sheared
             and bent, as other handwriting is.
+        cutout: side of a square, pixels, in which nothing is left; its centre is anywhere in the
+            image (DeVries and Taylor 2017).
     """
 
     shift: int = 0
@@ -50,6 +53,7 @@ class Augmentation:
     flip_ud: bool = False
     invert_time: bool = False
     warp: int = 0
+    cutout: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Augmentation:
@@ -65,7 +69,7 @@ class Augmentation:
             if not field:
                 raise TrainingError(
                     f"augmentation {part!r} is not known: choose among shift:N, roll:N, warp:N,"
-                    " flip:lr, flip:ud and invert-time, with commas between them"
+                    " cutout:N, flip:lr, flip:ud and invert-time, with commas between them"
                 )
             if field in found:
                 raise TrainingError(
@@ -92,7 +96,8 @@ class Augmentation:
             inverted = generator.random(n_recordings) < 0.5
         points = WARP_POINTS if self.warp else 0
         warps = generator.uniform(-self.warp, self.warp, (n_recordings, 2, points, points))
-        return Changes(shifts, rolls, flips, inverted, warps)
+        centres = generator.random((n_recordings, 2 if self.cutout else 0))
+        return Changes(shifts, rolls, flips, inverted, warps, centres, self.cutout)
 
 
 def _pixels(part: str, text: str) -> int:
@@ -115,6 +120,9 @@ class Changes:
         inverted: (recording,) bool, reversed in time, with polarities exchanged.
         warps: (recording, 2, points, points) floats, pixels in y and x, where each point of a grid
             takes its events from; no points for no warp.
+        cutouts: (recording, 2) floats, the centre of a square in y and x, as shares of the image;
+            (recording, 0) for no square.
+        side: of the squares, pixels.
     """
 
     shifts: np.ndarray
@@ -122,14 +130,17 @@ class Changes:
     flips: np.ndarray
     inverted: np.ndarray
     warps: np.ndarray
+    cutouts: np.ndarray
+    side: int
 
     def select(self, positions: np.ndarray) -> Changes:
         """Return the changes of the recordings at `positions`, (n,) int64."""
-        arrays = (self.shifts, self.rolls, self.flips, self.inverted, self.warps)
-        return Changes(*(array[positions] for array in arrays))
+        arrays = (self.shifts, self.rolls, self.flips, self.inverted, self.warps, self.cutouts)
+        return Changes(*(array[positions] for array in arrays), side=self.side)
 
     def of_frames(self, frames: torch.Tensor) -> torch.Tensor:
         """Return changed frames, (recording, time, channel, y, x) of the same dtype."""
+        import numpy as np
         import torch
 
         changed = _shifted(frames, self.shifts)
@@ -154,7 +165,21 @@ class Changes:
                 for recording, warp in zip(padded, self.warps, strict=True)
             ]
             changed = torch.stack(warped).unflatten(-1, (height, width))
+        if self.cutouts.size:
+            squares = [self._square(index, frames.shape[-2:]) for index in range(len(frames))]
+            outside = ~torch.from_numpy(np.stack(squares)).to(changed.device)
+            changed = changed * outside[:, None, None]
         return changed
+
+    def _square(self, index: int, size: Sequence[int]) -> np.ndarray:
+        """Return (y, x) bool: the pixels of a recording in which nothing is left."""
+        import numpy as np
+
+        centre = self.cutouts[index] * np.array(size)
+        inside = [
+            abs(np.arange(n) + 0.5 - c) < self.side / 2 for n, c in zip(size, centre, strict=True)
+        ]
+        return inside[0][:, None] & inside[1]
 
     def of_events(self, events: np.ndarray, shape: tuple[int, int, int], index: int) -> np.ndarray:
         """Return the changed events of one recording.
@@ -177,7 +202,11 @@ class Changes:
             if shape[0] == 2:
                 changed["p"] = 1 - changed["p"]
             changed = changed[::-1].copy()
-        return _warped(changed, self.warps[index], shape[1:]) if self.warps.size else changed
+        if self.warps.size:
+            changed = _warped(changed, self.warps[index], shape[1:])
+        if self.cutouts.size:
+            changed = changed[~self._square(index, shape[1:])[changed["y"], changed["x"]]]
+        return changed
 
     def of_labels(self, labels: torch.Tensor, mirrored: np.ndarray | None) -> torch.Tensor:
         """Return the classes of changed recordings.

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from speckflex.data.formats.dvs_gesture import CLASSES, MIRRORED
+from speckflex.data.images import ImageDataset
 from speckflex.errors import TrainingError
 from speckflex.events.frames import to_frames
+from speckflex.training.streaming import StreamedFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
     from speckflex.program.records import Shape
     from speckflex.training.settings import TrainingSettings
 
-__all__ = ["FrameSet", "Split", "TrainingData", "cache_frames", "split_by_class", "split_frames"]
+__all__ = [
+    "FrameSet",
+    "Split",
+    "TrainingData",
+    "cache_frames",
+    "split_by_class",
+    "split_frames",
+    "stream_frames",
+]
 
 DTYPES = (torch.uint8, torch.int16, torch.int32)
 
@@ -30,12 +40,13 @@ class FrameSet:
     """Labelled recordings, cut into frames of equal time.
 
     Args:
-        frames: (recording, time, channel, y, x) uint8, or wider where a count needs it.
+        frames: (recording, time, channel, y, x) uint8, or wider where a count needs it; of images
+            the pixels, in one frame. Streamed frames are read when they are used.
         labels: (recording,) int64, classes.
         events: the recordings themselves, in the same order; None where only frames are known.
     """
 
-    frames: torch.Tensor
+    frames: torch.Tensor | StreamedFrames
     labels: torch.Tensor
     events: EventDataset | None = None
 
@@ -55,7 +66,11 @@ class FrameSet:
         """Return the recordings at `positions`, (n,) int64."""
         chosen = torch.from_numpy(np.ascontiguousarray(positions, dtype=np.int64))
         events = None if self.events is None else self.events.subset(positions)
-        return FrameSet(self.frames[chosen], self.labels[chosen], events)
+        if isinstance(self.frames, StreamedFrames):
+            frames = self.frames.select(positions)
+        else:
+            frames = self.frames[chosen]
+        return FrameSet(frames, self.labels[chosen], events)
 
 
 def cache_frames(
@@ -87,7 +102,26 @@ def cache_frames(
     return FrameSet(frames, torch.from_numpy(recordings.labels.astype(np.int64)), recordings)
 
 
-def _check_recordings(recordings: EventDataset, n_bins: int) -> None:
+def stream_frames(recordings: EventDataset | ImageDataset, n_bins: int) -> FrameSet:
+    """Return recordings or images as frames that are read when a batch needs them.
+
+    An image has one frame, which every time step sees.
+
+    Args:
+        recordings: each has a known class.
+        n_bins: number of frames in a recording, of equal time; without effect on images.
+
+    Raises:
+        TrainingError: there is no recording, one has no class, or `n_bins` is below 1.
+    """
+    _check_recordings(recordings, n_bins)
+    still = isinstance(recordings, ImageDataset)
+    frames = StreamedFrames(recordings, 1 if still else n_bins)
+    labels = torch.from_numpy(recordings.labels.astype(np.int64))
+    return FrameSet(frames, labels, None if still else recordings)
+
+
+def _check_recordings(recordings: EventDataset | ImageDataset, n_bins: int) -> None:
     if n_bins < 1:
         raise TrainingError(f"T is {n_bins}: cut a recording into at least 1 frame")
     if not len(recordings):
@@ -125,10 +159,15 @@ class TrainingData:
 
     @property
     def sha256(self) -> str:
-        """The hash of all frames and labels, in order."""
+        """The hash of all frames and labels, in order; of streamed frames that of their names."""
         digest = hashlib.sha256()
         for part in (self.training, self.validation):
-            for tensor in (part.frames, part.labels):
+            tensors = [part.labels]
+            if isinstance(part.frames, StreamedFrames):
+                digest.update(part.frames.sha256.encode())
+            else:
+                tensors.insert(0, part.frames)
+            for tensor in tensors:
                 digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
                 digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()

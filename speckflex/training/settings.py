@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from speckflex.errors import TrainingError
 from speckflex.training.augmentation import Augmentation
+from speckflex.training.mixed.boundaries import parse_boundaries
 from speckflex.training.on_board.variation import Variation
+from speckflex.training.rules import DOWNSAMPLINGS, UPSAMPLINGS, Downsampling, Upsampling
 
 __all__ = [
     "CHOOSERS",
-    "DOWNSAMPLINGS",
     "FINETUNING",
     "KEPT_EPOCHS",
     "METHODS",
     "MIXED_SAMPLERS",
     "OPTIMISERS",
     "OUTPUTS",
-    "UPSAMPLINGS",
-    "Downsampling",
     "TrainingSettings",
-    "Upsampling",
     "parse_bits",
 ]
-
-Upsampling = Literal["copy", "spread", "rate"]
-Downsampling = Literal["sum", "trim", "rate"]
 
 METHODS = ("sdt", "nmt", "mtt", "law", "mtsnn", "board")
 OPTIMISERS = ("adamw", "sgd")
@@ -35,8 +29,6 @@ MIXED_SAMPLERS = ("uniform", "fixed-first", "non-increasing", "fixed")
 OUTPUTS = ("mean", "total")
 CHOOSERS = ("torch", "twin", "board")
 KEPT_EPOCHS = ("best", "last")
-UPSAMPLINGS = get_args(Upsampling)
-DOWNSAMPLINGS = get_args(Downsampling)
 MAX_VALIDATION_SHARE = 0.5
 MOST_BITS = 8
 
@@ -77,8 +69,8 @@ class TrainingSettings:
         final_learning_rate: at the end of the cosine.
         seed: for split, order, augmentation and drawn time steps.
         augment: what is drawn anew for each recording in each epoch: "shift:N", "roll:N",
-            "warp:N", "flip:lr", "flip:ud" and "invert-time", with commas between them, see
-            `Augmentation`; "" for nothing.
+            "warp:N", "cutout:N", "flip:lr", "flip:ud" and "invert-time", with commas between them,
+            see `Augmentation`; "" for nothing.
         batch_norm_mode: "train" as usual (recalibrated for nmt and mtt), or "locked".
         eight_bit: train on the converter's 8-bit weights, gradients straight through.
         clip_weights: keep each weight below the neuron's threshold, because a core of the chip
@@ -100,6 +92,11 @@ class TrainingSettings:
             "spread", or "rate", which keeps the mean of the frames in both directions. With
             "total" and "spread" charge means the same at every T; for multi-spike neurons this
             gives much better accuracy (examples/nmnist), so it is the default.
+        boundaries: the rules of each boundary, such as "copy/trim,copy/sum,rate", see
+            `parse_boundaries`: that of the input first, one for each stage; "" for those of
+            `upsampling` and `input_frames`.
+        calibration_batches: batches that the statistics of batch norms are measured on after an
+            epoch of drawn time steps, as the paper's 10; 0 for the running ones of the training.
         board: what plays the forward pass of method "board", a name as for `open_board`. Its
             spikes are counted in `t_max` frames for the gradient.
         vary: what differs from play to play with method "board": "order", "jitter=MICROSECONDS"
@@ -139,6 +136,8 @@ class TrainingSettings:
     input_frames: Downsampling = "sum"
     upsampling: Upsampling = "spread"
     output: str = "total"
+    boundaries: str = ""
+    calibration_batches: int = 10
     board: str = "twin"
     vary: str = ""
     max_load: float | None = None
@@ -167,8 +166,12 @@ class TrainingSettings:
                 f"patience {self.patience} with keep 'last': patience waits for a better epoch,"
                 " which is not kept: leave one of them out"
             )
-        for name in ("weight_decay", "seed", "synops_weight", "final_learning_rate"):
+        for name in (
+            *("weight_decay", "seed", "synops_weight", "final_learning_rate"),
+            "calibration_batches",
+        ):
             _check_at_least(name, getattr(self, name), 0)
+        parse_boundaries(self.boundaries)
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices and not (name in _OF_THE_METHOD and value is None):
@@ -208,6 +211,11 @@ _CHOICES = {
 
 
 def _check_law(settings: TrainingSettings) -> None:
+    if settings.method == "law" and settings.boundaries:
+        raise TrainingError(
+            f"boundaries {settings.boundaries} with method law: the law has one rule, spread: leave"
+            " this setting out"
+        )
     if settings.method == "law" and settings.upsampling != "spread":
         raise TrainingError(
             f"upsampling {settings.upsampling} with method law: the law counts the charge that"

@@ -10,14 +10,16 @@ from torch import nn
 from speckflex._support.text import first_line
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.networks.copying import copy_network
+from speckflex.networks.time_stepped import is_time_stepped
 from speckflex.training._calibration import BatchNorm
 from speckflex.training._evaluation import mean_output
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 
 if TYPE_CHECKING:
     from speckflex.program.records import Shape
+    from speckflex.training.settings import TrainingSettings
 
-__all__ = ["check_bias_free", "check_trainable"]
+__all__ = ["check_bias_free", "check_time_stepped", "check_trainable"]
 
 
 @torch.no_grad()
@@ -50,6 +52,29 @@ def check_trainable(network: nn.Module, input_shape: Shape, n_classes: int) -> N
             f"network {type(network).__name__} has {scores.shape[1]} outputs, the recordings have"
             f" {n_classes} classes: give it at least {n_classes} outputs"
         )
+
+
+def check_time_stepped(network: nn.Module, settings: TrainingSettings) -> None:
+    """Check that nothing of the chip is asked of a network that runs in time steps only.
+
+    Raises:
+        TrainingError: the settings need its program, or belong to neurons of the chip.
+    """
+    if not is_time_stepped(network):
+        return
+    for_chip = {
+        f"method {settings.method}": settings.method in {"law", "mtsnn", "board"},
+        f"choosing by the {settings.chooser}": settings.chooser != "torch",
+        "training through 8-bit weights": settings.eight_bit,
+        "clipped weights": settings.clip_weights,
+        "a weight of synaptic operations": settings.synops_weight > 0,
+    }
+    for name, wanted in for_chip.items():
+        if wanted:
+            raise TrainingError(
+                f"{name} needs neurons of the chip, and the network is time-stepped in torch only:"
+                " leave this setting out, or train a network with IF neurons such as nmnist-3c1fc"
+            )
 
 
 def check_bias_free(network: nn.Module) -> None:

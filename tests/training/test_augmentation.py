@@ -13,7 +13,7 @@ from speckflex.training._batches import draw_order, iterate_batches
 from speckflex.training.augmentation import Augmentation
 
 SHAPE = (2, 5, 7)
-EVERYTHING = "shift:2,roll:3,flip:lr,flip:ud,invert-time,warp:2"
+EVERYTHING = "shift:2,roll:3,flip:lr,flip:ud,invert-time,warp:2,cutout:3"
 
 
 def random_frames(rng, n=40):
@@ -112,7 +112,7 @@ def test_a_mirrored_gesture_changes_hands(rng):
 
 def test_the_same_seed_draws_the_same_changes():
     one, other = (Augmentation.parse(EVERYTHING).draw(9, np.random.default_rng(4)) for _ in "ab")
-    for name in ("shifts", "rolls", "flips", "inverted", "warps"):
+    for name in ("shifts", "rolls", "flips", "inverted", "warps", "cutouts"):
         assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
@@ -149,3 +149,28 @@ def test_events_are_warped_as_their_frames_are(rng):
         np.add.at(counts, (changed["t"], changed["p"], changed["y"], changed["x"]), 1)
         assert np.array_equal(counts, expected)
         assert (np.diff(changed["t"]) >= 0).all()
+
+
+def test_a_cutout_empties_one_square_of_every_frame():
+    frames = torch.ones(40, 2, 2, 9, 12, dtype=torch.uint8)
+    changes = Augmentation.parse("cutout:4").draw(40, np.random.default_rng(3))
+    for index, frame in enumerate(changes.of_frames(frames)):
+        y, x = changes.cutouts[index] * (9, 12)
+        by_hand = [
+            [not (abs(row + 0.5 - y) < 2 and abs(column + 0.5 - x) < 2) for column in range(12)]
+            for row in range(9)
+        ]
+        assert (frame == torch.tensor(by_hand)).all()
+        assert frame.dtype == torch.uint8
+    inside = (changes.of_frames(frames) == 0).sum(dim=(-2, -1)).unique().tolist()
+    assert max(inside) == 16  # a whole square; at an edge less of it is in the image
+    assert min(inside) < 16
+
+
+def test_without_a_cutout_the_draws_are_those_of_earlier_versions():
+    with_it, without = (
+        Augmentation.parse(text).draw(9, np.random.default_rng(4))
+        for text in ("shift:2,warp:2,cutout:3", "shift:2,warp:2")
+    )
+    assert np.array_equal(with_it.warps, without.warps)
+    assert without.cutouts.shape == (9, 0)

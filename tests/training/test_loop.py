@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from collections import OrderedDict
+from dataclasses import replace
 
 import pytest
 import torch
@@ -388,19 +389,15 @@ def test_recalibrated_statistics_are_the_mean_over_the_batches(rng):
     assert network.training
 
 
-def test_recalibration_uses_ten_batches_and_fixes_the_weights(data):
+def test_recalibration_fixes_the_weights_and_uses_ten_batches_by_default(data):
     network = small_network(batch_norm=True)
     weights = [parameter.clone() for parameter in network.parameters()]
-    used = []
-
-    def batches():
-        for index in range(20):
-            used.append(index)
-            yield torch.rand(8, 1, 6, 6)
-
+    batches = torch.rand(3, 8, 1, 6, 6)
     network.spike1.batch_size = 8
-    recalibrate_batch_norm(network, batches())
-    assert len(used) == 10
+    recalibrate_batch_norm(network, batches)
+    means = network.conv1(batches.flatten(0, 1)).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(network.norm1.running_mean, means)
+    assert TrainingSettings().calibration_batches == 10
     for before, after in zip(weights, network.parameters(), strict=True):
         assert torch.equal(before, after)
 
@@ -410,6 +407,18 @@ def test_mixed_training_with_batch_norm_recalibrates_at_t_max(data):
     network = train_network(small_network(batch_norm=True), data, settings).network
     inputs = network.conv1(data.training.frames.float().flatten(0, 1))
     assert torch.allclose(network.norm1.running_mean, inputs.mean(dim=(0, 2, 3)), atol=1e-5)
+
+
+def test_statistics_are_measured_on_as_many_batches_as_the_settings_say(data):
+    settings = TrainingSettings(method="nmt", t_max=4, epochs=1, batch_size=7, learning_rate=1e-9)
+    found = {}
+    for number in (0, 1, 10):
+        chosen = replace(settings, calibration_batches=number)
+        network = train_network(small_network(batch_norm=True), data, chosen).network
+        # torch counts the batches that its statistics have seen
+        found[number] = int(network.norm1.num_batches_tracked)
+    n_steps = -(-len(data.training) // 7)
+    assert found == {0: 3 * n_steps, 1: 1, 10: min(10, n_steps)}
 
 
 def test_locked_batch_norm_keeps_statistics_and_biases():

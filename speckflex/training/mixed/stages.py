@@ -14,13 +14,14 @@ from torch import nn
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.networks.neurons import fused_layers
 from speckflex.networks.quantised import QuantisedReLU
+from speckflex.training.mixed.boundaries import Boundary, default_boundaries
 from speckflex.training.mixed.temporal import TemporalTransform, count_frames
 from speckflex.training.mixed.timesteps import check_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from speckflex.training.settings import Downsampling, Upsampling
+    from speckflex.training.rules import Downsampling, Upsampling
 
 __all__ = ["MixedTimestepNetwork", "reset_states", "split_stages"]
 
@@ -80,9 +81,12 @@ class MixedTimestepNetwork(nn.Module):
             `TemporalTransform`; with "rate" a shorter stage gets means too.
         input_frames: the frames that the first stage gets when it is shorter than the recording:
             "sum", "trim" or "rate", see `TemporalTransform`.
+        boundaries: the rules of each boundary, that of the input first, one for each stage; None
+            for those of `upsampling` and `input_frames`.
 
     Raises:
         NetworkError: see `split_stages`; or a neuron does not take squeezed frames.
+        TrainingError: there are not as many boundaries as stages.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class MixedTimestepNetwork(nn.Module):
         *,
         upsampling: Upsampling = "copy",
         input_frames: Downsampling = "sum",
+        boundaries: Sequence[Boundary] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -107,8 +112,15 @@ class MixedTimestepNetwork(nn.Module):
         self.stages = tuple(split_stages(network) if stages is None else stages)
         self._neurons = tuple(_layers_of(network, StatefulLayer))
         self._squeezing = tuple(_layers_of(network, (SqueezeMixin, UnflattenTime, QuantisedReLU)))
-        self.upsampling: Upsampling = upsampling
-        self.input_frames: Downsampling = input_frames
+        count = len(self.stages)
+        given = boundaries or default_boundaries(count, upsampling, input_frames)
+        if len(given) != count:
+            rules = ",".join(map(str, given))
+            raise TrainingError(
+                f"boundaries {rules} are {len(given)}, the network has {count} stages: give one for"
+                " each stage, that of the input first"
+            )
+        self.boundaries = tuple(given)
 
     @property
     def n_stages(self) -> int:
@@ -132,21 +144,23 @@ class MixedTimestepNetwork(nn.Module):
         counts = self._counts(frames, timesteps)
         self.reset_states()
         batch = frames.shape[0]
-        if self.input_frames == "trim":
-            frames = frames[:, : counts[0]]
-        if not frames.is_floating_point():
-            floats = (p.dtype for p in self.network.parameters() if p.is_floating_point())
-            dtype = next(floats, torch.get_default_dtype())
-            at_rate = self.input_frames == "rate"
-            frames = frames.to(dtype) if at_rate else count_frames(frames, counts[0], dtype)
-        if self.input_frames == "rate" and frames.shape[1] > counts[0]:
-            frames = _transform(counts[0], downsampling="rate")(frames)
-        rule = "rate" if self.upsampling == "rate" else "sum"
+        frames = self._as_floats(frames, counts[0])
         with fused_layers(self._neurons), _batch_size(self._squeezing, batch):
-            for stage, n_frames in zip(self.stages, counts, strict=True):
-                frames = _transform(n_frames, upsampling=self.upsampling, downsampling=rule)(frames)
+            for stage, n_frames, rules in zip(self.stages, counts, self.boundaries, strict=True):
+                frames = _transform(n_frames, *rules)(frames)
                 frames = stage(frames.flatten(0, 1)).unflatten(0, (batch, n_frames))
         return frames
+
+    def _as_floats(self, frames: torch.Tensor, n_frames: int) -> torch.Tensor:
+        """Return the frames of a recording in the network's dtype, only those that are needed."""
+        rule = self.boundaries[0].downsampling
+        if rule == "trim":
+            frames = frames[:, :n_frames]
+        if frames.is_floating_point():
+            return frames
+        floats = (p.dtype for p in self.network.parameters() if p.is_floating_point())
+        dtype = next(floats, torch.get_default_dtype())
+        return frames.to(dtype) if rule == "rate" else count_frames(frames, n_frames, dtype)
 
     def _counts(self, frames: torch.Tensor, timesteps: Sequence[int] | None) -> tuple[int, ...]:
         if timesteps is None:
@@ -160,7 +174,11 @@ class MixedTimestepNetwork(nn.Module):
         return counts
 
 
-_transform = lru_cache(maxsize=1024)(TemporalTransform)
+@lru_cache(maxsize=1024)
+def _transform(
+    n_frames: int, upsampling: Upsampling, downsampling: Downsampling
+) -> TemporalTransform:
+    return TemporalTransform(n_frames, upsampling=upsampling, downsampling=downsampling)
 
 
 def _chain(network: nn.Module) -> list[nn.Module]:

@@ -12,12 +12,7 @@ from speckflex.errors import TrainingError
 from speckflex.kernels.by_sample import run_by_sample
 from speckflex.kernels.sum_frames import sum_frames
 from speckflex.training.mixed.timesteps import check_count, group_boundaries
-from speckflex.training.settings import (
-    DOWNSAMPLINGS,
-    UPSAMPLINGS,
-    Downsampling,
-    Upsampling,
-)
+from speckflex.training.rules import DOWNSAMPLINGS, UPSAMPLINGS, Downsampling, Upsampling
 
 __all__ = ["TemporalTransform", "count_frames"]
 
