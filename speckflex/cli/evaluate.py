@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -19,6 +19,13 @@ from speckflex.cli.options import (
     threads_option,
 )
 from speckflex.cli.progress import show_stages
+from speckflex.cli.stage_timesteps import (
+    evaluate_in_torch,
+    measure_by_stage,
+    plain_curve,
+    stage_rows,
+    without_board,
+)
 from speckflex.deployment.progress import Progress
 from speckflex.version import __version__
 
@@ -29,30 +36,46 @@ if TYPE_CHECKING:
     from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
     from speckflex.deployment.timesteps import Answers, TimestepCurve
+    from speckflex.training.stage_timesteps import StageCurve
 
 __all__ = ["command"]
 
 
+class Timesteps(NamedTuple):
+    """Where a network is measured in torch.
+
+    Args:
+        same: numbers of time steps of all stages, ascending.
+        by_stage: temporal configurations, a number for each stage.
+    """
+
+    same: tuple[int, ...]
+    by_stage: tuple[tuple[int, ...], ...]
+
+
 class TimestepsType(click.ParamType):
-    """Numbers of time steps, such as `1,2,5,10`."""
+    """Numbers of time steps, such as `1,2,5,10`, or one for each stage, such as `6/3/1`."""
 
     name = "T,T,.."
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Return positive integers in ascending order, each once."""
-        if isinstance(value, tuple):
+    ) -> Timesteps:
+        """Return the numbers in ascending order, each once, and the configurations as given."""
+        if isinstance(value, Timesteps):
             return value
-        parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdecimal() and part.isascii() and int(part) for part in parts):
+        parts = [[n.strip() for n in part.split("/")] for part in str(value).split(",")]
+        every = [number for part in parts for number in part]
+        if not all(n.isdecimal() and n.isascii() and int(n) for n in every):
             self.fail(
                 f"{value!r} is no list of time steps: write numbers of at least 1 with commas"
-                " between them, such as 1,2,5,10",
+                " between them, such as 1,2,5,10, or with / a number for each stage, such as 6/3/1",
                 param,
                 ctx,
             )
-        return tuple(sorted({int(part) for part in parts}))
+        counts = [tuple(map(int, part)) for part in parts]
+        same = sorted({part[0] for part in counts if len(part) == 1})
+        return Timesteps(tuple(same), tuple(part for part in counts if len(part) > 1))
 
 
 @click.command("evaluate")
@@ -63,7 +86,18 @@ class TimestepsType(click.ParamType):
     type=TimestepsType(),
     default="1,2,5,10,20,50,100",
     show_default=True,
-    help="Numbers of time steps in torch.",
+    help="Numbers of time steps in torch; with / one for each stage, such as 6/3/1.",
+)
+@click.option(
+    "--granularity",
+    type=click.IntRange(min=1),
+    help="Blocks in a stage. [default: the paper's for its networks, else 1]",
+)
+@click.option(
+    "--boundaries",
+    default="",
+    metavar="UP/DOWN,..",
+    help="Rules between stages of other time steps, that of the input first. [default: copy/sum]",
 )
 @click.option(
     "--board",
@@ -86,20 +120,26 @@ def command(model: Path, **options: Any) -> None:
     """Measure the network in MODEL (.pt or .nir) at each T in torch, and on a board.
 
     Prints the accuracy with its 95 % Wilson interval, and how far the output spikes at each T
-    differ from those of the board.
+    differ from those of the board. A network that is time-stepped in torch only has no board; its
+    data may be images too.
     """
-    curve = _measure(model, options)
+    network = without_board(model, options)
+    if network is not None:
+        evaluate_in_torch(model, network, options)
+        return
+    curve, by_stage = _measure(model, options)
     if options["out"]:
         _write(curve, options["out"])
     if options["as_json"]:
-        click.echo(json.dumps(_plain(curve), indent=2))
+        stages = {} if by_stage is None else {"by_stage": plain_curve(by_stage)}
+        click.echo(json.dumps({**_plain(curve), **stages}, indent=2))
         return
-    _show(curve)
+    _show(curve, [] if by_stage is None else stage_rows(by_stage))
     if options["out"]:
         click.echo(f"written: {options['out']}")
 
 
-def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
+def _measure(path: Path, options: dict[str, Any]) -> tuple[TimestepCurve, StageCurve | None]:
     with show_stages() as watch:
         watch(Progress(f"loading {path.name}"))
         from speckflex.boards.choosing import choose_board
@@ -110,8 +150,12 @@ def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
             click.echo(f"board: {chosen.board.name}; {chosen.note}", err=True)
         from speckflex.deployment.timesteps import measure_timesteps
 
+        same, by_stage = options["timesteps"]
         with chosen.board as board:
-            return measure_timesteps(model, dataset, board, options["timesteps"], progress=watch)
+            curve = measure_timesteps(model, dataset, board, same, progress=watch)
+    if not by_stage or model.network is None:
+        return curve, None
+    return curve, measure_by_stage(model.network, dataset, by_stage, options)
 
 
 def _read(
@@ -137,7 +181,7 @@ def _write(curve: TimestepCurve, path: Path) -> None:
     write_whole(path, render(curve), FileFormatError)
 
 
-def _show(curve: TimestepCurve) -> None:
+def _show(curve: TimestepCurve, by_stage: list[tuple[str, str, str, str]]) -> None:
     from speckflex.cli.tables import echo_table
 
     kind = "synthetic recordings" if curve.synthetic else "recordings"
@@ -146,6 +190,7 @@ def _show(curve: TimestepCurve) -> None:
         (f"torch, T = {point.timesteps}", *_cells(point), _percent(point.spike_difference))
         for point in curve.in_torch
     ]
+    rows += by_stage
     rows.append((f"board {curve.board}", *_cells(curve.on_board), "reference"))
     echo_table(columns, rows, title=f"{curve.model}, {len(curve.labels)} {kind} of {curve.data}")
 

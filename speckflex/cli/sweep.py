@@ -178,7 +178,7 @@ class _Trials:
             torch.set_num_threads(options["threads"])
         self._options, self._base, self._best = options, base, best
         self._fabric = open_fabric(options["accelerator"], precision=options["precision"])
-        self._dataset = open_recordings(options, base.seed)
+        self._dataset: Any = open_recordings(options, base.seed)
         self._frames: dict[int, TrainingData] = {}
 
     def run(self, values: dict[str, Any], number: int) -> OnTwin:
@@ -226,11 +226,19 @@ class _Trials:
 
 def _network(options: dict[str, Any], dataset: EventDataset) -> nn.Module:
     """Return the network that a trial begins with."""
-    if options["model"] is None:
-        return train.build_network(dataset, options)
+    from speckflex.errors import TrainingError
     from speckflex.networks.files import load_network
+    from speckflex.networks.time_stepped import TORCH_ONLY, is_time_stepped
     from speckflex.training.pipeline import merge_network
 
+    if options["model"] is None:
+        network = train.build_network(dataset, options)
+        if is_time_stepped(network):
+            raise TrainingError(
+                f"network {options['network']} is {TORCH_ONLY}, and a sweep measures on the twin:"
+                " choose a network of the chip, such as nmnist-3c1fc"
+            )
+        return network
     network = load_network(options["model"])
     return merge_network(network) if options["method"] == "board" else network
 

@@ -15,9 +15,29 @@ from speckflex.errors import EventsError
 if TYPE_CHECKING:
     from torch import nn
 
-    from speckflex.data import EventDataset
+    from speckflex.data import EventDataset, ImageDataset
+    from speckflex.networks.time_stepped import TimeSteppedFactory
 
 __all__ = ["build_network", "command"]
+
+
+def _take_network(context: click.Context, _: click.Parameter, text: str) -> str:
+    """Let a time-stepped network's own settings be the defaults of the training."""
+    factory = _time_stepped(text)
+    if factory is not None:
+        # the options of a file come first
+        context.default_map = {**factory.training_defaults, **(context.default_map or {})}
+    return text
+
+
+def _time_stepped(text: str) -> TimeSteppedFactory | None:
+    """Return the time-stepped network that a text names, without torch where it names none."""
+    name = text.strip().partition(" ")[0]
+    if not name.endswith("-lif"):
+        return None
+    from speckflex.networks.time_stepped import TIME_STEPPED
+
+    return TIME_STEPPED.get(name)
 
 
 @click.command("train")
@@ -25,6 +45,8 @@ __all__ = ["build_network", "command"]
     "--network",
     default="nmnist-3c1fc",
     show_default=True,
+    is_eager=True,
+    callback=_take_network,
     help="A name of speckflex, or a function that builds the network, with its arguments, such as"
     ' "mymod:make width=16". A function that has arguments input_shape or n_classes is given those'
     " of the recordings.",
@@ -59,18 +81,41 @@ def command(**options: Any) -> None:
 
     A part of the recordings is held out to choose the epoch; a folder Test beside Train is never
     read. A network with batch norm then goes through `speckflex fold` and `speckflex finetune`.
+    Networks whose name ends in -lif leak: they run in time steps in torch only, never on the chip.
     """
     from speckflex.training import train_network
 
     run_training(options, lambda dataset: build_network(dataset, options), train_network)
 
 
+def _build_time_stepped(
+    factory: TimeSteppedFactory, dataset: EventDataset | ImageDataset, options: dict[str, Any]
+) -> nn.Module:
+    """Return a time-stepped network for images or for events, whichever it takes."""
+    from speckflex.data import ImageDataset
+    from speckflex.networks.time_stepped import TIME_STEPPED
+
+    if factory.pixels != isinstance(dataset, ImageDataset):
+        fitting = [n for n, other in TIME_STEPPED.items() if other.pixels != factory.pixels]
+        takes, has = ("images", "events") if factory.pixels else ("events", "images")
+        raise EventsError(
+            f"network {factory.name} takes {takes}, and {dataset.name} has {has}: choose"
+            f" {' or '.join(fitting)}, or other data"
+        )
+    of_the_chip = tuple(option for option in BUILT_IN_OPTIONS if option != "width")
+    _refuse_built_in_options(factory.name, of_the_chip, "networks for the chip")
+    return _own_network(
+        options, width=options["width"], input_shape=dataset.shape, n_classes=len(dataset.classes)
+    )
+
+
 # They describe the networks of speckflex, not those of a user's function.
 BUILT_IN_OPTIONS = ("width", "neuron", "lower_bound", "voting", "batch_norm")
 
 
-def build_network(dataset: EventDataset, options: dict[str, Any]) -> nn.Module:
+def build_network(dataset: EventDataset | ImageDataset, options: dict[str, Any]) -> nn.Module:
     """Return the network that the options name, for the sensor and the classes of recordings."""
+    from speckflex.data import ImageDataset
     from speckflex.networks.factories import parse_factory
     from speckflex.training.pipeline import bounded_neuron, new_network
 
@@ -79,11 +124,19 @@ def build_network(dataset: EventDataset, options: dict[str, Any]) -> nn.Module:
             f"{dataset.name}: its recordings do not state the size of their sensor, which decides"
             " the input of a new network: give --sensor"
         )
-    factory = parse_factory(options["network"])
+    factory, time_stepped = parse_factory(options["network"]), _time_stepped(options["network"])
+    if time_stepped is not None:
+        return _build_time_stepped(time_stepped, dataset, options)
     shape, n_classes = dataset.shape, len(dataset.classes)
     if ":" in factory.name:
-        _refuse_built_in_options(factory.name)
+        _refuse_built_in_options(factory.name, BUILT_IN_OPTIONS, "networks of speckflex")
         return _own_network(options, input_shape=shape, n_classes=n_classes)
+    if isinstance(dataset, ImageDataset):
+        raise EventsError(
+            f"network {factory.name} takes events, and {dataset.name} has images: choose a"
+            " time-stepped network such as resnet18-lif, or make recordings of the images with"
+            " speckflex.data.simulate_image"
+        )
     choices: dict[str, Any] = {
         "neuron": bounded_neuron(options["neuron"], options["lower_bound"]),
         "width": options["width"],
@@ -109,12 +162,12 @@ def _own_network(options: dict[str, Any], **offered: Any) -> nn.Module:
     return network
 
 
-def _refuse_built_in_options(name: str) -> None:
+def _refuse_built_in_options(name: str, given: tuple[str, ...], whose: str) -> None:
     context = click.get_current_context()
-    for option in BUILT_IN_OPTIONS:
+    for option in given:
         if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
             flag = f"--{option.replace('_', '-')}"
             raise click.UsageError(
-                f"{flag} describes the networks of speckflex, not {name}: give the function its"
-                f' arguments, such as --network "{name} width=16"'
+                f"{flag} describes the {whose}, not {name}: give the function its arguments, such"
+                f' as --network "{name} width=16"'
             )

@@ -76,6 +76,20 @@ def method_options(default: str) -> Decorator:
             " in both directions.",
         ),
         setting(
+            "--boundaries",
+            str,
+            "Rules of each boundary between stages, that of the input first, in place of the two"
+            " above, such as copy/trim,copy/sum,rate.",
+            metavar="UP/DOWN,..",
+        ),
+        setting(
+            "--bn-calibration-batches",
+            int,
+            "Batches that batch norms are measured on after an epoch of drawn time steps; 0 for"
+            " none.",
+            name="calibration_batches",
+        ),
+        setting(
             "--score",
             OUTPUTS,
             "Output for the loss: mean over the drawn time steps (paper), or their sum over T_max.",
@@ -143,7 +157,19 @@ def training_options(**defaults: Any) -> Decorator:
 
 def _run_options() -> tuple[Decorator, ...]:
     return (
-        click.option("--data", required=True, metavar="PATH|NAME", help="Labelled recordings."),
+        click.option(
+            "--data",
+            required=True,
+            metavar="PATH|NAME",
+            help="Labelled recordings; for time-stepped networks also images: CIFAR's binary files,"
+            " or a folder of them for each class.",
+        ),
+        click.option(
+            "--stream",
+            is_flag=True,
+            help="Read recordings when a batch needs them, instead of keeping all frames in memory."
+            " Images are always read so.",
+        ),
         click.option(
             "-o",
             "--out",
@@ -208,7 +234,7 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
             str,
             "Drawn for each recording in each epoch: moves and bends of up to N pixels, mirrors,"
             " reversed time.",
-            metavar="shift:N,roll:N,warp:N,flip:lr,flip:ud,invert-time",
+            metavar="shift:N,roll:N,warp:N,cutout:N,flip:lr,flip:ud,invert-time",
         ),
         setting(
             "--synops-weight", float, "Loss added per million synaptic operations of a recording."

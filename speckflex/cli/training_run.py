@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from speckflex._support.commit import commit_of_folder
 from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
@@ -26,11 +27,23 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from speckflex.data import EventDataset
+    from speckflex.data import EventDataset, ImageDataset
     from speckflex.deployment.next_step import Losses
     from speckflex.training import TrainingData, TrainingResult
     from speckflex.training.gain import Gain
     from speckflex.training.metrics import Progress
+
+# Options of the command line that have no meaning for images.
+OF_EVENTS = (
+    "fields",
+    "time_unit",
+    "sensor",
+    "crop",
+    "resize_keeps",
+    "merge_polarities",
+    "window",
+    "stride",
+)
 
 __all__ = ["Outlook", "on_network", "open_recordings", "run_training"]
 
@@ -45,7 +58,7 @@ class Outlook:
 
 def run_training(
     options: dict[str, Any],
-    build: Callable[[EventDataset], nn.Module],
+    build: Callable[[Any], nn.Module],
     trainer: Callable[..., TrainingResult],
     *,
     measure: Callable[..., Outlook] | None = None,
@@ -61,10 +74,12 @@ def run_training(
     """
     import torch
 
+    from speckflex.data import EventDataset
     from speckflex.data.order import OrderWatch
     from speckflex.networks.files import save_network
     from speckflex.training import TrainingFiles, open_fabric
     from speckflex.training.loggers import closing_loggers, open_loggers
+    from speckflex.training.suitability import check_time_stepped
 
     names = {item.name for item in fields(TrainingSettings)}
     settings = TrainingSettings(**{k: v for k, v in options.items() if k in names})
@@ -77,10 +92,14 @@ def run_training(
     loggers = open_loggers(options["loggers"], out.with_name(out.name + ".logs"), settings)
     fabric = open_fabric(options["accelerator"], precision=options["precision"], loggers=loggers)
     order = OrderWatch()
-    dataset = order.over(open_recordings(options, settings.seed))
+    dataset = open_recordings(options, settings.seed)
+    if isinstance(dataset, EventDataset):
+        dataset = order.over(dataset)
     network = build(dataset)
-    dataset = on_network(dataset, network)
-    data = _read(dataset, network, settings, files.resume)
+    check_time_stepped(network, settings)
+    if isinstance(dataset, EventDataset):
+        dataset = on_network(dataset, network)
+    data = _read(dataset, network, settings, options)
     if fabric.is_global_zero:
         for sentence in order.warnings:
             echo_warning(sentence)
@@ -102,17 +121,26 @@ class _Finished(NamedTuple):
     """What a training was and what came out of it."""
 
     result: TrainingResult
-    dataset: EventDataset
+    dataset: EventDataset | ImageDataset
     data: TrainingData
     settings: TrainingSettings
     outlook: Outlook | None
     changed: dict[str, tuple[Any, Any]]
 
 
-def open_recordings(options: dict[str, Any], seed: int) -> EventDataset:
-    """Return the recordings of the command line, none of them read."""
-    from speckflex.data import open_dataset, preprocess
+def open_recordings(options: dict[str, Any], seed: int) -> EventDataset | ImageDataset:
+    """Return the recordings or images of the command line, none of them read."""
+    from speckflex.data import is_image_folder, open_dataset, open_images, preprocess
 
+    if is_image_folder(options["data"]):
+        _refuse_for_images()
+        return open_images(
+            options["data"],
+            split=options.get("split", "train"),
+            limit=options["samples"],
+            seed=seed,
+            size=options["resize"],
+        )
     fit = take_preprocessing(options)
     dataset = open_dataset(
         options["data"],
@@ -122,6 +150,17 @@ def open_recordings(options: dict[str, Any], seed: int) -> EventDataset:
         **take_reading(options),
     )
     return preprocess(dataset, fit).balanced(options["samples"], seed=seed)
+
+
+def _refuse_for_images() -> None:
+    """Refuse the options that say how events are read and fitted."""
+    context = click.get_current_context()
+    for option in OF_EVENTS:
+        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{option.replace('_', '-')} is for events, and the data are images: leave it"
+                " out; --resize gives images another size"
+            )
 
 
 def _end_if_interrupted(result: TrainingResult, out: Path, checkpoint: Path) -> None:
@@ -163,25 +202,33 @@ def _outlook(
 
 
 def _read(
-    dataset: EventDataset, network: nn.Module, settings: TrainingSettings, resume: Path | None
+    dataset: EventDataset | ImageDataset,
+    network: nn.Module,
+    settings: TrainingSettings,
+    options: dict[str, Any],
 ) -> TrainingData:
     """Return the recordings, after checks that would otherwise fail after the long reading."""
     from speckflex.cli.progress import progress_bar
-    from speckflex.training import cache_frames, split_frames
+    from speckflex.data import ImageDataset
+    from speckflex.training import cache_frames, split_frames, stream_frames
     from speckflex.training.checkpoint import check_checkpoint
     from speckflex.training.pipeline import for_method
     from speckflex.training.suitability import check_trainable
 
     check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
     trained = for_method(network, settings)
-    if resume is not None:
-        check_checkpoint(resume, trained, settings)
+    if options["resume"] is not None:
+        check_checkpoint(options["resume"], trained, settings)
+    if options["stream"] or isinstance(dataset, ImageDataset):
+        return split_frames(stream_frames(dataset, settings.t_max), settings)
     with progress_bar("reading recordings", len(dataset)) as advance:
         frames = cache_frames(dataset, settings.t_max, advance=advance)
     return split_frames(frames, settings)
 
 
 def _show(finished: _Finished, options: dict[str, Any]) -> None:
+    from speckflex.networks.time_stepped import TORCH_ONLY, is_time_stepped
+
     result, settings, outlook = finished.result, finished.settings, finished.outlook
     best = result.best
     if options["as_json"]:
@@ -192,7 +239,7 @@ def _show(finished: _Finished, options: dict[str, Any]) -> None:
         on_twin = f", {best.twin_accuracy:.2%} on the twin"
     if best.board_accuracy is not None:
         on_twin = f", {best.board_accuracy:.2%} on board {settings.board}"
-    kind = "synthetic recordings" if finished.dataset.synthetic else "recordings"
+    kind = _kind_of(finished.dataset)
     if options["recipe"]:
         click.echo(_recipe_line(options["recipe"], finished.changed))
     click.echo(
@@ -208,10 +255,21 @@ def _show(finished: _Finished, options: dict[str, Any]) -> None:
     if outlook is not None:
         click.echo(_won(outlook.gain))
         click.echo(_next(outlook, settings, options))
+    if is_time_stepped(result.network):
+        click.echo(f"{TORCH_ONLY}: no board runs this network")
     click.echo(f"written: {options['out']}")
 
 
+def _kind_of(dataset: EventDataset | ImageDataset) -> str:
+    from speckflex.data import ImageDataset
+
+    if isinstance(dataset, ImageDataset):
+        return "images"
+    return "synthetic recordings" if dataset.synthetic else "recordings"
+
+
 def _summary(finished: _Finished, options: dict[str, Any]) -> dict[str, Any]:
+    from speckflex.networks.time_stepped import is_time_stepped
     from speckflex.training.results import origin_of
 
     settings, best, outlook = finished.settings, finished.result.best, finished.outlook
@@ -233,6 +291,7 @@ def _summary(finished: _Finished, options: dict[str, Any]) -> dict[str, Any]:
         "training_recordings": len(finished.data.training),
         "validation_recordings": len(finished.data.validation),
         "synthetic": finished.dataset.synthetic,
+        "time_stepped_in_torch_only": is_time_stepped(finished.result.network),
         "recipe": options["recipe"],
         "changed_from_recipe": {name: value for name, (value, _) in finished.changed.items()},
         "model_sha256": _hash_of(options["out"]),

@@ -346,9 +346,12 @@ def _report(path: Path) -> dict[str, Any]:
 
 
 def _network(path: Path) -> dict[str, Any]:
-    from speckflex.networks.files import load_network
+    from speckflex.networks.files import load_network, load_time_stepped
+    from speckflex.networks.time_stepped import TORCH_ONLY
 
-    network = load_network(path)
+    leaky = load_time_stepped(path)
+    network = load_network(path) if leaky is None else leaky
+    kind = "network" if leaky is None else f"network, {TORCH_ONLY}"
     layers = []
     for name, module in network.named_modules():
         weight = getattr(module, "weight", None)
@@ -366,4 +369,4 @@ def _network(path: Path) -> dict[str, Any]:
         if precharge is not None:
             layer["precharge"] = float(precharge.mean())
         layers.append(layer)
-    return {"kind": "network", "type": type(network).__name__, "layers": layers, "provenance": {}}
+    return {"kind": kind, "type": type(network).__name__, "layers": layers, "provenance": {}}
