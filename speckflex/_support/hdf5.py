@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 
 from speckflex._support.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from speckflex.errors import SpeckflexError
 
-__all__ = ["Hdf5Guard", "is_hdf5"]
+__all__ = ["Hdf5Guard", "holds_text", "is_hdf5"]
 
 HDF5_START = b"\x89HDF\r\n\x1a\n"
 # Deflate packs at most 1032 : 1, and HDF5's other filters less.
@@ -29,6 +31,15 @@ HEAP_START = b"GCOL\x01\x00\x00\x00"
 HEAP_HEADER = 16
 OBJECT_HEADER = 16
 ALIGNMENT = 8
+# What stands for a text of any length: its length, the address of its heap, and its index there
+# (section IV.B of the specification). HDF5 allocates the length before it looks at the heap.
+REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
+LENGTH, ADDRESS, INDEX = (REFERENCE[name].itemsize for name in ("length", "heap", "index"))
+
+
+def holds_text(dataset: h5py.Dataset) -> bool:
+    """Return whether the values are texts, and no other values of any length."""
+    return h5py.check_string_dtype(dataset.dtype) is not None
 
 
 def is_hdf5(path: Path) -> bool:
@@ -48,11 +59,13 @@ class Hdf5Guard:
         failure: the class of the errors.
         remedy: the end of each message, such as "export it again".
         largest: bytes that an array, or all of them, may take in memory.
+        packed_texts: whether texts and rows of any length may be compressed, and claim anything.
     """
 
     failure: type[SpeckflexError]
     remedy: str
     largest: int
+    packed_texts: bool = False
 
     def check_heaps(self, path: Path) -> None:
         """Check that the objects in each heap of texts fill it.
@@ -63,15 +76,17 @@ class Hdf5Guard:
         Raises:
             SpeckflexError: of the class `failure`.
         """
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-            start = whole.find(HEAP_START)
-            while start >= 0:
-                if start % ALIGNMENT == 0 and not _is_filled(whole, start):
-                    raise self.failure(
-                        f"{path}: is damaged, its heap of texts at byte {start} is not filled by"
-                        f" what it lists: {self.remedy}"
-                    )
-                start = whole.find(HEAP_START, start + 1)
+        whole = _mapped(path)
+        left = len(whole) // OBJECT_HEADER
+        for start in _heaps(whole):
+            objects = _objects(whole, start, left)
+            if objects is None:
+                raise self.failure(
+                    f"{path}: is damaged, its heap of texts at byte {start} is not filled by"
+                    f" what it lists: {self.remedy}"
+                )
+            # heaps that lie in each other would be read again and again
+            left -= len(objects)
 
     def check_contents(self, path: Path, file: h5py.File) -> None:
         """Check that all data lies in the file, and that no array claims more than it stores.
@@ -82,7 +97,7 @@ class Hdf5Guard:
         links: list[tuple[str, Any]] = []
         # An exception inside the visit would lose its message on the way through HDF5.
         file.visititems_links(lambda name, link: links.append((name, link)))
-        total = 0
+        total, datasets = 0, {}
         for name, link in links:
             if not isinstance(link, h5py.HardLink):
                 raise self.failure(f"{path}: {shown(name)} is a link to elsewhere: {self.remedy}")
@@ -94,9 +109,37 @@ class Hdf5Guard:
                     )
                 self._check_claim(f"{path}: {shown(name)}", item)
                 total += item.nbytes
+                datasets[name] = item
         if total > self.largest:
             raise self.failure(
                 f"{path}: its arrays claim {total} bytes, more than {self.largest}: {self.remedy}"
+            )
+        self._check_texts(path, file, datasets)
+
+    def _check_texts(self, path: Path, file: h5py.File, datasets: dict[str, h5py.Dataset]) -> None:
+        """Check that all texts together claim no more than the file has.
+
+        Those in attributes, and in the headers of datasets, are found by the addresses of heaps.
+        """
+        whole = _mapped(path)
+        claimed = 0
+        numbers: list[tuple[int, int]] = []
+        for name, dataset in datasets.items():
+            if not dataset.dtype.hasobject or h5py.check_ref_dtype(dataset.dtype):
+                numbers += _spans(dataset)
+            elif not dataset.id.get_create_plist().get_nfilters():
+                for start, stop in _spans(dataset):
+                    count = (stop - start) // REFERENCE.itemsize
+                    references = np.frombuffer(whole, REFERENCE, count, start)
+                    claimed += int(references["length"].sum(dtype=np.int64))
+            elif not self.packed_texts:
+                raise self.failure(
+                    f"{path}: {shown(name)} has compressed texts, whose length can't be checked:"
+                    f" {self.remedy}, with texts as they are"
+                )
+        if claimed > len(whole) or _has_false_reference(whole, file.userblock_size, numbers):
+            raise self.failure(
+                f"{path}: its texts claim more bytes than are stored for them: {self.remedy}"
             )
 
     def _check_claim(self, where: str, dataset: h5py.Dataset) -> None:
@@ -114,19 +157,75 @@ class Hdf5Guard:
             )
 
 
-def _is_filled(content: mmap.mmap, start: int) -> bool:
+def _spans(dataset: h5py.Dataset) -> list[tuple[int, int]]:
+    """Return where the values of a dataset lie in its file, which is nowhere in its header."""
+    stored = dataset.id
+    if dataset.chunks is None:
+        start = stored.get_offset()
+        return [] if start is None else [(start, start + stored.get_storage_size())]
+    found: list[tuple[int, int]] = []
+    stored.chunk_iter(
+        lambda one: found.append((one.byte_offset, one.byte_offset + one.size)) and None
+    )
+    return found
+
+
+def _has_false_reference(whole: mmap.mmap, base: int, numbers: list[tuple[int, int]]) -> bool:
+    """Return whether something outside of numbers names a heap's text and a larger length."""
+    heaps = np.array([*_heaps(whole)], np.uint64) - base
+    objects: dict[int, dict[int, int]] = {}
+    end = 0
+    for start, stop in [*sorted(numbers), (len(whole), len(whole))]:
+        for at in _places_of(heaps, whole, end, start):
+            length, heap, index = np.frombuffer(whole, REFERENCE, 1, at - LENGTH)[0].tolist()
+            if heap not in objects:
+                objects[heap] = dict(_objects(whole, heap + base, len(whole)) or ())
+            if length > objects[heap].get(index, length):
+                return True
+        end = max(end, stop)
+    return False
+
+
+def _places_of(addresses: np.ndarray, whole: mmap.mmap, start: int, stop: int) -> Iterator[int]:
+    """Yield where references may lie that name one of some addresses, from start to stop."""
+    start += LENGTH
+    stop -= INDEX
+    for first in range(start, min(start + ADDRESS, stop - ADDRESS + 1)):
+        values = np.frombuffer(whole, "<u8", (stop - first) // ADDRESS, first)
+        small = np.flatnonzero(values < len(whole))
+        found = small[np.isin(values[small], addresses)]
+        yield from (first + ADDRESS * found).tolist()
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _heaps(whole: mmap.mmap) -> Iterator[int]:
+    """Yield where heaps of texts begin."""
+    start = whole.find(HEAP_START)
+    while start >= 0:
+        if start % ALIGNMENT == 0:
+            yield start
+        start = whole.find(HEAP_START, start + 1)
+
+
+def _objects(content: mmap.mmap, start: int, most: int) -> list[tuple[int, int]] | None:
+    """Return index and length of the objects in a heap; None if they, or `most`, don't fill it."""
     header = content[start + len(HEAP_START) : start + HEAP_HEADER]
     size = int.from_bytes(header, "little")
     if len(header) < HEAP_HEADER - len(HEAP_START) or start + size > len(content):
-        return False
+        return None
+    found: list[tuple[int, int]] = []
     position = start + HEAP_HEADER
     while position + OBJECT_HEADER <= start + size:
         index = int.from_bytes(content[position : position + 2], "little")
         length = int.from_bytes(content[position + 8 : position + OBJECT_HEADER], "little")
-        if index:
-            length = OBJECT_HEADER + -(-length // ALIGNMENT) * ALIGNMENT
+        taken = OBJECT_HEADER + -(-length // ALIGNMENT) * ALIGNMENT if index else length
         # The free space at the end has the index 0, and counts its own header.
-        if length < OBJECT_HEADER or position + length > start + size:
-            return False
-        position += length
-    return True
+        if taken < OBJECT_HEADER or position + taken > start + size or len(found) >= most:
+            return None
+        found.append((index, length))
+        position += taken
+    return found

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from speckflex._support.files import suffix_problem, writing_whole
-from speckflex._support.hdf5 import Hdf5Guard
+from speckflex._support.hdf5 import Hdf5Guard, holds_text
 from speckflex._support.reading import check_is_file
 from speckflex._support.text import one_line
 from speckflex.errors import FileFormatError
@@ -163,7 +163,7 @@ def open_container(path: str | Path) -> Iterator[Container]:
 
 def _manifest(file: h5py.File) -> Any:
     dataset = _dataset(file, "manifest")
-    if dataset.shape != ():
+    if dataset.shape != () or not holds_text(dataset):
         raise ValueError("its manifest is no single text")
     text = str(dataset.asstr()[()])
     if len(text) > MOST_MANIFEST_BYTES:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import h5py
 import numpy as np
 
-from speckflex._support.hdf5 import Hdf5Guard, is_hdf5
+from speckflex._support.hdf5 import Hdf5Guard, holds_text, is_hdf5
 from speckflex._support.text import first_line, shown
 from speckflex.data.dataset import UNKNOWN
 from speckflex.data.formats._columns import find_fields, read_columns, read_rows
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HDF5"]
 
-GUARD = Hdf5Guard(EventsError, "copy the file again, or write it anew", 2**36)
+GUARD = Hdf5Guard(EventsError, "copy the file again, or write it anew", 2**36, packed_texts=True)
 # Arrays of one row an event, by their names and the order of their columns.
 ROW_ORDERS = {"davis/left/events": "xytp", "davis/right/events": "xytp"}
 V2E_ORDER = "txyp"  # of its array `events`, uint32
@@ -245,7 +245,8 @@ def _stated_size(file: h5py.File, name: str) -> tuple[int, int] | None:
     if size.size in {2, 3} and size.dtype.kind in "iu" and size[:2].min() > 0:
         return int(size[0]), int(size[1])
     resolution = file.get(f"{name}/calib/resolution")
-    if isinstance(resolution, h5py.Dataset) and resolution.shape == (2,):
+    numbers = isinstance(resolution, h5py.Dataset) and resolution.dtype.kind in "iu"
+    if numbers and resolution.shape == (2,):
         width, height = resolution[()].tolist()
         return int(height), int(width)
     return None
@@ -264,6 +265,10 @@ def _array(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
     item = group.get(name)
     if not isinstance(item, h5py.Dataset):
         raise EventsError(f"{path}: has no array {shown(name)}: name one of its arrays")
+    # rows of any length are of numbers, as the trains of SHD
+    row = h5py.check_vlen_dtype(item.dtype)
+    if item.dtype.hasobject and not holds_text(item) and (row is None or row.kind not in "iuf"):
+        raise EventsError(f"{path}: {shown(name)} holds {item.dtype}: name an array of numbers")
     properties = item.id.get_create_plist()
     for index in range(properties.get_nfilters()):
         number = properties.get_filter(index)[0]

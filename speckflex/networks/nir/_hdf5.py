@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from speckflex._support.hdf5 import Hdf5Guard
+from speckflex._support.hdf5 import Hdf5Guard, holds_text
 from speckflex._support.text import shown
 from speckflex.errors import FileFormatError
 from speckflex.networks._hdf5 import damaged_hdf5, text_of
@@ -49,8 +49,9 @@ def read_graph(path: Path) -> Graph:
 def _version(file: h5py.File) -> str:
     """Return the version of nir that wrote the file; "" where it does not say."""
     found = file.get("version", file.attrs.get("version", ""))
-    value = found[()] if isinstance(found, h5py.Dataset) and found.shape == () else found
-    text = text_of(value)
+    if isinstance(found, h5py.Dataset):
+        found = found[()] if found.shape == () and holds_text(found) else ""
+    text = text_of(found)
     return "" if text is None else text[:20]
 
 
@@ -130,12 +131,11 @@ class _Reader:
                 f"{where} has edges of shape {dataset.shape}, not pairs of names: export the graph"
                 " again"
             )
-        names = [text_of(name) for name in dataset[()].reshape(-1)]
-        if None in names:
+        if not holds_text(dataset):
             raise FileFormatError(
                 f"{where} has edges that are not names but {dataset.dtype}: export the graph again"
             )
-        whole = [name for name in names if name is not None]
+        whole = [text_of(name) or "" for name in dataset[()].reshape(-1)]
         return tuple(dict.fromkeys(zip(whole[::2], whole[1::2], strict=True)))
 
     def value(self, where: str, item: Any) -> np.ndarray | str:
@@ -144,7 +144,7 @@ class _Reader:
             raise FileFormatError(f"{where} is a group in place of values: export the graph again")
         if item.dtype.kind in NUMBERS:
             return np.asarray(item[()])
-        text = text_of(item[()]) if item.size == 1 else None
+        text = text_of(item[()]) if item.size == 1 and holds_text(item) else None
         if text is None:
             raise FileFormatError(
                 f"{where} holds {item.dtype} of shape {item.shape}, neither numbers nor a text:"
@@ -159,6 +159,9 @@ class _Reader:
         """
         found = group.get("metadata")
         for key, item in found.items() if isinstance(found, h5py.Group) else ():
-            if isinstance(item, h5py.Dataset) and item.shape == ():
-                value = item[()]
-                yield key, value.item() if item.dtype.kind in NUMBERS else text_of(value)
+            if not isinstance(item, h5py.Dataset) or item.shape != ():
+                continue
+            if item.dtype.kind in NUMBERS:
+                yield key, item[()].item()
+            elif holds_text(item):
+                yield key, text_of(item[()])
