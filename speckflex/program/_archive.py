@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import math
+import struct
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -30,16 +31,20 @@ MANIFEST = "manifest.json"
 # A manifest names a handful of layers; a damaged or hostile one must not fill the memory.
 MAX_MANIFEST_BYTES = 16 * 2**20
 NPY_HEADER_BYTES = 4096
-# Far above any layer: the largest of the published nets has 2.4 million weights.
-MAX_ARRAY_BYTES = 2**29
-# What zipfile raises for foreign, cut, locked or exotic archives.
+# Far above any layer: the largest of the published nets has 2.4 million weights. Zeros pack 1000 : 1.
+MAX_ARRAY_BYTES = 2**27
+# What zipfile raises for foreign, cut, locked or exotic archives; ValueError is of names that are
+# no text, and of members before the file's beginning.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     EOFError,
     zlib.error,
     lzma.LZMAError,
     NotImplementedError,
+    OverflowError,
     RuntimeError,
+    ValueError,
+    struct.error,
 )
 # A fixed date, so that the same program gives the same file.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)

@@ -198,6 +198,19 @@ def test_every_shortened_file_is_refused(saved):
         assert_refused(saved, "not a .speck file, or cut short")
 
 
+@pytest.mark.parametrize(
+    ("record", "flags", "name"), [(b"PK\x01\x02", 8, 46), (b"PK\x03\x04", 6, 30)]
+)
+def test_a_member_whose_name_is_no_text_is_refused(saved, record, flags, name):
+    """Bit 11 of the flags says UTF-8: APPNOTE.TXT of the zip format, 4.4.4 and appendix D."""
+    content = bytearray(saved.read_bytes())
+    at = content.index(record)
+    content[at + flags + 1] |= 1 << 3
+    content[at + name] = 0xB1
+    saved.write_bytes(content)
+    assert_refused(saved, "can't decode byte 0xb1")
+
+
 @pytest.mark.parametrize("manifest", ["", "{", "\xff", "[" * 100_000])
 def test_a_manifest_that_is_no_json_is_refused(saved, manifest):
     write(saved, members(saved) | {"manifest.json": manifest})
