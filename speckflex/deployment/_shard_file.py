@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -42,6 +44,7 @@ MANIFEST, PROGRAM, REPORT = "manifest.json", "program.speck", "report.json"
 # A member that unpacks to more than this must take a hundredth of it in the file.
 ALWAYS_ALLOWED_BYTES = 2**26
 MOST_PACKED = 100
+MOST_SHARDS = 10**6  # each that is missing is listed
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -249,6 +252,9 @@ def _reading(path: Path | io.BytesIO) -> Iterator[zipfile.ZipFile]:
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        ArithmeticError,
         EOFError,
         OSError,
         NotImplementedError,
@@ -279,7 +285,7 @@ def _manifest(file: zipfile.ZipFile, source: str) -> dict[str, Any]:
 def _heading(manifest: dict[str, Any]) -> Heading:
     index, count, samples = (int(manifest[name]) for name in ("index", "count", "samples"))
     share = range(*map(int, manifest["share"]))
-    if not (0 < index <= count and 0 <= share.start < share.stop <= samples):
+    if not (0 < index <= count <= MOST_SHARDS and 0 <= share.start < share.stop <= samples):
         raise ValueError(f"it says it is shard {index} of {count}, {share} of {samples}")
     identity = {printable(key): printable(str(v)) for key, v in manifest["identity"].items()}
     return Heading(index, count, share, samples, identity)

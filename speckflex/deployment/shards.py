@@ -429,7 +429,7 @@ def merge_shards(paths: Sequence[str | Path]) -> MergedShards:
     missing = tuple(index for index in range(1, count + 1) if index not in found)
     try:
         deployment = merge_contents(contents(), missing=missing)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         # each file is sound alone, so one was changed after it was written
         raise FileFormatError(
             f"{first} and the other shards do not add up ({one_line(error)}): play them again"

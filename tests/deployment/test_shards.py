@@ -1,11 +1,13 @@
 """Deployments in shards and on several processes: the same report as from one process."""
 
 import json
+import math
 import os
 import re
 import socket
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -246,6 +248,19 @@ def test_a_cut_file_is_an_error_in_one_line(cut, shards, tmp_path):
     with pytest.raises(FileFormatError, match="play the shard again") as caught:
         merge_shards([tmp_path])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [10**12, math.inf, -(10**400), "x", None, []])
+def test_a_shard_of_absurdly_many_is_refused_in_one_line(value, shards, tmp_path):
+    with zipfile.ZipFile(shards / "shard-1-of-3.shard") as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    manifest = json.loads(members["manifest.json"]) | {"count": value}
+    members["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(tmp_path / "shard-1-of-3.shard", "w") as new:
+        for name, content in members.items():
+            new.writestr(name, content)
+    with pytest.raises(FileFormatError, match="play the shard again"):
+        merge_shards([tmp_path])
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,24 @@ def test_a_search_that_was_killed_goes_on_as_it_would_have(tmp_path):
     assert [row.number for row in again] == [0, 1, 2, 3, 5, 6, 7, 8]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"peak_load": ', '"peak_load": "much", "was": '),
+        ('{"speckflex": {', '{"speckflex": 7, "a": {'),
+    ],
+)
+def test_a_storage_with_other_values_is_refused_in_one_line(old, new, tmp_path):
+    plan = Plan(AXES, trials=1, about={"data": "made up"})
+    path = tmp_path / "a.journal"
+    run_study(open_study(path, plan), plan, slope)
+    text = path.read_text().replace('":', '": ').replace('":  ', '": ')
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(TrainingError, match="storage of"):
+        rows_of(open_study(path, plan), plan)
+
+
 def test_two_workers_share_a_search(tmp_path):
     plan = Plan(AXES, trials=6)
     place = tmp_path / "a.journal"

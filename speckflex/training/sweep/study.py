@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex._support.extras import need_modules
-from speckflex._support.text import first_line
+from speckflex._support.text import first_line, shown
 from speckflex.errors import SpeckflexError, TrainingError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def open_study(storage: str | Path, plan: Plan) -> Study:
         )
         if ABOUT not in study.user_attrs:
             study.set_user_attr(ABOUT, dict(plan.about))
-        known = study.user_attrs[ABOUT]
+        known = dict(study.user_attrs[ABOUT])
     except Exception as error:  # each storage has errors of its own
         raise TrainingError(
             f"{storage}: can't be used as the storage of a sweep ({first_line(error)}): choose"
@@ -182,26 +182,45 @@ def _run_trial(
 
 
 def rows_of(study: Study, plan: Plan) -> list[TrialRow]:
-    """Return the trials that are done, in the order of their numbers."""
+    """Return the trials that are done, in the order of their numbers.
+
+    Raises:
+        TrainingError: what the storage holds are no trials.
+    """
+    try:
+        return _rows(study, plan)
+    except Exception as error:  # each storage has errors of its own
+        raise TrainingError(
+            f"the storage of the sweep is damaged ({first_line(error)}): choose another"
+        ) from error
+
+
+def _rows(study: Study, plan: Plan) -> list[TrialRow]:
     rows = []
     for trial in study.get_trials(deepcopy=False):
         complete, notes = trial.state.name == "COMPLETE", trial.user_attrs
         if not complete and ERROR not in notes:
             continue
-        load = notes.get(LOAD)
+        load = _number(notes, LOAD)
         limit = float("inf") if plan.max_load is None else plan.max_load
         rows.append(
             TrialRow(
                 number=trial.number,
                 values=dict(trial.params),
-                accuracy=trial.value if complete else None,
+                accuracy=float(trial.value) if complete else None,
                 peak_load=load,
                 keeps_up=complete and load is not None and load <= limit,
-                seconds=notes.get(SECONDS, 0.0),
-                error=notes.get(ERROR, ""),
+                seconds=_number(notes, SECONDS) or 0.0,
+                error=shown(str(notes.get(ERROR, ""))),
             )
         )
     return rows
+
+
+def _number(notes: Mapping[str, Any], name: str) -> float | None:
+    """Return what a trial notes as a number; its storage may come from another machine."""
+    value = notes.get(name)
+    return None if value is None else float(value)
 
 
 def best_row(rows: list[TrialRow]) -> TrialRow | None:
