@@ -31,6 +31,7 @@ from pathlib import Path
 
 FILES = Path(__file__).parents[1] / "files"
 MOST_SECONDS = 20
+LONGEST_SILENCE = 900  # of a process; the first case waits for imports and kernels
 MOST_MEMORY = 2 << 30  # bytes that a single case may add
 ADDRESS_SPACE = 16 << 30  # bytes, so that a case that takes more fails in its own process
 LONGEST = 6000  # characters of a message
@@ -259,7 +260,7 @@ def run_apart(door, cases, seed, folder):
     last = Findings(door.name)
     ended = False
     while not ended:
-        if not here.poll(3 * MOST_SECONDS + 60):
+        if not here.poll(LONGEST_SILENCE):
             process.kill()
             last.wrong["hang beyond the alarm"] += 1
             break
@@ -357,10 +358,72 @@ def read_images(path):
 
 
 def read_report_file(path):
-    """Read a report."""
-    from speckflex.report import read_report
+    """Read a report, and show it in all forms."""
+    from speckflex.report import read_report, render_json, render_text
 
-    read_report(path)
+    report = read_report(path)
+    render_text(report)
+    render_json(report)
+
+
+def read_golden(path):
+    """Read a program with its known answers, and play them."""
+    from speckflex import open_board
+    from speckflex.analysis.golden import verify_board
+    from speckflex.program.golden import Golden
+
+    program, golden = _program_class().load(path), Golden.load(path)
+    if golden is not None:
+        with open_board("twin") as board:
+            verify_board(board, program, golden)
+
+
+def _program_class():
+    import speckflex
+
+    return speckflex.Program
+
+
+def read_probe(path):
+    """Open a twin with what a file says of a board, and settle a virtual devkit's choices."""
+    from speckflex import open_board
+    from speckflex.boards.probe_file import ProbeFile
+    from speckflex.boards.virtual import as_probed
+
+    as_probed(ProbeFile.load(path), None, None)
+    with open_board("twin", probe=path):
+        pass
+
+
+def read_shards(path):
+    """Make a report of one shard, and show it."""
+    from speckflex.deployment.describe import describe_file
+    from speckflex.deployment.shards import merge_shards
+    from speckflex.report import render_json
+
+    merged = merge_shards([path])
+    render_json(merged.deployment.report)
+    describe_file(path)
+
+
+def read_options(path):
+    """Give a command a file of its options, and check how it ends."""
+    _check_command(["train", "--config", str(path)])
+
+
+def read_journal(path):
+    """Open the storage of a sweep, and list its trials."""
+    from speckflex.training.sweep.study import best_row, open_study, rows_of
+
+    # a sweep writes into its storage
+    copy = path.with_name(f"copy{path.suffix}")
+    shutil.copy(path, copy)
+    storage = f"sqlite:///{copy}" if path.read_bytes()[:6] == b"SQLite" else copy
+    try:
+        study = open_study(storage, _plan())
+        best_row(rows_of(study, _plan()))
+    finally:
+        copy.unlink()
 
 
 def read_metrics(path):
@@ -394,17 +457,12 @@ def _training():
     )
 
 
-def read_by_command(path):
-    """Give a file to a command, in this process, and check how the command ends."""
+def _check_command(arguments):
+    """Run a command in this process, and check how it ends."""
     from click.testing import CliRunner
 
     from speckflex.cli import main
 
-    rng = random.Random(path.read_bytes()[:200])  # noqa: S311 - no secret
-    command = rng.choice(COMMANDS)
-    arguments = [str(path) if word == "FILE" else word for word in command]
-    if rng.random() < 0.3:
-        arguments.insert(rng.randrange(1, len(arguments) + 1), rng.choice(ODD_WORDS))
     result = CliRunner().invoke(main, arguments)
     ended = isinstance(result.exception, SystemExit) or result.exception is None
     if not ended:
@@ -413,6 +471,16 @@ def read_by_command(path):
         raise AssertionError(f"exit {result.exit_code}")
     if "Traceback" in result.output or "\x1b" in result.output:
         raise AssertionError(f"output of {arguments[:1]}")
+
+
+def read_by_command(path):
+    """Give a file to a command, and check how the command ends."""
+    rng = random.Random(path.read_bytes()[:200])  # noqa: S311 - no secret
+    command = rng.choice(COMMANDS)
+    arguments = [str(path) if word == "FILE" else word for word in command]
+    if rng.random() < 0.3:
+        arguments.insert(rng.randrange(1, len(arguments) + 1), rng.choice(ODD_WORDS))
+    _check_command(arguments)
 
 
 COMMANDS = (
@@ -494,6 +562,97 @@ def _metrics(_):
     return [
         "".join(json.dumps(line) + "\n" for line in lines).encode() for lines in (epochs, tests)
     ]
+
+
+def _golden(folder):
+    import numpy as np
+    from made_up import random_stream, two_core_program
+
+    from speckflex.analysis.golden import make_golden
+
+    program, rng = two_core_program(), np.random.default_rng(0)
+    shape = program.input.shape
+    golden = make_golden(program, [random_stream(rng, shape, 50) for _ in range(2)])
+    program.save(folder / "golden.speck", golden=golden)
+    return [(folder / "golden.speck").read_bytes()]
+
+
+def _probes(folder):
+    """Return findings about settings of the twin and of a virtual devkit, and a measurement."""
+    from speckflex.boards.probe_file import Finding, ProbeFile
+
+    findings = (
+        Finding("output_order", "which order?", "-y-x+c", ("-y-x+c", "+c+y+x"), {"spikes": 4}),
+        Finding("overflow", "what then?", "wrap", ("wrap", "saturate"), [1, 2.5, None]),
+        Finding("readout_bit_20", "what bit?", "valid", ("valid", "maximum above threshold")),
+        Finding("slow_clock_period", "how long?", observed={"us": 12.5}),
+        Finding("mirror_frame", "which?", problem="not run: 280 s were over"),
+    )
+    board = {"name": "speck2f:0", "chip": "speck2f", "serial": "1"}
+    found = ProbeFile(board, "2026-01-01T00:00:00+00:00", 1.5, findings, "0.1.0")
+    found.save(folder / "probe.json")
+    return [(folder / "probe.json").read_bytes()]
+
+
+def _shards(folder):
+    import numpy as np
+    from made_up import random_stream, two_core_program
+
+    from speckflex.data import EventDataset
+    from speckflex.deployment.deploy import DeploySettings
+    from speckflex.deployment.shards import Shard, ShardRun, deploy_shard
+
+    program, rng = two_core_program(), np.random.default_rng(0)
+    shape = program.input.shape
+    items = tuple(random_stream(rng, shape, 50) for _ in range(4))
+    dataset = EventDataset(
+        name="made up",
+        shape=shape,
+        classes=("a", "b"),
+        labels=np.array([0, 1, 0, 1]),
+        synthetic=True,
+        items=tuple(range(4)),
+        read=items.__getitem__,
+    )
+    run = ShardRun(Shard.parse("1/2"), folder / "shards")
+    (folder / "shards").mkdir()
+    settings = DeploySettings(batch=1, threads=1)
+    deploy_shard(program, dataset, "twin", run, settings=settings)
+    (path,) = (folder / "shards").iterdir()
+    return [path.read_bytes()]
+
+
+OPTIONS = b"""# speckflex
+network = "nmnist-3c1fc"
+data = "/nonexistent"
+t = 4
+lr = 0.001
+batch-size = 8
+milestones = ["1", "2"]
+augment = ["shift:2", "flip"]
+clip-weights = true
+epochs = 5
+seed = 0
+"""
+
+
+def _plan():
+    from speckflex.training.sweep.axes import Axis
+    from speckflex.training.sweep.study import Plan
+
+    return Plan((Axis.parse("lr=0.001..0.1:log"),), 3, about={"data": "made up"})
+
+
+def _journals(folder):
+    from speckflex.training.sweep.study import open_study, run_study
+    from speckflex.training.sweep.trial import OnTwin
+
+    contents = []
+    for name, url in (("sweep.log", folder / "sweep.log"), ("db", f"sqlite:///{folder / 'db'}")):
+        study = open_study(url, _plan())
+        run_study(study, _plan(), lambda values, _: OnTwin(values["learning_rate"], 1e3))
+        contents.append((folder / name).read_bytes())
+    return contents
 
 
 def _tensors(_):
@@ -588,6 +747,11 @@ DOORS = {
         Door("recording", ".h5", lambda _: [_own("recording")], read_recording),
         Door("report", ".json", lambda _: [_own("report")], read_report_file),
         Door("metrics", ".jsonl", _metrics, read_metrics),
+        Door("golden", ".speck", _golden, read_golden),
+        Door("shard", ".shard", _shards, read_shards),
+        Door("probe", ".json", _probes, read_probe),
+        Door("config", ".toml", lambda _: [OPTIONS], read_options),
+        Door("sweep", ".log", _journals, read_journal),
         Door("checkpoint", ".checkpoint", _checkpoints, read_checkpoint),
         Door("npy", ".npy", _npy, read_events),
         Door("npz", ".npz", _npz, read_events),
