@@ -37,8 +37,9 @@ class RunFolder:
     """Takes the files of a run, and gives them their names when all are complete.
 
     While the block lasts, a hidden file marks the folder, and another process is refused. A mark
-    that is still there when no process holds it was left by a run that was ended: the folder may
-    then hold files of two runs, which the next run says and mends.
+    that is still there when no process holds it was left by a run that was ended, or that could
+    not write a file of which an older one lies there: the folder may then hold files of two runs,
+    which the next run says and mends.
 
     Attributes:
         path: the folder.
@@ -58,8 +59,10 @@ class RunFolder:
         self._failure = failure
         self._failed: list[SpeckflexError] = []
         self._names: list[str] = []
+        self._lost: list[str] = []
         self._mark: Any = None
         self._is_new = False
+        self._is_mixed = False
 
     def __enter__(self) -> Self:
         """Mark the folder as being written.
@@ -107,6 +110,7 @@ class RunFolder:
         except SpeckflexError as error:
             message = str(error).replace(str(self._staging), str(self.path))
             self._failed.append(type(error)(message))
+            self._lost.append(name)
         else:
             self._names.append(name)
 
@@ -126,11 +130,14 @@ class RunFolder:
             for name in set(stale) - set(self._names) if not self._failed else ():
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
+            self._is_mixed = True
             raise self._failure(
                 f"{error.filename2 or error.filename or self.path}: can't be written"
                 f" ({error.strerror}): choose another folder"
             ) from error
         if self._failed:
+            older = {*stale, *self._lost} - set(self._names)
+            self._is_mixed = any((self.path / name).exists() for name in older if self._names)
             first = self._failed[0]
             raise type(first)(
                 f"{first}; {len(self._names)} other files of the run are in {self.path}"
@@ -173,8 +180,9 @@ class RunFolder:
 
     def _release(self) -> None:
         if self._mark is not None:
-            with suppress(OSError):
-                (self.path / MARK).unlink()
+            if not self._is_mixed:
+                with suppress(OSError):
+                    (self.path / MARK).unlink()
             self._mark.close()
             self._mark = None
 

@@ -65,6 +65,24 @@ def test_a_failing_file_does_not_lose_the_others(tmp_path: Path):
     assert names_in(tmp_path) == ["b.txt"]
 
 
+@pytest.mark.parametrize("older", ["a.txt", "older.txt"])
+def test_a_folder_with_an_older_file_beside_new_ones_is_said_to_be_one(older: str, tmp_path: Path):
+    def fail(path: Path) -> None:
+        raise BoardError(f"{path}: no space left")
+
+    (tmp_path / older).write_text("old")
+    with RunFolder(tmp_path, FileFormatError) as folder:
+        folder.write("a.txt", fail)
+        write_text(folder, "b.txt", "b")
+        with pytest.raises(BoardError):
+            folder.finish(stale=("older.txt",))
+    assert "its files may be of two runs: run it again" in unfinished(tmp_path)
+    with RunFolder(tmp_path, FileFormatError) as folder:
+        write_text(folder, "a.txt", "a")
+        folder.finish(stale=("older.txt", "b.txt"))
+    assert names_in(tmp_path) == ["a.txt"]
+
+
 def test_an_error_before_the_end_leaves_the_older_files(tmp_path: Path):
     (tmp_path / "a.txt").write_text("old")
 
