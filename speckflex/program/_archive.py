@@ -31,7 +31,8 @@ MANIFEST = "manifest.json"
 # A manifest names a handful of layers; a damaged or hostile one must not fill the memory.
 MAX_MANIFEST_BYTES = 16 * 2**20
 NPY_HEADER_BYTES = 4096
-# Far above any layer: the largest of the published nets has 2.4 million weights. Zeros pack 1000 : 1.
+# Far above any layer, the largest of the published nets has 2.4 million weights, and zeros
+# pack 1000 : 1.
 MAX_ARRAY_BYTES = 2**27
 # What zipfile raises for foreign, cut, locked or exotic archives; ValueError is of names that are
 # no text, and of members before the file's beginning.
