@@ -303,5 +303,5 @@ def data_options(function: Any, *, default: str = " Required.") -> Any:
         "--data",
         metavar="PATH|NAME",
         help="A folder or file of recordings, or nmnist, dvsgesture, synthetic-digits,"
-        f" synthetic-gestures.{default}",
+        f" synthetic-gestures, synthetic-tones.{default}",
     )(function)

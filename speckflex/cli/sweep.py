@@ -219,7 +219,7 @@ class _Trials:
         from speckflex.training import cache_frames, split_frames
 
         if settings.t_max not in self._frames:
-            frames = cache_frames(dataset, settings.t_max)
+            frames = cache_frames(dataset, settings.t_max, frame_time=settings.frame_time)
             self._frames = {settings.t_max: split_frames(frames, settings)}
         return self._frames[settings.t_max]
 

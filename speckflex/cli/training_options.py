@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speckflex.cli.data_options import preprocessing_options, reading_options
+from speckflex.cli.data_options import DurationType, preprocessing_options, reading_options
 from speckflex.cli.options import OutFileType, json_option, seed_option
 from speckflex.training.loggers import LOGGERS
 from speckflex.training.settings import (
@@ -47,6 +47,12 @@ def method_options(default: str) -> Decorator:
             metavar="sdt|nmt|mtt|law|mtsnn|board",
         ),
         setting("--t-max --t", int, "Frames per recording, and the largest number of time steps."),
+        setting(
+            "--frame-time",
+            DurationType(),
+            "Time of a frame, from the start of a recording, such as 10ms. [default: the"
+            " recording's time over T]",
+        ),
         setting(
             "--samples-per-step",
             int,
@@ -251,7 +257,7 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
 def _setting(
     values: dict[str, Any],
     flags: str,
-    kind: type | Sequence[str],
+    kind: type | click.ParamType | Sequence[str],
     text: str = "",
     *,
     name: str = "",
@@ -272,7 +278,7 @@ def _setting(
     return click.option(
         *flags.split(),
         name,
-        type=kind if isinstance(kind, type) else click.Choice(kind),
+        type=kind if isinstance(kind, type | click.ParamType) else click.Choice(kind),
         default=values[name],
         show_default=values[name] not in (None, ""),
         help=text,

@@ -88,7 +88,7 @@ def _defaults(recipe: Recipe, step: str) -> dict[str, Any]:
             f" step: run speckflex train --recipe {recipe.name}"
         )
     network = recipe.network_options if step == "training" else {}
-    return {**network, **_values(settings)}
+    return {**network, **recipe.recordings, **_values(settings)}
 
 
 def _values(settings: TrainingSettings) -> dict[str, Any]:
@@ -102,8 +102,14 @@ def _values(settings: TrainingSettings) -> dict[str, Any]:
 def _explain(recipe: Recipe) -> None:
     from speckflex.cli.tables import echo_table
 
-    click.echo(f"{recipe.name}: how the MTT paper (arXiv 2503.17394, A.3) trains {recipe.network}")
-    rows = [(name, _spelled(value), "-") for name, value in recipe.network_options.items()]
+    click.echo(
+        f"{recipe.name}: how the MTT paper (arXiv 2503.17394, {recipe.section}) trains"
+        f" {recipe.network}"
+    )
+    if not recipe.on_chip:
+        click.echo("The network runs in time steps in torch alone: the chip has no such neurons.")
+    of_network = {**recipe.network_options, **recipe.recordings}
+    rows = [(name, _spelled(value), "-") for name, value in of_network.items()]
     training, tuning = _values(recipe.training), {}
     if recipe.finetuning is not None:
         tuning = _values(recipe.finetuning)
@@ -131,4 +137,7 @@ def _explain(recipe: Recipe) -> None:
 def _spelled(value: Any) -> str:
     if value in (None, ""):
         return "-"
+    if isinstance(value, tuple):
+        height, width = value
+        return f"{width}x{height}"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

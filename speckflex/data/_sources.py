@@ -12,6 +12,7 @@ from speckflex.data.formats._layouts import open_folder
 from speckflex.data.formats._reading import Reading
 from speckflex.data.synthetic._digits import open_synthetic_digits
 from speckflex.data.synthetic._gestures import open_synthetic_gestures
+from speckflex.data.synthetic._tones import open_synthetic_tones
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["open_dataset"]
 SYNTHETIC = {
     "synthetic-digits": open_synthetic_digits,
     "synthetic-gestures": open_synthetic_gestures,
+    "synthetic-tones": open_synthetic_tones,
 }
 
 
@@ -42,9 +44,10 @@ def open_dataset(
 
     Args:
         source: a name or a path. Names: `nmnist`, `dvsgesture` (in the folder where tonic keeps
-            them), `synthetic-digits`, `synthetic-gestures`. Paths: a folder in the layout of
-            N-MNIST (`Train` and `Test`, or the label folders 0..9 themselves) or of tonic's
-            DVS-Gesture (`ibmGestureTrain`, `ibmGestureTest`); a file of a format in
+            them), `synthetic-digits`, `synthetic-gestures`, `synthetic-tones`. Paths: a folder in
+            the layout of N-MNIST (`Train` and `Test`, or the label folders 0..9 themselves) or of
+            tonic's DVS-Gesture (`ibmGestureTrain`, `ibmGestureTest`), or with the IDX files of
+            MNIST, whose images are then sequences of pixels; a file of a format in
             docs/data.md; a folder of such files, or one with a folder of them for each class,
             with or without `Train` and `Test` above the classes.
         split: `train`, `test` or `all`; has no effect on a path without splits.

@@ -12,7 +12,7 @@ import torch
 from speckflex.data.formats.dvs_gesture import CLASSES, MIRRORED
 from speckflex.data.images import ImageDataset
 from speckflex.errors import TrainingError
-from speckflex.events.frames import to_frames
+from speckflex.events.frames import to_frames, to_frames_by_time
 from speckflex.training.streaming import StreamedFrames
 
 if TYPE_CHECKING:
@@ -74,13 +74,19 @@ class FrameSet:
 
 
 def cache_frames(
-    recordings: EventDataset, n_bins: int, *, advance: Callable[[int], None] | None = None
+    recordings: EventDataset,
+    n_bins: int,
+    *,
+    frame_time: int | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> FrameSet:
     """Return all recordings as frames of event counts, in the smallest integers that hold them.
 
     Args:
         recordings: each has a known class.
         n_bins: number of frames in a recording, of equal time.
+        frame_time: µs of a frame, from time 0 on: the frames after the last event are empty, and
+            events after the last frame are left out. None to divide each recording's own time.
         advance: called with 1 after each recording.
 
     Raises:
@@ -91,7 +97,7 @@ def cache_frames(
     frames = torch.empty((len(recordings), n_bins, *recordings.shape), dtype=torch.uint8)
     for index in range(len(recordings)):
         events, _ = recordings[index]
-        counts = to_frames(events, recordings.shape, n_bins)
+        counts = _frames_of(events, recordings.shape, n_bins, frame_time)
         largest = int(counts.max(initial=0))
         if largest > torch.iinfo(frames.dtype).max:
             wider = next(dtype for dtype in DTYPES if largest <= torch.iinfo(dtype).max)
@@ -100,6 +106,15 @@ def cache_frames(
         if advance is not None:
             advance(1)
     return FrameSet(frames, torch.from_numpy(recordings.labels.astype(np.int64)), recordings)
+
+
+def _frames_of(events: np.ndarray, shape: Shape, n_bins: int, frame_time: int | None) -> np.ndarray:
+    if frame_time is None:
+        return to_frames(events, shape, n_bins)
+    frames = np.zeros((n_bins, *shape), np.int64)
+    counted = to_frames_by_time(events[events["t"] < n_bins * frame_time], shape, frame_time)
+    frames[: len(counted)] = counted
+    return frames
 
 
 def stream_frames(recordings: EventDataset | ImageDataset, n_bins: int) -> FrameSet:

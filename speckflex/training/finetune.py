@@ -62,7 +62,7 @@ def finetune(
     if not dataset.shape_stated:
         source = f"{dataset.name}: its recordings do not state their sensor, and the network"
         dataset = dataset.on_sensor(find_input_shape(network, source=source))
-    frames = cache_frames(dataset, settings.t_max)
+    frames = cache_frames(dataset, settings.t_max, frame_time=settings.frame_time)
     return finetune_network(
         network,
         split_frames(frames, settings),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from speckflex.errors import TrainingError
 from speckflex.training.settings import TrainingSettings
@@ -27,12 +27,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the paper trains one of its networks for the chip (Du et al. 2025, A.3).
+    """How the paper trains one of its networks (Du et al. 2025, A.3 for the chip, A.12 for time).
 
     Args:
         name: the choice of `--recipe`.
-        network: a key of `speckflex.networks.paper.NETWORKS`.
-        neuron: a key of `speckflex.networks.paper.NEURONS`.
+        network: a key of `speckflex.networks.paper.NETWORKS`, or a factory with its arguments.
+        neuron: a key of `speckflex.networks.paper.NEURONS`; None where the factory decides, as for
+            the next three.
         lower_bound: of the potentials, in thresholds.
         voting: "spikes" or "potential".
         batch_norm: whether the training has batch norm.
@@ -40,23 +41,30 @@ class Recipe:
         finetuning: the settings of the bias-free training that follows `speckflex fold`; None
             where the first training is the only one.
         differences: from the paper and its published code.
+        section: of the paper.
+        on_chip: whether the network is made for the chip.
+        recordings: the options that fit the recordings to the network, by their names.
     """
 
     name: str
     network: str
-    neuron: str
-    lower_bound: float
-    voting: str
-    batch_norm: bool
+    neuron: str | None
+    lower_bound: float | None
+    voting: str | None
+    batch_norm: bool | None
     training: TrainingSettings
     finetuning: TrainingSettings | None
     differences: tuple[Difference, ...]
+    section: str = "A.3"
+    on_chip: bool = True
+    recordings: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def network_options(self) -> dict[str, str | float | bool]:
         """The network and its neurons, by the names of the options of `speckflex train`."""
         names = ("network", "neuron", "lower_bound", "voting", "batch_norm")
-        return {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 EPOCH = Difference(
@@ -225,7 +233,82 @@ _CIFAR10DVS = Recipe(
     ),
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_NMNIST, _GESTURE, _CIFAR10DVS)}
+# Time encoders (A.12). The text of the arXiv page has lost the number of frames.
+_ENCODER = TrainingSettings(
+    method="mtt",
+    t_max=100,
+    frame_time=10_000,
+    epochs=150,
+    batch_size=64,
+    optimiser="adamw",
+    learning_rate=1e-3,
+    **{**_MIXED, "sampler": "non-increasing"},
+)
+_ENCODER_DIFFERENCES = (
+    Difference("optimiser", "AdamW, learning rate 0.001, batches of 64", "not stated"),
+    Difference(
+        "drawn time steps",
+        "every configuration that never grows from stage to stage is equally likely",
+        "the first stage has T, the others never grow; how they are drawn is not stated",
+    ),
+    Difference("biases", "none", "not stated"),
+    Difference("first weights", "those of torch, doubled in the hidden layers", "not stated"),
+    Difference(
+        "output", "the mean potential of a linear layer without a neuron over time", "not stated"
+    ),
+    EPOCH,
+    BATCHES,
+    STATES,
+)
+_ENCODER_NETWORK = "speckflex.networks.time_encoders:time_encoder"
+
+_SHD = Recipe(
+    name="paper-shd",
+    network=f"{_ENCODER_NETWORK} width=128 layers=3 leak=0.5",
+    neuron=None,
+    lower_bound=None,
+    voting=None,
+    batch_norm=None,
+    training=_ENCODER,
+    finetuning=None,
+    differences=(
+        Difference(
+            "frames",
+            "100 of 10 ms, counted from the start; what comes later is left out",
+            "the number is missing in the text",
+        ),
+        Difference("leak", "half of a potential is left after a frame", "not stated"),
+        Difference("inputs", "70, each the sum of ten of the 700 units", "70; how is not stated"),
+        *_ENCODER_DIFFERENCES,
+    ),
+    section="A.12",
+    on_chip=False,
+    recordings={"resize": (1, 70)},
+)
+_SSC = replace(_SHD, name="paper-ssc", training=replace(_ENCODER, epochs=60))
+_SEQMNIST = Recipe(
+    name="paper-seqmnist",
+    network=f"{_ENCODER_NETWORK} width=64 layers=2 leak=0.99 full_scale=255",
+    neuron=None,
+    lower_bound=None,
+    voting=None,
+    batch_norm=None,
+    training=replace(_ENCODER, t_max=784, frame_time=1000, epochs=30),
+    finetuning=None,
+    differences=(
+        Difference(
+            "pixels", "of 0 to 1, one in each of 784 frames", "one by one; scale not stated"
+        ),
+        Difference("epochs", "30", "not stated"),
+        *_ENCODER_DIFFERENCES,
+    ),
+    section="A.12",
+    on_chip=False,
+)
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (_NMNIST, _GESTURE, _CIFAR10DVS, _SHD, _SSC, _SEQMNIST)
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -47,6 +47,9 @@ class TrainingSettings:
             are those of the law. With "board" a board plays the forward pass, event by event on
             the 8-bit program.
         t_max: number of frames of a recording, and the largest number of time steps.
+        frame_time: µs of a frame, counted from the start of a recording, for recordings whose time
+            means the same in each, such as sounds; what lies behind `t_max` frames is left out.
+            None to divide each recording's own time into `t_max` frames.
         samples_per_step: drawn configurations whose gradients are added up in one optimiser step
             (nmt, mtt, law).
         epochs: passes over the training part; also the length of the cosine schedule.
@@ -143,6 +146,7 @@ class TrainingSettings:
     max_load: float | None = None
     mean_t: float = 7.0
     bits: str = ""
+    frame_time: int | None = None
 
     @property
     def chooser(self) -> str:
@@ -158,7 +162,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("t_max", "samples_per_step", "epochs", "batch_size"):
             _check_at_least(name, getattr(self, name), 1)
-        for name, least in (("granularity", 1), ("patience", 1), ("cosine_epochs", self.epochs)):
+        optional = {"granularity": 1, "patience": 1, "frame_time": 1, "cosine_epochs": self.epochs}
+        for name, least in optional.items():
             if getattr(self, name) is not None:
                 _check_at_least(name, getattr(self, name), least)
         if self.patience is not None and self.keep == "last":
@@ -232,6 +237,11 @@ def _check_board(settings: TrainingSettings) -> None:
             " such as 0.8"
         )
     if settings.method == "board":
+        if settings.frame_time is not None:
+            raise TrainingError(
+                f"frame time {settings.frame_time} µs with method board: its spikes are counted in"
+                " frames of a recording's own time: leave the frame time out"
+            )
         return
     chosen = "board" if settings.chosen_by == "board" else ""
     alone = {"vary": settings.vary, "max load": settings.max_load, "chosen by": chosen}

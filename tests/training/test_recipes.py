@@ -60,7 +60,7 @@ def test_settings_are_those_of_the_table(name, step):
     assert {key: settings[key] for key in TABLES[name, step]} == TABLES[name, step]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ["paper-nmnist", "paper-gesture", "paper-cifar10dvs"])
 def test_networks_are_those_of_the_paper(name):
     """Multi-step neurons (A.3); IF voting on N-MNIST alone, and batch norm on the others."""
     recipe = find_recipe(name)
@@ -95,13 +95,13 @@ def test_explain_lists_every_setting_and_difference_without_data(name, command):
     recipe = find_recipe(name)
     if command == "finetune" and recipe.finetuning is None:
         assert shown.exit_code == 1
-        assert "recipe paper-nmnist has no fine-tuning" in shown.stderr
+        assert f"recipe {name} has no fine-tuning" in shown.stderr
         return
     assert shown.exit_code == 0, shown.output
     for difference in recipe.differences:
         assert f"- {difference.subject}: here {difference.here}; paper: " in shown.stdout
     rows = {line.split()[0]: line.split() for line in shown.stdout.splitlines() if line.strip()}
-    assert rows["network"][1] == recipe.network
+    assert rows["network"][1] == recipe.network.split()[0]
     assert rows["t_max"][1] == str(recipe.training.t_max)
     assert rows["learning_rate"][1] == str(recipe.training.learning_rate)
     assert f"speckflex train --recipe {name}" in shown.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from speckflex.data.formats._pixel_sequences import is_idx_folder, open_idx_folder
 from speckflex.data.formats._plain_folders import (
     is_class_folder,
     is_flat_folder,
@@ -50,6 +51,7 @@ LAYOUTS: list[FolderLayout] = [
     FolderLayout("ibmGestureTrain and ibmGestureTest", is_gesture_folder, open_gesture_folder),
     FolderLayout("Train and Test of N-MNIST", is_nmnist_folder, open_nmnist_folder),
     FolderLayout("the classes of N-Caltech101", is_ncaltech_folder, open_ncaltech_folder),
+    FolderLayout("the IDX files of MNIST", is_idx_folder, open_idx_folder),
     FolderLayout("a folder of files for each class", is_class_folder, open_class_folder, True),
     FolderLayout("files of recordings", is_flat_folder, open_flat_folder, True),
 ]
