@@ -42,5 +42,5 @@ def main(model: str, data: str, out: str, n_shards: str = "4") -> None:
 
 
 if __name__ == "__main__":
-    ray.init(log_to_driver=False)
+    ray.init(log_to_driver=False, include_dashboard=False)
     main(*sys.argv[1:])

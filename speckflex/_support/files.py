@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import hashlib
 import io
 import os
 import secrets
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from speckflex.errors import SpeckflexError
 
-__all__ = ["WholeFile", "suffix_problem", "write_whole", "writing_whole"]
+__all__ = ["WholeFile", "hash_file", "suffix_problem", "write_whole", "writing_whole"]
 
 # Other suffixes promise nothing.
 PROMISES = {
@@ -53,6 +54,20 @@ REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EISDIR: "choose the name of a file",
 }
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content; "" where there is no plain file."""
+    digest = hashlib.sha256()
+    try:
+        if not path.is_file():  # reading a pipe again would wait for ever
+            return ""
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()
 
 
 def suffix_problem(path: str | Path, suffix: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from contextlib import contextmanager, nullcontext
@@ -14,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from speckflex._support.commit import commit_of_folder
+from speckflex._support.files import hash_file
 from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
 from speckflex.cli.emphasis import echo_warning
 from speckflex.cli.interrupts import Interruption
@@ -302,16 +302,11 @@ def _summary(finished: _Finished, options: dict[str, Any]) -> dict[str, Any]:
         "time_stepped_in_torch_only": is_time_stepped(finished.result.network),
         "recipe": options["recipe"],
         "changed_from_recipe": {name: value for name, (value, _) in finished.changed.items()},
-        "model_sha256": _hash_of(options["out"]),
+        "model_sha256": hash_file(options["out"]) or None,
         "data_sha256": finished.data.sha256,
         "working_directory_commit": commit_of_folder(Path.cwd()),
         **origin_of(settings),
     }
-
-
-def _hash_of(path: Path) -> str | None:
-    """Return the hash of a written file; None of a pipe or a device, which can't be read again."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _recipe_line(recipe: str, changed: dict[str, tuple[Any, Any]]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speckflex._support.extras import need_modules
+from speckflex._support.files import hash_file
 from speckflex.errors import NetworkError
 from speckflex.fitting.check import check_program, ordered
 from speckflex.fitting.checks import Check
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
+    from typing_extensions import Unpack
 
+    from speckflex.conversion.options import ConvertArguments
     from speckflex.fitting.check import CheckTable
     from speckflex.networks.fold_report import FoldReport
     from speckflex.networks.nir.options import NirOptions
@@ -60,6 +63,7 @@ class ConvertedModel:
         trained: the network as it was loaded, where folding changed it; else None.
         folding: what folding dropped; None where nothing was folded.
         checks: findings of the conversion; of a `.speck` file, those that its metadata keeps.
+        file_sha256: hash of the file; "" for a network in memory.
     """
 
     path: Path
@@ -68,6 +72,7 @@ class ConvertedModel:
     trained: nn.Module | None = None
     folding: FoldReport | None = None
     checks: tuple[Check, ...] = ()
+    file_sha256: str = ""
 
 
 def read_model(  # noqa: PLR0913 - a file may leave each of them open
@@ -79,7 +84,7 @@ def read_model(  # noqa: PLR0913 - a file may leave each of them open
     key: str | None = None,
     nir: NirOptions | None = None,
     progress: Callable[[str], None] = _ignore,
-    **options: Any,
+    **options: Unpack[ConvertArguments],
 ) -> ConvertedModel:
     """Read a `.pt`, `.nir` or `.speck` file, fold it without bias and convert it.
 
@@ -102,10 +107,11 @@ def read_model(  # noqa: PLR0913 - a file may leave each of them open
         progress(f"loading {path.name}")
         _refuse_nir_options(path, nir)
         program = _load_program(path, input_shape, factory or key)
-        return ConvertedModel(path, program, checks=_kept_checks(program))
+        checks = _kept_checks(program)
+        return ConvertedModel(path, program, checks=checks, file_sha256=hash_file(path))
     loaded = _load_and_fold(path, input_shape, nir, progress, factory=factory, key=key)
     progress(f"converting {path.name}")
-    return _convert(path, loaded, chip, options)
+    return replace(_convert(path, loaded, chip, options), file_sha256=hash_file(path))
 
 
 def convert_model(
@@ -114,7 +120,7 @@ def convert_model(
     input_shape: Shape | Sensor | None = None,
     chip: str = "speck2e",
     progress: Callable[[str], None] = _ignore,
-    **options: Any,
+    **options: Unpack[ConvertArguments],
 ) -> ConvertedModel:
     """Fold a network in memory without bias and convert it, as `read_model` does with a file.
 
@@ -141,7 +147,7 @@ def convert_model(
     return _convert(Path(name), loaded, chip, options)
 
 
-def _convert(path: Path, loaded: _Loaded, chip: str, options: dict[str, Any]) -> ConvertedModel:
+def _convert(path: Path, loaded: _Loaded, chip: str, options: ConvertArguments) -> ConvertedModel:
     from speckflex.conversion.convert import convert_with_checks
 
     network, folding = loaded.network, loaded.folding

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from speckflex.program.event_filter import EventFilter
 
-__all__ = ["ConversionOptions"]
+__all__ = ["ConversionOptions", "ConvertArguments"]
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,10 @@ class ConversionOptions:
     mend_min_v_mem: bool = True
     keep_state: bool = False
     event_filter: EventFilter | None = None
+
+
+class ConvertArguments(TypedDict, total=False):
+    """What `read_model` hands on to `convert`, with types that a type checker knows."""
+
+    options: ConversionOptions | None
+    cores: Mapping[int | str, int] | None

@@ -10,6 +10,7 @@ import numpy as np
 from speckflex.analysis.synops import add_synops, measure_known_synops
 from speckflex.deployment._output_readings import OutputReadings, add_readings
 from speckflex.deployment.progress import SAMPLES, Progress, watched
+from speckflex.events.streams import hash_events
 from speckflex.recordings.compare import add_compared
 from speckflex.recordings.recording import concatenate_recordings
 from speckflex.recordings.tally import add_tallies, tally_of
@@ -145,6 +146,7 @@ class Played:
         opened: samples whose answers differ, by their position, beyond those whose spikes are
             all kept.
         readings: the output of all samples over time, where it is asked for.
+        inputs: (sample, 32) uint8, `hash_events` of the input of each.
     """
 
     tallies: Mapping[str, Tally]
@@ -153,7 +155,8 @@ class Played:
     events: tuple[np.ndarray, ...]
     synops: tuple[LayerSynops, ...]
     opened: Mapping[int, PlayedSample]
-    readings: OutputReadings = field(default_factory=OutputReadings)
+    readings: OutputReadings
+    inputs: np.ndarray
 
     @property
     def n_samples(self) -> int:
@@ -193,6 +196,7 @@ def add_played(parts: Sequence[Played]) -> Played:
         synops=add_synops([part.synops for part in parts]),
         opened={index: opened[index] for index in sorted(opened)[:MOST_OPENED]},
         readings=add_readings([part.readings for part in parts]),
+        inputs=np.concatenate([part.inputs for part in parts]),
     )
 
 
@@ -343,6 +347,7 @@ def _played(
         synops=synops,
         opened=opened,
         readings=readings,
+        inputs=np.array([[*bytes.fromhex(hash_events(one))] for one in events], np.uint8),
     )
 
 

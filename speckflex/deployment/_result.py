@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from speckflex._support.text import printable
+from speckflex.data.dataset import UNKNOWN
 from speckflex.deployment._players import AT_RATE
 
 if TYPE_CHECKING:
@@ -61,7 +65,8 @@ def report_on(
     from speckflex.report.build import report_of
     from speckflex.report.evidence import evidence_of
 
-    changes = background.run.data.changes
+    run = background.run
+    changes = run.data.changes
     tallies = {
         name: replace(tally, provenance=_with_origin(tally.provenance, changes, run_id))
         for name, tally in played.tallies.items()
@@ -80,7 +85,11 @@ def report_on(
         checks=background.checks,
         synthetic=background.synthetic,
         command=printable(background.command),
-        run=replace(background.run, interrupted=outlook.interrupted),
+        run=replace(
+            run,
+            data=replace(run.data, sha256=_hash_of_data(played)),
+            interrupted=outlook.interrupted,
+        ),
         loads=outlook.loads,
         at_rate=at_rate,
         at_rate_first=at_rate_first,
@@ -94,6 +103,15 @@ def report_on(
         unread=played.readings.problem,
     )
     return report_of(evidence), recordings
+
+
+def _hash_of_data(played: Played) -> str:
+    """Return the hash of all recordings and labels, as `DataFacts` states it."""
+    labels = next(iter(played.tallies.values())).labels
+    known = np.full(played.n_samples, UNKNOWN) if labels is None else np.maximum(labels, UNKNOWN)
+    digest = hashlib.sha256(played.inputs.tobytes())
+    digest.update(known.astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _with_origin(provenance: Provenance, changes: Sequence[str], run_id: str) -> Provenance:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from speckflex._support.commit import commit_of_folder
 from speckflex._support.text import command_words, printable
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def run_facts(
         bins=bins if model.network is not None else None,
         folding=model.folding,
         model_path=printable(str(model.path)),
+        model_sha256=model.file_sha256,
+        working_directory_commit=commit_of_folder(Path.cwd()) or "",
     )
 
 

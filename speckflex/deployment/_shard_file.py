@@ -21,6 +21,7 @@ from speckflex._support.text import one_line, printable
 from speckflex.analysis.synops import LayerSynops
 from speckflex.data.order import LateEvents
 from speckflex.deployment._players import Played
+from speckflex.deployment._shard_readings import plain_readings, read_readings
 from speckflex.errors import FileFormatError, SpeckflexError
 from speckflex.events.streams import EVENT_DTYPE
 from speckflex.program.program import Program
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Heading", "ShardContent", "read_heading", "read_shard", "shard_bytes"]
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, PROGRAM, REPORT = "manifest.json", "program.speck", "report.json"
 # A member that unpacks to more than this must take a hundredth of it in the file.
 ALWAYS_ALLOWED_BYTES = 2**26
@@ -130,6 +131,8 @@ def shard_bytes(shard: ShardContent) -> bytes:
             for n, (pair, part) in enumerate(played.compared.items())
         ],
     }
+    manifest["readings"] = plain_readings(played.readings, arrays)
+    arrays["inputs"] = played.inputs
     arrays |= {f"input-{n}": events for n, events in enumerate(played.events)}
     arrays |= {f"opened-{index}": one.events for index, one in played.opened.items()}
     buffer = io.BytesIO()
@@ -340,6 +343,8 @@ class _Reader:
             for n, stated in enumerate(manifest["compared"])
         }
         sizes |= {one.n_samples for one in compared.values()}
+        inputs = self._array("inputs", (None, 32), np.uint8)
+        sizes.add(len(inputs))
         if len(sizes) != 1:
             raise ValueError(f"its parts hold {sorted(sizes)} samples")
         first = {
@@ -361,6 +366,8 @@ class _Reader:
                 )
                 for index, roles in manifest["opened"].items()
             },
+            readings=read_readings(manifest["readings"], self._array, len(inputs)),
+            inputs=inputs,
         )
 
     def _tally(self, stated: dict[str, Any], name: str) -> Tally:

@@ -284,11 +284,6 @@ def heading_of(job: Job, shard: Shard) -> Heading:
             f"shard {shard}: {job.dataset.name} has {n_samples} recordings to"
             f" play: choose at most {n_samples} shards"
         )
-    if job.settings.early_exit or job.settings.bars.min_accuracy_at is not None:
-        raise SpeckflexError(
-            f"shard {shard}: how soon the output can be read is not measured in shards: leave out"
-            " --early-exit and --min-accuracy-at, or deploy in one process"
-        )
     share = shard.share(n_samples, job.settings.batch)
     return Heading(shard.index, shard.count, share, n_samples, _identity(job))
 
@@ -303,18 +298,25 @@ def _identity(job: Job) -> dict[str, str]:
         "speckflex": __version__,
         "program": job.model.program.sha256,
         "network": _network_of(job.model),
-        "board": job.chosen.board.name,
+        "board": _boards_of(job.chosen),
         "data": _data_identity(job.dataset),
         **stated,
         "probe": hashlib.sha256(probe).hexdigest() if probe else "none",
     }
 
 
+def _boards_of(chosen: ChosenBoard) -> str:
+    """Return which boards may share a deployment: all chips of a family, all twins."""
+    family = chosen.family
+    return family.name if family.is_chip or family.is_twin else chosen.board.name
+
+
 def _network_of(model: ConvertedModel) -> str:
     """Return which networks play in torch, beside the program."""
     if model.network is None:
         return "none, the program alone"
-    return "as it was given" if model.trained is None else "as it was given, and folded"
+    words = "as it was given" if model.trained is None else "as it was given, and folded"
+    return f"{words}, file {model.file_sha256[:12]}" if model.file_sha256 else words
 
 
 def _data_identity(dataset: EventDataset) -> str:
@@ -481,10 +483,12 @@ def merge_contents(contents: Iterable[ShardContent], *, missing: Sequence[int] =
         missing: the numbers of the shards that are not among them.
     """
     collected, late, partly = Collected(), [], []
+    boards: dict[str, None] = {}
     head: ShardContent | None = None
     for content in contents:
         head = head or content
         collected.add(content.played)
+        boards[content.report.board] = None
         late.append(content.late)
         partly += [] if content.is_whole else [content.heading.index]
     played = collected.whole
@@ -493,6 +497,8 @@ def merge_contents(contents: Iterable[ShardContent], *, missing: Sequence[int] =
     warnings = [one.sentence for one in [add_late(late)] if one is not None]
     if missing or partly:
         warnings.append(_what_is_missing(head.heading, missing, partly, played.n_samples))
+    if len(boards) > 1:
+        warnings.append(f"the shards were played on {len(boards)} boards: {', '.join(boards)}")
     report = head.report
     run_id = new_run()
     merged, recordings = report_on(played, _background(head, warnings), _outlook(report), run_id)

@@ -500,19 +500,22 @@ def _check_same_origin(first: Recording, other: Recording) -> None:
     here, there = first.provenance, other.provenance
     same = (
         here.program_sha256 == there.program_sha256
-        and here.board == there.board
+        and here.kind == there.kind
         and [record.index for record in first.layers] == [record.index for record in other.layers]
     )
     if not same:
         raise BoardError(
             f"recordings of {here.board} (program {here.program_sha256[:12]}) and {there.board}"
             f" (program {there.program_sha256[:12]}) are not parts of one run:"
-            " concatenate parts of the same program, board and layers"
+            " concatenate parts of the same program, kind of board and layers"
         )
 
 
 def joined_provenance(parts: Sequence[Provenance]) -> Provenance:
-    """Return the first part's provenance with the sums of what a chip counted in all parts."""
+    """Return the first part's provenance with what the parts have together.
+
+    These are the sums of what a chip counted, and the names and serial numbers of all boards.
+    """
     settings = dict(parts[0].settings)
     for name in COUNTED_SETTINGS:
         values = [part.settings.get(name, "") for part in parts]
@@ -520,7 +523,17 @@ def joined_provenance(parts: Sequence[Provenance]) -> Provenance:
             settings[name] = str(sum(map(int, values)))
     if SETTING in settings:
         settings[SETTING] = join_windows(parts)
-    return replace(parts[0], settings=settings)
+    return replace(
+        parts[0],
+        board=_all_of([part.board for part in parts]),
+        serial=_all_of([part.serial for part in parts]),
+        settings=settings,
+    )
+
+
+def _all_of(names: Sequence[str]) -> str:
+    """Return names that may be lists of names, each name once."""
+    return ", ".join(dict.fromkeys(one for name in names for one in name.split(", ") if one))
 
 
 def _concatenate_layers(records: Sequence[LayerRecord]) -> LayerRecord:

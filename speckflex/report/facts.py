@@ -81,6 +81,9 @@ class DataFacts:
         changes: what was done to its recordings before they were played, such as a crop.
         training: what `--data` of a training takes for its training part; "" where it is not
             known to have one.
+        sha256: hash of the recordings that were played, in their order: of the 32 bytes of
+            `hash_events` of each, then of the labels as little-endian int64, -1 for an unknown
+            one; "" where it is not known.
     """
 
     name: str
@@ -88,6 +91,7 @@ class DataFacts:
     warnings: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     training: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,9 @@ class RunFacts(Spread):
         folding: what folding batch norms and biases dropped; null where nothing was folded.
         interrupted: whether the user stopped the run before its end.
         model_path: path of the model file, as it was given.
+        model_sha256: hash of the model file; "" for a network in memory.
+        working_directory_commit: git commit of the folder that the run was started in, with "+"
+            behind it if files differ; "" without git.
     """
 
     model: str
@@ -113,6 +120,8 @@ class RunFacts(Spread):
     folding: FoldReport | None = None
     interrupted: bool = False
     model_path: str = ""
+    model_sha256: str = ""
+    working_directory_commit: str = ""
 
 
 @dataclass(frozen=True)

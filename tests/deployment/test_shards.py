@@ -1,10 +1,12 @@
 """Deployments in shards and on several processes: the same report as from one process."""
 
+import hashlib
 import json
 import math
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import zipfile
@@ -17,6 +19,8 @@ import pytest
 from click.testing import CliRunner
 from networks_of_tests import small_network
 
+from speckflex.boards import open_board
+from speckflex.boards.choosing import ChosenBoard
 from speckflex.cli import main
 from speckflex.conversion.convert import convert
 from speckflex.conversion.model import ConvertedModel
@@ -30,12 +34,15 @@ from speckflex.events.streams import as_events, make_events
 from speckflex.report import render_json
 
 N = 23
-SETTINGS = DeploySettings(batch=4, events_of=6, rate=2e4, ensemble=2, threads=1)
+SETTINGS = DeploySettings(batch=4, events_of=6, rate=2e4, ensemble=2, threads=1, early_exit=True)
 
 
 @pytest.fixture(scope="module")
 def program():
-    return convert(small_network(), (2, 34, 34))
+    found = convert(small_network(), (2, 34, 34))
+    *cores, last = found.cores
+    # so low that there is an output to read over time
+    return replace(found, cores=(*cores, replace(last, threshold_high=20)))
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +85,9 @@ def shards(program, dataset, tmp_path_factory):
 
 
 def play(program, dataset, shard, folder, *, settings=SETTINGS, **options):
-    progress = options.pop("progress", ignore)
+    progress, board = options.pop("progress", ignore), options.pop("board", "twin")
     run = ShardRun(Shard.parse(shard), folder, **options)
-    return deploy_shard(program, dataset, "twin", run, settings=settings, progress=progress)
+    return deploy_shard(program, dataset, board, run, settings=settings, progress=progress)
 
 
 def figures(report):
@@ -99,6 +106,43 @@ def test_merged_shards_are_the_report_of_one_process(shards, alone):
             found = merged.deployment.recordings[name].layer(layer.index)
             np.testing.assert_array_equal(found.counts, layer.counts)
             assert len(found.events) == len(layer.events) == 8
+
+
+def test_early_exit_is_studied_over_the_samples_of_all_shards(shards, alone):
+    [study] = merge_shards([shards]).deployment.report.early_exits.early_exit.values()
+    assert study.samples == (alone.recordings["twin"].labels >= 0).sum()
+    assert study.to_the_end.accuracy == alone.report.accuracies.accuracy["twin"]
+    assert study.to_the_end.spikes_read > 0
+
+
+def test_a_report_states_hashes_that_can_be_computed_by_hand(files, dataset, tmp_path):
+    command = [*files, "--board", "twin", "--threads", "1", "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["model_sha256"] == hashlib.sha256(Path(files[1]).read_bytes()).hexdigest()
+    # t, x, y and p of a recording as little-endian int64; the file of recordings has no labels
+    digests = [
+        hashlib.sha256(
+            b"".join(struct.pack(f"<{len(events)}q", *events[name].tolist()) for name in "txyp")
+        ).digest()
+        for events, _ in map(dataset.__getitem__, range(N))
+    ]
+    wanted = hashlib.sha256(b"".join(digests) + struct.pack("<q", -1) * N).hexdigest()
+    assert found["data"]["sha256"] == wanted
+    head = ["git", "-C", str(Path.cwd()), "rev-parse", "HEAD"]
+    commit = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    assert found["working_directory_commit"].removesuffix("+") == commit
+
+
+def test_shards_of_several_twins_merge_and_say_so(program, dataset, shards, alone, tmp_path):
+    with open_board("twin", threads=1) as board:
+        board.name = "twin:elsewhere"
+        play(program, dataset, "2/3", tmp_path, board=ChosenBoard(board, "twin:elsewhere"))
+    parts = [shards / "shard-1-of-3.shard", tmp_path, shards / "shard-3-of-3.shard"]
+    report = merge_shards(parts).deployment.report
+    assert report.board == "twin, twin:elsewhere"
+    assert report.run.data.warnings == ("the shards were played on 2 boards: twin, twin:elsewhere",)
+    assert report.accuracies == alone.report.accuracies
 
 
 @pytest.mark.parametrize(("n", "batch", "count"), [(23, 4, 3), (5, 4, 5), (10_000, 32, 64)])
@@ -181,6 +225,7 @@ def test_a_report_on_some_shards_says_how_many_are_missing(shards):
         ("program", "different deployments, program"),
         ("network", "different deployments, network as it was given in place of none"),
         ("data", "different deployments, data"),
+        ("board", "different deployments, board virtual:speck2e in place of twin"),
         ("settings", "different deployments, bins"),
         ("count", "different deployments, one of 4 shards in place of 3, so that they overlap"),
         ("twice", "both hold shard 2/3"),
@@ -193,6 +238,7 @@ def test_shards_of_different_deployments_are_not_merged(
         "program": lambda: play(other_program(program), dataset, "2/3", tmp_path),
         "network": lambda: play(with_network(program), dataset, "2/3", tmp_path),
         "data": lambda: play(program, changed(dataset), "2/3", tmp_path),
+        "board": lambda: play(program, dataset, "2/3", tmp_path, board="virtual:speck2e"),
         "settings": lambda: play(
             program, dataset, "2/3", tmp_path, settings=replace(SETTINGS, bins=11)
         ),
@@ -281,7 +327,7 @@ def test_the_commands_play_a_shard_and_merge(files, tmp_path):
         assert f"shard {shard}: " in result.output
     merged = run(main, ["merge", str(tmp_path / "s"), "--out", str(tmp_path / "report")])
     assert merged.exit_code == 0, merged.output
-    assert merged.output.startswith("shards: 2 of 2\n")
+    assert merged.stdout.startswith("shards: 2 of 2\n")
     assert run(main, [*files, *options, "--out", str(tmp_path / "one")]).exit_code == 0
     texts = [(tmp_path / name / "report.json").read_text() for name in ("report", "one")]
     first, second = (re.sub(r'"command": .*', "", figures(text)) for text in texts)
@@ -323,12 +369,58 @@ def test_two_processes_make_the_report_of_one(files, tmp_path):
     assert figures(json.dumps(reports[0])) == figures(json.dumps(reports[1]))
 
 
+SLURM = Path(__file__).parents[2] / "examples" / "slurm"
+
+
+def words_of(script, folder, **variables):
+    """Return what a script of Slurm asks of speckflex, in the environment of one task."""
+    stub = folder / "speckflex"
+    stub.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{folder}/words'\n")
+    stub.chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    command = ["sh", str(SLURM / script)]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": path, **variables})  # noqa: S603, PLW1510
+    assert done.returncode == 0, done.stderr
+    return (folder / "words").read_text().splitlines()
+
+
+def test_the_slurm_scripts_play_the_shards_and_merge_them(files, tmp_path):
+    out = str(tmp_path / "my run")
+    asked = {"MODEL": files[1], "DATA": files[3], "OUT": out, "SLURM_CPUS_PER_TASK": "1"}
+    both = {**asked, "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2"}
+    # one task alone, as a user starts it again after a failure
+    again = {**asked, "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_COUNT": "1", "SHARDS": "2"}
+    for task in (both, again):
+        result = CliRunner().invoke(main, words_of("deploy.sh", tmp_path, **task))
+        assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(main, words_of("merge.sh", tmp_path, OUT=out))
+    assert result.stdout.startswith("shards: 2 of 2\n")
+    assert json.loads((tmp_path / "my run/report/report.json").read_text())["samples"] == N
+
+
+@pytest.mark.parametrize("script", ["deploy.sh", "merge.sh"])
+def test_a_slurm_script_states_its_needs_first_and_stops_without_its_variables(script):
+    lines = (SLURM / script).read_text().splitlines()
+    assert lines[0] == "#!/bin/sh"
+    first = next(n for n, line in enumerate(lines) if line and not line.startswith("#"))
+    # Slurm reads no option behind the first command
+    assert not any(line.startswith("#SBATCH") for line in lines[first:])
+    assert sum(line.startswith("#SBATCH --") for line in lines[:first]) > 3
+    command = ["sh", str(SLURM / script)]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})  # noqa: S603, PLW1510
+    assert done.returncode != 0
+    assert "not set" in done.stderr or "unbound" in done.stderr
+
+
 def test_ray_plays_shards(files, shards, tmp_path):
     if find_spec("ray") is None:
         pytest.skip("ray is not installed: pip install ray")
     script = Path(__file__).parents[2] / "examples" / "ray_shards.py"
     command = [sys.executable, str(script), files[1], files[3], str(tmp_path / "out"), "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)  # noqa: S603
+    environment = {**os.environ, "HOME": str(tmp_path)}  # Ray writes into the home folder
+    done = subprocess.run(  # noqa: S603 - our own example
+        command, capture_output=True, text=True, check=False, timeout=300, env=environment
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
     merged = merge_shards([shards]).deployment.report

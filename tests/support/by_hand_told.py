@@ -14,6 +14,7 @@ NOT_BY_HAND = {
     "command": "what was typed",
     "model": "what was given",
     "data.": "what was given",
+    "working_directory_commit": "git's own word",
     "board_asked": "what was asked for",
     "board_note": "words",
     "interrupted": "whether the user stopped it",

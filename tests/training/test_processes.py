@@ -10,6 +10,8 @@ import torch
 
 SCRIPT = """
 import json, sys
+from contextlib import closing
+from types import SimpleNamespace
 import numpy as np
 import torch
 from collections import OrderedDict
@@ -19,7 +21,12 @@ from speckflex.training import open_fabric
 from speckflex.data import EventDataset
 from speckflex.events.streams import as_events, make_events
 from speckflex.training import cache_frames, evaluate
+from speckflex.conversion.convert import convert
+from speckflex.networks.spiking import spiking_network
+from speckflex.training._epoch import _board_accuracy, _board_load
 from speckflex.training._twin_validation import twin_accuracy
+from speckflex.training.on_board.board_loop import BoardLoop
+from speckflex.training.on_board.variation import Variation
 from speckflex.training.mixed.stages import MixedTimestepNetwork
 from speckflex.training.pipeline import new_network
 
@@ -56,6 +63,18 @@ shared, alone = evaluate(mixed, many, fabric=fabric), evaluate(mixed, many)
 assert (shared.loss, shared.accuracy) == (alone.loss, alone.accuracy)
 assert shared.answers.tolist() == alone.answers.tolist()
 assert twin_accuracy(network, events, fabric=fabric) == twin_accuracy(network, events)
+
+# a board that the processes share: 5 recordings, so that two processes have three and two
+loud = new_network("nmnist-3c1fc", seed=0, input_shape=(2, 9, 9), n_classes=2, width=4)
+for layer in loud.modules():
+    if getattr(layer, "weight", None) is not None:
+        layer.weight.data.abs_()  # so that all layers spike
+with closing(BoardLoop("twin", 1, convert(spiking_network(loud), (2, 9, 9)), Variation())) as board:
+    run = SimpleNamespace(
+        data=SimpleNamespace(validation=events), mixed=SimpleNamespace(network=loud), fabric=fabric
+    )
+    assert _board_accuracy(run, board) == board.accuracy(loud, events) > 0
+    assert _board_load(run, board) == board.peak_load(loud, events) > 0
 """
 
 

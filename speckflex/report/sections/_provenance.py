@@ -96,6 +96,12 @@ def _about_run(facts: Facts) -> list[tuple[str, str]]:
     if facts.run is not None:
         synthetic = " (synthetic)" if facts.synthetic else ""
         rows.append(("Data", f"{facts.run.data.name}{synthetic}"))
+        hashes = {
+            "Hash of the model file": facts.run.model_sha256,
+            "Hash of the recordings": facts.run.data.sha256,
+            "Commit of the working directory": facts.run.working_directory_commit,
+        }
+        rows += [(name, _code(value)) for name, value in hashes.items() if value]
         if facts.run.data.changes:
             rows.append(("Recordings", "; ".join(facts.run.data.changes)))
         if facts.run.bins:
