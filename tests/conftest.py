@@ -18,6 +18,9 @@ if WORKER is not None:
     CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / f"numba-{WORKER}"
     os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
 
+# A table that one test has kept would answer another one.
+os.environ["SPECKFLEX_CACHE"] = ""
+
 # A shell starts what it puts into the background with interrupts ignored, and commands under test
 # would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

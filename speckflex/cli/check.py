@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+# Options that decide what the table says.
+DECISIVE = ("input_shape", "key", "dt", "lower_bound")
+
 
 @click.command("check")
 @model_argument
@@ -58,11 +61,21 @@ def command(model: Path, *, diagram: Path | None, as_json: bool, **options: Any)
     warning. The command exits with 1 if the network does not fit.
     """
     with stage(f"loading {model.name}") as tell:
-        from speckflex.conversion.model import stated_shape
+        from speckflex.chips import find_chip
+        from speckflex.fitting.kept_tables import KeptTable
 
-        options["input_shape"] = options["input_shape"] or stated_shape(model)
-        dataset = open_data(options) if options["data"] else None
-        table = _check(model, dataset, options, tell)
+        kept = KeptTable(None)
+        if not (options["data"] or diagram or options["factory"]):
+            chosen = {name: options[name] for name in DECISIVE}
+            kept = KeptTable.of(model, find_chip(options["chip"]), chosen)
+        table, dataset = kept.read(), None
+        if table is None:
+            from speckflex.conversion.model import stated_shape
+
+            options["input_shape"] = options["input_shape"] or stated_shape(model)
+            dataset = open_data(options) if options["data"] else None
+            table = _check(model, dataset, options, tell)
+            kept.write(table)
     if diagram is not None:
         _draw(table, diagram)
     if not as_json:

@@ -17,6 +17,7 @@ import speckflex
 from speckflex.cli import main
 from speckflex.conversion.convert import convert
 from speckflex.events.streams import make_events
+from speckflex.fitting import kept_tables
 from speckflex.networks.files import save_network
 from speckflex.program.program import Program
 
@@ -221,3 +222,58 @@ def test_the_last_line_says_whether_the_cores_keep_up(tmp_path):
     assert ends == {False, True}
     shape = ("--input-shape", "2,34,34")
     assert json.loads(run("check", bundled, *shape, "--json").stdout)["keeps_up"] is None
+
+
+@pytest.fixture
+def checked(tmp_path, monkeypatch, conversions):
+    """The file of a network whose table is kept, and what `check` said of it."""
+    monkeypatch.setenv("SPECKFLEX_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "n.pt"
+    save_network(small_network(), path)
+    said = run("check", path, "--input-shape", "2,34,34")
+    assert said.exit_code == 0, said.output
+    assert len(conversions) == 1
+    return path, said.stdout
+
+
+def test_an_unchanged_network_is_told_from_the_kept_table(checked, conversions):
+    path, said = checked
+    assert run("check", path, "--input-shape", "2,34,34").stdout == said
+    as_json = run("check", path, "--input-shape", "2,34,34", "--json")
+    assert json.loads(as_json.stdout)["verdict"] == said.splitlines()[0]
+    assert len(conversions) == 1
+
+
+def another_network(path, monkeypatch):
+    network = small_network()
+    network.conv1.weight.data *= 2
+    save_network(network, path)
+
+
+def damaged_table(path, monkeypatch):
+    [table] = (path.parent / "cache" / "checks").iterdir()
+    table.write_bytes(table.read_bytes()[:-9])
+
+
+def another_version(path, monkeypatch):
+    monkeypatch.setattr(kept_tables, "_versions", lambda: ["torch 9"])
+
+
+def no_folder(path, monkeypatch):
+    monkeypatch.setenv("SPECKFLEX_CACHE", str(path))  # a file, in which no folder can be
+
+
+@pytest.mark.parametrize("change", [another_network, damaged_table, another_version, no_folder])
+def test_what_may_change_the_table_converts_again(checked, conversions, monkeypatch, change):
+    path, _ = checked
+    change(path, monkeypatch)
+    assert run("check", path, "--input-shape", "2,34,34").exit_code == 0
+    assert len(conversions) == 2
+
+
+@pytest.mark.parametrize("more", [("--chip", "speck2f"), DATA, ("--diagram", "out.svg")])
+def test_other_questions_convert_again(checked, conversions, monkeypatch, more):
+    path, _ = checked
+    monkeypatch.chdir(path.parent)
+    assert run("check", path, "--input-shape", "2,34,34", *more).exit_code == 0
+    assert len(conversions) == 2
