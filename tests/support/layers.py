@@ -11,12 +11,12 @@ The wheel is built from the sdist, and the sdist has to hold every file that git
 import argparse
 import gzip
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +59,14 @@ CORE = {
     "boards": ("boards",),
     "doctor": ("doctor",),
 }
+# A recording that is compressed by a codec of a plugin.
+MAKE_COMPRESSED = """
+import hdf5plugin, h5py, numpy as np
+with h5py.File("c.h5", "w") as file:
+    for name, values in zip("txyp", np.array([[10, 20], [3, 4], [5, 6], [0, 1]])):
+        file.create_dataset(f"events/{name}", data=values, **hdf5plugin.Blosc())
+"""
+TRAIN = ("train", "--data", "synthetic-digits", "--samples", "40", "--t", "2", "--epochs", "1")
 TORCH = {
     "demo": ("demo", "--samples", "2", "--out", "demo"),
     "check": ("check", "n.pt", "--input-shape", "2,34,34"),
@@ -75,10 +83,7 @@ TORCH = {
     ),
     "fold": ("fold", "n.pt", "-o", "f.pt"),
     "evaluate": ("evaluate", "n.pt", "--t", "2", *DIGITS),
-    "train": (
-        *("train", "--data", "synthetic-digits", "--samples", "40", "--t", "2", "--epochs", "1"),
-        *("-o", "t.pt"),
-    ),
+    "train": (*TRAIN, "-o", "t.pt"),
     "finetune": (
         *("finetune", "t.pt", "--data", "synthetic-digits", "--samples", "40", "--t-max", "2"),
         *("--epochs", "1", "-o", "u.pt"),
@@ -95,12 +100,16 @@ class Layer(NamedTuple):
         modules: that it brings.
         needs_torch: whether torch is among them.
         beyond: a command of another layer, and the extra that its message names.
+        makes: a script that makes what the commands read.
+        on_gpu: a command that needs a GPU, and says so in one line where there is none.
     """
 
     commands: dict
     modules: tuple = ()
     needs_torch: bool = False
     beyond: tuple = ()
+    makes: str = ""
+    on_gpu: tuple = ()
 
 
 LAYERS = {
@@ -122,7 +131,29 @@ LAYERS = {
         ("tonic.datasets",),
         beyond=(("demo", "--out", "demo"), "torch"),
     ),
-    "log": Layer({}, ("tensorboard",)),
+    "log": Layer(
+        {"train": (*TRAIN, "-o", "l.pt", "--logger", "tensorboard")},
+        ("tensorboard",),
+        needs_torch=True,
+        beyond=((*TRAIN, "-o", "w.pt", "--logger", "wandb"), "wandb"),
+    ),
+    "wandb": Layer(
+        {"train": (*TRAIN, "-o", "w.pt", "--logger", "wandb")},
+        ("wandb",),
+        needs_torch=True,
+        beyond=((*TRAIN, "-o", "l.pt", "--logger", "tensorboard"), "log"),
+    ),
+    "sweep": Layer(
+        {
+            "sweep": (
+                *("sweep", "--search", "t-max=1,2", "--trials", "2", "--data", "synthetic-digits"),
+                *("--samples", "40", "--epochs", "1", "-o", "sweep"),
+            )
+        },
+        ("optuna",),
+        needs_torch=True,
+        beyond=(("report", "run", "--figures", "figures"), "plots"),
+    ),
     "plots": Layer(
         {
             "deploy": CORE["deploy"],
@@ -130,14 +161,26 @@ LAYERS = {
         },
         ("matplotlib",),
     ),
-    "hdf5": Layer({}, ("hdf5plugin",)),
+    "hdf5": Layer(
+        {"view": ("view", "c.h5", "--sensor", "8,8")}, ("hdf5plugin",), makes=MAKE_COMPRESSED
+    ),
     "aedat4": Layer(
         {name: ("view", str(FILES / "events" / f"dv-{name}.aedat4")) for name in ("lz4", "zstd")}
+    ),
+    "cuda": Layer(
+        {"deploy": CORE["deploy"]},
+        ("numba_cuda", "numba.cuda"),
+        on_gpu=("deploy", "p.speck", "--board", "twin:cuda", *DIGITS, "--out", "gpu"),
     ),
     "all": Layer(
         {**CORE, **TORCH, "figures": ("report", "run", "--figures", "figures")}, needs_torch=True
     ),
 }
+
+
+HEAD = """\
+| Python | layer | MB | pip, CPU s | commands | slowest command, CPU s | largest packages, MB |
+| --- | --- | ---: | ---: | ---: | --- | --- |"""
 
 
 class Figures(NamedTuple):
@@ -146,8 +189,8 @@ class Figures(NamedTuple):
     Attributes:
         megabytes: of the environment beyond an empty one.
         largest: the largest folders, with their megabytes.
-        install: seconds of pip.
-        seconds: of each command.
+        install: processor seconds of pip, which do not depend on the network or on other work.
+        seconds: processor seconds of each command.
     """
 
     megabytes: float
@@ -161,16 +204,12 @@ def main():
     options = parse()
     with tempfile.TemporaryDirectory(prefix="layers-") as folder:
         wheel = build(Path(folder))
-        rows = (
-            []
-            if options.sdist
-            else [
-                (python, name, measure(name, wheel, python, options.torch))
-                for python in options.python
-                for name in options.layers or LAYERS
-            ]
-        )
-    print_table(rows)
+        if options.sdist:
+            return
+        tell(HEAD)
+        for python in options.python:
+            for name in options.layers or LAYERS:
+                tell(row_of(python, name, measure(name, wheel, python, options.torch)))
 
 
 def parse():
@@ -209,9 +248,9 @@ def build(folder):
     extra = {name for name in held - known if not name.startswith(OF_BUILDS)}
     if known != held & known or extra:
         sys.exit(f"the sdist lacks {sorted(known - held)} and has {sorted(extra)} beyond git")
-    sys.stdout.write(
+    tell(
         f"sdist: {len(held)} files, all that git knows, {sdist.stat().st_size / 1e6:.1f} MB;"
-        f" wheel: {wheel.stat().st_size / 1e6:.1f} MB\n"
+        f" wheel: {wheel.stat().st_size / 1e6:.1f} MB"
     )
     return wheel
 
@@ -224,12 +263,12 @@ def measure(name, wheel, python, torch):
         run([python, "-m", "venv", folder / "env"], check=True)
         binaries = folder / "env" / "bin"
         before = megabytes(folder / "env")
-        start = time.perf_counter()
+        start = processor_seconds()
         wanted = str(wheel) if name == "core" else f"{wheel}[{name}]"
         pip = [binaries / "python", "-m", "pip", "install", "--quiet"]
         for package in [torch] * layer.needs_torch + [wanted]:
             run([*pip, package], folder, check=True)
-        install = time.perf_counter() - start
+        install = processor_seconds() - start
         after = megabytes(folder / "env")
         largest = largest_folders(folder / "env")
         seconds = run_commands(layer, binaries, folder / "work")
@@ -245,22 +284,48 @@ def run_commands(layer, binaries, work):
     python = binaries / "python"
     for module in layer.modules:
         run([python, "-c", f"import {module}"], work, check=True)
-    run([python, "-c", MAKE_PROGRAM], work, check=True)
+    for script in filter(None, (MAKE_PROGRAM, layer.makes)):
+        run([python, "-c", script], work, check=True)
     seconds = {}
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     for title, words in layer.commands.items():
-        start = time.perf_counter()
-        done = run([binaries / "speckflex", *words], work, **quiet)
-        seconds[title] = time.perf_counter() - start
-        if done.returncode:
-            sys.exit(f"speckflex {' '.join(words)}: exit code {done.returncode}\n{done.stdout}")
+        start = processor_seconds()
+        code, text = speckflex(binaries, work, words)
+        seconds[title] = processor_seconds() - start
+        if code:
+            sys.exit(f"speckflex {' '.join(words)}: exit code {code}\n{text}")
+    check_refusals(layer, binaries, work)
+    return seconds
+
+
+def check_refusals(layer, binaries, work):
+    """Check that a command says in one line what it lacks."""
     if layer.beyond:
         words, extra = layer.beyond
-        done = run([binaries / "speckflex", *words], work, **quiet)
-        last = done.stdout.splitlines()[-1]
-        if done.returncode != 1 or not last.endswith(f"pip install 'speckflex[{extra}]'"):
-            sys.exit(f"speckflex {' '.join(words)}: does not name [{extra}]\n{done.stdout}")
-    return seconds
+        code, text = speckflex(binaries, work, words)
+        if code != 1 or not text.endswith(f"pip install 'speckflex[{extra}]'"):
+            sys.exit(f"speckflex {' '.join(words)}: does not name [{extra}]\n{text}")
+    if layer.on_gpu:
+        code, text = speckflex(binaries, work, layer.on_gpu)
+        if code and not (code == 3 and "there is no GPU" in text.splitlines()[-1]):
+            sys.exit(f"speckflex {' '.join(layer.on_gpu)}: exit code {code}\n{text}")
+
+
+def speckflex(binaries, work, words):
+    """Return the exit code and the output of a command."""
+    done = run(
+        [binaries / "speckflex", *words],
+        work,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "WANDB_MODE": "offline"},
+    )
+    return done.returncode, done.stdout.strip()
+
+
+def processor_seconds():
+    """Return the processor seconds of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def megabytes(folder):
@@ -280,26 +345,23 @@ def largest_folders(environment):
     return dict(sorted(sizes.items(), key=lambda item: -item[1])[:6])
 
 
-def print_table(rows):
-    """Print what each layer costs."""
-    if not rows:
-        return
-    lines = [
-        "| Python | layer | MB | pip, s | commands | slowest command, s | largest packages, MB |"
-    ]
-    lines.append("| --- | --- | ---: | ---: | ---: | --- | --- |")
-    for python, name, figures in rows:
-        version = run(
-            [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-            stdout=subprocess.PIPE,
-        )
-        slowest = max(figures.seconds.items(), key=lambda item: item[1], default=("none", 0.0))
-        largest = ", ".join(f"{key} {size:.0f}" for key, size in figures.largest.items())
-        lines.append(
-            f"| {version.stdout.strip()} | {name} | {figures.megabytes:.0f} | {figures.install:.0f}"
-            f" | {len(figures.seconds)} | {slowest[0]} {slowest[1]:.1f} | {largest} |"
-        )
-    sys.stdout.write("\n".join(lines) + "\n")
+def row_of(python, name, figures):
+    """Return the row of the table that says what a layer costs."""
+    version = run(
+        [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], stdout=subprocess.PIPE
+    )
+    slowest = max(figures.seconds.items(), key=lambda item: item[1], default=("none", 0.0))
+    largest = ", ".join(f"{key} {size:.0f}" for key, size in figures.largest.items())
+    return (
+        f"| {version.stdout.strip()} | {name} | {figures.megabytes:.0f} | {figures.install:.0f}"
+        f" | {len(figures.seconds)} | {slowest[0]} {slowest[1]:.1f} | {largest} |"
+    )
+
+
+def tell(line):
+    """Print a line at once: a table takes many minutes."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
