@@ -118,7 +118,7 @@ LAYERS = {
         {**CORE, **TORCH},
         ("torch", "sinabs"),
         needs_torch=True,
-        beyond=(("report", "run", "--figures", "figures"), "plots"),
+        beyond=(("view", "nmnist", "--download"), "data"),
     ),
     "onnx": Layer(
         {"check": ("check", "n.onnx", "--input-shape", "2,34,34")},
@@ -152,7 +152,7 @@ LAYERS = {
         },
         ("optuna",),
         needs_torch=True,
-        beyond=(("report", "run", "--figures", "figures"), "plots"),
+        beyond=(("view", "nmnist", "--download"), "data"),
     ),
     "plots": Layer(
         {
