@@ -117,6 +117,7 @@ def build_network(dataset: EventDataset | ImageDataset, options: dict[str, Any])
     """Return the network that the options name, for the sensor and the classes of recordings."""
     from speckflex.data import ImageDataset
     from speckflex.networks.factories import parse_factory
+    from speckflex.networks.paper import NETWORKS
     from speckflex.training.pipeline import bounded_neuron, new_network
 
     if not dataset.shape_stated:
@@ -128,6 +129,8 @@ def build_network(dataset: EventDataset | ImageDataset, options: dict[str, Any])
     if time_stepped is not None:
         return _build_time_stepped(time_stepped, dataset, options)
     shape, n_classes = dataset.shape, len(dataset.classes)
+    if ":" not in factory.name and factory.name not in NETWORKS:
+        return _own_network(options)  # whose message has all names
     if ":" in factory.name:
         _refuse_built_in_options(factory.name, BUILT_IN_OPTIONS, "networks of speckflex")
         return _own_network(options, input_shape=shape, n_classes=n_classes)

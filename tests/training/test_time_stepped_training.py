@@ -125,6 +125,7 @@ REFUSED = [
     (["--network", "resnet18-lif", "--sensor", "32x32"], "--sensor is for events"),
     (["--network", "resnet18-lif depth=3"], "depth"),
     (["--network", "resnet18-dvs-lif"], "takes events, and CIFAR-10 has images"),
+    (["--network", "resnet99-lif"], "'resnet99-lif' is not known: give package.module:factory or"),
     (["--network", "nmnist-3c1fc"], "takes events, and CIFAR-10 has images"),
     (["--network", "resnet18-lif", "--boundaries", "copy,copy"], "are 2, the network has 8 stages"),
 ]
