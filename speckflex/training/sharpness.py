@@ -129,7 +129,7 @@ def input_noise(
     for run in range(runs):
         generator = torch.Generator().manual_seed(seed + run)
         noise = torch.randn(recordings.frames.shape, generator=generator)
-        frames = recordings.frames.to(noise.dtype) + sigma * noise
+        frames = recordings.frames[:].to(noise.dtype) + sigma * noise
         found.append(evaluate(mixed, replace(recordings, frames=frames)).accuracy)
     return found
 
