@@ -151,10 +151,10 @@ def test_the_tables_of_early_exit_are_those_of_its_results():
         assert row in page.splitlines()
 
 
-@pytest.mark.parametrize("results", ["gpu-h100", "gpu-h100-12-epochs"])
+@pytest.mark.parametrize("results", ["cpu", "gpu-h100", "gpu-h100-12-epochs"])
 def test_the_tables_of_time_stepped_networks_are_those_of_their_results(results):
     printed = run_example("time_stepped/table.py", EXAMPLES / "time_stepped" / "results" / results)
     page = (EXAMPLES.parent / "docs" / "stages" / "time_stepped.md").read_text(encoding="utf-8")
     rows = [line for line in printed.splitlines() if line.startswith("|")]
-    assert len(rows) > 3
+    assert len(rows) > 2
     assert set(rows) <= set(page.splitlines())
