@@ -150,6 +150,8 @@ class RunFolder:
 
     def _claim(self) -> None:
         path = self.path / MARK
+        if path.exists() and not path.is_file():
+            raise self._failure(f"{path}: is no file: remove it, or choose another folder")
         while self._mark is None:
             mark = path.open("a+", encoding="utf-8")
             if not _locked_soon(mark):
@@ -203,6 +205,8 @@ def new_run() -> str:
 def unfinished(folder: str | Path) -> str:
     """Return a sentence about a folder whose run has not come to its end; "" about any other."""
     try:
+        if not (Path(folder) / MARK).is_file():  # a pipe would never end
+            return ""
         with (Path(folder) / MARK).open(encoding="utf-8") as mark:
             is_left = lock(mark)
             writer = printable(mark.read(LONGEST_MARK).strip()) or "a process"

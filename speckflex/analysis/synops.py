@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 WINDOW = 10_000  # µs
+MOST_WINDOWS = 1_000_000  # adjacent ones: a gap of days is no work
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,21 @@ def count_taps(core: Core, events: np.ndarray) -> np.ndarray:
 def synops_per_window(
     core: Core, events: np.ndarray, *, window: int = WINDOW
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the start times (µs) of adjacent windows and the operations per second in each."""
+    """Return the start times (µs) of adjacent windows and the operations per second in each.
+
+    Of more than `MOST_WINDOWS`, those without events are left out.
+    """
     if not len(events):
         return np.empty(0, np.int64), np.empty(0)
     bins = events["t"] // window
-    sums = np.bincount(bins - bins.min(), weights=count_taps(core, events))
-    return (bins.min() + np.arange(len(sums))) * window, sums * (MICROSECONDS_PER_SECOND / window)
+    first, work = bins.min(), count_taps(core, events)
+    if int(bins.max()) - int(first) < MOST_WINDOWS:
+        sums = np.bincount(bins - first, weights=work)
+        found = first + np.arange(len(sums))
+    else:
+        found, places = np.unique(bins, return_inverse=True)
+        sums = np.bincount(places, weights=work)
+    return found * window, sums * (MICROSECONDS_PER_SECOND / window)
 
 
 def _measure_core(

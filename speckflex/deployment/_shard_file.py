@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from speckflex._support.npy import read_npz_member
+from speckflex._support.reading import check_is_file
 from speckflex._support.text import one_line, printable
 from speckflex.analysis.synops import LayerSynops
 from speckflex.data.order import LateEvents
@@ -241,12 +242,19 @@ def read_shard(path: Path | io.BytesIO) -> ShardContent:
         FileFormatError: as for `read_heading`.
     """
     with _reading(path) as file, _scratch() as folder:
-        return _Reader(file, folder).shard(_manifest(file, str(path)))
+        manifest = _manifest(file, str(path))
+        try:
+            return _Reader(file, folder).shard(manifest)
+        except FileFormatError as error:
+            # of a member, which was unpacked to a folder that is gone
+            raise ValueError(str(error).replace(f"{folder}/", "")) from error
 
 
 @contextmanager
 def _reading(path: Path | io.BytesIO) -> Iterator[zipfile.ZipFile]:
     """Yield the open zip; whatever its content makes fail is an error of the file."""
+    if isinstance(path, Path):
+        check_is_file(path, FileFormatError)
     try:
         with zipfile.ZipFile(path) as file:
             yield file

@@ -9,6 +9,7 @@ import torch
 from sinabs.activation import MultiSpike
 
 from speckflex.deployment._steps import StepPlayer
+from speckflex.networks.layer_kinds import module_called
 from speckflex.program.routing import deliver, enter, places_of
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class EightBitSteps(StepPlayer):
 
 def _spike_function(network: nn.Module | None, core: Core) -> Any:
     """Return the spike function of a layer's neurons."""
-    neurons = network.get_submodule(core.neuron_name) if network is not None else None
+    neurons = module_called(network, core.neuron_name) if network is not None else None
     return getattr(neurons, "spike_fn", MultiSpike)
 
 

@@ -14,6 +14,7 @@ from sinabs.layers.reshape import SqueezeMixin
 from speckflex.deployment._steps import StepPlayer
 from speckflex.errors import NetworkError
 from speckflex.networks.copying import copy_network
+from speckflex.networks.layer_kinds import module_called
 from speckflex.networks.neurons import fused_neurons
 from speckflex.networks.trace import takes_time_axis
 
@@ -103,13 +104,13 @@ def _caught_outputs(modules: list[nn.Module]) -> Iterator[dict[int, torch.Tensor
 def _recorded_module(network: nn.Module, core: Core, norms: Mapping[str, str]) -> nn.Module:
     read = norms.get(core.name, core.name)
     name = read if core.readout == "potential" else core.neuron_name
-    try:
-        return network.get_submodule(name)
-    except AttributeError as error:
+    module = module_called(network, name)
+    if module is None:
         raise NetworkError(
             f"layer {core.name}: the network has no module {name!r} to record:"
             " give the network that the program was converted from"
-        ) from error
+        )
+    return module
 
 
 def _initial_states(network: nn.Module) -> list[tuple[StatefulLayer, torch.Tensor]]:

@@ -29,6 +29,8 @@ FIELDS = ("t", "x", "y", "p")
 # t in microseconds; p is the channel. 16 bits hold every address of the chip and of large networks.
 EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.int16)])
 MICROSECONDS_PER_SECOND = 1_000_000
+# µs; floats hold every whole number up to it, and its thousandfold fits into 64 bits.
+LATEST = 2**53
 
 
 def make_events(
@@ -92,7 +94,8 @@ def check_events(
     """Return `events` in the working dtype, checked against a (channel, y, x) shape.
 
     Raises:
-        EventsError: a field is missing, an address lies outside `shape` or a time is negative.
+        EventsError: a field is missing, an address lies outside `shape`, or a time is negative or
+            after `LATEST`.
     """
     events = as_events(events, source=source)
     if not events.size:
@@ -101,11 +104,13 @@ def check_events(
         # as unsigned numbers, negative addresses are beyond all others: one look for both
         if events[name].view(np.uint16).max() >= min(limit, 2**15):
             raise EventsError(_outside(events, name, limit, shape, source))
-    if events["t"].min() < 0:
-        index = int((events["t"] < 0).argmax())
+    if events["t"].view(np.uint64).max() > LATEST:
+        index = int(((events["t"] < 0) | (events["t"] > LATEST)).argmax())
+        time = int(events["t"][index])
+        rule = "must not be negative" if time < 0 else f"must be at most {LATEST} (285 years)"
         raise EventsError(
-            f"{source}: event {index} has time {events['t'][index]} µs, times must not be"
-            " negative: subtract the first event's time"
+            f"{source}: event {index} has time {time} µs, times {rule}: subtract the first event's"
+            " time"
         )
     return events
 

@@ -21,7 +21,7 @@ from torch.nn.modules.pooling import (
     _MaxPoolNd,
 )
 
-from speckflex.errors import NetworkError
+from speckflex.errors import NetworkError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ __all__ = [
     "Role",
     "check_layers",
     "kind_of",
+    "module_called",
     "name_of",
     "own_forward",
     "problem_of",
@@ -214,6 +215,12 @@ def problem_of(layer: nn.Module) -> str:
             " tau_syn=None"
         )
     return kind_of(layer).lacking
+
+
+def module_called(network: nn.Module, name: str) -> nn.Module | None:
+    """Return the module that a program names, in printable characters; None if there is none."""
+    modules = network.named_modules()
+    return next((module for path, module in modules if printable(path) == name), None)
 
 
 def name_of(name: str) -> str:

@@ -1,5 +1,6 @@
 """A folder holds one run, whatever ends the process that writes it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -150,4 +151,11 @@ def test_a_place_that_is_no_folder_is_refused_in_one_line(tmp_path: Path):
         pytest.raises(FileFormatError, match="can't be written"),
         RunFolder(tmp_path / "file", FileFormatError),
     ):
+        pass
+
+
+def test_a_pipe_in_the_place_of_the_mark_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / ".speckflex-running")
+    assert unfinished(tmp_path) == ""
+    with pytest.raises(FileFormatError, match="is no file"), RunFolder(tmp_path, FileFormatError):
         pass

@@ -198,6 +198,15 @@ def test_adjoining_windows_hold_all_operations(rng: np.random.Generator):
     np.testing.assert_array_equal(np.diff(starts), 10_000)
 
 
+def test_windows_of_a_stream_with_a_gap_of_years_take_no_memory():
+    core = one_core().cores[0]
+    events = events_at([0, 5, 10**15], 4, 4)
+    starts, rates = synops_per_window(core, events, window=10_000)
+    assert starts.tolist() == [0, 10**15]
+    # an event in the middle updates 3 x 3 neurons of 4 features
+    assert rates.tolist() == pytest.approx([2 * 36 / 0.010, 36 / 0.010])
+
+
 def test_events_of_another_set_of_samples_are_refused():
     program = one_core()
     streams = [events_at([0], 4, 4)] * 3

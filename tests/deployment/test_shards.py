@@ -309,6 +309,12 @@ def test_a_shard_of_absurdly_many_is_refused_in_one_line(value, shards, tmp_path
         merge_shards([tmp_path])
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "shard-1-of-2.shard")
+    with pytest.raises(FileFormatError, match="is a pipe or a device"):
+        merge_shards([tmp_path])
+
+
 @pytest.fixture(scope="module")
 def files(program, dataset, tmp_path_factory):
     """The program and the recordings as files, as the command takes them."""

@@ -93,6 +93,15 @@ def test_a_polarity_of_minus_one_is_told_how_to_be_written():
         check_events(make_events(*np.array([[0], [1], [1], [-1]])), (2, 4, 4))
 
 
+def test_a_time_after_285_years_is_named():
+    """A float of 64 bits holds every whole number up to 2**53."""
+    events = make_events([0, 2**53], [0, 0], [0, 0], [0, 0])
+    check_events(events, (1, 4, 4))
+    events["t"][1] += 1
+    with pytest.raises(EventsError, match="event 1 has time 9007199254740993 µs"):
+        check_events(events, (1, 4, 4))
+
+
 def test_a_negative_time_is_named():
     with pytest.raises(EventsError, match="time -1 µs"):
         check_events(one_event(t=-1), SHAPE)

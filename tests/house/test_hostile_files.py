@@ -9,8 +9,9 @@ import pytest
 from fuzz_files import DOORS, run_door
 
 SUPPORT = Path(__file__).parents[1] / "support"
-# A case of these takes longer, since torch or HDF5 reads it.
-FEW = {"nir": 12, "command": 15, "onnx": 15, "recording": 25, "es": 25, "aedat": 25}
+# A case of these takes longer: HDF5 or a command reads it, or a report is made of it.
+FEW = {"nir": 12, "command": 15, "onnx": 15, "recording": 25, "es": 25, "aedat": 25, "shard": 6}
+FEW |= {"config": 10, "golden": 15, "sweep": 10, "report": 25, "checkpoint": 25}
 
 
 @pytest.mark.parametrize("door", DOORS)
