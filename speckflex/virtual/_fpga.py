@@ -35,7 +35,6 @@ PACE = 0.001
 # need not wait; after fewer where each event causes many spikes.
 EVENTS_PER_TURN, FIRST_TURN = 2048, 1
 SPIKES_PER_TURN = 20_000
-CARRIED_WITHIN = 10.0  # s that events which were written may take to come here
 REFUSED_NAMES = {kind.__name__ for kind in REFUSED_EVENTS}
 logger = logging.getLogger("speckflex.virtual")
 
@@ -202,7 +201,7 @@ class Fpga:
         if not math.isinf(self.clock.speed):
             return
         # what is still on its way would come to a watch that stands still, and wait for ever
-        await_carried(CARRIED_WITHIN)
+        await_carried()
         with self._changed:
             while not (self.closed or self.unplugged):
                 if math.isinf(self._next()[0]):

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger("speckflex.virtual")
+CARRIED_WITHIN = 10.0  # s that events which were written may take to arrive
 # Scripts connect nodes while devices send: the set must not grow while it is iterated.
 _edges_lock = threading.Lock()
 
@@ -120,6 +121,7 @@ class EventFilterGraph:
 
     def stop(self) -> bool:
         """Let no further events in; events that were written before still arrive."""
+        await_carried()
         return self._switch(runs=False)
 
     def __del__(self) -> None:
@@ -277,13 +279,12 @@ class _Carrier:
 _carrier = _Carrier()
 
 
-def await_carried(seconds: float) -> None:
-    """Wait until all events that scripts have written are behind the first nodes of their graphs.
+def await_carried() -> None:
+    """Wait until all events that scripts have written are at the ends of their graphs.
 
-    Args:
-        seconds: the longest time to wait, because a script's own node may take for ever.
+    It waits for `CARRIED_WITHIN` at most, because a script's own node may take for ever.
     """
-    _carrier.drain(seconds)
+    _carrier.drain(CARRIED_WITHIN)
 
 
 def hand_on(node: Node, events: Any) -> None:

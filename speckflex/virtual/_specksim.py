@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speckflex.virtual._graph import BasicSinkNode, BasicSourceNode, Node
+from speckflex.virtual._graph import BasicSinkNode, BasicSourceNode, Node, await_carried
 from speckflex.virtual._records import Integer, Number, Record
 
 if TYPE_CHECKING:
@@ -220,6 +220,8 @@ class IntegrateAndFire:
     def __init__(self, n_channels: int, in_shape: Pair, threshold: float, min_v: float) -> None:
         self._threshold, self._lowest = float(threshold), float(min_v)
         self._state = np.zeros((int(n_channels), *_pair(in_shape)), np.float32)
+        # The first call may compile: scripts give a network one second for its first events.
+        self.integrate(Block.pack([]))
 
     def get_v_mem(self) -> list[Any]:
         """Return the potentials, (channel, y, x)."""
@@ -358,9 +360,17 @@ class SpecksimSource(BasicSourceNode):
 
 
 class SpecksimSink(BasicSinkNode):
-    """Keeps spikes or weighted events until a script reads them."""
+    """Keeps spikes or weighted events until a script reads them.
+
+    Scripts sleep, then read: what was written before is computed by then, however long it takes.
+    """
 
     kind: type[Record] = Spike
+
+    def get_events(self) -> list[Any]:
+        """Return all events that come of what was written before, and forget them."""
+        await_carried()
+        return super().get_events()
 
     def unpack(self, events: Any) -> list[Any]:
         """Return a block as events."""

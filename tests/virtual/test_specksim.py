@@ -1,5 +1,7 @@
 """specksim's layers against brute-force computations of their definition."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,9 +21,9 @@ def random_spikes(rng, n_channels, shape, n):
             int(rng.integers(n_channels)),
             int(rng.integers(shape[0])),
             int(rng.integers(shape[1])),
-            time,
+            moment,
         )
-        for time in range(n)
+        for moment in range(n)
     ]
 
 
@@ -72,15 +74,15 @@ def test_neurons_fire_once_per_event_subtract_and_stop_at_the_bound():
 def test_neurons_follow_the_plain_loop(events):
     layer = SPECKSIM.IntegrateAndFire(1, (2, 2), 20.0, -10.0)
     state, expected = [0] * 4, []
-    for time, (neuron, weight) in enumerate(events):
+    for moment, (neuron, weight) in enumerate(events):
         state[neuron] = max(state[neuron] + weight, -10)
         if state[neuron] >= 20:
             state[neuron] -= 20
-            expected.append((time, neuron))
+            expected.append((moment, neuron))
     spikes = layer.forward(
         [
-            SPECKSIM.events.WeightedEvent(0, neuron // 2, neuron % 2, time, float(weight))
-            for time, (neuron, weight) in enumerate(events)
+            SPECKSIM.events.WeightedEvent(0, neuron // 2, neuron % 2, moment, float(weight))
+            for moment, (neuron, weight) in enumerate(events)
         ]
     )
     assert [(spike.timestamp, 2 * spike.y + spike.x) for spike in spikes] == expected
@@ -125,3 +127,28 @@ def test_filter_nodes_compute_like_their_layers():
     source.write(spikes)
     assert sink.get_n_events(len(expected), TIMEOUT_MS) == expected
     assert integrate.get_layer().get_v_mem() == neurons.get_v_mem()
+
+
+def test_a_read_right_after_the_write_returns_all_spikes_of_a_slow_network(monkeypatch):
+    """Scripts sleep one second and read once; a busy machine may need longer to compute."""
+    integrate = SPECKSIM.IntegrateAndFire.integrate
+
+    def slowly(layer, events):
+        time.sleep(0.3)
+        return integrate(layer, events)
+
+    monkeypatch.setattr(SPECKSIM.IntegrateAndFire, "integrate", slowly)
+    neurons = SPECKSIM.nodes.SpecksimIAFFilterNode()
+    neurons.set_parameters(1, (1, 1), 1.0, -1.0)
+    graph, beside = SAMNA.graph.EventFilterGraph(), SAMNA.graph.EventFilterGraph()
+    nodes = [SAMNA.BasicSourceNode_specksim_events_weighted_event(), neurons]
+    source, _, sink = graph.sequential([*nodes, SAMNA.BasicSinkNode_specksim_events_spike()])
+    _, monitor = beside.sequential([neurons, SAMNA.BasicSinkNode_specksim_events_spike()])
+    graph.start()
+    beside.start()
+    source.write([SPECKSIM.events.WeightedEvent(0, 0, 0, moment, 1.0) for moment in range(5)])
+    assert [spike.timestamp for spike in sink.get_events()] == [0, 1, 2, 3, 4]
+    source.write([SPECKSIM.events.WeightedEvent(0, 0, 0, 5, 1.0)])
+    beside.stop()
+    graph.stop()
+    assert len(monitor.get_events()) == 6
