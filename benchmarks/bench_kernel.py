@@ -5,10 +5,10 @@
 
 Both run the same events on the same integers in one process, in turns, and must agree in every
 spike. The hand-written loop has two forms (see bound.cpp); the faster one is the bound. The
-table has the medians, in synaptic operations per second, and the twin's speed divided by the
-bound. The bound gets the layer turned as the order of output has it, and sends the spikes of one
-event by place, then channel; where the order has the channel further out, the twin sorts them and
-the bound does not.
+table has the medians, in synaptic operations per second of processor time, and the twin's speed
+divided by the bound. The bound gets the layer turned as the order of output has it, and sends the
+spikes of one event by place, then channel; where the order has the channel further out, the twin
+sorts them and the bound does not.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ class TwinRun:
         self.ends = np.empty(len(events), np.int32)
 
     def __call__(self) -> tuple[float, np.ndarray]:
-        """Run all events from zero state; return seconds and spikes."""
+        """Run all events from zero state; return seconds of processor time and spikes."""
         self.core.reset()
         arrays = self.runner.arrays
-        started = time.perf_counter()
+        started = time.thread_time()
         _, n_spikes = integrate(self.codes, 0, arrays, self.spikes, self.ends)
-        return time.perf_counter() - started, self.spikes[:n_spikes]
+        return time.thread_time() - started, self.spikes[:n_spikes]
 
 
 class BoundRun:
@@ -113,7 +113,7 @@ class BoundRun:
         self.ends = np.empty(len(self.events), np.int32)
 
     def __call__(self) -> tuple[float, np.ndarray]:
-        """Run all events from zero state; return seconds and spikes."""
+        """Run all events from zero state; return seconds of processor time and spikes."""
         self.state[:] = 0
         core = self.core
         pointers = [
@@ -121,12 +121,12 @@ class BoundRun:
             for array in (self.events, self.weights, self.state, self.spikes, self.ends)
         ]
         events, weights, state, spikes, ends = pointers
-        started = time.perf_counter()
+        started = time.thread_time()
         n_spikes = self.function(
             events, ctypes.c_int64(len(self.events)), weights, state, SIDE, SIDE,
             core.output_shape[0], core.threshold_high, core.threshold_low, spikes, ends,
         )  # fmt: skip
-        return time.perf_counter() - started, self.spikes[:n_spikes]
+        return time.thread_time() - started, self.spikes[:n_spikes]
 
 
 def take_turns(

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "HALF_LANES", "LANES", "LANES_AVAILABLE", "append_fired", "append_half", "count_fired",
-    "pointer_to", "prefetch", "update_half", "update_lanes",
+    "HALF_LANES", "LANES", "LANES_AVAILABLE", "add_half", "add_lanes", "append_fired",
+    "append_half", "count_fired", "pointer_to", "prefetch", "reset_half", "reset_lanes",
 ]  # fmt: skip
 
 LANES, HALF_LANES = 32, 16
@@ -49,7 +49,7 @@ def _generate_pointer(context: Any, builder: ir.IRBuilder, signature: Any, argum
     return context.make_array(signature.args[0])(context, builder, *arguments).data
 
 
-def _type_update(
+def _type_add(
     typing_context: Any,
     state: Any,
     neuron: Any,
@@ -58,9 +58,8 @@ def _type_update(
     n_valid: Any,
     high: Any,
     low: Any,
-    keep: Any,
 ) -> tuple[Any, Callable[..., Any]]:
-    """Add weights to 32 neurons, clamp, fire, reset; return a mask of those that fired.
+    """Add weights to 32 neurons and clamp; return a mask of those that reach the threshold.
 
     Args:
         typing_context: numba's own.
@@ -71,15 +70,14 @@ def _type_update(
         n_valid: int16, how many of the 32 neurons are updated; the rest stays as it is.
         high: int16, the threshold.
         low: int16, the lower bound.
-        keep: int16, -1 to keep the residue after a spike, 0 to return to zero.
     """
     signature = types.uint32(
-        state, types.int64, weights, types.int64, types.int16, types.int16, types.int16, types.int16
+        state, types.int64, weights, types.int64, types.int16, types.int16, types.int16
     )
-    return signature, _generate_update
+    return signature, _generate_add
 
 
-def _type_update_half(
+def _type_add_half(
     typing_context: Any,
     state: Any,
     neuron: Any,
@@ -88,26 +86,23 @@ def _type_update_half(
     n_valid: Any,
     high: Any,
     low: Any,
-    keep: Any,
 ) -> tuple[Any, Callable[..., Any]]:
     """Do the same to 16 neurons."""
-    arguments = (state, neuron, weights, tap, n_valid, high, low, keep)
-    signature, _ = _type_update(typing_context, *arguments)
-    return signature, _generate_update_half
+    arguments = (state, neuron, weights, tap, n_valid, high, low)
+    signature, _ = _type_add(typing_context, *arguments)
+    return signature, _generate_add_half
 
 
-def _generate_update(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-    return _generate(builder, arguments, LANES)
+def _generate_add(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    return _add(builder, arguments, LANES)
 
 
-def _generate_update_half(
-    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
-) -> Any:
-    return builder.zext(_generate(builder, arguments, HALF_LANES), _I32)
+def _generate_add_half(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    return builder.zext(_add(builder, arguments, HALF_LANES), _I32)
 
 
-def _generate(builder: ir.IRBuilder, arguments: Any, n_lanes: int) -> Any:
-    state, neuron, weights, tap, n_valid, high, low, keep = arguments
+def _add(builder: ir.IRBuilder, arguments: Any, n_lanes: int) -> Any:
+    state, neuron, weights, tap, n_valid, high, low = arguments
     wide, narrow = ir.VectorType(_I16, n_lanes), ir.VectorType(_I8, n_lanes)
     place = _address(builder, state, neuron, wide)
     source = _address(builder, weights, tap, narrow)
@@ -121,11 +116,60 @@ def _generate(builder: ir.IRBuilder, arguments: Any, n_lanes: int) -> Any:
     bottom = builder.select(valid, _splat(builder, low, n_lanes), bottom)
     v = _call(builder, "llvm.sadd.sat", wide, builder.load(place, align=2), taps)
     v = _call(builder, "llvm.smax", wide, v, bottom)
-    top = _splat(builder, high, n_lanes)
-    fired = builder.and_(builder.icmp_signed(">=", v, top), valid)
-    residue = builder.and_(builder.sub(v, top), _splat(builder, keep, n_lanes))
+    builder.store(v, place, align=2)
+    fired = builder.icmp_signed(">=", v, _splat(builder, high, n_lanes))
+    return builder.bitcast(builder.and_(fired, valid), ir.IntType(n_lanes))
+
+
+def _type_reset(
+    typing_context: Any, state: Any, neuron: Any, mask: Any, high: Any, keep: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """Reset those of 32 neurons that fired.
+
+    Right behind the addition, the compiler joins both: nothing is loaded or stored twice.
+
+    Args:
+        typing_context: numba's own.
+        state: to int16, potentials; 32 may be read and written at `neuron`.
+        neuron: int64, the first neuron.
+        mask: uint32, a bit for each that fired.
+        high: int16, the threshold.
+        keep: int16, -1 to keep the residue after a spike, 0 to return to zero.
+    """
+    signature = types.void(state, types.int64, types.uint32, types.int16, types.int16)
+    return signature, _generate_reset
+
+
+def _type_reset_half(
+    typing_context: Any, state: Any, neuron: Any, mask: Any, high: Any, keep: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """Do the same to 16 neurons."""
+    signature, _ = _type_reset(typing_context, state, neuron, mask, high, keep)
+    return signature, _generate_reset_half
+
+
+def _generate_reset(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    _reset(builder, arguments, LANES)
+    return context.get_dummy_value()
+
+
+def _generate_reset_half(
+    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
+) -> Any:
+    _reset(builder, arguments, HALF_LANES)
+    return context.get_dummy_value()
+
+
+def _reset(builder: ir.IRBuilder, arguments: Any, n_lanes: int) -> None:
+    state, neuron, mask, high, keep = arguments
+    wide = ir.VectorType(_I16, n_lanes)
+    place = _address(builder, state, neuron, wide)
+    bits = mask if n_lanes == LANES else builder.trunc(mask, ir.IntType(n_lanes))
+    fired = builder.bitcast(bits, ir.VectorType(_I1, n_lanes))
+    v = builder.load(place, align=2)
+    residue = builder.sub(v, _splat(builder, high, n_lanes))
+    residue = builder.and_(residue, _splat(builder, keep, n_lanes))
     builder.store(builder.select(fired, residue, v), place, align=2)
-    return builder.bitcast(fired, ir.IntType(n_lanes))
 
 
 def _type_append(
@@ -239,8 +283,10 @@ def _generate_count(context: Any, builder: ir.IRBuilder, signature: Any, argumen
 # Called from compiled code alone, without the typing context.
 pointer_to: Callable[..., Any] = intrinsic(_type_pointer) if LANES_AVAILABLE else np.asarray
 prefetch: Callable[..., Any] = intrinsic(_type_prefetch)
-update_lanes: Callable[..., Any] = intrinsic(_type_update)
-update_half: Callable[..., Any] = intrinsic(_type_update_half)
+add_lanes: Callable[..., Any] = intrinsic(_type_add)
+add_half: Callable[..., Any] = intrinsic(_type_add_half)
+reset_lanes: Callable[..., Any] = intrinsic(_type_reset)
+reset_half: Callable[..., Any] = intrinsic(_type_reset_half)
 append_fired: Callable[..., Any] = intrinsic(_type_append)
 append_half: Callable[..., Any] = intrinsic(_type_append_half)
 count_fired: Callable[..., Any] = intrinsic(_type_count)

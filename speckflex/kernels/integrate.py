@@ -10,13 +10,15 @@ from speckflex.kernels._lanes import (
     HALF_LANES,
     LANES,
     LANES_AVAILABLE,
+    add_half,
+    add_lanes,
     append_fired,
     append_half,
     count_fired,
     pointer_to,
     prefetch,
-    update_half,
-    update_lanes,
+    reset_half,
+    reset_lanes,
 )
 from speckflex.kernels.group_spikes import group_spikes
 from speckflex.kernels.records import UNGROUPED
@@ -28,6 +30,8 @@ ALL_LANES, ALL_OF_HALF = np.int16(LANES), np.int16(HALF_LANES)
 # quickest where there are nearly none; their mask is kept for later, whether it is empty or not;
 # they are written out at once, which is the quickest where most fire.
 ASKING, KEEPING, WRITING = 0, 1, 2
+# Neurons one at a time, where the rules are none that vectors can follow.
+SINGLE = 3
 # After so many events, what happens next is chosen by how many neurons fired, in parts of those
 # that the events can reach.
 BLOCK = 128
@@ -84,6 +88,38 @@ class Rule(NamedTuple):
     cuts_last: Any
 
 
+class Steps(NamedTuple):
+    """What lies between one row of an event's field and the next.
+
+    Args:
+        neurons: int64.
+        weights: int64, backwards.
+    """
+
+    neurons: Any
+    weights: Any
+
+
+class Events(NamedTuple):
+    """The events of a block, and where it ends early.
+
+    Args:
+        routes: `(m,) ROUTE`.
+        codes: see `integrate`.
+        ends: see `integrate`.
+        stop: int64, the first event after the block.
+        last_spikes: int64, with more spikes, those of one more event might find no room.
+        last_pending: int64, the same of masks.
+    """
+
+    routes: Any
+    codes: Any
+    ends: Any
+    stop: Any
+    last_spikes: Any
+    last_pending: Any
+
+
 # error_model: divisors are never zero here, and a check in the loop would cost
 @njit(cache=True, nogil=True, error_model="numpy")
 def integrate(
@@ -110,8 +146,6 @@ def integrate(
     """
     routes, layout = core.routes, core.layout[core.place]
     rule = core.rule[core.place]
-    row_neurons = layout["row_neurons"]
-    tap_step = layout["stride_y"] * layout["row_weights"]
     last_spikes = spikes.size - layout["most_spikes"] - LANES
     last_pending = len(core.pending) - layout["most_masks"] - 1
     weights, state = pointer_to(core.weights), pointer_to(core.state)
@@ -119,30 +153,19 @@ def integrate(
     keep = np.int16(0) if rule["to_zero"] else np.int16(-1)
     high, low = np.int16(rule["high"]), np.int16(rule["low"])
     bounds = Rule(high, low, keep, rule["wraps"], rule["cuts_last"])
-    by_lanes, most_spikes = layout["by_lanes"], layout["most_spikes"]
-    n_spikes = written = n_pending = 0
-    event, mode = start, KEEPING
+    steps = Steps(layout["row_neurons"], layout["stride_y"] * layout["row_weights"])
+    most_spikes, by_lanes = layout["most_spikes"], layout["by_lanes"]
+    n_spikes = written = 0
+    event, mode = start, KEEPING if by_lanes else SINGLE
     while event < codes.size and n_spikes <= last_spikes:
         first, before, stop = event, n_spikes, min(event + BLOCK, codes.size)
-        while event < stop and n_spikes <= last_spikes and n_pending <= last_pending:
-            # unsigned: numba tests each signed index for one that counts from the end
-            route = routes[np.uint64(codes[np.uint64(event)])]
-            neuron, tap = np.int64(route["neuron"]), np.int64(route["weight"])
-            n_neurons = route["n_neurons"]
-            for _ in range(route["n_rows"]):
-                if by_lanes:
-                    n_pending, n_spikes = _run_lanes(
-                        memory, bounds, neuron, n_neurons, tap, mode, n_pending, n_spikes
-                    )
-                else:
-                    n_spikes = _run_single(memory, bounds, neuron, n_neurons, tap, n_spikes)
-                neuron += row_neurons
-                tap -= tap_step
-            ends[np.uint64(event)] = n_spikes
-            event += 1
-        written = n_spikes if mode == WRITING else _expand(memory, n_pending, written)
-        n_pending = 0
-        mode = _choose_mode(n_spikes - before, (event - first) * most_spikes)
+        events = Events(routes, codes, ends, stop, last_spikes, last_pending)
+        event, n_pending, n_spikes = _run_block(
+            memory, bounds, steps, events, mode, event, n_spikes
+        )
+        if by_lanes:
+            written = n_spikes if mode == WRITING else _expand(memory, n_pending, written)
+            mode = _choose_mode(n_spikes - before, (event - first) * most_spikes)
     if layout["grouping"] != UNGROUPED:
         group_spikes(spikes, ends[start:event], core.layout[core.place])
     return event, n_spikes
@@ -156,7 +179,48 @@ def _choose_mode(n_spikes: int, n_updates: int) -> int:
     return WRITING if n_spikes > MANY_FIRE * n_updates else KEEPING
 
 
-# forceinline: a call for each run of neurons would cost as much as the run
+# forceinline, here and below: calls would cost as much as a short run of neurons
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _run_block(
+    memory: Memory, rule: Rule, steps: Steps, events: Events, mode: int, event: int, n_spikes: int
+) -> tuple[int, int, int]:
+    """Run the events of a block; return the next event, and the numbers of masks and spikes."""
+    # a loop for each mode, in which the mode is a constant: the compiler drops all others
+    if mode == ASKING:
+        return _run_events(memory, rule, steps, events, ASKING, event, n_spikes)
+    if mode == KEEPING:
+        return _run_events(memory, rule, steps, events, KEEPING, event, n_spikes)
+    if mode == WRITING:
+        return _run_events(memory, rule, steps, events, WRITING, event, n_spikes)
+    return _run_events(memory, rule, steps, events, SINGLE, event, n_spikes)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _run_events(
+    memory: Memory, rule: Rule, steps: Steps, events: Events, mode: int, event: int, n_spikes: int
+) -> tuple[int, int, int]:
+    """Do the same in one mode, which is a constant."""
+    routes, codes, ends, stop = events.routes, events.codes, events.ends, events.stop
+    n_pending = 0
+    while event < stop and n_spikes <= events.last_spikes and n_pending <= events.last_pending:
+        # unsigned: numba tests each signed index for one that counts from the end
+        route = routes[np.uint64(codes[np.uint64(event)])]
+        neuron, tap = np.int64(route["neuron"]), np.int64(route["weight"])
+        n_neurons = np.int64(route["n_neurons"])
+        for _ in range(route["n_rows"]):
+            if mode == SINGLE:
+                n_spikes = _run_single(memory, rule, neuron, n_neurons, tap, n_spikes)
+            else:
+                n_pending, n_spikes = _run_lanes(
+                    memory, rule, neuron, n_neurons, tap, mode, n_pending, n_spikes
+                )
+            neuron += steps.neurons
+            tap -= steps.weights
+        ends[np.uint64(event)] = n_spikes
+        event += 1
+    return event, n_pending, n_spikes
+
+
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _run_lanes(
     memory: Memory,
@@ -172,37 +236,31 @@ def _run_lanes(
     end = neuron + n_neurons
     while neuron + LANES <= end:
         # a constant number of valid lanes: the compiler drops what tells them apart
-        mask = update_lanes(
-            memory.state, neuron, memory.weights, tap, ALL_LANES, rule.high, rule.low, rule.keep
-        )
-        n_pending, n_spikes = _take(memory, neuron, mask, mode, n_pending, n_spikes)
+        mask = add_lanes(memory.state, neuron, memory.weights, tap, ALL_LANES, rule.high, rule.low)
+        if mode != ASKING or mask:
+            reset_lanes(memory.state, neuron, mask, rule.high, rule.keep)
+            n_pending, n_spikes = _take(memory, neuron, mask, mode, n_pending, n_spikes)
         neuron += LANES
         tap += LANES
     if neuron < end:
         rest = np.int16(end - neuron)
         if rest > HALF_LANES:
-            mask = update_lanes(
-                memory.state, neuron, memory.weights, tap, rest, rule.high, rule.low, rule.keep
+            mask = add_lanes(memory.state, neuron, memory.weights, tap, rest, rule.high, rule.low)
+            if mode != ASKING or mask:
+                reset_lanes(memory.state, neuron, mask, rule.high, rule.keep)
+                return _take(memory, neuron, mask, mode, n_pending, n_spikes)
+            return n_pending, n_spikes
+        if rest == HALF_LANES:
+            mask = add_half(
+                memory.state, neuron, memory.weights, tap, ALL_OF_HALF, rule.high, rule.low
             )
         else:
-            if rest == HALF_LANES:
-                mask = update_half(
-                    memory.state,
-                    neuron,
-                    memory.weights,
-                    tap,
-                    ALL_OF_HALF,
-                    rule.high,
-                    rule.low,
-                    rule.keep,
-                )
-            else:
-                mask = update_half(
-                    memory.state, neuron, memory.weights, tap, rest, rule.high, rule.low, rule.keep
-                )
+            mask = add_half(memory.state, neuron, memory.weights, tap, rest, rule.high, rule.low)
+        if mode != ASKING or mask:
+            reset_half(memory.state, neuron, mask, rule.high, rule.keep)
             if mode == WRITING:
                 return n_pending, append_half(memory.spikes, n_spikes, np.int32(neuron), mask)
-        n_pending, n_spikes = _take(memory, neuron, mask, mode, n_pending, n_spikes)
+            return _take(memory, neuron, mask, mode, n_pending, n_spikes)
     return n_pending, n_spikes
 
 
@@ -211,8 +269,6 @@ def _take(
     memory: Memory, neuron: int, mask: np.uint32, mode: int, n_pending: int, n_spikes: int
 ) -> tuple[int, int]:
     """Take a vector's mask of those that fired; return the new numbers of masks and spikes."""
-    if mode == ASKING and mask == 0:
-        return n_pending, n_spikes
     if mode == WRITING:
         return n_pending, append_fired(memory.spikes, n_spikes, np.int32(neuron), mask)
     # Kept without a branch: a processor can't predict which neurons fire, and a wrong prediction

@@ -78,6 +78,25 @@ def test_vector_instructions_equal_single_steps(seed, n_out, to_zero, high):
         assert np.array_equal(fast, slow)
 
 
+@pytest.mark.parametrize("n_out", [5, 16, 20, 32, 40, 48, 64])
+@pytest.mark.parametrize("to_zero", [True, False])
+def test_neurons_that_fire_after_a_long_silence_are_reset(n_out, to_zero):
+    """Nothing fires in the first block of events, so the next one only asks whether anything does.
+
+    Each event adds 1 or 7 to a neuron. The threshold 1000 is reached by no neuron before event 143,
+    by those of weight 7 then and at 286 and 429 (or, from 0, each 143 events).
+    """
+    weights = np.where(np.arange(n_out) % 3 == 0, 7, 1).reshape(-1, 1, 1, 1)
+    core = Core("layer", weights, 1000, -1, (1, 1, 1), return_to_zero=to_zero)
+    running = RunningCore(CoreModel(core, [places_of(core.input_shape)], TwinSettings()))
+    emissions = QueueRunner(running).run(Queue(np.zeros(500, np.int32)))
+    codes = np.concatenate([emission.sent.codes.copy() for emission in emissions])
+    heavy = np.arange(0, n_out, 3)
+    assert codes.tolist() == [*heavy, *heavy, *heavy]
+    left = 500 * 7 - 3 * (143 * 7 if to_zero else 1000)
+    assert running.state.reshape(-1).tolist() == [left if w == 7 else 500 for w in weights.flat]
+
+
 @pytest.mark.skipif(not LANES_AVAILABLE, reason="nothing is compiled")
 def test_vector_instructions_equal_single_steps_on_a_plain_processor(tmp_path):
     """Code for a processor that packs no vectors, whatever the one at hand can do."""
