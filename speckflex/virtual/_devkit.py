@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from speckflex.events.streams import MICROSECONDS_PER_SECOND, check_events
 from speckflex.version import __version__
@@ -79,8 +79,8 @@ class Devkit:
         from speckflex.virtual._chip import VirtualChip
 
         # sinabs finds the chip's module by splitting the nodes' class names at underscores
-        source: Node = type(f"ModelSourceNode_{chip}_event_output_event", (Node,), {})()
-        sink_class = type(f"ModelSinkNode_{chip}_event_input_event", (_ModelSinkNode,), {})
+        source: Node = type(f"DeviceSourceNode_{chip}_event_output_event", (Node,), {})()
+        sink_class = type(f"DeviceSinkNode_{chip}_event_input_event", (_ModelSinkNode,), {})
         self._chip = VirtualChip(
             chip, options.twin, options.faults.stuck_core, options.unverified.readout_bit_20
         )
@@ -392,6 +392,13 @@ class UnifirmModule:
     def deassert_reset(self) -> None:
         """Accept the reset line, which has no effect."""
 
+    def reset_through_registers(self) -> None:
+        """Accept a reset of the chip's logic, which has no effect."""
+
+    def enable_asi_interface(self, enable: bool) -> None:  # noqa: FBT001 - samna's signature
+        """Accept the switch of an interface that the stand-in has not."""
+        as_switch("enable_asi_interface", enable)
+
     def set_dual_channel_output_enable(self, enable: bool) -> None:  # noqa: FBT001 - samna's
         """Accept the number of output channels, which the twin does not model."""
         as_switch("set_dual_channel_output_enable", enable)
@@ -431,6 +438,29 @@ class DevKitPowerModule:
     def set_vdd_pixel_digital(self, volts: float) -> None:
         """Accept a voltage."""
         as_number("set_vdd_pixel_digital", volts)
+
+    def get_adc_core(self) -> NoReturn:
+        """Refuse to measure.
+
+        Raises:
+            RuntimeError: always.
+        """
+        _refuse_to_measure("get_adc_core")
+
+    def get_adc_io(self) -> NoReturn:
+        """Refuse to measure.
+
+        Raises:
+            RuntimeError: always.
+        """
+        _refuse_to_measure("get_adc_io")
+
+
+def _refuse_to_measure(function: str) -> NoReturn:
+    raise RuntimeError(
+        f"{function}: a virtual devkit has no converter to read: use the power monitor, whose"
+        " figures are constants here"
+    )
 
 
 class PowerMonitor:

@@ -287,6 +287,12 @@ class InputInterfaceEvent(Record, source=SAMNA):
     value = Integer("uint32")
 
 
+class AsiRequest(Record, source=SAMNA):
+    """A request to the chip's test logic; the stand-in refuses it."""
+
+    __slots__ = ()
+
+
 class IdCodeRequest(Record, source=SAMNA):
     """Ask for the chip's identity; the stand-in refuses it."""
 
@@ -307,12 +313,28 @@ class ScanChainValue(Record, source=SAMNA):
     value = Integer("uint32", source=f"{SAMNA}; field assumed")
 
 
+class FlashEvent(Record, source=f"{SAMNA}; fields unknown"):
+    """An event for the board's flash, or of it; the stand-in has none and refuses it."""
+
+    __slots__ = ()
+
+
 class DroppedEventsNum(Record, source=UNIFIRM):
     """How many events the FPGA has dropped."""
 
     __slots__ = ()
     num = Integer("uint32")
 
+
+def _flash_event(name: str) -> type[Record]:
+    return type(name, (FlashEvent,), {"__slots__": (), "__module__": __name__})
+
+
+FLASH_REQUESTS = tuple(
+    _flash_event(f"Flash{what}")
+    for what in ("Read", "Write", "Erase", "SpiRaw", "WriteEnable", "QueryStatus")
+)
+FLASH_ANSWERS = tuple(_flash_event(f"Flash{what}") for what in ("Value", "Status"))
 
 # Input events that a devkit takes and the stand-in has nothing for.
 REFUSED_EVENTS: tuple[type[Record], ...] = (
@@ -325,7 +347,9 @@ REFUSED_EVENTS: tuple[type[Record], ...] = (
     AverageSel,
     ReadoutRequest,
     InputInterfaceEvent,
+    AsiRequest,
     IdCodeRequest,
+    *FLASH_REQUESTS,
 )
 INPUT_EVENTS: tuple[type[Record], ...] = (
     Spike,
@@ -356,6 +380,7 @@ EVENT_CLASSES: tuple[type[Record], ...] = (
     FilterValuePrevious,
     IdCode,
     ScanChainValue,
+    *FLASH_ANSWERS,
 )
 
 

@@ -434,14 +434,24 @@ REFUSED_FILTERS = {
 REFUSED_FILTERS |= {
     name.replace("ZMQ", "Zmq"): reason for name, reason in REFUSED_FILTERS.items() if "ZMQ" in name
 }
+# String filters of samna that the stand-in has not, by the end of their name.
+REFUSED_NAMES = {
+    "DvsImageReconstructFilter": "makes pictures by a rule that no source states",
+    "ClusterFilter": "finds clusters by a rule that no source states",
+    "CameraToSpeck2fInput": "takes the events of a camera, and the stand-in has none",
+    "CameraToSpeck2eInput": "takes the events of a camera, and the stand-in has none",
+}
 
 
 def make_filter(name: str) -> Node:
     """Return a new string filter.
 
     Raises:
-        RuntimeError: there is no filter of that name.
+        RuntimeError: there is no filter of that name, or the stand-in has none.
     """
+    for ending, reason in REFUSED_NAMES.items():
+        if name.endswith(ending):
+            _refuse(name, reason)
     for ending, kind in NAMED_FILTERS.items():
         if name.endswith(ending):
             return kind()
@@ -454,9 +464,11 @@ def refuse_filter(name: str) -> NoReturn:
     Raises:
         RuntimeError: always; it says why.
     """
-    raise RuntimeError(
-        f"{name} {REFUSED_FILTERS[name]}: use a filter in Python, such as Speck2fCustomFilterNode"
-    )
+    _refuse(name, REFUSED_FILTERS[name])
+
+
+def _refuse(name: str, reason: str) -> NoReturn:
+    raise RuntimeError(f"{name} {reason}: use a filter in Python, such as Speck2fCustomFilterNode")
 
 
 def _moved(event: Any, x: int, y: int) -> Any:

@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from speckflex.chips.speck import SPECKS
 from speckflex.version import __version__
@@ -35,6 +35,8 @@ PLOTS = (
     "PowerMeasurementPlotConfiguration",
     "FramePlotConfiguration",
 )
+# samna's own spelling
+ADDRESS_FUNCTIONS = ("compute_sram_address", "determine_sram_eventrom_address")
 INPUT_BUFFERS = {chip.name: chip.samna.input_buffer for chip in SPECKS}
 
 
@@ -93,6 +95,20 @@ def configuration_to_flash_binary(speck_configuration: Any) -> list[int]:
     )
 
 
+class SinkError(RuntimeError):
+    """What samna raises if reading a sink fails; here no reading does."""
+
+
+def _refused_address(function: str) -> Callable[..., NoReturn]:
+    def refuse(_argument: Any) -> NoReturn:
+        raise RuntimeError(
+            f"{function}: no source says how the address of a byte is put together, and the"
+            " stand-in has no such bytes: read and write neurons, weights and biases instead"
+        )
+
+    return refuse
+
+
 def build_samna(bus: Bus) -> ModuleType:
     """Return a new tree of modules over a bus; they are not in `sys.modules`.
 
@@ -140,6 +156,7 @@ def build_samna(bus: Bus) -> ModuleType:
             ),
         ),
         init_samna=init_samna,
+        SinkError=SinkError,
         **chips,
         **boards,
         **_buffers(),
@@ -205,7 +222,11 @@ def _chip_module(chip: str) -> ModuleType:
         configuration=_module(
             f"samna.{chip}.configuration", **configuration_module.CHIP_CONFIGURATIONS[chip]
         ),
-        event=_module(f"samna.{chip}.event", **CHIP_EVENTS[chip]),
+        event=_module(
+            f"samna.{chip}.event",
+            **CHIP_EVENTS[chip],
+            **{name: _refused_address(name) for name in ADDRESS_FUNCTIONS},
+        ),
     )
 
 

@@ -113,7 +113,7 @@ class DevkitOptions:
         twin: the twin's choices for facts about the chip that no source states.
 
     Raises:
-        BoardError: the speed is not positive.
+        BoardError: the speed is not positive, or the twin has a rate.
     """
 
     speed: float = 1.0
@@ -125,4 +125,10 @@ class DevkitOptions:
         if not self.speed > 0:
             raise BoardError(
                 f"the speed of a virtual devkit is {self.speed}: give a positive factor"
+            )
+        if self.twin is not None and self.twin.synops_per_second is not None:
+            # each turn of the stand-in would begin with idle cores, and drop too little
+            raise BoardError(
+                f"the twin of a virtual devkit has synops_per_second {self.twin.synops_per_second},"
+                " and cores of a devkit take no time: leave it out, or play on the board twin"
             )

@@ -108,6 +108,11 @@ def test_a_balancer_takes_all_where_cores_take_no_time():
     assert found.observed == {"taken of 1000": 1000, "taken of 2000": 2000}
 
 
+def test_a_devkit_refuses_a_rate_that_its_cores_would_not_keep():
+    with pytest.raises(BoardError, match="cores of a devkit take no time: leave it out"):
+        open_board("virtual:speck2f", twin=TwinSettings(synops_per_second=1e6))
+
+
 def test_an_unexpected_observation_has_no_answer():
     assert BY_NAME["overflow"].judge({"spikes": 7, "potential": 1}) == ""
 

@@ -150,6 +150,53 @@ def test_what_the_devkit_has_no_answer_for_is_refused_loudly(caplog):
     assert "ReadSramValue(address=5) is refused" in caplog.text
 
 
+@pytest.mark.parametrize("chip", ["speck2e", "speck2f"])
+def test_the_flash_and_raw_memories_are_known_and_refused(chip, caplog):
+    """The names are those of samna 0.48.5's reference; no source states the fields."""
+    event = getattr(SAMNA, chip).event
+    requests = ("Read", "Write", "Erase", "SpiRaw", "WriteEnable", "QueryStatus")
+    board = f"{chip.capitalize()}DevKit"
+    with opened(configuration_of(single_core(), chip=chip), device=board) as bench:
+        bench.play([*(getattr(event, f"Flash{name}")() for name in requests), event.Spike()])
+    for name in requests:
+        assert f"Flash{name}() is refused" in caplog.text
+    assert [event.FlashValue.__name__, event.FlashStatus.__name__] == ["FlashValue", "FlashStatus"]
+    for function, argument in (
+        (event.compute_sram_address, event.ReadNeuronValue()),
+        (event.determine_sram_eventrom_address, 0x10),
+    ):
+        with pytest.raises(RuntimeError, match="no source says how the address"):
+            function(argument)
+
+
+@pytest.mark.parametrize(
+    "name", ["Speck2fDvsImageReconstructFilter", "CameraToSpeck2fInput", "DvsEventClusterFilter"]
+)
+def test_a_filter_of_samna_without_a_rule_is_refused_with_the_reason(name):
+    with pytest.raises(RuntimeError, match=f"{name} .*: use a filter in Python"):
+        SAMNA.graph.EventFilterGraph().sequential([name])
+
+
+def test_switches_and_converters_of_the_board_are_taken_or_refused():
+    with opened() as bench:
+        io, power = bench.handle.get_io_module(), bench.handle.get_power_module()
+        io.reset_through_registers()
+        io.enable_asi_interface(True)
+        with pytest.raises(TypeError, match="enable_asi_interface"):
+            io.enable_asi_interface("yes")
+        for read in (power.get_adc_core, power.get_adc_io):
+            with pytest.raises(RuntimeError, match="use the power monitor"):
+                read()
+
+
+def test_nodes_and_errors_have_the_names_of_samna():
+    with opened(device="Speck2fDevKit") as bench:
+        source, sink = bench.handle.get_model_source_node(), bench.handle.get_model_sink_node()
+    assert type(source).__name__ == "DeviceSourceNode_speck2f_event_output_event"
+    assert type(sink).__name__ == "DeviceSinkNode_speck2f_event_input_event"
+    assert issubclass(SAMNA.SinkError, RuntimeError)
+
+
 def test_the_fpga_has_dropped_nothing():
     with opened() as bench:
         io = bench.handle.get_io_module()
