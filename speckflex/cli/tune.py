@@ -38,18 +38,19 @@ __all__ = ["command"]
     default=0.7,
     show_default=True,
     metavar="SHARE",
-    help="Load that every core may have, as a share of that of the busiest core now.",
+    help="Load that every core may have, as a share of that of the busiest core now; with"
+    " timesteps, of the spikes with --t-max everywhere.",
 )
 @click.option(
     "--by",
     "space",
-    type=click.Choice(["thresholds", "decimation"]),
+    type=click.Choice(["thresholds", "decimation", "timesteps"]),
     default="thresholds",
     show_default=True,
     help="How spikes become fewer: each worth more by the thresholds, or one of 2, 4 or 8 passed on"
-    " by the core's decimator.",
+    " by the core's decimator; or fewer time steps of a network in torch.",
 )
-@out_file_option(".speck")
+@out_file_option(".speck", other=".html", use="the time steps of --by timesteps")
 @data_options
 @model_options
 @chip_option
@@ -60,6 +61,20 @@ __all__ = ["command"]
     show_default=True,
     help="Number of settings that are drawn and played to fit the model of the accuracy.",
 )
+@click.option(
+    "--t-max",
+    type=click.IntRange(min=2),
+    default=6,
+    show_default=True,
+    help="Largest number of time steps of a stage (timesteps).",
+)
+@click.option(
+    "--fresh",
+    type=click.IntRange(min=2),
+    default=18,
+    show_default=True,
+    help="Number of further settings that check the model (timesteps).",
+)
 @threads_option
 @seed_option
 @json_option
@@ -67,8 +82,18 @@ def command(model: Path, *, out: Path, as_json: bool, **options: Any) -> None:
     """Write a .speck file of MODEL whose busiest core has less to do.
 
     Layers send fewer spikes that are worth more. Half of the recordings choose how many, the others
-    judge what it costs in accuracy. Everything is played on the twin.
+    judge what it costs in accuracy. Everything is played on the twin. With --by timesteps it is the
+    time steps of each stage of a network in torch that are chosen, and a page is written.
     """
+    by_timesteps = options["space"] == "timesteps"
+    if (out.suffix.lower() == ".html") is not by_timesteps:
+        wanted = "the .html page" if by_timesteps else "the .speck file"
+        raise click.UsageError(f"--by {options['space']} writes {wanted}: {out} is named otherwise")
+    if by_timesteps:
+        from speckflex.cli.tune_timesteps import tune_timesteps
+
+        tune_timesteps(model, out, {**options, "as_json": as_json})
+        return
     tuning, recordings = _tune(model, options)
     tuning.program.save(out)
     if as_json:

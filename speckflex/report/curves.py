@@ -47,10 +47,12 @@ class NetworkCurve:
     Args:
         name: of the network.
         points: at least one.
+        joined: whether a line joins them.
     """
 
     name: str
     points: tuple[CurvePoint, ...]
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def curve_chart(panel: CurvePanel, canvas: Canvas) -> Markup:
             line(x, up(point.lowest), x, up(point.highest), f"curve {kind}")
             for (x, _), point in zip(places, curve.points, strict=True)
         ]
-        marks += [line(*one, *two, f"curve {kind}") for one, two in pairwise(places)]
+        if curve.joined:
+            marks += [line(*one, *two, f"curve {kind}") for one, two in pairwise(places)]
         marks += [disc(x, y, 3, f"mark {kind}") for x, y in places]
         base = HEIGHT + 18.0 * index
         marks += [disc(canvas.left + 6, base - 4, 4, f"mark {kind}")]
