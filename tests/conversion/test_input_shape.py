@@ -132,7 +132,7 @@ def test_a_network_of_any_size_asks_for_the_option_in_one_line(tmp_path, folder)
 def test_check_finds_the_shape_without_recordings(tmp_path):
     result = CliRunner().invoke(main, ["check", str(saved(square_network(), tmp_path))])
     assert result.exit_code == 0, result.output
-    assert "fits" in result.output.splitlines()[0]
+    assert "fits" in result.stdout.splitlines()[0]
 
 
 def test_convert_finds_the_shape(tmp_path):
