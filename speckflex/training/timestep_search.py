@@ -301,7 +301,7 @@ def _fit_check(
         chosen = measured[places], predicted[places]
         if any(not np.ptp(values) for values in chosen):
             return 0.0
-        return float(spearmanr(*chosen).statistic)
+        return float(spearmanr(*chosen)[0])  # pyright: ignore[reportArgumentType]
 
     rng = np.random.default_rng(settings.seed)
     draws = rng.integers(0, len(measured), (RESAMPLES, len(measured)))
