@@ -31,6 +31,8 @@ EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p",
 MICROSECONDS_PER_SECOND = 1_000_000
 # µs; floats hold every whole number up to it, and its thousandfold fits into 64 bits.
 LATEST = 2**53
+# Labels of files are below it: a table of every class against every other has to fit in memory.
+MOST_CLASSES = 2**12
 
 
 def make_events(

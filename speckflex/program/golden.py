@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speckflex._support.text import shown_name
 from speckflex.errors import FileFormatError
 from speckflex.program._archive import open_archive
 
@@ -144,12 +146,12 @@ def _assemble(archive: Archive, stated: Mapping[str, Any]) -> Golden:
     n_samples = len(samples)
     layers = [
         GoldenLayer(
-            name=str(one["name"]),
-            kind=str(one["kind"]),
+            name=shown_name(one["name"]),
+            kind=shown_name(one["kind"]),
             values=_typed(
                 archive, f"golden/layers/{i}.npy", one, np.int64, (n_samples, None, None, None)
             ),
-            floor=float(one["floor"]),
+            floor=_finite(one["floor"]),
         )
         for i, one in enumerate(stated["layers"])
     ]
@@ -160,9 +162,16 @@ def _assemble(archive: Archive, stated: Mapping[str, Any]) -> Golden:
         None
         if torch is None
         else _typed(archive, "golden/torch.npy", torch, np.float64, (n_samples, None)),
-        tuple(str(one) for one in stated["floor_from"]),
-        None if clock is None else float(clock),
+        tuple(shown_name(one) for one in stated["floor_from"]),
+        None if clock is None else _finite(clock),
     )
+
+
+def _finite(value: Any) -> float:
+    """Return a number; a board would be within a floor that is infinite, whatever it does."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not finite")
+    return float(value)
 
 
 def _typed(

@@ -9,7 +9,7 @@ import numpy as np
 
 from speckflex._support.text import printable, shown_name
 from speckflex.errors import BoardError
-from speckflex.events.streams import EVENT_DTYPE, FIELDS
+from speckflex.events.streams import EVENT_DTYPE, FIELDS, MOST_CLASSES
 from speckflex.recordings._display import recording_html, recording_line
 from speckflex.recordings.power import SETTING, join_windows
 from speckflex.version import __version__
@@ -406,6 +406,8 @@ def _assemble(container: Container) -> Recording:
         for row, (reason, digest) in enumerate(zip(stopped, hashes, strict=True))
     )
     labels = container.integers("labels", (len(samples),)) if "labels" in container else None
+    if labels is not None and labels.max(initial=0) >= MOST_CLASSES:
+        raise ValueError(f"it has the label {labels.max()}, at most {MOST_CLASSES - 1} is read")
     return Recording(
         layers=tuple(
             _layer(container, f"layers/{position}", values, len(samples))

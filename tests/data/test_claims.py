@@ -75,3 +75,10 @@ def test_a_small_gzip_file_does_not_fill_the_memory(tmp_path, monkeypatch):
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(body))
     with pytest.raises(EventsError, match="holds 992 values"):
         read_idx(tmp_path / "bomb.gz")
+
+
+def test_a_label_of_absurdly_many_classes_is_refused(tmp_path: Path):
+    events = np.zeros(1, [("t", "i8"), ("x", "i2"), ("y", "i2"), ("p", "i2")])
+    np.savez(tmp_path / "a.npz", events, labels=np.array([2**61]))
+    with pytest.raises(EventsError, match=f"has the label {2**61}, at most 4095 is read"):
+        open_dataset(tmp_path / "a.npz")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.data.dataset import UNKNOWN, EventDataset
+from speckflex.errors import EventsError
+from speckflex.events.streams import MOST_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +45,13 @@ def dataset_of(
     read = file_format.reader(reading, paths[0])
     contents, owners = file_format.contents(paths, reading)
     labels = contents.labels or [UNKNOWN] * len(owners)
-    names = contents.classes or tuple(map(str, range(max(labels, default=UNKNOWN) + 1)))
+    largest = max(labels, default=UNKNOWN)
+    if largest >= MOST_CLASSES:
+        raise EventsError(
+            f"{name}: has the label {largest}, at most {MOST_CLASSES - 1} is read: number the"
+            " classes from 0 on"
+        )
+    names = contents.classes or tuple(map(str, range(largest + 1)))
     if label_of is not None:
         labels, names = [label_of(path) for path in owners], tuple(classes)
     return EventDataset(
