@@ -12,7 +12,12 @@ from speckflex.events.streams import MICROSECONDS_PER_SECOND, check_events
 from speckflex.version import __version__
 from speckflex.virtual._clock import COUNTER
 from speckflex.virtual._configuration import CHIP_CONFIGURATIONS, SPECK, ConfigurationError
-from speckflex.virtual._events import CHIP_EVENTS, DroppedEventsNum, PowerMeasurement
+from speckflex.virtual._events import (
+    CHIP_EVENTS,
+    INPUT_EVENTS,
+    DroppedEventsNum,
+    PowerMeasurement,
+)
 from speckflex.virtual._fpga import Fpga
 from speckflex.virtual._graph import Node, hand_on
 from speckflex.virtual._records import as_number, as_switch, as_whole, refused_call
@@ -80,7 +85,10 @@ class Devkit:
 
         # sinabs finds the chip's module by splitting the nodes' class names at underscores
         source: Node = type(f"DeviceSourceNode_{chip}_event_output_event", (Node,), {})()
-        sink_class = type(f"DeviceSinkNode_{chip}_event_input_event", (_ModelSinkNode,), {})
+        taken = tuple(CHIP_EVENTS[chip][kind.__name__] for kind in INPUT_EVENTS)
+        sink_class = type(
+            f"DeviceSinkNode_{chip}_event_input_event", (_ModelSinkNode,), {"accepts": taken}
+        )
         self._chip = VirtualChip(
             chip, options.twin, options.faults.stuck_core, options.unverified.readout_bit_20
         )

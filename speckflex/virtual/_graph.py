@@ -37,7 +37,13 @@ _edges_lock = threading.Lock()
 
 
 class Node:
-    """One node of a graph; events arrive at `receive` and leave by `send`."""
+    """One node of a graph; events arrive at `receive` and leave by `send`.
+
+    Attributes:
+        accepts: the types of events that it takes.
+    """
+
+    accepts: ClassVar[tuple[type, ...]] = (object,)
 
     def __init__(self) -> None:
         # graphs own their edges: a graph that is garbage-collected stops delivering
@@ -152,8 +158,6 @@ class EventFilterGraph:
 class BasicSourceNode(Node):
     """Takes the events that a script writes."""
 
-    accepts: ClassVar[tuple[type, ...]] = (object,)
-
     def write(self, events: Sequence[Any]) -> None:
         """Pass events to the nodes behind, in the background.
 
@@ -234,7 +238,8 @@ def sink_from(source: Node) -> BasicSinkNode:
 
 def source_to(sink: Node) -> BasicSourceNode:
     """Return a buffer that is connected to a sink node for as long as the buffer lives."""
-    source = BasicSourceNode()
+    # as samna's, it takes the events of the sink's chip alone
+    source = type("BasicSourceNode", (BasicSourceNode,), {"accepts": sink.accepts})()
     source.keep(source.connect(Edge(sink, runs=True)))
     return source
 

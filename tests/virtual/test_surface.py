@@ -197,6 +197,15 @@ def test_nodes_and_errors_have_the_names_of_samna():
     assert issubclass(SAMNA.SinkError, RuntimeError)
 
 
+def test_an_event_of_another_chip_is_refused_when_it_is_written():
+    with opened(device="Speck2fDevKit") as bench:
+        with pytest.raises(TypeError, match="does not take speck2e::event::Spike"):
+            bench.source.write([SAMNA.speck2e.event.Spike()])
+        with pytest.raises(TypeError, match="does not take speck2f::event::NeuronValue"):
+            bench.source.write([SAMNA.speck2f.event.NeuronValue()])
+        bench.source.write([SPIKE(), DVS()])
+
+
 def test_the_fpga_has_dropped_nothing():
     with opened() as bench:
         io = bench.handle.get_io_module()
