@@ -34,6 +34,10 @@ __all__ = ["Conversion", "check_network", "convert", "convert_with_checks"]
 
 log = logging.getLogger(__name__)
 
+# What a conversion sets to another value than the network states. `convert` logs it, because the
+# program alone does not tell.
+CHANGED = ("min_v_mem", "threshold_low")
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -69,9 +73,11 @@ def convert(
         ConversionError: the chip can't run the network; `problems` lists every reason.
         PlacementError: the layers don't fit on the chip's cores.
     """
-    return convert_with_checks(
-        network, input_shape, chip=chip, options=options, cores=cores
-    ).program
+    conversion = convert_with_checks(network, input_shape, chip=chip, options=options, cores=cores)
+    for check in conversion.checks:
+        if check.rule in CHANGED:
+            log.warning("%s", check.sentence)
+    return conversion.program
 
 
 def convert_with_checks(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speckflex.boards import open_board
-from speckflex.conversion.convert import convert
+from speckflex.conversion.convert import convert_with_checks
 from speckflex.deployment.eight_bit import EightBitSteps
 from speckflex.deployment.torch_reference import TorchReference
 from speckflex.errors import EventsError
@@ -84,7 +84,7 @@ def measure_losses(network: nn.Module, recordings: EventDataset, timesteps: int)
     """
     if not len(recordings):
         raise EventsError(f"{recordings.name} holds no recording: check the folder")
-    program = convert(network, recordings.shape, chip="unbounded")
+    program = convert_with_checks(network, recordings.shape, chip="unbounded").program
     players: list[StepPlayer] = [
         TorchReference(network, program, bins=timesteps),
         EightBitSteps(program, network, bins=timesteps),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from speckflex.boards import open_board
-from speckflex.conversion.convert import convert
+from speckflex.conversion.convert import convert_with_checks
 from speckflex.errors import ConversionError, NetworkError, TrainingError
 from speckflex.networks.fold import fold_batchnorm
 from speckflex.networks.spiking import spiking_network
@@ -76,7 +76,8 @@ def program_of(network: nn.Module, recordings: FrameSet) -> Program:
     """
     shape = _events_of(recordings).shape
     try:
-        return convert(fold_batchnorm(spiking_network(network)), shape, chip="unbounded")
+        network = fold_batchnorm(spiking_network(network))
+        return convert_with_checks(network, shape, chip="unbounded").program
     except (ConversionError, NetworkError) as error:
         raise TrainingError(
             f"the twin can't choose the epoch because the network does not convert ({error}):"

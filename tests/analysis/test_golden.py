@@ -196,6 +196,23 @@ def test_answers_that_were_altered_are_refused_and_the_program_still_loads(file,
     assert Program.load(file).cores
 
 
+@pytest.mark.parametrize("floor", [float("inf"), float("nan")])
+def test_a_floor_within_which_every_board_lies_is_refused(tmp_path, program, golden, floor):
+    # the file is whole and has a true hash: whoever wrote it meant it so
+    layers = tuple(replace(layer, floor=floor) for layer in golden.layers)
+    program.save(tmp_path / "m.speck", golden=replace(golden, layers=layers))
+    with pytest.raises(FileFormatError, match=f"{floor} is not finite"):
+        Golden.load(tmp_path / "m.speck")
+
+
+def test_names_that_would_rule_a_terminal_are_not_taken(tmp_path, program, golden):
+    layers = (replace(golden.layers[0], name="\x1b[2Jcleared"), *golden.layers[1:])
+    program.save(tmp_path / "m.speck", golden=replace(golden, layers=layers))
+    with pytest.raises(FileFormatError) as refused:
+        Golden.load(tmp_path / "m.speck")
+    assert "\x1b" not in str(refused.value)
+
+
 def test_the_command_exits_0_within_the_floor_and_4_beyond(file, program, golden):
     assert CliRunner().invoke(main, ["verify", str(file), "--board", "twin"]).exit_code == 0
     more = replace(golden.layers[0], values=golden.layers[0].values + 1)

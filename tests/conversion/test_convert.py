@@ -253,3 +253,16 @@ def test_a_layer_on_the_meta_device_is_refused_in_one_line(layer):
         ConversionError, match=rf"has {layer}\.\w+ on torch's meta device.*to_empty"
     ):
         convert(network, (2, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("lowest", "low", "told"),
+    [(0.0, -1, "its lower bound becomes 0"), (None, -127, "min_v_mem"), (-1.0, -127, None)],
+)
+def test_a_bound_that_is_not_the_networks_own_is_told_in_python_too(lowest, low, told, caplog):
+    layer = nn.Conv2d(1, 1, 1, bias=False)
+    layer.weight.data.fill_(1.0)
+    network = nn.Sequential(layer, sl.IAFSqueeze(batch_size=1, min_v_mem=lowest))
+    [core] = convert(network, (1, 2, 2)).cores
+    assert core.threshold_low == low
+    assert ([told] if told else []) == [told for one in caplog.messages if str(told) in one]

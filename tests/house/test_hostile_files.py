@@ -11,7 +11,9 @@ from fuzz_files import DOORS, run_door
 SUPPORT = Path(__file__).parents[1] / "support"
 # A case of these takes longer: HDF5 or a command reads it, or a report is made of it.
 FEW = {"nir": 12, "command": 15, "onnx": 15, "recording": 25, "es": 25, "aedat": 25, "shard": 6}
-FEW |= {"config": 10, "golden": 15, "sweep": 10, "report": 25, "checkpoint": 25}
+FEW |= {"config": 10, "golden": 15, "sweep": 10}
+# A command ends in one line whether it takes a file or not: its door counts no refusals.
+COMMANDS = ("command", "config")
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -20,7 +22,7 @@ def test_a_changed_file_is_read_or_refused_in_one_line(door, tmp_path):
         findings = run_door(DOORS[door], FEW.get(door, 60), 1, tmp_path)
     assert findings.wrong == {}
     assert findings.read + findings.refused == findings.cases
-    assert findings.refused or door == "command"
+    assert findings.refused or door in COMMANDS
 
 
 def test_a_door_that_lets_an_error_out_is_found(tmp_path):
