@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ __all__ = ["find_input_shape"]
 # Far beyond the chip's maps of 128 x 128.
 LARGEST_SIDE = 256
 BATCH_OF_MAPS = 4  # axes
+# Values of a sensor's frame up to which the network runs on zeros: the first operation on shapes
+# alone makes torch import sympy, which takes longer than a frame.
+MOST_VALUES = 2**17
 
 
 def find_input_shape(
@@ -37,7 +41,7 @@ def find_input_shape(
     through all layers, which the sizes of Linear layers decide.
 
     Args:
-        network: torch and sinabs layers; it runs on shapes alone, without values.
+        network: torch and sinabs layers; a copy runs on zeros, or on shapes alone.
         sensor: (channel, y, x) that recordings state, or None.
         source: what messages begin with.
         option: what a user can give instead.
@@ -45,7 +49,8 @@ def find_input_shape(
     Raises:
         NetworkError: the layers take maps of several sizes, or none that can be found.
     """
-    runner = _Runner(network)
+    small = sensor is not None and math.prod(sensor) <= MOST_VALUES
+    runner = _Runner(network, "cpu" if small else "meta")
     if sensor is not None and runner.takes(sensor):
         return sensor
     begin = source or f"network {type(network).__name__}"
@@ -98,10 +103,11 @@ def _sides(runner: _Runner, channels: int) -> tuple[int, ...]:
 
 
 class _Runner:
-    """Runs a network on shapes alone, on torch's meta device."""
+    """Runs a network on zeros, or on shapes alone, which is torch's device "meta"."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.working = working_copy(network).to("meta")
+    def __init__(self, network: nn.Module, device: str) -> None:
+        self.device = device
+        self.working = working_copy(network).to(device)
         self.with_time = wants_time_axis(network)
         for module in self.working.modules():
             if isinstance(module, nn.Conv2d):
@@ -112,7 +118,7 @@ class _Runner:
     def takes(self, shape: Shape) -> bool:
         """Return whether events of a (channel, y, x) shape pass through the network."""
         orders = ((1, 1),) if self.with_time else ((1,), (1, 1))
-        return any(self._runs(torch.empty(*order, *shape, device="meta")) for order in orders)
+        return any(self._runs(torch.zeros(*order, *shape, device=self.device)) for order in orders)
 
     @torch.no_grad()
     def _runs(self, frames: torch.Tensor) -> bool:
