@@ -121,7 +121,7 @@ LAYERS = {
         beyond=(("view", "nmnist", "--download"), "data"),
     ),
     "onnx": Layer(
-        {"check": ("check", "n.onnx", "--input-shape", "2,34,34")},
+        {"check": ("check", "n.onnx", "--input-shape", "2,8,8")},
         ("onnx", "torch"),
         needs_torch=True,
         beyond=(("view", "nmnist", "--download"), "data"),
