@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from board_data import joined
 from sizes import SIMULATED
 
@@ -23,7 +24,7 @@ def read_frames(step: Step[Size], t_max: int) -> TrainingData:
     """
     dataset = open_dataset(step.data, split="train", seed=step.seed, limit=step.size.recordings)
     split = split_by_class(dataset.labels, 0.1, seed=step.seed)
-    training = dataset.subset(split.training)
+    training = dataset.subset(np.tile(split.training, step.size.repeats))
     if step.images is not None:
         more = open_dataset(step.out / SIMULATED, split="train")
         training = joined([training, more])

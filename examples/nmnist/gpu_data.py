@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = 10
+SETS = ("simulated", "copy1", "copy2", "copy3")
 SHAPE = (2, 34, 34)
 CLASSES = tuple("0123456789")
 SKIP = 100  # MNIST's images behind N-MNIST's test recordings
@@ -37,16 +38,17 @@ PACKED = np.dtype([("t", "<i4"), ("x", "u1"), ("y", "u1"), ("p", "u1")])
 def store_recordings(
     data: Path, work: Path, n_images: int, copies: int, processes: int, *, sensor: str
 ) -> None:
-    """Write real recordings, one simulated recording per image, and distorted copies of them.
+    """Write real recordings, one simulated recording per image, and copies of them.
 
     Args:
         data: has mnist/ (the test images and labels) and nmnist/.
         work: gets the files.
         n_images: of MNIST's test images from 100 on; drawn with a fixed seed.
-        copies: other handwriting made of each image.
+        copies: made of each image; the first is of the same handwriting, others are distorted.
         processes: that simulate.
-        sensor: a key of `SENSORS`.
+        sensor: a key of `SENSORS`, or "both", which take turns.
     """
+    names = tuple(SENSORS) if sensor == "both" else (sensor,)
     images = read_idx(data / "mnist" / "t10k-images-idx3-ubyte.gz")[SKIP:]
     labels = read_idx(data / "mnist" / "t10k-labels-idx1-ubyte.gz")[SKIP:]
     chosen = np.random.default_rng(0).permutation(len(images))[:n_images]
@@ -56,25 +58,25 @@ def store_recordings(
     store("real", events, np.stack([frames_of(each) for each in events]), real.labels, work)
     starts = range(0, n_images, PER_TASK)
     parts = [images[start : start + PER_TASK] for start in starts]
-    simulate_part(images[:1], 0, 0, sensor)  # compiles the kernel once
+    for name in names:
+        simulate_part(images[:1], 0, 0, name)  # compiles the kernels once
     with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
         for copy in range(copies + 1):
-            made = list(
-                pool.map(partial(simulate_part, sensor=sensor), parts, [copy] * len(parts), starts)
-            )
+            simulate = partial(simulate_part, sensor=names[copy % len(names)])
+            made = list(pool.map(simulate, parts, [copy] * len(parts), starts))
             events = [each for part, _ in made for each in part]
             frames = np.concatenate([part for _, part in made])
-            store(f"copy{copy}" if copy else "simulated", events, frames, labels, work)
+            store(SETS[copy], events, frames, labels, work)
 
 
 def simulate_part(
     images: np.ndarray, copy: int, start: int, sensor: str
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return a simulated recording of each image, and frames for those of copy 0."""
+    """Return a simulated recording of each image, and frames for those of the first two copies."""
     rng = np.random.default_rng((copy, start))
-    shown = distort_images(images, STRENGTH, rng) if copy else images / 255
+    shown = distort_images(images, STRENGTH, rng) if copy > 1 else images / 255
     events = [pack(SENSORS[sensor](image, rng)) for image in shown]
-    frames = [] if copy else [frames_of(each) for each in events]
+    frames = [] if copy > 1 else [frames_of(each) for each in events]
     return events, np.array(frames, np.uint8).reshape(-1, T, *SHAPE)
 
 
@@ -106,19 +108,32 @@ def unpack(packed: np.ndarray) -> np.ndarray:
     return make_events(packed["t"].astype(np.int64), packed["x"], packed["y"], packed["p"])
 
 
-def load(work: Path, names: Sequence[str], positions: Sequence[np.ndarray | None]) -> FrameSet:
-    """Return stored recordings as one set for a training that a board plays, without frames.
+def load(
+    work: Path,
+    names: Sequence[str],
+    positions: Sequence[np.ndarray | None],
+    *,
+    frames: bool = False,
+) -> FrameSet:
+    """Return stored recordings as one set.
 
     Args:
         work: where they are.
         names: of the sets.
         positions: of the recordings to take from each set, in which one may occur several times;
             None for all.
+        frames: with their frames, which a training that a board plays does not need.
     """
-    sets: list[Any] = []
-    for name, chosen in zip(names, positions, strict=True):
-        recordings: Any = load_one(work, name).events
-        sets.append(recordings if chosen is None else recordings.subset(chosen))
+    parts = [load_one(work, name) for name in names]
+    chosen = [
+        np.arange(len(part)) if places is None else places
+        for part, places in zip(parts, positions, strict=True)
+    ]
+    sets: list[Any] = [
+        part.events.subset(places)
+        for part, places in zip(parts, chosen, strict=True)
+        if part.events is not None
+    ]
     starts = np.cumsum([0, *map(len, sets)])
 
     def read(index: int) -> np.ndarray:
@@ -127,8 +142,11 @@ def load(work: Path, names: Sequence[str], positions: Sequence[np.ndarray | None
         return inside.read(inside.items[index - starts[part]])
 
     labels = np.concatenate([part.labels for part in sets])
-    empty = torch.zeros((1, 1, *SHAPE), dtype=torch.uint8).expand(len(labels), -1, -1, -1, -1)
-    return FrameSet(empty, torch.from_numpy(labels), dataset(labels, read))
+    shown = torch.zeros((1, 1, *SHAPE), dtype=torch.uint8).expand(len(labels), -1, -1, -1, -1)
+    if frames:
+        pieces = zip(parts, chosen, strict=True)
+        shown = torch.cat([part.frames[torch.from_numpy(places)] for part, places in pieces])
+    return FrameSet(shown, torch.from_numpy(labels), dataset(labels, read))
 
 
 def load_one(work: Path, name: str) -> FrameSet:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from gpu_data import T, load, load_one, store_recordings
+from gpu_data import SETS, T, load, load_one, store_recordings
 from gpu_twin import compare_neurons, compare_twins, measure_speed
 
 import speckflex as sf
@@ -40,7 +40,7 @@ from speckflex.training.pipeline import bounded_neuron, new_network
 from speckflex.twin.settings import TwinSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 
 TRIAL = 320  # recordings that tell how long an epoch takes
 FOLDS = 5
-BINS = 20  # frames of the gradient with the board
+BINS = 10  # frames of the gradient with the board
+APART = 400  # images whose recordings train nothing
+BASE_SHARE = 0.16  # of the time of a training with the board
+BASE_EPOCHS = 12
 JUDGED_AT = (2, 5, 10, 20, 50)
 
 
@@ -116,7 +119,7 @@ class Job:
 
 def paper(job: Job) -> None:
     """Train one row of the paper's table on simulated recordings and judge it on all real ones."""
-    simulated, real = (load_one(job.folder, name) for name in ("simulated", "real"))
+    shown, real = (load_one(job.folder, name) for name in (SETS[0], "real"))
     settings = TrainingSettings(
         method=job.method,
         t_max=T,
@@ -131,7 +134,7 @@ def paper(job: Job) -> None:
     neuron = bounded_neuron("multi-spike", -1.0)
     network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")
     # keep="last": the real recordings are only measured after each epoch, and choose nothing
-    data = TrainingData(simulated, real)
+    data = TrainingData(shown, real)
     trained, settings = train_in_time(job, train_network, network, data, settings)
     judge(job, trained, real, "twin")
     measure_steps(job, trained, real)
@@ -151,20 +154,33 @@ def board(job: Job) -> None:
     )
     neuron = bounded_neuron("multi-spike", -1.0)
     network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")
-    short = replace(job, until=time.time() + 0.2 * (job.until - time.time()), epochs=4)
-    data = TrainingData(load_one(job.folder, "simulated"), real)
+    until = time.time() + BASE_SHARE * (job.until - time.time())
+    names = SETS[: job.copies + 1]
+    data = TrainingData(simulated(job, names[:2], frames=True), real)
+    short = replace(job, until=until, epochs=BASE_EPOCHS)
     base, _ = train_in_time(short, train_network, network, data, settings, name="base")
     judge(job, base, real, "before")
-    copies = [f"copy{number}" for number in range(1, job.copies + 1)]
-    training = load(job.folder, ["simulated", *copies], [None] * (job.copies + 1))
-    settings = replace(settings, method="board", t_max=BINS, vary=job.vary)
-    data = TrainingData(training, real)
+    settings = replace(settings, method="board", t_max=BINS, vary=job.vary, augment="")
+    data = TrainingData(simulated(job, names), real)
     tuned, _ = train_in_time(job, finetune_network, base, data, settings)
     save_network(tuned, job.folder / f"{job.name}.pt")
+    apart = load(job.folder, names[:2], [apart_of(job)[:APART]] * 2)
+    right = answers_on_twin(job, tuned, apart) == apart.labels.numpy()
+    job.write(simulated_apart=float(right.mean()), simulated_apart_recordings=len(right))
     judge(job, tuned, real, "twin")
-    judge_varied(job, base, real, "before")
-    judge_varied(job, tuned, real, "twin")
     judge_on_gpu(job, tuned, real)
+    judge_varied(job, tuned, real, "twin")
+
+
+def simulated(job: Job, names: Sequence[str], *, frames: bool = False) -> FrameSet:
+    """Return the simulated recordings that train."""
+    rest = apart_of(job)[APART:]
+    return load(job.folder, names, [rest] * len(names), frames=frames)
+
+
+def apart_of(job: Job) -> np.ndarray:
+    """Return the positions of all images, of which the first `APART` train nothing."""
+    return np.random.default_rng(1).permutation(len(load_one(job.folder, SETS[0])))
 
 
 def real(job: Job) -> None:
@@ -176,15 +192,16 @@ def real(job: Job) -> None:
     base = load_network(job.folder / f"board-{job.seed}.pt")
     judge(job, base, apart, "before")
     rng = np.random.default_rng(job.seed + job.fold)
-    n_simulated = len(load_one(job.folder, "simulated"))
-    some = rng.permutation(n_simulated)[: 2 * len(others)]
-    training = load(job.folder, ["real", "simulated"], [np.tile(others, 2), some])
+    names = SETS[: job.copies + 1]
+    rest = apart_of(job)[APART:]
+    some = [rng.permutation(rest)[: 2 * len(others) // len(names)] for _ in names]
+    training = load(job.folder, ["real", *names], [np.tile(others, 2), *some])
     settings = TrainingSettings(
         method="board",
         t_max=BINS,
         learning_rate=1e-3,
         seed=job.seed + job.fold,
-        augment="shift:2",
+        augment="shift:1,warp:1",
         keep="last",
         epochs=1,
     )
@@ -296,14 +313,7 @@ def trial_seconds(
 
 def judge(job: Job, network: nn.Module, recordings: FrameSet, name: str) -> None:
     """Write the twin's answer to each recording, and the accuracy in torch at T = 10."""
-    dataset: Any = recordings.events
-    streams = [events for events, _ in dataset]
-    program = sf.convert(network, input_shape=dataset.shape)
-    with sf.open_board("twin", threads=job.threads) as opened:
-        opened.load(program)
-        played = opened.play(streams, keep_events=False)
-    answers = played.answers()
-    labels = recordings.labels.numpy()
+    answers, labels = answers_on_twin(job, network, recordings), recordings.labels.numpy()
     accuracy = evaluate(MixedTimestepNetwork(network), recordings).accuracy
     job.write(
         **{
@@ -313,6 +323,16 @@ def judge(job: Job, network: nn.Module, recordings: FrameSet, name: str) -> None
             "labels": labels.tolist(),
         }
     )
+
+
+def answers_on_twin(job: Job, network: nn.Module, recordings: FrameSet) -> np.ndarray:
+    """Return (recording,) int64, the twin's answer to each recording, -1 for none."""
+    dataset: Any = recordings.events
+    program = sf.convert(network, input_shape=dataset.shape)
+    with sf.open_board("twin", threads=job.threads) as opened:
+        opened.load(program)
+        streams = [events for events, _ in dataset]
+        return opened.play(streams, keep_events=False).answers()
 
 
 def judge_varied(job: Job, network: nn.Module, recordings: FrameSet, name: str) -> None:

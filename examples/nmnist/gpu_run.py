@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ FOLDS = 5
 METHODS = ("sdt", "nmt", "mtt")
 COPIES = 2
 # Ends of the parts, as shares of the whole time.
-TWIN_ENDS, FIRST_ENDS, SECOND_ENDS, WAIT_ENDS = 0.50, 0.66, 0.92, 0.97
+TWIN_ENDS, FIRST_ENDS, SECOND_ENDS, WAIT_ENDS = 0.12, 0.66, 0.93, 0.97
 
 
 @dataclass
@@ -124,25 +125,30 @@ def run(plan: Plan) -> None:
     # the simulation runs beside the twin's comparison and the compilation
     shown = {"data": str(options.data), "images": options.recordings, "copies": options.copies}
     shown["sensor"] = options.sensor
-    plan.start("simulate", "simulate", TWIN_ENDS, processes=max(cores - 2, 1), **shown)
+    plan.start("simulate", "simulate", FIRST_ENDS, processes=max(cores - 2, 1), **shown)
     reported = 0.0
     while plan.running or not plan.begun:
         time.sleep(0.5)
         plan.reap()
         if (plan.work / "real-labels.npy").exists():
             plan.start("twin", "twin", TWIN_ENDS)
-            plan.start("warm", "warm", TWIN_ENDS)
+            plan.start("warm", "warm", FIRST_ENDS)
         if plan.result("simulate").get("done") and "warm" not in plan.running:
-            start_first(plan, max(cores // 4, 1))
+            start_first(plan, max((cores - 1) // len(options.seeds), 1))
         for seed in options.seeds:
             if "twin" in plan.result(f"board-{seed}"):
                 for fold in range(FOLDS):
                     name = f"real-{seed}-{fold}"
-                    plan.start("real", name, SECOND_ENDS, seed=seed, fold=fold)
+                    rest = {"seed": seed, "fold": fold, "copies": options.copies}
+                    # so many processes on one GPU wait for each other
+                    plan.start("real", name, SECOND_ENDS, **{**rest, "device": "cpu"})
         if time.time() > plan.at(WAIT_ENDS):
             return
         if time.time() > reported + 5:
-            report(plan)
+            try:
+                report(plan)
+            except Exception:  # what runs is worth more than what is known so far
+                traceback.print_exc()
             reported = time.time()
 
 
@@ -235,8 +241,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--minutes", type=float, default=8.0, help="wall clock (default: 8)")
     parser.add_argument("--recordings", type=int, default=9900, help="images to simulate")
-    parser.add_argument("--copies", type=int, default=2, help="in other handwriting, of each")
-    parser.add_argument("--sensor", choices=["plain", "fitted"], default="fitted")
+    parser.add_argument(
+        "--copies", type=int, default=3, help="of each image, from the second on distorted"
+    )
+    parser.add_argument("--sensor", choices=["plain", "fitted", "both"], default="both")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--methods", nargs="*", default=list(METHODS), help="rows of the paper")
     parser.add_argument(

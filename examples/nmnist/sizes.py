@@ -29,12 +29,14 @@ class Size(AnySize):
         lower_bound: of the neurons, in thresholds.
         on_board: train without batch norm, with spikes that vote, then with the twin in the loop.
         simulated: how many recordings are simulated from the images of `--images`.
+        repeats: how often each recording trains in an epoch, where simulated ones stand beside.
     """
 
     recordings: int | None
     lower_bound: float = -8.0
     on_board: bool = False
     simulated: int = 20
+    repeats: int = 1
 
 
 # Not in the paper: with these, time steps and events give more similar results.
@@ -49,15 +51,16 @@ SIZES = {
     # For a thousand real recordings, and simulated ones beside them.
     "real": Size(
         recordings=None,
-        simulated=3000,
+        simulated=5000,
+        repeats=2,
         width=16,
         t_max=10,
-        epochs=(5, 5),
+        epochs=(15, 12),
         lower_bound=-1.0,
         on_board=True,
         samples=200,
-        settings={"augment": "shift:2", "learning_rate": 2e-3, "keep": "last"},
-        tuning={"method": "board", "t_max": 20},
+        settings={"augment": "shift:1,warp:1", "learning_rate": 2e-3, "keep": "last"},
+        tuning={"method": "board"},
     ),
     # As in the paper: width, T, neuron, mixing, no augmentation. The paper states no epochs.
     "full": Size(
