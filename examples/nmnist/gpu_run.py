@@ -147,7 +147,7 @@ def run(plan: Plan) -> None:
         if time.time() > reported + 5:
             try:
                 report(plan)
-            except Exception:  # what runs is worth more than what is known so far
+            except Exception:  # noqa: BLE001  what runs is worth more than what is known so far
                 traceback.print_exc()
             reported = time.time()
 
