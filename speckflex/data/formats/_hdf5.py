@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HDF5"]
 
-GUARD = Hdf5Guard(EventsError, "copy the file again, or write it anew", 2**36, packed_texts=True)
+GUARD = Hdf5Guard(EventsError, "copy the file again, or write it anew", 2**36)
 # Arrays of one row an event, by their names and the order of their columns.
 ROW_ORDERS = {"davis/left/events": "xytp", "davis/right/events": "xytp"}
 V2E_ORDER = "txyp"  # of its array `events`, uint32
