@@ -202,7 +202,7 @@ def _unpacked(dataset: h5py.Dataset, chunk: Any, filters: list[int]) -> bytes:
     applied = [number for place, number in enumerate(filters) if not mask >> place & 1]
     if applied not in ([], [h5py.h5z.FILTER_DEFLATE]):
         raise ValueError(f"filters {applied}")
-    most = math.prod(dataset.chunks) * REFERENCE.itemsize
+    most = math.prod(dataset.chunks or ()) * REFERENCE.itemsize
     return zlib.decompressobj().decompress(content, most) if applied else content
 
 

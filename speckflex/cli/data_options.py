@@ -250,7 +250,6 @@ def read_on_data(
     options = {**options, "input_shape": options["input_shape"] or stated_shape(path)}
     nir = take_nir_options(options)
     dataset = open_data(options)
-    telling = {} if progress is None else {"progress": progress}
     model = read_model(
         path,
         input_shape=options["input_shape"] or sensor_of(dataset),
@@ -258,7 +257,7 @@ def read_on_data(
         factory=options["factory"],
         key=options["key"],
         nir=nir,
-        **telling,
+        progress=progress or (lambda _: None),
     )
     return model, on_input(dataset, model.program.input.shape)
 

@@ -206,7 +206,7 @@ def _run_events(
         # unsigned: numba tests each signed index for one that counts from the end
         route = routes[np.uint64(codes[np.uint64(event)])]
         neuron, tap = np.int64(route["neuron"]), np.int64(route["weight"])
-        n_neurons = np.int64(route["n_neurons"])
+        n_neurons: Any = np.int64(route["n_neurons"])
         for _ in range(route["n_rows"]):
             if mode == SINGLE:
                 n_spikes = _run_single(memory, rule, neuron, n_neurons, tap, n_spikes)

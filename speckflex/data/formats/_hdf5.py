@@ -245,11 +245,12 @@ def _stated_size(file: h5py.File, name: str) -> tuple[int, int] | None:
     if size.size in {2, 3} and size.dtype.kind in "iu" and size[:2].min() > 0:
         return int(size[0]), int(size[1])
     resolution = file.get(f"{name}/calib/resolution")
-    numbers = isinstance(resolution, h5py.Dataset) and resolution.dtype.kind in "iu"
-    if numbers and resolution.shape == (2,):
-        width, height = resolution[()].tolist()
-        return int(height), int(width)
-    return None
+    if not isinstance(resolution, h5py.Dataset) or resolution.dtype.kind not in "iu":
+        return None
+    if resolution.shape != (2,):
+        return None
+    width, height = resolution[()].tolist()
+    return int(height), int(width)
 
 
 def _values(place: Place, group: h5py.Group, name: str) -> np.ndarray:

@@ -207,7 +207,7 @@ def _rows(study: Study, plan: Plan) -> list[TrialRow]:
             TrialRow(
                 number=trial.number,
                 values=dict(trial.params),
-                accuracy=float(trial.value) if complete else None,
+                accuracy=None if trial.value is None or not complete else float(trial.value),
                 peak_load=load,
                 keeps_up=complete and load is not None and load <= limit,
                 seconds=_number(notes, SECONDS) or 0.0,
