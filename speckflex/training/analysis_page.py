@@ -42,7 +42,8 @@ def analysis_page(analyses: Sequence[Analysis], data: str, *, synthetic: bool) -
         " lowest to the highest run. Level 0 is the plain accuracy."
     )
     words = [about, *_lengths(analyses)]
-    return render_curves(f"What {names} withstand", words, _panels(analyses))
+    verb = "withstand" if len(analyses) > 1 else "withstands"
+    return render_curves(f"What {names} {verb}", words, _panels(analyses))
 
 
 def analysis_csv(analyses: Sequence[Analysis]) -> str:
