@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from sinabs.layers import SqueezeMixin, StatefulLayer
 from torch.autograd.function import once_differentiable
 
 from speckflex.errors import NetworkError
-from speckflex.kernels.by_sample import run_by_sample
+from speckflex.networks._neuron_kernels import FLOATS, has_kernel, run_on_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    _Run = Callable[[Sequence[torch.Tensor], Sequence[Any]], None]
+    from speckflex.networks._neuron_kernels import KernelPass
 
 __all__ = ["LeakySqueeze"]
-
-FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 class LeakySqueeze(StatefulLayer, SqueezeMixin):
@@ -89,7 +85,7 @@ class LeakySqueeze(StatefulLayer, SqueezeMixin):
         if self.v_mem.shape != shape:
             self.v_mem = currents.new_zeros(shape)
         numbers = (self.leak, self.threshold, 1 / self.h)
-        run = _LeakyFire.apply if _on_device(currents) else _run_loop
+        run = _LeakyFire.apply if has_kernel(currents) else _run_loop
         spikes, self.v_mem = run(  # pyright: ignore[reportGeneralTypeIssues]
             currents, self.v_mem.to(currents.dtype), numbers
         )
@@ -132,7 +128,7 @@ class _LeakyFire(torch.autograd.Function):
         return gradient, by_potential, None
 
 
-def _passes(tensor: torch.Tensor) -> tuple[_Run, _Run]:
+def _passes(tensor: torch.Tensor) -> tuple[KernelPass, KernelPass]:
     """Return the forward and the backward pass for tensors on a device."""
     if tensor.device.type == "cuda":
         from speckflex.kernels.leaky_triton import run_backward, run_forward
@@ -142,25 +138,12 @@ def _passes(tensor: torch.Tensor) -> tuple[_Run, _Run]:
     from speckflex.kernels.leaky_backward import leaky_backward
     from speckflex.kernels.leaky_forward import leaky_forward
 
-    return partial(_run, leaky_forward), partial(_run, leaky_backward)
+    as_float = FLOATS[tensor.dtype]
 
+    def run(kernel: Callable[..., None], tensors: Any, numbers: Any) -> None:
+        run_on_cpu(kernel, tensors, [as_float(number) for number in numbers])
 
-def _on_device(current: torch.Tensor) -> bool:
-    """Return whether there are kernels for a tensor of this device and dtype."""
-    if current.device.type == "cuda":
-        return current.dtype == torch.float32 and find_spec("triton") is not None
-    return current.device.type == "cpu" and current.dtype in FLOATS
-
-
-def _run(
-    kernel: Callable[..., None], tensors: Sequence[torch.Tensor], numbers: Sequence[float]
-) -> None:
-    """Call a kernel on `(batch, time, neuron)` and `(batch, neuron)` arrays."""
-    n_trailing = tensors[0].ndim - 2
-    arrays = [tensor.detach().numpy() for tensor in tensors]
-    views = [array.reshape(*array.shape[: array.ndim - n_trailing], -1) for array in arrays]
-    as_float = FLOATS[tensors[0].dtype]
-    run_by_sample(kernel, views, [as_float(n) for n in numbers], torch.get_num_threads())
+    return partial(run, leaky_forward), partial(run, leaky_backward)
 
 
 def _run_loop(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,15 +24,15 @@ from sinabs.activation import (
 from sinabs.layers import IAF, IAFSqueeze
 from torch.autograd.function import once_differentiable
 
-from speckflex.kernels.by_sample import run_by_sample
 from speckflex.kernels.surrogates import EXPONENTIAL, GIVEN, TRIANGULAR
+from speckflex.networks._neuron_kernels import FLOATS, has_kernel, run_on_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import nn
 
-    _Run = Callable[[Sequence[torch.Tensor], Sequence[Any]], None]
+    from speckflex.networks._neuron_kernels import KernelPass
 
 __all__ = [
     "SURROGATES",
@@ -46,8 +45,6 @@ __all__ = [
     "precharged",
     "precharged_integers",
 ]
-
-FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 @dataclass
@@ -291,7 +288,7 @@ def _rule(layer: IAF, current: torch.Tensor) -> _Rule | None:
     threshold, low = _number(layer.spike_threshold), _number(layer.min_v_mem, absent=-np.inf)
     most_spikes, step = _most_spikes(layer.spike_fn), _reset_step(layer.reset_fn, threshold)
     known = (
-        _on_device(current)
+        has_kernel(current)
         and current.numel() > 0
         and layer.tau_syn is None
         and not layer.record_states
@@ -387,7 +384,7 @@ def _numbers(rule: _Rule, dtype: torch.dtype) -> list[Any]:
     ]
 
 
-def _passes(device: torch.device) -> tuple[_Run, _Run]:
+def _passes(device: torch.device) -> tuple[KernelPass, KernelPass]:
     """Return the forward and the backward pass for tensors on `device`."""
     if device.type == "cuda":
         from speckflex.kernels.if_triton import run_backward, run_forward
@@ -397,21 +394,4 @@ def _passes(device: torch.device) -> tuple[_Run, _Run]:
     from speckflex.kernels.if_backward import if_backward
     from speckflex.kernels.if_forward import if_forward
 
-    return partial(_run, if_forward), partial(_run, if_backward)
-
-
-def _on_device(current: torch.Tensor) -> bool:
-    """Return whether there are kernels for a tensor of this device and dtype."""
-    if current.device.type == "cuda":
-        return current.dtype == torch.float32 and find_spec("triton") is not None
-    return current.device.type == "cpu" and current.dtype in FLOATS
-
-
-def _run(
-    kernel: Callable[..., None], tensors: Sequence[torch.Tensor], numbers: Sequence[Any]
-) -> None:
-    """Call a kernel on `(batch, time, neuron)` and `(batch, neuron)` arrays."""
-    n_trailing = tensors[0].ndim - 2
-    arrays = [tensor.detach().numpy() for tensor in tensors]
-    views = [array.reshape(*array.shape[: array.ndim - n_trailing], -1) for array in arrays]
-    run_by_sample(kernel, views, numbers, torch.get_num_threads())
+    return partial(run_on_cpu, if_forward), partial(run_on_cpu, if_backward)

@@ -266,3 +266,10 @@ def test_a_bound_that_is_not_the_networks_own_is_told_in_python_too(lowest, low,
     [core] = convert(network, (1, 2, 2)).cores
     assert core.threshold_low == low
     assert ([told] if told else []) == [told for one in caplog.messages if str(told) in one]
+
+
+def test_nothing_is_told_of_a_bound_that_stays(caplog):
+    layer = nn.Conv2d(1, 1, 1, bias=False)
+    layer.weight.data.fill_(1.0)
+    convert(nn.Sequential(layer, sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0)), (1, 2, 2))
+    assert caplog.messages == []
