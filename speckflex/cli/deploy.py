@@ -65,6 +65,15 @@ EXPLAINED = 100  # samples of --explain, the first ones
     show_default=True,
     help="Number of time steps of the torch reference.",
 )
+@click.option(
+    "--keep-spikes",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Keep the spikes of the first N samples, rounded up to whole batches; of more samples"
+    " only counts. A session that finetune --board replay:FILE trains on needs all.",
+)
 @threads_option
 @click.option(
     "--unbounded", is_flag=True, help="Convert without the chip's limits; runs on the twin only."
@@ -315,6 +324,7 @@ def _settings(options: dict[str, Any]) -> DeploySettings:
 
     return DeploySettings(
         bins=options["bins"],
+        events_of=options["keep_spikes"],
         threads=options["threads"],
         ensemble=options["ensemble"] or 0,
         perturbation=Perturbation(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from speckflex.cli.options import (
     model_argument,
@@ -54,9 +55,26 @@ def command(model: Path, **options: Any) -> None:
     if options["clip_weights"] is None:
         # with a board in the loop clipping costs accuracy (examples/nmnist)
         options["clip_weights"] = options["method"] != "board"
+    if options["method"] == "board":
+        _take_session(options)
     # known from the start, so that a checkpoint of another training is refused early
     options["batch_norm_mode"] = "locked"
     run_training(options, lambda _dataset: network, trainer, measure=_outlook)
+
+
+def _take_session(options: dict[str, Any]) -> None:
+    """Take what a recorded session needs as defaults, where it is the board."""
+    from speckflex.training.on_board.session import ONE_STEP, is_recorded
+
+    if not is_recorded(options["board"]):
+        return
+    context = click.get_current_context()
+    given = (name for name in ONE_STEP if _is_given(context, name))
+    options.update({**ONE_STEP, **{name: options[name] for name in given}})
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _load(path: Path, options: dict[str, Any]) -> tuple[nn.Module, Callable[..., TrainingResult]]:

@@ -116,9 +116,10 @@ def _board_load(run: TrainingRun, board: BoardLoop) -> float:
 
 
 def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
-    """Make one optimiser step and return the loss and hits of the batch in all processes."""
+    """Add a batch's gradient, step when it is due, and return loss and hits in all processes."""
     settings, fabric = run.settings, run.fabric
-    run.optimiser.zero_grad()
+    if index == 0 or not run.has_one_step:
+        run.optimiser.zero_grad()
     if settings.method == "board":
         outcome = board_step(run, batch, index)
     else:
@@ -138,6 +139,8 @@ def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
             f"the loss is no number in epoch {len(run.history) + 1}, batch {index + 1};"
             f" {where}: lower the learning rate, or check the weights"
         )
+    if run.has_one_step and index + 1 < run.batches_per_epoch:
+        return outcome
     run.optimiser.step()
     run.schedule.step()
     keep_levels(run.mixed)

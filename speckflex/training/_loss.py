@@ -30,8 +30,8 @@ def add_gradient(
         penalty: summed over the recordings, added to the loss for the gradient alone.
     """
     losses = functional.cross_entropy(scores, batch.labels, reduction="none") * batch.weights
-    # Processes' gradients are averaged, so each counts its part of the whole batch.
-    share = run.fabric.world_size / batch.total
+    # Processes' gradients are averaged, so each counts its part of the whole step.
+    share = run.fabric.world_size / (len(run.data.training) if run.has_one_step else batch.total)
     run.fabric.backward((losses.sum() + penalty * float(batch.weights.any())) * share)
     hits = (answers_of(scores) == batch.labels) * batch.weights
     return Outcome(float(losses.detach().sum()), float(hits.sum()))

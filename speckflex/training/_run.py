@@ -89,6 +89,17 @@ class TrainingRun:
         waited = 0 if self.best is None else done - self.best.epoch
         return done >= self.settings.epochs or (patience is not None and waited >= patience)
 
+    @property
+    def has_one_step(self) -> bool:
+        """Whether the batches of an epoch share one optimiser step, as a recorded session needs."""
+        return self.board is not None and self.board.is_recorded
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Number of batches in an epoch."""
+        recordings, processes = len(self.data.training), self.fabric.world_size
+        return n_batches(recordings, self.settings.batch_size, processes)
+
     def draw_batches(self) -> Callable[[], Iterator[FrameBatch]]:
         """Return a function that iterates over an epoch's batches, each time in the same order."""
         recordings, settings = self.data.training, self.settings
@@ -123,8 +134,7 @@ class TrainingRun:
     def progress(self, batch_index: int, loss: float, accuracy: float) -> Progress:
         """Return where the training stands after a batch of the current epoch."""
         n_epochs = len(self.history)
-        n_recordings, size = len(self.data.training), self.settings.batch_size
-        per_epoch = n_batches(n_recordings, size, self.fabric.world_size)
+        per_epoch = self.batches_per_epoch
         return Progress(
             epoch=n_epochs + 1,
             step=n_epochs * per_epoch + batch_index + 1,

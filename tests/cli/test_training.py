@@ -98,7 +98,7 @@ def test_a_board_plays_the_training_and_says_what_it_won(digits, tmp_path):
     assert 0 < summary["peak_load"] <= 50
     refused = run(*command, "--board", "replay:none.h5")
     assert refused.exit_code == 1
-    assert "Error: board replay:none.h5: holds the spikes of one program" in refused.output
+    assert "Error: board replay:none.h5: none.h5: no such file" in refused.output
     refused = run("train", "--method", "board", "--data", digits, "--out", tuned, *QUICK)
     assert refused.exit_code == 1
     assert "method board begins with a trained network" in refused.output

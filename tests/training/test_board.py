@@ -13,9 +13,9 @@ import speckflex as sf
 from speckflex.analysis.synops import measure_synops
 from speckflex.boards.twin import Twin
 from speckflex.data import EventDataset
-from speckflex.errors import TrainingError
+from speckflex.errors import BoardNotFoundError, TrainingError
 from speckflex.events.frames import to_frames
-from speckflex.events.streams import make_events
+from speckflex.events.streams import hash_events, make_events
 from speckflex.kernels.bin_events import bin_events
 from speckflex.networks.paper import NETWORKS
 from speckflex.training import (
@@ -516,6 +516,82 @@ def test_a_gain_is_that_of_deployed_networks(data):
     assert right[1].sum() > right[0].sum()
 
 
+# ---- a recorded session as the forward pass ------------------------------------------
+
+
+ONE_STEP = {"epochs": 1, "augment": "", "chosen_by": "twin"}
+
+
+def record(path, *, of, monitor=None, hashed=True, kept=None):
+    """Play all recordings on the twin, last ones first, and save its answers as a chip's."""
+    dataset = halves(40, 1)
+    streams = [*streams_of(dataset), *streams_of(halves(11, 2))][::-1]
+    with sf.open_board("twin", threads=1) as board:
+        board.load(sf.convert(of, input_shape=dataset.shape, chip="unbounded"))
+        played = board.play(streams, monitor=monitor)
+    if hashed:
+        logs = zip(played.samples, streams, strict=True)
+        hashes = tuple(replace(log, input_sha256=hash_events(events)) for log, events in logs)
+        played = replace(played, samples=hashes)
+    layers = tuple(replace(layer, events=layer.events[:kept]) for layer in played.layers)
+    replace(played, layers=layers).save(path)
+    return f"replay:{path}"
+
+
+def test_a_recorded_session_moves_the_weights_as_the_board_itself_does(data, tmp_path):
+    session = record(tmp_path / "session.h5", of=network())
+    settings = replace(SETTINGS, **ONE_STEP, batch_size=40, optimiser="sgd")
+    live = finetune_network(network(), data, settings)
+    replayed = finetune_network(network(), data, replace(settings, board=session))
+    # the gradient of all recordings, although they do not fit into one batch
+    in_parts = replace(settings, board=session, batch_size=9)
+    parted = finetune_network(network(), data, in_parts)
+    for name, weight in live.network.state_dict().items():
+        assert torch.equal(replayed.network.state_dict()[name], weight), name
+        assert torch.allclose(parted.network.state_dict()[name], weight, atol=1e-6), name
+    assert not torch.equal(replayed.network.conv1.weight, network().conv1.weight)
+    assert replayed.history[0].accuracy == live.history[0].accuracy
+    assert parted.history[0].loss == pytest.approx(live.history[0].loss)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 2}, "one step, which the twin judges: epochs 2 must be 1"),
+        ({"augment": "shift:1"}, "augment 'shift:1' must be ''"),
+        ({"chosen_by": None}, "chosen by None must be 'twin'"),
+        ({"vary": "drop"}, "vary 'drop' must be ''"),
+        ({"max_load": 0.5}, "max load 0.5 must be None"),
+    ],
+)
+def test_a_recorded_session_gives_one_step_only(data, tmp_path, changes, message):
+    session = record(tmp_path / "session.h5", of=network())
+    settings = replace(SETTINGS, **{**ONE_STEP, **changes}, board=session)
+    with pytest.raises(TrainingError, match=message):
+        finetune_network(network(), data, settings)
+
+
+def test_a_recorded_session_must_be_of_this_network_and_these_recordings(data, tmp_path):
+    session = record(tmp_path / "session.h5", of=network())
+    settings = replace(SETTINGS, **ONE_STEP, board=session)
+    with pytest.raises(TrainingError, match=r"session of program \w+, the network converts to"):
+        finetune_network(network(seed=1), data, settings)
+    others = TrainingData(cache_frames(halves(40, 5), 5), data.validation)
+    with pytest.raises(TrainingError, match=r"60 events .* is none of the 51 of the session"):
+        finetune_network(network(), others, settings)
+    session = record(tmp_path / "last.h5", of=network(), monitor=[-1])
+    with pytest.raises(TrainingError, match="returns no spikes of layer 0 of 2"):
+        finetune_network(network(), data, replace(settings, board=session))
+    session = record(tmp_path / "twin.h5", of=network(), hashed=False)
+    with pytest.raises(TrainingError, match="does not say which events were played"):
+        finetune_network(network(), data, replace(settings, board=session))
+    session = record(tmp_path / "counts.h5", of=network(), kept=30)
+    with pytest.raises(TrainingError, match=r"30 recordings and only counts .*--keep-spikes 51"):
+        finetune_network(network(), data, replace(settings, board=session))
+    with pytest.raises(BoardNotFoundError, match=r"none\.h5"):
+        finetune_network(network(), data, replace(settings, board="replay:none.h5"))
+
+
 # ---- what is refused -----------------------------------------------------------------
 
 
@@ -531,7 +607,6 @@ def test_settings_of_a_board_are_refused_with_other_methods():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"board": "replay:x.h5"}, "holds the spikes of one program"),
         ({"board": "speck2e:0", "vary": "order"}, "its order of output can't be chosen"),
     ],
 )

@@ -14,6 +14,7 @@ from speckflex.conversion.convert import convert
 from speckflex.errors import ConversionError, NetworkError, PlacementError, TrainingError
 from speckflex.training.on_board.playing import PlayedBatch, check_all_layers, play_batch
 from speckflex.training.on_board.requantise import check_requantises, with_weights
+from speckflex.training.on_board.session import RecordedSession, check_one_step, is_recorded
 from speckflex.training.on_board.variation import Variation
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ class BoardLoop:
     threads: int
     program: Program
     variation: Variation
-    boards: dict[str | None, Board] = field(default_factory=dict)
+    boards: dict[str | None, Board | RecordedSession] = field(default_factory=dict)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the board answers from a recorded session, for one program alone."""
+        return is_recorded(self.name)
 
     def play(
         self,
@@ -145,15 +151,18 @@ class BoardLoop:
             _, board = self.boards.popitem()
             board.close()
 
-    def _board(self, order: str | None) -> Board:
+    def _board(self, order: str | None) -> Board | RecordedSession:
         if order not in self.boards:
             for drawn in [known for known in self.boards if known is not None]:
                 self.boards.pop(drawn).close()
             settings: dict[str, Any] = {"threads": self.threads}
             if order is not None:
                 settings["order"] = order
-            accepted = find_family(self.name).accepted(settings)
-            self.boards[order] = open_board(self.name, **accepted)
+            if self.is_recorded:
+                self.boards[order] = RecordedSession(self.name)
+            else:
+                accepted = find_family(self.name).accepted(settings)
+                self.boards[order] = open_board(self.name, **accepted)
         return self.boards[order]
 
 
@@ -167,11 +176,8 @@ def open_loop(network: nn.Module, data: TrainingData, settings: TrainingSettings
         BoardError: the board can't be opened.
     """
     family = find_family(settings.board)
-    if family.kind == "replay":
-        raise TrainingError(
-            f"board {settings.board}: holds the spikes of one program, and training changes the"
-            " program in each step: train on twin, or on a chip"
-        )
+    if is_recorded(settings.board):
+        check_one_step(settings)
     variation = Variation.parse(settings.vary)
     if variation.order and "order" not in family.settings:
         raise TrainingError(
