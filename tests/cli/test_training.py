@@ -97,7 +97,7 @@ def test_a_board_plays_the_training_and_says_what_it_won(digits, tmp_path):
     assert gain["interval"][0] <= gain["after"] - gain["before"] <= gain["interval"][1]
     assert 0 < summary["peak_load"] <= 50
     refused = run(*command, "--board", "replay:none.h5")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "Error: board replay:none.h5: none.h5: no such file" in refused.output
     refused = run("train", "--method", "board", "--data", digits, "--out", tuned, *QUICK)
     assert refused.exit_code == 1
