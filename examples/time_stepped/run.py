@@ -21,6 +21,7 @@ from data import N_FRAGMENTS, SCALE, write_cluttered_digits
 from speckflex.data import open_images
 from speckflex.networks.factories import network_from_factory
 from speckflex.training import FrameSet, fit, open_fabric, split_frames, stream_frames
+from speckflex.training.mixed.stages import cut_network
 from speckflex.training.results import origin_of
 from speckflex.training.settings import TrainingSettings
 from speckflex.training.stage_timesteps import measure_stages
@@ -107,7 +108,7 @@ def run_row(row: str, seed: int, folder: Path, options: argparse.Namespace) -> d
     seconds, cpu = time.monotonic() - started, time.process_time() - cpu
     tested = open_images(folder, limit=128 if options.smoke else None, seed=0)
     # all stages at one T, as in the paper's Table 1
-    curve = measure_stages(result.network, tested, TESTED)
+    curve = measure_stages(cut_network(result.network), tested, TESTED)
     return {
         **origin_of(settings),
         "row": row,

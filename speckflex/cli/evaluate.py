@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from speckflex._support.commit import commit_of_package
-from speckflex.cli.data_options import data_options, read_on_data
+from speckflex.cli.data_options import DurationType, data_options, read_on_data
 from speckflex.cli.options import (
     OutFileType,
     json_option,
@@ -19,13 +19,7 @@ from speckflex.cli.options import (
     threads_option,
 )
 from speckflex.cli.progress import show_stages
-from speckflex.cli.stage_timesteps import (
-    evaluate_in_torch,
-    measure_by_stage,
-    plain_curve,
-    stage_rows,
-    without_board,
-)
+from speckflex.cli.stage_timesteps import evaluate_in_torch, name_of, without_board
 from speckflex.deployment.progress import Progress
 from speckflex.version import __version__
 
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
     from speckflex.conversion.model import ConvertedModel
     from speckflex.data import EventDataset
     from speckflex.deployment.timesteps import Answers, TimestepCurve
-    from speckflex.training.stage_timesteps import StageCurve
 
 __all__ = ["command"]
 
@@ -100,6 +93,12 @@ class TimestepsType(click.ParamType):
     help="Rules between stages of other time steps, that of the input first. [default: copy/sum]",
 )
 @click.option(
+    "--frame-time",
+    type=DurationType(),
+    help="Time of a frame in torch, from the start of a recording, as in training. [default: the"
+    " recording's time over T]",
+)
+@click.option(
     "--board",
     default="twin",
     show_default=True,
@@ -127,19 +126,18 @@ def command(model: Path, **options: Any) -> None:
     if network is not None:
         evaluate_in_torch(model, network, options)
         return
-    curve, by_stage = _measure(model, options)
+    curve = _measure(model, options)
     if options["out"]:
         _write(curve, options["out"])
     if options["as_json"]:
-        stages = {} if by_stage is None else {"by_stage": plain_curve(by_stage)}
-        click.echo(json.dumps({**_plain(curve), **stages}, indent=2))
+        click.echo(json.dumps(_plain(curve, options["frame_time"]), indent=2))
         return
-    _show(curve, [] if by_stage is None else stage_rows(by_stage))
+    _show(curve)
     if options["out"]:
         click.echo(f"written: {options['out']}")
 
 
-def _measure(path: Path, options: dict[str, Any]) -> tuple[TimestepCurve, StageCurve | None]:
+def _measure(path: Path, options: dict[str, Any]) -> TimestepCurve:
     with show_stages() as watch:
         watch(Progress(f"loading {path.name}"))
         from speckflex.boards.choosing import choose_board
@@ -149,13 +147,21 @@ def _measure(path: Path, options: dict[str, Any]) -> tuple[TimestepCurve, StageC
         if chosen.note:
             click.echo(f"board: {chosen.board.name}; {chosen.note}", err=True)
         from speckflex.deployment.timesteps import measure_timesteps
+        from speckflex.training.mixed.boundaries import parse_boundaries
+        from speckflex.training.mixed.stages import StageSteps
 
         same, by_stage = options["timesteps"]
+        boundaries = parse_boundaries(options["boundaries"])
+        staged = [StageSteps(one, options["granularity"], boundaries) for one in by_stage]
         with chosen.board as board:
-            curve = measure_timesteps(model, dataset, board, same, progress=watch)
-    if not by_stage or model.network is None:
-        return curve, None
-    return curve, measure_by_stage(model.network, dataset, by_stage, options)
+            return measure_timesteps(
+                model,
+                dataset,
+                board,
+                (*same, *staged),
+                frame_time=options["frame_time"],
+                progress=watch,
+            )
 
 
 def _read(
@@ -181,16 +187,19 @@ def _write(curve: TimestepCurve, path: Path) -> None:
     write_whole(path, render(curve), FileFormatError)
 
 
-def _show(curve: TimestepCurve, by_stage: list[tuple[str, str, str, str]]) -> None:
+def _show(curve: TimestepCurve) -> None:
     from speckflex.cli.tables import echo_table
 
     kind = "synthetic recordings" if curve.synthetic else "recordings"
     columns = ("", "accuracy", "95 % interval", "spike difference")
     rows = [
-        (f"torch, T = {point.timesteps}", *_cells(point), _percent(point.spike_difference))
-        for point in curve.in_torch
+        (
+            f"torch, T = {name_of(point.timesteps)}",
+            *_cells(point),
+            _percent(point.spike_difference),
+        )
+        for point in (*curve.in_torch, *curve.by_stage)
     ]
-    rows += by_stage
     rows.append((f"board {curve.board}", *_cells(curve.on_board), "reference"))
     echo_table(columns, rows, title=f"{curve.model}, {len(curve.labels)} {kind} of {curve.data}")
 
@@ -205,10 +214,12 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
 
 
-def _plain(curve: TimestepCurve) -> dict[str, Any]:
+def _plain(curve: TimestepCurve, frame_time: int | None) -> dict[str, Any]:
     """Return the figures as JSON types, with each prediction for paired tests."""
     values = {"speckflex": __version__, "commit": commit_of_package(), **asdict(curve)}
-    values["labels"] = curve.labels.tolist()
-    for point in (values["on_board"], *values["in_torch"]):
+    values |= {"labels": curve.labels.tolist(), "frame_time": frame_time}
+    for point in (values["on_board"], *values["in_torch"], *values["by_stage"]):
         point["predictions"] = point["predictions"].tolist()
-    return values
+    stages = {"stages": values.pop("stages"), "boundaries": values.pop("boundaries")}
+    staged = values.pop("by_stage")
+    return {**values, "by_stage": {**stages, "in_torch": staged}} if staged else values

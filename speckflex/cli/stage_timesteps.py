@@ -1,4 +1,4 @@
-"""The part of `speckflex evaluate` that needs no board: T for each stage, and leaky networks."""
+"""The part of `speckflex evaluate` for networks that no board runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from speckflex.data import EventDataset, ImageDataset
     from speckflex.training.stage_timesteps import StageAnswers, StageCurve
 
-__all__ = ["evaluate_in_torch", "measure_by_stage", "plain_curve", "stage_rows", "without_board"]
+__all__ = ["evaluate_in_torch", "name_of", "without_board"]
 
 
 def without_board(path: Path, options: dict[str, Any]) -> nn.Module | None:
@@ -56,9 +56,10 @@ def evaluate_in_torch(path: Path, network: nn.Module, options: dict[str, Any]) -
 
     dataset = _open(options)
     every = (*options["timesteps"].same, *options["timesteps"].by_stage)
-    curve = measure_by_stage(network, dataset, every, options)
+    curve = _measure(network, dataset, every, options)
     if options["as_json"]:
-        values = {"model": path.name, "runs": TORCH_ONLY, **plain_curve(curve)}
+        about = {"model": path.name, "runs": TORCH_ONLY, "frame_time": options["frame_time"]}
+        values = {**about, **_plain(curve)}
         click.echo(json.dumps(values, indent=2))
         return
     kind = "synthetic recordings" if dataset.synthetic else "recordings"
@@ -66,10 +67,11 @@ def evaluate_in_torch(path: Path, network: nn.Module, options: dict[str, Any]) -
         kind = "images"
     title = f"{path.name}, {TORCH_ONLY}, {len(curve.labels)} {kind} of {curve.data}"
     columns = ("", "accuracy", "95 % interval")
-    echo_table(columns, [row[:3] for row in stage_rows(curve)], title=title)
+    rows = [(f"torch, T = {name_of(point.timesteps)}", *_cells(point)) for point in curve.in_torch]
+    echo_table(columns, rows, title=title)
 
 
-def measure_by_stage(
+def _measure(
     network: nn.Module,
     dataset: EventDataset | ImageDataset,
     configurations: tuple[int | tuple[int, ...], ...],
@@ -77,16 +79,17 @@ def measure_by_stage(
 ) -> StageCurve:
     """Return a network's answers in torch at each configuration."""
     from speckflex.training.mixed.boundaries import parse_boundaries
+    from speckflex.training.mixed.stages import cut_network
     from speckflex.training.stage_timesteps import measure_stages
 
     boundaries = parse_boundaries(options["boundaries"])
+    mixed = cut_network(network, granularity=options["granularity"], boundaries=boundaries)
     with show_stages() as watch:
         return measure_stages(
-            network,
+            mixed,
             dataset,
             configurations,
-            granularity=options["granularity"],
-            boundaries=boundaries,
+            frame_time=options["frame_time"],
             progress=lambda name: watch(Progress(name)),
         )
 
@@ -105,22 +108,18 @@ def _open(options: dict[str, Any]) -> EventDataset | ImageDataset:
     )
 
 
-def stage_rows(curve: StageCurve) -> list[tuple[str, str, str, str]]:
-    """Return a row of a table for each configuration; the last cell is for a difference."""
-    return [(f"torch, T = {_name(point)}", *_cells(point), "-") for point in curve.in_torch]
-
-
 def _cells(point: StageAnswers) -> tuple[str, str]:
     return f"{point.accuracy:.2%}", f"{point.interval[0]:.2%} to {point.interval[1]:.2%}"
 
 
-def _name(point: StageAnswers) -> str:
+def name_of(timesteps: int | tuple[int, ...] | None) -> str:
     """Return one number where all stages have the same, else all of them."""
-    counts = point.timesteps
-    return str(counts[0]) if len(set(counts)) == 1 else "/".join(map(str, counts))
+    if not isinstance(timesteps, tuple):
+        return str(timesteps)
+    return str(timesteps[0]) if len(set(timesteps)) == 1 else "/".join(map(str, timesteps))
 
 
-def plain_curve(curve: StageCurve) -> dict[str, Any]:
+def _plain(curve: StageCurve) -> dict[str, Any]:
     """Return the figures as JSON types, with each prediction for paired tests."""
     values = {"speckflex": __version__, "commit": commit_of_package(), **asdict(curve)}
     values["labels"] = curve.labels.tolist()

@@ -210,7 +210,6 @@ def _read(
     """Return the recordings, after checks that would otherwise fail after the long reading."""
     from speckflex.cli.progress import progress_bar
     from speckflex.data import ImageDataset
-    from speckflex.errors import TrainingError
     from speckflex.training import cache_frames, split_frames, stream_frames
     from speckflex.training.checkpoint import check_checkpoint
     from speckflex.training.pipeline import for_method
@@ -221,12 +220,8 @@ def _read(
     if options["resume"] is not None:
         check_checkpoint(options["resume"], trained, settings)
     if options["stream"] or isinstance(dataset, ImageDataset):
-        if settings.frame_time is not None:
-            raise TrainingError(
-                f"{dataset.name}: frames of {settings.frame_time} µs are cut from recordings in"
-                " memory: leave --stream out, or --frame-time"
-            )
-        return split_frames(stream_frames(dataset, settings.t_max), settings)
+        frames = stream_frames(dataset, settings.t_max, frame_time=settings.frame_time)
+        return split_frames(frames, settings)
     with progress_bar("reading recordings", len(dataset)) as advance:
         frames = cache_frames(
             dataset, settings.t_max, frame_time=settings.frame_time, advance=advance

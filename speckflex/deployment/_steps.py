@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from speckflex.errors import NetworkError
-from speckflex.events.frames import to_frames
+from speckflex.events.frames import cut_frames, frame_ends
 from speckflex.events.streams import EVENT_DTYPE, check_events, make_events
 from speckflex.recordings.recording import (
     LayerRecord,
@@ -37,18 +37,31 @@ class StepPlayer:
         program: names the layers to record, and their scales.
         bins: number of time steps per sample; states are reset before each sample.
         step: the step of the ladder that it stands for: "trained", "folded" or "eight-bit".
+        frame_time: µs of a time step, from time 0 on; None to divide each sample's own time.
     """
 
-    def __init__(self, program: Program, *, bins: int, step: str) -> None:
+    def __init__(
+        self, program: Program, *, bins: int, step: str, frame_time: int | None = None
+    ) -> None:
         if bins < 1:
             raise NetworkError(f"{bins} time bins: the reference needs at least one")
         self.program = program
         self.bins = bins
         self.step = step
+        self.frame_time = frame_time
 
     def forward(self, frames: np.ndarray) -> list[np.ndarray]:
         """Return each layer's output at the frames, both (sample, time, channel, y, x)."""
         raise NotImplementedError
+
+    def layer_ends(self, events: np.ndarray) -> list[np.ndarray]:
+        """Return when each time step of each layer ends, (time,) int64 µs, for one sample."""
+        return [frame_ends(events, self.bins, self.frame_time)] * len(self.program.cores)
+
+    def settings(self) -> dict[str, str]:
+        """Return what a recording's provenance says of the time steps, by name."""
+        timed = {} if self.frame_time is None else {"frame_time": f"{self.frame_time} µs"}
+        return {"bins": str(self.bins), "step": self.step, **timed}
 
     def play(
         self, events: Sequence[np.ndarray], *, keep_events: bool = True, batch_size: int = 32
@@ -73,13 +86,14 @@ class StepPlayer:
 
     def _play_batch(self, samples: list[np.ndarray], *, keep_events: bool) -> Recording:
         outputs = [np.zeros((0, self.bins, *core.output_shape)) for core in self.program.cores]
+        shape = self.program.input.shape
         if samples:
-            frames = [to_frames(one, self.program.input.shape, self.bins) for one in samples]
-            outputs = self.forward(np.stack(frames))
-        ends = np.stack([_bin_ends(e, self.bins) for e in samples] or [np.empty((0, self.bins))])
+            cut = [cut_frames(one, shape, self.bins, self.frame_time) for one in samples]
+            outputs = self.forward(np.stack(cut))
+        ends = [self.layer_ends(one) for one in samples]
         records = [
             (_potential_record if core.readout == "potential" else _spike_record)(
-                index, core, values, ends[: len(samples)]
+                index, core, values, [of_layers[index] for of_layers in ends]
             )
             for index, (core, values) in enumerate(zip(self.program.cores, outputs, strict=True))
         ]
@@ -97,32 +111,29 @@ class StepPlayer:
             kind="torch",
             started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             versions={"speckflex": __version__, "torch": torch.__version__},
-            settings={"bins": str(self.bins), "step": self.step},
+            settings=self.settings(),
         )
 
 
-def _bin_ends(events: np.ndarray, bins: int) -> np.ndarray:
-    """Return (bins,) int64 µs, the end of each equal time bin of a sample."""
-    if not events.size:
-        return np.zeros(bins, np.int64)
-    first, last = int(events["t"].min()), int(events["t"].max())
-    return first + (last - first) * np.arange(1, bins + 1) // bins
-
-
-def _potential_record(index: int, core: Core, values: np.ndarray, ends: np.ndarray) -> LayerRecord:
+def _potential_record(
+    index: int, core: Core, values: np.ndarray, ends: Sequence[np.ndarray]
+) -> LayerRecord:
     potentials = np.rint(values.sum(axis=1, dtype=np.float64) * core.scale).astype(np.int64)
     silent = tuple(np.empty(0, EVENT_DTYPE) for _ in ends)
     return LayerRecord(index, core.name, np.zeros_like(potentials), silent, potentials)
 
 
-def _spike_record(index: int, core: Core, values: np.ndarray, ends: np.ndarray) -> LayerRecord:
+def _spike_record(
+    index: int, core: Core, values: np.ndarray, ends: Sequence[np.ndarray]
+) -> LayerRecord:
     # few values are not zero, so only those are looked at
     places = np.flatnonzero(values != 0)
     spikes = np.rint(values.reshape(-1)[places]).astype(np.int64)
     sample, step, channel, y, x = np.unravel_index(places, values.shape)
     counts = np.zeros((len(values), *values.shape[2:]), np.int64)
     np.add.at(counts, (sample, channel, y, x), spikes)
-    times = ends[sample, step]
+    every = np.stack(ends) if ends else np.empty((0, values.shape[1]), np.int64)
+    times = every[sample, step]
     events = tuple(
         _events_of(*(column[start:stop] for column in (spikes, times, x, y, channel)))
         for start, stop in pairwise(np.searchsorted(sample, np.arange(len(values) + 1)))

@@ -17,6 +17,7 @@ from speckflex.deployment.progress import Progress, ignore, watched
 from speckflex.deployment.torch_reference import TorchReference
 from speckflex.errors import EventsError, NetworkError
 from speckflex.recordings.measures import relative_difference, wilson_interval
+from speckflex.training.mixed.stages import StageSteps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ class Answers:
     """What a network answered to every recording, on a board or in torch.
 
     Args:
-        timesteps: T in torch; None on the board.
+        timesteps: T in torch, or one number for each stage; None on the board.
         predictions: (recording,) int64, the class of each recording.
         accuracy: share that is right; None if no recording has a label.
         interval: lower and upper end of its 95 % Wilson interval; None without labels.
@@ -46,7 +47,7 @@ class Answers:
             is read by potential, or if it is silent on the board.
     """
 
-    timesteps: int | None
+    timesteps: int | tuple[int, ...] | None
     predictions: np.ndarray
     accuracy: float | None
     interval: tuple[float, float] | None
@@ -66,6 +67,9 @@ class TimestepCurve:
         labels: (recording,) int64, the class of each recording, negative if unknown.
         on_board: the answers of the board.
         in_torch: the answers of torch, in the order of T.
+        by_stage: the answers of torch with a number of time steps for each stage.
+        stages: the names of the layers in each stage; empty where none has its own number.
+        boundaries: the rules on the way into each stage, such as "copy/sum".
     """
 
     model: str
@@ -76,6 +80,9 @@ class TimestepCurve:
     labels: np.ndarray
     on_board: Answers
     in_torch: tuple[Answers, ...]
+    by_stage: tuple[Answers, ...] = ()
+    stages: tuple[tuple[str, ...], ...] = ()
+    boundaries: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -131,24 +138,28 @@ def measure_timesteps(
     model: ConvertedModel,
     dataset: EventDataset,
     board: Board,
-    timesteps: Sequence[int],
+    timesteps: Sequence[int | StageSteps],
     *,
+    frame_time: int | None = None,
     progress: Watch = ignore,
 ) -> TimestepCurve:
     """Play recordings on a board and in torch at each T (MTT: Table 1 and Figure 4).
 
-    The float network runs as it was converted, with each recording cut into T frames of equal
-    time. The board plays the same recordings event by event on the 8-bit program.
+    The float network runs as it was converted, with each recording cut into T frames. The board
+    plays the same recordings event by event on the 8-bit program.
 
     Args:
         model: holds a network; a `.speck` file does not.
         dataset: at least one recording.
         board: any board.
-        timesteps: each at least 1.
+        timesteps: each at least 1, of all layers or of each stage.
+        frame_time: µs of a frame in torch, from the start of a recording; None to divide each
+            recording's own time.
         progress: called with each step.
 
     Raises:
         NetworkError: the file holds a program alone, or a T is below 1.
+        TrainingError: there are not as many numbers of time steps as stages.
         EventsError: there is no recording.
     """
     if model.network is None:
@@ -158,7 +169,10 @@ def measure_timesteps(
         )
     if not len(dataset):
         raise EventsError(f"{dataset.name} holds no recording: check the folder")
-    references = [TorchReference(model.network, model.program, bins=t) for t in timesteps]
+    references = [
+        TorchReference(model.network, model.program, bins=t, frame_time=frame_time)
+        for t in timesteps
+    ]
     progress(Progress(f"loading the program onto {board.name}"))
     board.load(model.program)
     played = _play(dataset, board, references, progress)
@@ -166,7 +180,10 @@ def measure_timesteps(
     by_spikes = model.program.cores[-1].readout == "spikes"
     in_torch = [
         _answers(
-            t, part.predictions, labels, _difference(spikes, part.counts) if by_spikes else None
+            t.timesteps if isinstance(t, StageSteps) else t,
+            part.predictions,
+            labels,
+            _difference(spikes, part.counts) if by_spikes else None,
         )
         for t, part in zip(timesteps, played[1:], strict=True)
     ]
@@ -178,7 +195,10 @@ def measure_timesteps(
         program_sha256=model.program.sha256,
         labels=labels,
         on_board=_answers(None, played[0].predictions, labels, None),
-        in_torch=tuple(in_torch),
+        in_torch=tuple(one for one in in_torch if isinstance(one.timesteps, int)),
+        by_stage=tuple(one for one in in_torch if not isinstance(one.timesteps, int)),
+        stages=next((one.stages for one in references if one.stages), ()),
+        boundaries=next((one.boundaries for one in references if one.stages), ()),
     )
 
 
@@ -200,7 +220,7 @@ def _play(
     total = len(dataset)
     on_board = watched(board.play, f"playing on {board.name}", total, watch)
     in_torch = [
-        watched(reference.play, f"torch, T = {reference.bins}", total, watch)
+        watched(reference.play, f"torch, T = {reference.settings()['bins']}", total, watch)
         for reference in references
     ]
     for first in range(0, len(dataset), RECORDINGS_AT_ONCE):
@@ -218,7 +238,7 @@ def _difference(reference: np.ndarray, other: np.ndarray) -> float | None:
 
 
 def _answers(
-    timesteps: int | None,
+    timesteps: int | tuple[int, ...] | None,
     predictions: np.ndarray,
     labels: np.ndarray,
     spike_difference: float | None,

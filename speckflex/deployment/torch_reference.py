@@ -17,11 +17,11 @@ from speckflex.networks.copying import copy_network
 from speckflex.networks.layer_kinds import module_called
 from speckflex.networks.neurons import fused_neurons
 from speckflex.networks.trace import takes_time_axis
+from speckflex.training.mixed.stages import MixedTimestepNetwork, StageSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import numpy as np
     from torch import nn
 
     from speckflex.program.program import Program
@@ -41,10 +41,22 @@ class TorchReference(StepPlayer):
         network: the network that was converted, or the one that it was folded from; it is
             copied.
         program: the program that was made from it; it names the layers to record.
-        bins: number of time steps per sample; states are reset before each sample.
+        bins: number of time steps per sample, of all layers or of each stage; states are reset
+            before each sample. With stages, a layer's time step ends when the last frame ends that
+            it was made of.
         step: the step of the ladder that the network stands for, "trained" or "folded".
         norms: batch norms of a network before folding, by the name of their weight layer: a
             layer that is read by its potentials is recorded behind its norm.
+        frame_time: µs of a frame of the input, from time 0 on: events after the last frame are
+            left out. None to divide each sample's own time.
+
+    Attributes:
+        stages: the names of the layers in each stage; empty where all have the same time steps.
+        boundaries: the rules on the way into each stage, such as "copy/sum".
+
+    Raises:
+        NetworkError: the network is not the one of the program, or has no stages to cut.
+        TrainingError: the time steps are not one number for each stage.
     """
 
     def __init__(
@@ -52,17 +64,22 @@ class TorchReference(StepPlayer):
         network: nn.Module,
         program: Program,
         *,
-        bins: int = 10,
+        bins: int | StageSteps = 10,
         step: str = "trained",
         norms: Mapping[str, str] | None = None,
+        frame_time: int | None = None,
     ) -> None:
-        super().__init__(program, bins=bins, step=step)
+        first = bins.timesteps[0] if isinstance(bins, StageSteps) else bins
+        super().__init__(program, bins=first, step=step, frame_time=frame_time)
         self._network = copy_network(network).float().cpu().eval()
         self._states = _initial_states(self._network)
         self._with_time = takes_time_axis(self._network, program.input.shape)
         self._modules = [
             _recorded_module(self._network, core, norms or {}) for core in program.cores
         ]
+        self._stages = _Stages(self._network, bins) if isinstance(bins, StageSteps) else None
+        self.stages = () if self._stages is None else self._stages.names
+        self.boundaries = () if self._stages is None else self._stages.boundaries
 
     @torch.no_grad()
     def forward(self, frames: np.ndarray) -> list[np.ndarray]:
@@ -71,7 +88,10 @@ class TorchReference(StepPlayer):
         _prepare_batch(self._network, self._states, len(counts))
         with _caught_outputs(self._modules) as caught, fused_neurons(self._network):
             try:
-                self._network(counts if self._with_time else counts.flatten(0, 1))
+                if self._stages is not None:
+                    self._stages.run(counts)
+                else:
+                    self._network(counts if self._with_time else counts.flatten(0, 1))
             except (RuntimeError, ValueError) as error:
                 raise NetworkError(
                     f"the network does not run on frames of shape {tuple(frames.shape[2:])}"
@@ -81,6 +101,52 @@ class TorchReference(StepPlayer):
             caught[index].reshape(len(frames), -1, *core.output_shape).numpy()
             for index, core in enumerate(self.program.cores)
         ]
+
+    def layer_ends(self, events: np.ndarray) -> list[np.ndarray]:
+        """Return when each time step of each layer ends, (time,) int64 µs, for one sample."""
+        of_frames = super().layer_ends(events)
+        if self._stages is None:
+            return of_frames
+        start = 0 if self.frame_time or not events.size else int(events["t"].min())
+        return [
+            self._stages.ends(module, start, ends)
+            for module, ends in zip(self._modules, of_frames, strict=True)
+        ]
+
+    def settings(self) -> dict[str, str]:
+        """Return what a recording's provenance says of the time steps, by name."""
+        return super().settings() | ({} if self._stages is None else self._stages.settings())
+
+
+class _Stages:
+    """A network whose stages have time steps of their own."""
+
+    def __init__(self, network: nn.Module, steps: StageSteps) -> None:
+        self._steps = steps
+        self._mixed: MixedTimestepNetwork = steps.cut(network)
+        self._edges = self._mixed.edges(steps.timesteps)
+        names = {module: name for name, module in network.named_modules()}
+        self.names = tuple(tuple(names[layer] for layer in part) for part in self._mixed.stages)
+        self.boundaries = tuple(map(str, self._mixed.boundaries))
+
+    def run(self, frames: torch.Tensor) -> None:
+        self._mixed.run(frames, self._steps.timesteps)
+
+    def ends(self, module: nn.Module, start: int, ends: np.ndarray) -> np.ndarray:
+        """Return when the time steps of a layer end, from start and ends of the frames."""
+        stage = next(
+            index for index, part in enumerate(self._mixed.stages) if module in set(part.modules())
+        )
+        places = np.arange(len(ends) + 1)
+        times = np.interp(self._edges[stage][1:], places, np.append(start, ends))
+        return np.floor(times).astype(np.int64)
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "bins": str(self._steps),
+            "stages": " | ".join(map(", ".join, self.names)),
+            "boundaries": ", ".join(self.boundaries),
+        }
 
 
 @contextmanager

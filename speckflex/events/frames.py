@@ -7,7 +7,7 @@ import numpy as np
 from speckflex.errors import EventsError
 from speckflex.events.streams import check_events
 
-__all__ = ["to_frames", "to_frames_by_time"]
+__all__ = ["cut_frames", "frame_ends", "to_frames", "to_frames_by_time"]
 
 MAX_FRAME_VALUES = 2**30  # 8 GiB of counts: beyond it a unit is wrong, or the bins are
 
@@ -70,6 +70,46 @@ def to_frames_by_time(events: np.ndarray, shape: tuple[int, int, int], bin_us: i
     bins = events["t"] // bin_us
     n_bins = int(bins.max()) + 1 if bins.size else 1
     return _count(events, bins, n_bins, shape)
+
+
+def cut_frames(
+    events: np.ndarray, shape: tuple[int, int, int], n_bins: int, frame_time: int | None = None
+) -> np.ndarray:
+    """Return the events as `n_bins` frames, of a given time or of equal shares of their own.
+
+    Args:
+        events: `(n,)` structured with t, x, y, p; any order.
+        shape: channel, y, x of the sensor.
+        n_bins: number of frames, at least 1.
+        frame_time: µs of a frame, from time 0 on: the frames after the last event are empty, and
+            events after the last frame are left out. None to divide the events' own time, as
+            `to_frames` does.
+
+    Returns:
+        `(n_bins, channel, y, x) int64`.
+
+    Raises:
+        EventsError: an event lies outside `shape`, or `n_bins` or `frame_time` is below 1.
+    """
+    if frame_time is None:
+        return to_frames(events, shape, n_bins)
+    _check_at_least_one(n_bins, "n_bins")
+    frames = np.zeros((n_bins, *shape), np.int64)
+    within = events[events["t"] < n_bins * frame_time]
+    counted = to_frames_by_time(within, shape, frame_time)
+    frames[: len(counted)] = counted
+    return frames
+
+
+def frame_ends(events: np.ndarray, n_bins: int, frame_time: int | None = None) -> np.ndarray:
+    """Return when each frame of `cut_frames` ends, (n_bins,) int64 µs; 0 where there is no time."""
+    numbers = np.arange(1, n_bins + 1)
+    if frame_time is not None:
+        return numbers * frame_time
+    if not events.size:
+        return numbers * 0
+    first, last = int(events["t"].min()), int(events["t"].max())
+    return first + (last - first) * numbers // n_bins
 
 
 def _count(

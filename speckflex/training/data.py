@@ -12,7 +12,7 @@ import torch
 from speckflex.data.formats.dvs_gesture import CLASSES, MIRRORED
 from speckflex.data.images import ImageDataset
 from speckflex.errors import TrainingError
-from speckflex.events.frames import to_frames, to_frames_by_time
+from speckflex.events.frames import cut_frames
 from speckflex.training.streaming import StreamedFrames
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def cache_frames(
     frames = torch.empty((len(recordings), n_bins, *recordings.shape), dtype=torch.uint8)
     for index in range(len(recordings)):
         events, _ = recordings[index]
-        counts = _frames_of(events, recordings.shape, n_bins, frame_time)
+        counts = cut_frames(events, recordings.shape, n_bins, frame_time)
         largest = int(counts.max(initial=0))
         if largest > torch.iinfo(frames.dtype).max:
             wider = next(dtype for dtype in DTYPES if largest <= torch.iinfo(dtype).max)
@@ -108,16 +108,9 @@ def cache_frames(
     return FrameSet(frames, torch.from_numpy(recordings.labels.astype(np.int64)), recordings)
 
 
-def _frames_of(events: np.ndarray, shape: Shape, n_bins: int, frame_time: int | None) -> np.ndarray:
-    if frame_time is None:
-        return to_frames(events, shape, n_bins)
-    frames = np.zeros((n_bins, *shape), np.int64)
-    counted = to_frames_by_time(events[events["t"] < n_bins * frame_time], shape, frame_time)
-    frames[: len(counted)] = counted
-    return frames
-
-
-def stream_frames(recordings: EventDataset | ImageDataset, n_bins: int) -> FrameSet:
+def stream_frames(
+    recordings: EventDataset | ImageDataset, n_bins: int, *, frame_time: int | None = None
+) -> FrameSet:
     """Return recordings or images as frames that are read when a batch needs them.
 
     An image has one frame, which every time step sees.
@@ -125,13 +118,20 @@ def stream_frames(recordings: EventDataset | ImageDataset, n_bins: int) -> Frame
     Args:
         recordings: each has a known class.
         n_bins: number of frames in a recording, of equal time; without effect on images.
+        frame_time: µs of a frame of a recording, as for `cache_frames`.
 
     Raises:
-        TrainingError: there is no recording, one has no class, or `n_bins` is below 1.
+        TrainingError: there is no recording, one has no class, `n_bins` is below 1, or images are
+            to have a frame time.
     """
     _check_recordings(recordings, n_bins)
     still = isinstance(recordings, ImageDataset)
-    frames = StreamedFrames(recordings, 1 if still else n_bins)
+    if still and frame_time is not None:
+        raise TrainingError(
+            f"{recordings.name}: its images have no time, so a frame can't be {frame_time} µs of"
+            " it: leave --frame-time out"
+        )
+    frames = StreamedFrames(recordings, 1 if still else n_bins, frame_time)
     labels = torch.from_numpy(recordings.labels.astype(np.int64))
     return FrameSet(frames, labels, None if still else recordings)
 

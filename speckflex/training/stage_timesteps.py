@@ -5,23 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from speckflex.errors import TrainingError
-from speckflex.networks.copying import copy_network
-from speckflex.networks.paper import own_granularity
 from speckflex.recordings.measures import wilson_interval
 from speckflex.training._evaluation import evaluate
 from speckflex.training.data import stream_frames
-from speckflex.training.mixed.stages import MixedTimestepNetwork, split_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
-    from torch import nn
 
     from speckflex.data.dataset import EventDataset
     from speckflex.data.images import ImageDataset
-    from speckflex.training.mixed.boundaries import Boundary
+    from speckflex.training.mixed.stages import MixedTimestepNetwork
 
 __all__ = ["StageAnswers", "StageCurve", "measure_stages"]
 
@@ -63,12 +58,11 @@ class StageCurve:
 
 
 def measure_stages(
-    network: nn.Module,
+    network: MixedTimestepNetwork,
     data: EventDataset | ImageDataset,
     configurations: Sequence[int | Sequence[int]],
     *,
-    granularity: int | None = None,
-    boundaries: Sequence[Boundary] = (),
+    frame_time: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> StageCurve:
     """Return a network's answers at each temporal configuration, neurons at rest at each start.
@@ -77,42 +71,33 @@ def measure_stages(
     in each of them.
 
     Args:
-        network: a chain of layers; stays as it is.
+        network: cut into stages; keeps its mode, and its neurons are at rest afterwards.
         data: recordings or images, each with a known class.
         configurations: T of all stages, or one number for each stage.
-        granularity: number of blocks in a stage; None for the network's own.
-        boundaries: rules of each boundary, that of the input first; by default copies and sums,
-            the paper's.
+        frame_time: µs of a frame, from the start of a recording; None to divide each recording's
+            own time.
         progress: called with the name of each configuration before it is measured.
 
     Raises:
-        TrainingError: there is no recording, one has no class, or a configuration or the
-            boundaries do not fit the stages.
-        NetworkError: the network is no chain of layers, or has no neuron.
+        TrainingError: there is no recording, one has no class, images are to have a frame time, or
+            a configuration does not fit the stages.
     """
-    network = copy_network(network)
-    names = {module: name for name, module in network.named_modules()}
-    stages = split_stages(network, granularity=granularity or own_granularity(network))
-    mixed = MixedTimestepNetwork(network, stages, boundaries=tuple(boundaries))
+    names = {module: name for name, module in network.network.named_modules()}
     answers = []
     for given in configurations:
-        counts = (given,) * len(stages) if isinstance(given, int) else tuple(given)
+        counts = network.check((given,) * network.n_stages if isinstance(given, int) else given)
         name = given if isinstance(given, int) else "/".join(map(str, counts))
-        if len(counts) != len(stages):
-            raise TrainingError(
-                f"temporal configuration {name} has {len(counts)} numbers, the network has"
-                f" {len(stages)} stages: give one for each stage"
-            )
         progress(f"torch, T = {name}")
-        frames = stream_frames(data, counts[0])
-        found = evaluate(mixed, frames, counts)
+        frames = stream_frames(data, counts[0], frame_time=frame_time)
+        found = evaluate(network, frames, counts)
         right = round(found.accuracy * len(frames))
         interval = wilson_interval(right, len(frames))
         answers.append(StageAnswers(counts, found.accuracy, interval, found.answers))
+    network.reset_states()
     return StageCurve(
         data=data.name,
         labels=data.labels,
-        stages=tuple(tuple(names[layer] for layer in stage) for stage in stages),
-        boundaries=tuple(map(str, mixed.boundaries)),
+        stages=tuple(tuple(names[layer] for layer in stage) for stage in network.stages),
+        boundaries=tuple(map(str, network.boundaries)),
         in_torch=tuple(answers),
     )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from speckflex.data.images import ImageDataset
-from speckflex.events.frames import to_frames
+from speckflex.events.frames import cut_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,10 +35,12 @@ class StreamedFrames:
     Args:
         dataset: recordings or images.
         n_bins: frames in a recording, of equal time; 1 for images.
+        frame_time: µs of a frame, as for `cut_frames`; None to divide each recording's own time.
     """
 
     dataset: EventDataset | ImageDataset
     n_bins: int
+    frame_time: int | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -68,7 +70,7 @@ class StreamedFrames:
         values, _ = self.dataset[position]
         if isinstance(self.dataset, ImageDataset):
             return values[None]
-        return to_frames(values, self.dataset.shape, self.n_bins)
+        return cut_frames(values, self.dataset.shape, self.n_bins, self.frame_time)
 
     def select(self, positions: np.ndarray) -> StreamedFrames:
         """Return the recordings at `positions`, (n,) int64, none of them read."""
@@ -77,7 +79,9 @@ class StreamedFrames:
     @property
     def sha256(self) -> str:
         """The hash of the names of all recordings, in order: reading all would take an epoch."""
-        digest = hashlib.sha256(repr(tuple(self.shape)).encode())
+        shape = tuple(self.shape)
+        cut = shape if self.frame_time is None else (shape, self.frame_time)
+        digest = hashlib.sha256(repr(cut).encode())
         for item in self.dataset.items:
             digest.update(repr(item).encode())
         return digest.hexdigest()

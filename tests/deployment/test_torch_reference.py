@@ -10,9 +10,12 @@ from torch import nn
 
 from speckflex.conversion.convert import convert
 from speckflex.deployment.torch_reference import TorchReference
-from speckflex.errors import NetworkError
+from speckflex.errors import NetworkError, TrainingError
 from speckflex.events.frames import to_frames
-from speckflex.events.streams import EVENT_DTYPE
+from speckflex.events.streams import EVENT_DTYPE, make_events
+from speckflex.recordings.recording import Recording
+from speckflex.training.mixed.boundaries import Boundary
+from speckflex.training.mixed.stages import StageSteps
 
 SHAPE = (2, 34, 34)
 
@@ -151,3 +154,64 @@ def test_no_bins_are_refused(network, program):
 def test_another_network_than_the_converted_one_is_refused(program):
     with pytest.raises(NetworkError, match="no module 'spike1'"):
         TorchReference(torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3)), program)
+
+
+def two_layers():
+    """A network that passes each spike of its only pixel on, and its stages."""
+    layers = []
+    for _ in range(2):
+        conv = nn.Conv2d(1, 1, 1, bias=False)
+        nn.init.ones_(conv.weight)
+        layers += [conv, sl.IAFSqueeze(batch_size=1, min_v_mem=-1.0)]
+    return nn.Sequential(*layers)
+
+
+def spikes_at(*times):
+    zeros = np.zeros(len(times), np.int64)
+    return make_events(np.array(times), zeros, zeros, zeros)
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "rule", "frame_time", "first", "last"),
+    [
+        # five frames of 20 µs, from the first event at 100: sums of 2 and 3 frames
+        ((5, 2), "sum", None, [120, 140, 200], [140, 140, 200]),
+        ((5, 2), "trim", None, [120, 140, 200], [120, 140]),
+        # each of two frames of 50 µs is copied, into halves of its time
+        ((2, 4), "sum", None, [150, 150, 200], [125, 125, 150, 150, 175, 200]),
+        # frames of 40 µs from time 0 on: the events at 100 and 130 are in the third and fourth
+        ((5, 2), "sum", 40, [120, 160, 200], [200, 200, 200]),
+    ],
+)
+def test_a_time_step_of_a_stage_ends_with_its_last_frame(timesteps, rule, frame_time, first, last):
+    network = two_layers()
+    steps = StageSteps(timesteps, boundaries=(Boundary(), Boundary("copy", rule)))
+    player = TorchReference(network, convert(network, (1, 1, 1)), bins=steps, frame_time=frame_time)
+    sample = spikes_at(100, 130, 199)
+    if frame_time is None:
+        sample["t"][2] = 200
+    recording = player.play([sample, spikes_at()])
+    assert recording.events(0)["t"].tolist() == first
+    assert recording.events(1)["t"].tolist() == last
+    assert recording.counts(1).ravel().tolist() == [len(last), 0]
+
+
+def test_a_recording_of_stages_says_so_in_its_file(tmp_path):
+    network = two_layers()
+    program = convert(network, (1, 1, 1))
+    player = TorchReference(network, program, bins=StageSteps((4, 1)), frame_time=7000)
+    player.play([spikes_at(3, 9)]).save(tmp_path / "torch.h5")
+    settings = Recording.load(tmp_path / "torch.h5").provenance.settings
+    assert settings == {
+        "bins": "4/1",
+        "step": "trained",
+        "frame_time": "7000 µs",
+        "stages": "0, 1 | 2, 3",
+        "boundaries": "copy/sum, copy/sum",
+    }
+
+
+def test_a_number_of_time_steps_for_each_stage_is_asked_for():
+    network = two_layers()
+    with pytest.raises(TrainingError, match="4/2/1 has 3 numbers, the network has 2 stages"):
+        TorchReference(network, convert(network, (1, 1, 1)), bins=StageSteps((4, 2, 1)))

@@ -244,7 +244,7 @@ def test_neurons_without_squeezing_are_refused():
 @pytest.mark.parametrize(
     ("timesteps", "message"),
     [
-        ((3, 4), r"\(3, 4\) has 2 entries, the network 3 stages"),
+        ((3, 4), "3/4 has 2 numbers, the network has 3 stages"),
         ((3, 0, 4), "time steps of a stage: 0 is below 1"),
         ((3, 2.5, 4), "2.5 is no integer"),
     ],

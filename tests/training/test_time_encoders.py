@@ -13,6 +13,7 @@ from speckflex.cli import main
 from speckflex.data import EventDataset
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.events.streams import make_events
+from speckflex.networks.files import load_time_stepped, save_network
 from speckflex.networks.time_encoders import time_encoder
 from speckflex.training import TrainingSettings, cache_frames
 from speckflex.training.mixed.stages import MixedTimestepNetwork
@@ -132,6 +133,22 @@ def spoken(tmp_path_factory):
     return path
 
 
+def predictions_by_hand(network, spoken):
+    """Return the class of each recording, in four frames of a quarter of a second."""
+    with h5py.File(spoken) as file:
+        words = list(zip(file["spikes/times"], file["spikes/units"], strict=True))
+    frames = torch.zeros(len(words), 4, 1, 1, 70)
+    for index, (seconds, units) in enumerate(words):
+        for second, unit in zip(seconds.astype(float), units, strict=True):
+            if second < 1:
+                frames[index, int(4 * second), 0, 0, unit // 10] += 1
+    found = []
+    for recording in frames:
+        with torch.no_grad():
+            found.append(int(load_time_stepped(network)(recording).mean(dim=0).argmax()))
+    return found
+
+
 def test_spoken_digits_train_by_one_command_and_are_refused_for_the_chip_by_name(spoken, tmp_path):
     out = tmp_path / "shd.pt"
     small = ("--t", 4, "--frame-time", "250ms", "--epochs", 1, "--validation-share", 0.25)
@@ -148,6 +165,25 @@ def test_spoken_digits_train_by_one_command_and_are_refused_for_the_chip_by_name
     assert checked.stderr.rstrip().count("\n") == 0 or "Error: " in checked.stderr
     assert "layer spike1" in checked.stderr
     assert "leaks" in checked.stderr
+
+
+def test_evaluate_cuts_frames_of_the_time_that_is_given(spoken, tmp_path):
+    torch.manual_seed(1)
+    network = time_encoder(input_shape=(1, 1, 70), n_classes=2)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.mul_(6)  # so that all layers spike
+    save_network(network, tmp_path / "loud.pt")
+    answered = run(
+        *("evaluate", tmp_path / "loud.pt", "--data", spoken, "--resize", "70x1"),
+        *("--t", "4", "--frame-time", "250ms", "--json"),
+    )
+    assert answered.exit_code == 0, answered.output
+    found = json.loads(answered.stdout)
+    expected = predictions_by_hand(tmp_path / "loud.pt", spoken)
+    assert set(expected) == {0, 1}
+    assert found["in_torch"][0]["predictions"] == expected
+    assert found["frame_time"] == 250_000
 
 
 def test_explain_says_that_no_chip_runs_it():

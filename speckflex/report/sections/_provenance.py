@@ -119,6 +119,10 @@ def _about_recording(provenance: Provenance, played: PlayedSamples) -> list[tupl
     rows = [("Board", f"{provenance.board} ({provenance.kind}){serial}")]
     if provenance.started:
         rows.append(("Started", provenance.started))
+    steps = provenance.settings.get("bins")
+    if steps is not None:
+        each = ", a number for each stage of the network" if "/" in steps else ""
+        rows.append(("Time steps", f"{steps}{each}"))
     seed = "none: nothing was random" if provenance.seed is None else str(provenance.seed)
     ends = ", ".join(f"{reason} ({count})" for reason, count in played.stopped.items())
     events = (

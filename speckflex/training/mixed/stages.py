@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from sinabs.layers import SqueezeMixin, StatefulLayer, UnflattenTime
 from torch import nn
 
 from speckflex.errors import NetworkError, TrainingError
 from speckflex.networks.neurons import fused_layers
+from speckflex.networks.paper import own_granularity
 from speckflex.networks.quantised import QuantisedReLU
 from speckflex.training.mixed.boundaries import Boundary, default_boundaries
 from speckflex.training.mixed.temporal import TemporalTransform, count_frames
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from speckflex.training.rules import Downsampling, Upsampling
 
-__all__ = ["MixedTimestepNetwork", "reset_states", "split_stages"]
+__all__ = ["MixedTimestepNetwork", "StageSteps", "cut_network", "reset_states", "split_stages"]
 
 NEURON_LAYERS = (StatefulLayer, QuantisedReLU)
 WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
@@ -139,10 +142,14 @@ class MixedTimestepNetwork(nn.Module):
             timesteps: `(t_1 .. t_G)`; None to run every stage at the number of frames.
 
         Raises:
-            TrainingError: the counts are not one for each stage, each at least 1.
+            TrainingError: see `check`.
         """
-        counts = self._counts(frames, timesteps)
         self.reset_states()
+        return self.run(frames, timesteps)
+
+    def run(self, frames: torch.Tensor, timesteps: Sequence[int] | None = None) -> torch.Tensor:
+        """Return what `forward` does, with every neuron at the state that it has."""
+        counts = self.check((frames.shape[1],) * self.n_stages if timesteps is None else timesteps)
         batch = frames.shape[0]
         frames = self._as_floats(frames, counts[0])
         with fused_layers(self._neurons), _batch_size(self._squeezing, batch):
@@ -150,6 +157,17 @@ class MixedTimestepNetwork(nn.Module):
                 frames = _transform(n_frames, *rules)(frames)
                 frames = stage(frames.flatten(0, 1)).unflatten(0, (batch, n_frames))
         return frames
+
+    def edges(self, timesteps: Sequence[int]) -> list[np.ndarray]:
+        """Return where the frames of each stage begin and end, `(t_g + 1,) float64` each.
+
+        The unit is a frame of the recording, which is cut into as many as the first stage has.
+        """
+        edges, found = np.arange(timesteps[0] + 1, dtype=np.float64), []
+        for n_frames, rules in zip(timesteps, self.boundaries, strict=True):
+            edges = _transform(n_frames, *rules).edges(edges)
+            found.append(edges)
+        return found
 
     def _as_floats(self, frames: torch.Tensor, n_frames: int) -> torch.Tensor:
         """Return the frames of a recording in the network's dtype, only those that are needed."""
@@ -162,16 +180,62 @@ class MixedTimestepNetwork(nn.Module):
         dtype = next(floats, torch.get_default_dtype())
         return frames.to(dtype) if rule == "rate" else count_frames(frames, n_frames, dtype)
 
-    def _counts(self, frames: torch.Tensor, timesteps: Sequence[int] | None) -> tuple[int, ...]:
-        if timesteps is None:
-            return (frames.shape[1],) * self.n_stages
+    def check(self, timesteps: Sequence[int]) -> tuple[int, ...]:
+        """Return the numbers of time steps of the stages.
+
+        Raises:
+            TrainingError: they are not one for each stage, each at least 1.
+        """
         counts = tuple(check_count(count, "time steps of a stage") for count in timesteps)
         if len(counts) != self.n_stages:
             raise TrainingError(
-                f"temporal configuration {counts} has {len(counts)} entries, the network"
-                f" {self.n_stages} stages: give one number of time steps for each stage"
+                f"temporal configuration {'/'.join(map(str, counts))} has {len(counts)} numbers,"
+                f" the network has {self.n_stages} stages: give one for each stage"
             )
         return counts
+
+
+@dataclass(frozen=True)
+class StageSteps:
+    """A number of time steps for each stage of a network, and how it is cut into stages.
+
+    Args:
+        timesteps: `(t_1 .. t_G)`, each at least 1.
+        granularity: number of blocks in a stage; None for the network's own.
+        boundaries: the rules on the way into each stage, that of the input first; by default
+            copies and sums, the paper's.
+    """
+
+    timesteps: tuple[int, ...]
+    granularity: int | None = None
+    boundaries: tuple[Boundary, ...] = ()
+
+    def __str__(self) -> str:
+        return "/".join(map(str, self.timesteps))
+
+    def cut(self, network: nn.Module) -> MixedTimestepNetwork:
+        """Return the network as stages that can run at these numbers of time steps.
+
+        Raises:
+            TrainingError: there are not as many numbers, or boundaries, as stages.
+            NetworkError: see `split_stages`.
+        """
+        mixed = cut_network(network, granularity=self.granularity, boundaries=self.boundaries)
+        mixed.check(self.timesteps)
+        return mixed
+
+
+def cut_network(
+    network: nn.Module, *, granularity: int | None = None, boundaries: Sequence[Boundary] = ()
+) -> MixedTimestepNetwork:
+    """Return a network as stages; granularity and boundaries are those of `StageSteps`.
+
+    Raises:
+        TrainingError: there are not as many boundaries as stages.
+        NetworkError: see `split_stages`.
+    """
+    stages = split_stages(network, granularity=granularity or own_granularity(network))
+    return MixedTimestepNetwork(network, stages, boundaries=boundaries)
 
 
 @lru_cache(maxsize=1024)

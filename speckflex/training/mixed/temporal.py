@@ -85,6 +85,32 @@ class TemporalTransform(nn.Module):
         copied = frames.index_select(1, groups.to(frames.device))
         return copied if self.upsampling == "copy" else _spread(copied, n_input)
 
+    def edges(self, edges: np.ndarray) -> np.ndarray:
+        """Return where in time the new frames begin and end, from where the given ones do.
+
+        Sums and kept frames have the time of what they are made of. Copies share their frame's
+        time evenly, and means share the whole time.
+
+        Args:
+            edges: `(time + 1,) float64`, ascending: frame k lies from entry k to entry k + 1.
+
+        Returns:
+            `(n_frames + 1,) float64`.
+        """
+        n_input = len(edges) - 1
+        fewer = n_input > self.n_frames
+        rule = self.downsampling if fewer else self.upsampling
+        if rule == "trim":
+            return edges[: self.n_frames + 1]
+        if rule == "rate":
+            places = np.arange(self.n_frames + 1) * n_input / self.n_frames
+            return np.interp(places, np.arange(n_input + 1), edges)
+        if fewer:
+            return edges[group_boundaries(self.n_frames, n_input)]
+        return np.interp(
+            np.arange(self.n_frames + 1), group_boundaries(n_input, self.n_frames), edges
+        )
+
     def extra_repr(self) -> str:
         """Return the text between the brackets of the module's repr."""
         rules = f"upsampling={self.upsampling!r}, downsampling={self.downsampling!r}"
