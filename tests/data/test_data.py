@@ -179,12 +179,17 @@ def test_a_damaged_array_file_never_gives_another_error(
 @pytest.mark.parametrize(
     ("names", "source", "message"),
     [
-        ([], "", "holds no recordings in a known layout"),
+        ([], "", "holds neither recordings nor images in a known layout"),
+        ([], "", "but nothing: give a folder that holds one of: ibmGestureTrain"),
+        (["a.jpg"], "", "put its images into a folder for each class"),
+        (["a/1.jpg"], "", "holds images, and recordings of events are needed"),
+        (["more/a/1.jpg"], "", "give .*more, which is known"),
+        (["a/1.md", "b.md", "c"], "", r"2 files \(1 of .md, 1 of no suffix\) and 1 folder: give"),
         ([], "none", "no file, folder or data set has this name"),
         (["notes.md"], "notes.md", "files with the suffix .md can't be read"),
-        (["a/1.md", "b/2.md"], "", "holds no recordings in a known layout"),
+        (["a/1.md", "b/2.md"], "", "holds neither recordings nor images in a known layout"),
         (["Train/3/1.bin"], "", "no recordings in N-MNIST's layout for the split test"),
-        (["Test/3/1.md"], "", "holds no recordings in a known layout"),
+        (["Test/3/1.md"], "", "holds neither recordings nor images in a known layout"),
     ],
 )
 def test_a_source_without_recordings_is_refused(

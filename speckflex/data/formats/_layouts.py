@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from speckflex._support.text import printable
 from speckflex.data.formats._pixel_sequences import is_idx_folder, open_idx_folder
 from speckflex.data.formats._plain_folders import (
     is_class_folder,
@@ -18,16 +21,19 @@ from speckflex.data.formats.nmnist import (
     open_ncaltech_folder,
     open_nmnist_folder,
 )
+from speckflex.data.images import SUFFIXES, is_image_folder
 from speckflex.errors import EventsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from speckflex.data.dataset import EventDataset
     from speckflex.data.formats._reading import Reading
 
 __all__ = ["LAYOUTS", "FolderLayout", "open_folder"]
+
+
+MOST_LOOKED_INTO = 20  # folders inside one that is not known
 
 
 class FolderLayout(NamedTuple):
@@ -66,11 +72,51 @@ def open_folder(folder: Path, split: str, reading: Reading) -> EventDataset:
     for layout in LAYOUTS:
         if layout.recognises(folder):
             return _open(layout, folder, split, reading)
-    contents = ", ".join(layout.contents for layout in LAYOUTS)
-    raise EventsError(
-        f"{folder}: holds no recordings in a known layout: give a folder that holds one of:"
-        f" {contents}"
+    raise _unknown(folder)
+
+
+def _unknown(folder: Path) -> EventsError:
+    """Return what is in a folder of no known layout, and what would be known."""
+    if is_image_folder(folder):
+        return EventsError(
+            f"{folder}: holds images, and recordings of events are needed: give recordings, or make"
+            " some from the images with speckflex.data.simulate_image"
+        )
+    files = [path for path in folder.iterdir() if path.is_file()]
+    inner = next(filter(_is_known, _some_folders(folder)), None)
+    if inner is not None:
+        remedy = f"give {inner}, which is known"
+    elif any(path.suffix.lower() in SUFFIXES for path in files):
+        remedy = "put its images into a folder for each class"
+    else:
+        contents = ", ".join(layout.contents for layout in LAYOUTS)
+        remedy = (
+            f"give a folder that holds one of: {contents}, the binary files of CIFAR, a folder of"
+            " images for each class"
+        )
+    return EventsError(
+        f"{folder}: holds neither recordings nor images in a known layout, but"
+        f" {_contents(folder, files)}: {remedy}"
     )
+
+
+def _some_folders(folder: Path) -> list[Path]:
+    return sorted(filter(Path.is_dir, folder.iterdir()))[:MOST_LOOKED_INTO]
+
+
+def _is_known(folder: Path) -> bool:
+    return is_image_folder(folder) or any(layout.recognises(folder) for layout in LAYOUTS)
+
+
+def _contents(folder: Path, files: list[Path]) -> str:
+    """Return how many files of each kind lie in a folder, and how many folders."""
+    kinds = Counter(printable(path.suffix.lower())[:12] or "no suffix" for path in files)
+    parts = [f"{count} of {kind}" for kind, count in kinds.most_common(3)]
+    n_folders = sum(path.is_dir() for path in folder.iterdir())
+    words = [f"{len(files)} file{'s' * (len(files) != 1)} ({', '.join(parts)})"] if files else []
+    if n_folders:
+        words.append(f"{n_folders} folder{'s' * (n_folders != 1)}")
+    return " and ".join(words) or "nothing"
 
 
 def _open(layout: FolderLayout, folder: Path, split: str, reading: Reading) -> EventDataset:
