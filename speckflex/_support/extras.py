@@ -18,6 +18,7 @@ EXTRAS = {
     "matplotlib": "plots",
     "optuna": "sweep",
     "tensorboard": "log",
+    "torchvision": "vision",
     "wandb": "wandb",
     "lz4": "aedat4",
     "zstandard": "aedat4",

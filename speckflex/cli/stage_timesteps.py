@@ -53,8 +53,10 @@ def evaluate_in_torch(path: Path, network: nn.Module, options: dict[str, Any]) -
     from speckflex.cli.tables import echo_table
     from speckflex.data import ImageDataset
     from speckflex.networks.time_stepped import TORCH_ONLY
+    from speckflex.training.suitability import check_trainable
 
     dataset = _open(options)
+    check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
     every = (*options["timesteps"].same, *options["timesteps"].by_stage)
     curve = _measure(network, dataset, every, options)
     if options["as_json"]:

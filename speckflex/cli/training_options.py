@@ -239,8 +239,8 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
             "--augment",
             str,
             "Drawn for each recording in each epoch: moves and bends of up to N pixels, mirrors,"
-            " reversed time.",
-            metavar="shift:N,roll:N,warp:N,cutout:N,flip:lr,flip:ud,invert-time",
+            " reversed time, and for images AutoAugment (needs torchvision).",
+            metavar="shift:N,crop:N,roll:N,warp:N,cutout:N,flip:lr,flip:ud,invert-time,autoaugment",
         ),
         setting(
             "--synops-weight", float, "Loss added per million synaptic operations of a recording."

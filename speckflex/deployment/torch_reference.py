@@ -126,7 +126,9 @@ class _Stages:
         self._mixed: MixedTimestepNetwork = steps.cut(network)
         self._edges = self._mixed.edges(steps.timesteps)
         names = {module: name for name, module in network.named_modules()}
-        self.names = tuple(tuple(names[layer] for layer in part) for part in self._mixed.stages)
+        self.names = tuple(
+            tuple(names[layer] for layer in part.children()) for part in self._mixed.stages
+        )
         self.boundaries = tuple(map(str, self._mixed.boundaries))
 
     def run(self, frames: torch.Tensor) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from speckflex._support.extras import need_modules
 from speckflex.errors import TrainingError
+from speckflex.training._auto_augment import N_DRAWS, apply_policies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +20,14 @@ __all__ = ["Augmentation", "Changes"]
 # What each name of a list sets, and whether it takes a number of pixels.
 NAMES = {
     "shift": ("shift", True),
+    "crop": ("shift", True),  # a crop of an image with a margin of zeros is a move
     "roll": ("roll", True),
     "flip:lr": ("flip_lr", False),
     "flip:ud": ("flip_ud", False),
     "invert-time": ("invert_time", False),
     "warp": ("warp", True),
     "cutout": ("cutout", True),
+    "autoaugment": ("autoaugment", False),
 }
 # A warp moves this many points in y and in x, the outer ones at the edges; what lies between them
 # moves with them.
@@ -35,7 +39,8 @@ class Augmentation:
     """What may be changed in each recording, drawn anew in each epoch.
 
     Args:
-        shift: largest move in y and in x, pixels; what leaves the image is lost.
+        shift: largest move in y and in x, pixels; what leaves the image is lost. This is also the
+            random crop of an image with as wide a margin of zeros.
         roll: largest move in y and in x, pixels; what leaves the image enters on the other side.
         flip_lr: exchange left and right with probability 1/2.
         flip_ud: exchange top and bottom with probability 1/2.
@@ -45,6 +50,8 @@ class Augmentation:
             and bent, as other handwriting is.
         cutout: side of a square, pixels, in which nothing is left; its centre is anywhere in the
             image (DeVries and Taylor 2017).
+        autoaugment: change colours and form of an image by one of the policies that Cubuk et al.
+            (2019) found for CIFAR-10; needs torchvision.
     """
 
     shift: int = 0
@@ -54,6 +61,7 @@ class Augmentation:
     invert_time: bool = False
     warp: int = 0
     cutout: int = 0
+    autoaugment: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Augmentation:
@@ -61,6 +69,7 @@ class Augmentation:
 
         Raises:
             TrainingError: a name is not known, comes twice, or has no number of pixels.
+            MissingExtraError: "autoaugment" is in the list, and torchvision is not installed.
         """
         found: dict[str, Any] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
@@ -68,8 +77,9 @@ class Augmentation:
             field, counted = NAMES.get(name if name in NAMES else part, ("", False))
             if not field:
                 raise TrainingError(
-                    f"augmentation {part!r} is not known: choose among shift:N, roll:N, warp:N,"
-                    " cutout:N, flip:lr, flip:ud and invert-time, with commas between them"
+                    f"augmentation {part!r} is not known: choose among shift:N or crop:N, roll:N,"
+                    " warp:N, cutout:N, flip:lr, flip:ud, invert-time and autoaugment, with commas"
+                    " between them"
                 )
             if field in found:
                 raise TrainingError(
@@ -77,6 +87,8 @@ class Augmentation:
                     " give it once"
                 )
             found[field] = _pixels(part, pixels) if counted else True
+        if "autoaugment" in found:
+            need_modules("torchvision", work="augmentation autoaugment")
         return cls(**found)
 
     def draw(self, n_recordings: int, generator: np.random.Generator) -> Changes:
@@ -97,7 +109,8 @@ class Augmentation:
         points = WARP_POINTS if self.warp else 0
         warps = generator.uniform(-self.warp, self.warp, (n_recordings, 2, points, points))
         centres = generator.random((n_recordings, 2 if self.cutout else 0))
-        return Changes(shifts, rolls, flips, inverted, warps, centres, self.cutout)
+        policies = generator.random((n_recordings, N_DRAWS if self.autoaugment else 0))
+        return Changes(shifts, rolls, flips, inverted, policies, warps, centres, self.cutout)
 
 
 def _pixels(part: str, text: str) -> int:
@@ -118,6 +131,7 @@ class Changes:
         rolls: (recording, 2) int64, pixels in y and x, around the edges.
         flips: (recording, 2) bool, mirrored in y and in x.
         inverted: (recording,) bool, reversed in time, with polarities exchanged.
+        policies: (recording, 5) floats, see `apply_policies`; (recording, 0) for none.
         warps: (recording, 2, points, points) floats, pixels in y and x, where each point of a grid
             takes its events from; no points for no warp.
         cutouts: (recording, 2) floats, the centre of a square in y and x, as shares of the image;
@@ -129,13 +143,15 @@ class Changes:
     rolls: np.ndarray
     flips: np.ndarray
     inverted: np.ndarray
+    policies: np.ndarray
     warps: np.ndarray
     cutouts: np.ndarray
     side: int
 
     def select(self, positions: np.ndarray) -> Changes:
         """Return the changes of the recordings at `positions`, (n,) int64."""
-        arrays = (self.shifts, self.rolls, self.flips, self.inverted, self.warps, self.cutouts)
+        form = (self.shifts, self.rolls, self.flips, self.inverted)
+        arrays = (*form, self.policies, self.warps, self.cutouts)
         return Changes(*(array[positions] for array in arrays), side=self.side)
 
     def of_frames(self, frames: torch.Tensor) -> torch.Tensor:
@@ -156,6 +172,8 @@ class Changes:
             if chosen.any():
                 where = torch.from_numpy(chosen).view(-1, 1, 1, 1, 1).to(changed.device)
                 changed = torch.where(where, changed.flip(dims), changed)
+        if self.policies.size:
+            changed = apply_policies(changed, self.policies)
         if self.warps.size:
             height, width = frames.shape[-2:]
             # one more pixel, which nothing ever reaches
@@ -188,7 +206,14 @@ class Changes:
             events: event array.
             shape: (channel, y, x) of the sensor.
             index: of the recording.
+
+        Raises:
+            TrainingError: what is drawn can be done to images alone.
         """
+        if self.policies.size:
+            raise TrainingError(
+                "augmentation autoaugment: events have no colours: leave it out for recordings"
+            )
         changed = events.copy()
         inside = changed["x"] >= 0
         for axis, (name, size) in enumerate(zip(("y", "x"), shape[1:], strict=True)):

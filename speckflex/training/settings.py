@@ -71,9 +71,9 @@ class TrainingSettings:
             learning rate does not come to its end; None for the number of epochs.
         final_learning_rate: at the end of the cosine.
         seed: for split, order, augmentation and drawn time steps.
-        augment: what is drawn anew for each recording in each epoch: "shift:N", "roll:N",
-            "warp:N", "cutout:N", "flip:lr", "flip:ud" and "invert-time", with commas between them,
-            see `Augmentation`; "" for nothing.
+        augment: what is drawn anew for each recording in each epoch: "shift:N" or
+            "crop:N", "roll:N", "warp:N", "cutout:N", "flip:lr", "flip:ud", "invert-time" and
+            "autoaugment", with commas between them, see `Augmentation`; "" for nothing.
         batch_norm_mode: "train" as usual (recalibrated for nmt and mtt), or "locked".
         eight_bit: train on the converter's 8-bit weights, gradients straight through.
         clip_weights: keep each weight below the neuron's threshold, because a core of the chip

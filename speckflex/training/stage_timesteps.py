@@ -97,7 +97,7 @@ def measure_stages(
     return StageCurve(
         data=data.name,
         labels=data.labels,
-        stages=tuple(tuple(names[layer] for layer in stage) for stage in network.stages),
+        stages=tuple(tuple(names[layer] for layer in stage.children()) for stage in network.stages),
         boundaries=tuple(map(str, network.boundaries)),
         in_torch=tuple(answers),
     )

@@ -45,7 +45,7 @@ def check_trainable(network: nn.Module, input_shape: Shape, n_classes: int) -> N
         raise NetworkError(
             f"network {type(network).__name__} does not run on frames of shape"
             f" {tuple(input_shape)} (channel, y, x) ({first_line(error)}): choose recordings of its"
-            " own input shape"
+            " own input shape, or give them that shape, such as with --resize"
         ) from error
     if scores.shape[1] < n_classes:
         raise NetworkError(

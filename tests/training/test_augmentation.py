@@ -1,14 +1,18 @@
 """Augmentation of frames and of events, against loops over pixels and against each other."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from speckflex.data import EventDataset
 from speckflex.data.formats.dvs_gesture import CLASSES
+from speckflex.errors import MissingExtraError, TrainingError
 from speckflex.events.frames import to_frames
 from speckflex.events.streams import make_events
 from speckflex.training import FrameSet
+from speckflex.training._auto_augment import apply_policies
 from speckflex.training._batches import draw_order, iterate_batches
 from speckflex.training.augmentation import Augmentation
 
@@ -174,3 +178,61 @@ def test_without_a_cutout_the_draws_are_those_of_earlier_versions():
     )
     assert np.array_equal(with_it.warps, without.warps)
     assert without.cutouts.shape == (9, 0)
+
+
+def test_a_crop_cuts_images_with_a_margin_of_zeros(rng):
+    images = rng.integers(1, 256, (30, 1, 3, 9, 8)).astype(np.uint8)
+    changes = Augmentation.parse("crop:4").draw(30, rng)
+    cropped = changes.of_frames(torch.from_numpy(images)).numpy()
+    for before, after, (dy, dx) in zip(images, cropped, changes.shifts, strict=True):
+        wide = np.pad(before, ((0, 0), (0, 0), (4, 4), (4, 4)))
+        top, left = 4 - dy, 4 - dx
+        assert np.array_equal(after, wide[..., top : top + 9, left : left + 8])
+    assert set(np.unique(changes.shifts)) == set(range(-4, 5))
+
+
+def test_autoaugment_without_torchvision_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    words = r"^augmentation autoaugment needs torchvision, .*: pip install 'speckflex\[vision\]'$"
+    with pytest.raises(MissingExtraError, match=words):
+        Augmentation.parse("crop:4,autoaugment")
+
+
+def test_a_torchvision_of_another_torch_is_one_line(monkeypatch, tmp_path):
+    (tmp_path / "torchvision").mkdir()
+    failing = "raise RuntimeError('operator torchvision::nms does not exist\\nmore')"
+    (tmp_path / "torchvision" / "__init__.py").write_text(failing, encoding="utf-8")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    images = torch.zeros(1, 1, 3, 4, 4, dtype=torch.uint8)
+    with pytest.raises(MissingExtraError, match=r"does not load beside torch .*nms does") as caught:
+        apply_policies(images, np.zeros((1, 5)))
+    assert "\n" not in str(caught.value)
+
+
+def test_autoaugment_is_for_images_alone(rng):
+    changes = Augmentation(autoaugment=True).draw(2, rng)
+    with pytest.raises(TrainingError, match=r"\(4, 2, 5, 7\) .* are no images of three colours"):
+        changes.of_frames(random_frames(rng, 2))
+    with pytest.raises(TrainingError, match="events have no colours"):
+        changes.of_events(make_events(*np.zeros((4, 1), np.int64)), SHAPE, 0)
+
+
+def test_each_image_gets_the_policy_that_is_drawn_for_it(rng):
+    """Policies 0, 1 and 7 of CIFAR-10 in torchvision's list, at chances that leave one change."""
+    pytest.importorskip("torchvision", reason="extra vision", exc_type=(ImportError, RuntimeError))
+    images = rng.integers(0, 256, (4, 1, 3, 32, 32)).astype(np.uint8)
+    draws = [
+        (0.5 / 25, 0.05, 0.9, 0.0, 0.0),  # inverted; the contrast stays
+        (1.5 / 25, 0.9, 0.2, 0.0, 0.7),  # not rotated; moved by 150 / 331 of the width
+        (1.5 / 25, 0.9, 0.2, 0.0, 0.2),  # the same to the other side
+        (7.5 / 25, 0.9, 0.9, 0.5, 0.5),  # nothing
+    ]
+    changed = apply_policies(torch.from_numpy(images), np.array(draws)).numpy()
+    moved = int(32 * 150 / 331)
+    zeros = np.zeros((1, 3, 32, moved), np.uint8)
+    assert np.array_equal(changed[0], 255 - images[0])
+    assert np.array_equal(changed[1], np.concatenate([zeros, images[1][..., :-moved]], axis=-1))
+    assert np.array_equal(changed[2], np.concatenate([images[2][..., moved:], zeros], axis=-1))
+    assert np.array_equal(changed[3], images[3])
