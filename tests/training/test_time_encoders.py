@@ -184,6 +184,10 @@ def test_evaluate_cuts_frames_of_the_time_that_is_given(spoken, tmp_path):
     assert set(expected) == {0, 1}
     assert found["in_torch"][0]["predictions"] == expected
     assert found["frame_time"] == 250_000
+    wide = run("evaluate", tmp_path / "loud.pt", "--data", spoken, "--t", "4")
+    assert wide.exit_code == 1
+    assert wide.stderr.splitlines()[-1].startswith("Error: network Sequential does not run on")
+    assert wide.stderr.rstrip().endswith("such as with --resize")
 
 
 def test_explain_says_that_no_chip_runs_it():
