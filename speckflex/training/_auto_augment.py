@@ -51,7 +51,10 @@ def _policies() -> Any:
     import torch
 
     try:
-        from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+        from torchvision.transforms import (  # pyright: ignore[reportMissingImports]
+            AutoAugment,
+            AutoAugmentPolicy,
+        )
     except (ImportError, RuntimeError, OSError) as error:  # built for another torch
         raise MissingExtraError(
             f"augmentation autoaugment: torchvision does not load beside torch {torch.__version__}"

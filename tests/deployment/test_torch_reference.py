@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import sinabs.layers as sl
 import torch
+from click.testing import CliRunner
 from networks_of_tests import small_network
 from programs import random_events
 from torch import nn
 
+from speckflex.boards import open_board
+from speckflex.cli import main
 from speckflex.conversion.convert import convert
 from speckflex.deployment.torch_reference import TorchReference
 from speckflex.errors import NetworkError, TrainingError
@@ -127,7 +130,6 @@ def test_the_network_it_is_given_keeps_its_states_and_its_mode(network, program,
 
 def test_more_bins_bring_torch_closer_to_the_twin(network, program, rng):
     """The twin is the limit of ever shorter time steps, where no weight reaches a threshold."""
-    from speckflex.boards import open_board
     from speckflex.recordings.compare import compare
 
     network = small_network(gain=0.7)
@@ -196,7 +198,7 @@ def test_a_time_step_of_a_stage_ends_with_its_last_frame(timesteps, rule, frame_
     assert recording.counts(1).ravel().tolist() == [len(last), 0]
 
 
-def test_a_recording_of_stages_says_so_in_its_file(tmp_path):
+def test_a_recording_of_stages_says_so_in_its_file_and_in_reports(tmp_path):
     network = two_layers()
     program = convert(network, (1, 1, 1))
     player = TorchReference(network, program, bins=StageSteps((4, 1)), frame_time=7000)
@@ -209,6 +211,15 @@ def test_a_recording_of_stages_says_so_in_its_file(tmp_path):
         "stages": "0, 1 | 2, 3",
         "boundaries": "copy/sum, copy/sum",
     }
+    with open_board("twin") as board:
+        board.load(program)
+        board.play([spikes_at(3, 9)]).save(tmp_path / "twin.h5")
+    files = [str(tmp_path / name) for name in ("torch.h5", "twin.h5", "report.html")]
+    shown = CliRunner().invoke(main, ["compare", *files[:2], "--format", "html", "-o", files[2]])
+    assert shown.exit_code == 0, shown.output
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "4/1, a number for each stage of the network" in page
+    assert "0, 1 | 2, 3" in page
 
 
 def test_a_number_of_time_steps_for_each_stage_is_asked_for():
