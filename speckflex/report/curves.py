@@ -86,7 +86,7 @@ def render_curves(title: str, words: Sequence[str], panels: Sequence[CurvePanel]
     for panel in panels:
         headings = ["network", panel.level, panel.value, "lowest to highest"]
         rows = [
-            [curve.name, f"{point.level:g}", _spelled(panel, point.mean), _range(panel, point)]
+            [curve.name, f"{point.level:.4g}", _spelled(panel, point.mean), _range(panel, point)]
             for curve in panel.curves
             for point in curve.points
         ]
@@ -116,10 +116,9 @@ def curve_chart(panel: CurvePanel, canvas: Canvas) -> Markup:
         return bottom - (bottom - top) * (value - low) / span
 
     marks = _axes(panel, canvas, (low, low + span), up)
-    shown = levels if len(levels) <= 2 * TICKS else levels[:: len(levels) // TICKS]
     marks += [
-        label(across(x), bottom + 18, f"{x:g}", anchor=_anchor(x, levels), kind="small")
-        for x in shown
+        label(across(x), bottom + 18, f"{x:.3g}", anchor=_anchor(x, levels), kind="small")
+        for x in _ticks(panel, levels)
     ]
     for index, curve in enumerate(panel.curves):
         kind = f"other{index % COLOURS}"
@@ -136,6 +135,16 @@ def curve_chart(panel: CurvePanel, canvas: Canvas) -> Markup:
         marks += [label(canvas.left + 16, base, curve.name, kind="small")]
     height = HEIGHT + 18.0 * len(panel.curves)
     return canvas.drawing(height, f"{panel.value} over {panel.level}: {_in_words(panel)}", marks)
+
+
+def _ticks(panel: CurvePanel, levels: list[float]) -> list[float]:
+    """Return what is written below the horizontal axis: levels, or places at equal distances."""
+    if len(levels) <= 2 * TICKS:
+        return levels
+    if panel.percent:
+        return levels[:: len(levels) // TICKS]
+    width = levels[-1] - levels[0]
+    return [levels[0] + width * tick / TICKS for tick in range(TICKS)] + levels[-1:]
 
 
 def _axes(
