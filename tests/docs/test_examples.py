@@ -158,3 +158,11 @@ def test_the_tables_of_time_stepped_networks_are_those_of_their_results(results)
     rows = [line for line in printed.splitlines() if line.startswith("|")]
     assert len(rows) > 2
     assert set(rows) <= set(page.splitlines())
+
+
+def test_the_table_of_chosen_time_steps_is_that_of_its_results():
+    printed = run_example("tune/table.py", EXAMPLES / "tune" / "results")
+    page = (EXAMPLES.parent / "docs" / "stages" / "tune.md").read_text(encoding="utf-8")
+    rows = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(rows) == 3
+    assert set(rows) <= set(page.splitlines())
