@@ -26,7 +26,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["as_toml", "keep_words", "take_config", "used_options"]
+__all__ = ["as_toml", "given_words", "keep_words", "take_config", "used_options"]
 
 LARGEST = 1_000_000  # bytes; a file of options has some hundred
 WORDS = "speckflex.words"  # where a context keeps the words behind the command
@@ -165,23 +165,60 @@ def _record(context: click.Context) -> None:
 
 def used_options(context: click.Context) -> dict[str, Any]:
     """Return the options that a command used by their names in a file, as they would be typed."""
-    command = context.command
-    parser = command.make_parser(context)
-    typed, _, _ = parser.parse_args(list(context.meta[WORDS]))
+    given = _given(context)
     used = {}
-    for parameter in command.params:
+    for parameter in context.command.params:
         name = str(parameter.name)
         if name == "resume" or not parameter.expose_value or context.params[name] in (None, ()):
             continue
-        source = context.get_parameter_source(name)
-        if source is ParameterSource.COMMANDLINE:
-            value = typed[name]
-        elif source is ParameterSource.DEFAULT_MAP:
-            value = (context.default_map or {})[name]
-        else:
-            value = parameter.get_default(context)
+        value = given[name] if name in given else parameter.get_default(context)
         used[_names(parameter)[0]] = _plain(parameter, value)
     return used
+
+
+def given_words(context: click.Context) -> dict[str, list[str]]:
+    """Return the options that a command line or a file gave, as the words that give them again.
+
+    Args:
+        context: of a command that runs.
+
+    Returns:
+        The words of each option by the name of its parameter, such as `["--samples", "100"]`.
+    """
+    given = _given(context) if WORDS in context.meta else {}
+    options = {str(option.name): option for option in context.command.params}
+    return {
+        name: _words(options[name], value)
+        for name, value in given.items()
+        if isinstance(options[name], click.Option)
+    }
+
+
+def _words(option: click.Parameter, value: Any) -> list[str]:
+    flag = f"--{_names(option)[0]}"
+    if isinstance(value, bool):
+        # an option that is on unless it is refused has a second name
+        return (
+            [flag if value else option.secondary_opts[0]] if value or option.secondary_opts else []
+        )
+    values = value if isinstance(value, list | tuple) and option.multiple else [value]
+    return [word for one in values for word in (flag, str(one))]
+
+
+def _given(context: click.Context) -> dict[str, Any]:
+    """Return what a command line or a file gave, as it was typed, by the names of parameters."""
+    typed, _, _ = context.command.make_parser(context).parse_args(list(context.meta[WORDS]))
+    sources = {
+        ParameterSource.COMMANDLINE: typed,
+        ParameterSource.DEFAULT_MAP: context.default_map or {},
+    }
+    found = {}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        values = sources.get(context.get_parameter_source(name))
+        if values is not None and parameter.expose_value:
+            found[name] = values[name]
+    return found
 
 
 def _plain(parameter: click.Parameter, value: Any) -> Any:

@@ -15,8 +15,9 @@ from speckflex.cli.options import (
 )
 from speckflex.cli.progress import stage
 from speckflex.cli.training_options import board_options, method_options, training_options
+from speckflex.cli.training_outlook import Outlook
 from speckflex.cli.training_recipes import recipe_options
-from speckflex.cli.training_run import Outlook, run_training
+from speckflex.cli.training_run import run_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Any], Any]
 
-__all__ = ["deviations", "recipe_options"]
+__all__ = ["deviations", "recipe_options", "values_of_recipe"]
 
 RECIPE = "speckflex.recipe"  # where a context keeps the values of its recipe
 # Of each run, of each command and of method board, not of a recipe.
@@ -73,10 +73,16 @@ def recipe_options(step: str) -> Decorator:
 
 def deviations(options: dict[str, Any], context: click.Context) -> dict[str, tuple[Any, Any]]:
     """Return what the options change in their recipe: the value and the recipe's, by name."""
-    recipe = context.meta.get(RECIPE, {})
     return {
-        name: (options[name], value) for name, value in recipe.items() if options[name] != value
+        name: (options[name], value)
+        for name, value in values_of_recipe(context).items()
+        if options[name] != value
     }
+
+
+def values_of_recipe(context: click.Context) -> dict[str, Any]:
+    """Return what the recipe of a command sets, by the names of its options."""
+    return context.meta.get(RECIPE, {})
 
 
 def _defaults(recipe: Recipe, step: str) -> dict[str, Any]:

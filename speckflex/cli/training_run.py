@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +16,14 @@ from speckflex._support.files import hash_file
 from speckflex.cli.data_options import on_input, take_preprocessing, take_reading
 from speckflex.cli.emphasis import echo_warning
 from speckflex.cli.interrupts import Interruption
-from speckflex.cli.progress import show_stages, stage
+from speckflex.cli.progress import show_stages
+from speckflex.cli.training_outlook import (
+    OF_EVENTS,
+    Outlook,
+    measure_outlook,
+    next_command,
+    outlook_text,
+)
 from speckflex.cli.training_recipes import deviations
 from speckflex.deployment.progress import Progress as Stage
 from speckflex.training.settings import TrainingSettings
@@ -28,32 +34,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from speckflex.data import EventDataset, ImageDataset
-    from speckflex.deployment.next_step import Losses
     from speckflex.training import TrainingData, TrainingResult
-    from speckflex.training.gain import Gain
     from speckflex.training.metrics import Progress
 
-# Options of the command line that have no meaning for images.
-OF_EVENTS = (
-    "fields",
-    "time_unit",
-    "sensor",
-    "crop",
-    "resize_keeps",
-    "merge_polarities",
-    "window",
-    "stride",
-)
-
-__all__ = ["Outlook", "on_network", "open_recordings", "run_training"]
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What a training won on the twin, and what is still lost there, and where."""
-
-    gain: Gain
-    losses: Losses
+__all__ = ["on_network", "open_recordings", "run_training"]
 
 
 def run_training(
@@ -112,7 +96,7 @@ def run_training(
     _end_if_interrupted(result, out, checkpoint)
     if options["checkpoint"] is None:
         checkpoint.unlink(missing_ok=True)
-    outlook = _outlook(measure, network, result.network, data)
+    outlook = measure_outlook(measure, network, result.network, data)
     finished = _Finished(result, dataset, data, settings, outlook, changed)
     _show(finished, options)
 
@@ -182,25 +166,6 @@ def on_network(dataset: EventDataset, network: nn.Module) -> EventDataset:
     return on_input(dataset, find_input_shape(network, source=source, option="--sensor"))
 
 
-def _outlook(
-    measure: Callable[..., Outlook] | None, before: nn.Module, after: nn.Module, data: TrainingData
-) -> Outlook | None:
-    """Return what the twin says of a training; None where nothing measures or can play it."""
-    from speckflex.errors import ConversionError, TrainingError
-
-    if measure is None:
-        return None
-    try:
-        with stage("measuring on the twin what was won and what is left to win"):
-            return measure(before, after, data.validation)
-    except (TrainingError, ConversionError):
-        echo_warning(
-            "the twin can't play the network, so what it gives there is not known: see speckflex"
-            " check"
-        )
-        return None
-
-
 def _read(
     dataset: EventDataset | ImageDataset,
     network: nn.Module,
@@ -212,9 +177,12 @@ def _read(
     from speckflex.data import ImageDataset
     from speckflex.training import cache_frames, split_frames, stream_frames
     from speckflex.training.checkpoint import check_checkpoint
+    from speckflex.training.on_board.board_loop import check_board
     from speckflex.training.pipeline import for_method
     from speckflex.training.suitability import check_trainable
 
+    if settings.method == "board":
+        check_board(settings)
     check_trainable(network, dataset.shape, int(dataset.labels.max(initial=-1)) + 1)
     trained = for_method(network, settings)
     if options["resume"] is not None:
@@ -256,8 +224,7 @@ def _show(finished: _Finished, options: dict[str, Any]) -> None:
             f" do, the limit is {settings.max_load:.0%}"
         )
     if outlook is not None:
-        click.echo(_won(outlook.gain))
-        click.echo(_next(outlook, settings, options))
+        click.echo(outlook_text(outlook, settings, options))
     if is_time_stepped(result.network):
         click.echo(f"{TORCH_ONLY}: no board runs this network")
     click.echo(f"written: {options['out']}")
@@ -291,6 +258,7 @@ def _summary(finished: _Finished, options: dict[str, Any]) -> dict[str, Any]:
         "peak_load": best.peak_load,
         "gain_on_twin": None if outlook is None else asdict(outlook.gain),
         "losses": None if losses is None else {**asdict(losses), "by_step": losses.by_step},
+        "next_command": None if losses is None else next_command(losses, settings, options),
         "training_recordings": len(finished.data.training),
         "validation_recordings": len(finished.data.validation),
         "synthetic": finished.dataset.synthetic,
@@ -307,34 +275,6 @@ def _summary(finished: _Finished, options: dict[str, Any]) -> dict[str, Any]:
 def _recipe_line(recipe: str, changed: dict[str, tuple[Any, Any]]) -> str:
     parts = [f"{name} {here} instead of {there}" for name, (here, there) in changed.items()]
     return f"recipe {recipe}" + (f", with {', '.join(parts)}" if parts else "")
-
-
-def _next(outlook: Outlook, settings: TrainingSettings, options: dict[str, Any]) -> str:
-    """Return where the wrong answers come from, and the command for the largest part."""
-    losses = outlook.losses
-    parts = {step: f"{100 * loss + 0.0:+.1f}" for step, loss in losses.by_step.items()}
-    lost = (
-        f"points lost on the twin: {parts['training']} already in torch at T = {losses.timesteps},"
-        f" {parts['8 bits']} by 8 bits, {parts['events']} by single events"
-    )
-    if losses.largest is None:
-        return f"{lost}; nothing is left to win on these recordings"
-    model, data = (shlex.quote(str(options[name])) for name in ("out", "data"))
-    method = settings.method if losses.largest == "training" else "board"
-    command = f"speckflex finetune {model} --data {data} --method {method} --out next.pt"
-    if method == settings.method:
-        command += f" --epochs {2 * settings.epochs}"
-    how = "train on, with more recordings if there are any" if losses.largest == "training" else ""
-    return f"{lost}; to win back the largest part, {how or 'let the board train'}: {command}"
-
-
-def _won(gain: Gain) -> str:
-    low, high = (100 * end for end in gain.interval)
-    return (
-        f"on the twin: {gain.before:.2%} before, {gain.after:.2%} after, on the {gain.recordings}"
-        f" recordings that chose the epoch; won {100 * (gain.after - gain.before):+.1f} points"
-        f" (95 % interval {low:+.1f} to {high:+.1f}, McNemar p = {gain.p_value:.2g})"
-    )
 
 
 @contextmanager

@@ -34,6 +34,7 @@ class Losses:
         in_torch: the float network in T time steps.
         in_eight_bits: the integers of its program in T time steps.
         on_twin: the same integers, event by event.
+        silent_on_twin: recordings that the twin's last layer answers with no spike.
     """
 
     recordings: int
@@ -41,6 +42,7 @@ class Losses:
     in_torch: float
     in_eight_bits: float
     on_twin: float
+    silent_on_twin: int = 0
 
     @property
     def by_step(self) -> dict[str, float]:
@@ -89,7 +91,7 @@ def measure_losses(network: nn.Module, recordings: EventDataset, timesteps: int)
         TorchReference(network, program, bins=timesteps),
         EightBitSteps(program, network, bins=timesteps),
     ]
-    right = np.zeros(3, np.int64)
+    right, silent = np.zeros(3, np.int64), 0
     with open_board("twin") as board:
         board.load(program)
         for first in range(0, len(recordings), RECORDINGS_AT_ONCE):
@@ -97,6 +99,8 @@ def measure_losses(network: nn.Module, recordings: EventDataset, timesteps: int)
             events = [stream for stream, _ in part]
             played = [player.play(events, keep_events=False) for player in players]
             played.append(board.play(events, monitor=[-1], keep_events=False))
-            right += [int((one.answers() == part.labels).sum()) for one in played]
+            answers = [one.answers() for one in played]
+            right += [int((given == part.labels).sum()) for given in answers]
+            silent += int((answers[-1] < 0).sum())
     shares = (right / len(recordings)).tolist()
-    return Losses(len(recordings), timesteps, *shares)
+    return Losses(len(recordings), timesteps, *shares, silent)

@@ -1,6 +1,7 @@
 """`speckflex train` and `speckflex finetune` from the command line."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,9 @@ def test_train_then_finetune_gives_networks_that_load_at_rest(digits, tmp_path):
     assert f"written: {tuned}" in finetuned.stdout
     assert "synthetic recordings" in finetuned.stdout
     assert "% before, " in finetuned.stdout
+    (onward,) = [line for line in finetuned.stdout.splitlines() if "speckflex finetune" in line]
+    assert run(*shlex.split(onward)[1:]).exit_code == 0
+    assert (tmp_path / "tuned-next.pt").is_file()
     network = load_network(tuned)
     states = [layer for layer in network.modules() if isinstance(layer, StatefulLayer)]
     assert len(states) == 4
@@ -99,6 +103,8 @@ def test_a_board_plays_the_training_and_says_what_it_won(digits, tmp_path):
     refused = run(*command, "--board", "replay:none.h5")
     assert refused.exit_code == 3
     assert "Error: board replay:none.h5: none.h5: no such file" in refused.output
+    refused = run(*command, "--method", "mtt", "--board", "virtual:speck2e")
+    assert "only method board plays on a board" in refused.output
     refused = run("train", "--method", "board", "--data", digits, "--out", tuned, *QUICK)
     assert refused.exit_code == 1
     assert "method board begins with a trained network" in refused.output

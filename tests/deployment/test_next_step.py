@@ -29,7 +29,9 @@ def test_each_step_has_the_accuracy_that_it_has_alone(dataset):
     assert losses.in_eight_bits == np.mean(stepped == dataset.labels)
     with sf.open_board("twin") as board:
         board.load(program)
-        assert losses.on_twin == np.mean(board.play(events).answers() == dataset.labels)
+        played = board.play(events)
+    assert losses.on_twin == np.mean(played.answers() == dataset.labels)
+    assert losses.silent_on_twin == np.sum(played.counts(layer=-1).sum(axis=(1, 2, 3)) == 0)
     assert (losses.recordings, losses.timesteps) == (30, 3)
 
 
