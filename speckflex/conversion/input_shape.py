@@ -62,7 +62,7 @@ def find_input_shape(
     channels = _first_channels(network)
     if channels is None:
         raise NetworkError(
-            f"{begin}: does not say the shape of its input, whose first layer is no convolution:"
+            f"{begin} does not say the shape of its input, whose first layer is no convolution:"
             f" give {option}"
         )
     sides = _sides(runner, channels)
@@ -74,7 +74,7 @@ def find_input_shape(
     elif sides[-1] < LARGEST_SIDE:
         found = f"square maps of {sides[0]} to {sides[-1]} pixels a side"
     raise NetworkError(
-        f"{begin}: does not say the shape of its input, and its layers take {found}: give {option}"
+        f"{begin} does not say the shape of its input, and its layers take {found}: give {option}"
     )
 
 

@@ -171,6 +171,7 @@ def start_run(
             network does not convert.
     """
     check_trainable(network, data.shape, data.n_classes)
+    data.training.check_events()
     check_time_stepped(network, settings)
     network = copy_network(network)
     stages = split_stages(network, granularity=settings.granularity or own_granularity(network))

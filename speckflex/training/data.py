@@ -62,6 +62,18 @@ class FrameSet:
         gestures = self.events is not None and self.events.classes == CLASSES
         return np.array(MIRRORED, np.int64) if gestures else None
 
+    def check_events(self) -> None:
+        """Check that a recording in memory has an event; streamed ones are not read for this.
+
+        Raises:
+            TrainingError: all frames are empty.
+        """
+        if isinstance(self.frames, torch.Tensor) and not any(map(torch.any, self.frames)):
+            raise TrainingError(
+                f"none of the {len(self)} recordings that train holds an event: check the files,"
+                " and the options that choose a part of them, such as --crop"
+            )
+
     def select(self, positions: np.ndarray) -> FrameSet:
         """Return the recordings at `positions`, (n,) int64."""
         chosen = torch.from_numpy(np.ascontiguousarray(positions, dtype=np.int64))

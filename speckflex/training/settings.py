@@ -244,7 +244,9 @@ def _check_board(settings: TrainingSettings) -> None:
             )
         return
     chosen = "board" if settings.chosen_by == "board" else ""
-    alone = {"vary": settings.vary, "max load": settings.max_load, "chosen by": chosen}
+    board = settings.board if settings.board != "twin" else ""
+    alone = {"board": board, "vary": settings.vary, "max load": settings.max_load}
+    alone["chosen by"] = chosen
     for name, value in alone.items():
         if value:
             raise TrainingError(

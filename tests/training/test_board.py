@@ -327,6 +327,14 @@ def test_the_twin_may_choose_the_epoch_of_a_training_on_a_board(data):
     assert {metrics.board_accuracy for metrics in by_twin.history} == {None}
 
 
+@pytest.mark.parametrize("method", ["board", "sdt"])
+def test_recordings_without_events_are_refused(method, data):
+    rests = replace(halves(10, 1), read=lambda _item: make_events([], [], [], []))
+    empty = TrainingData(cache_frames(rests, 5), data.validation)
+    with pytest.raises(TrainingError, match="none of the 10 recordings that train holds an event"):
+        finetune_network(network(), empty, TrainingSettings(method=method, t_max=5))
+
+
 @pytest.mark.parametrize("vary", ["", "order,jitter=500,drop=0.2"])
 def test_an_interrupted_training_resumes_to_the_same_bits(data, tmp_path, vary):
     settings = replace(SETTINGS, vary=vary)
@@ -398,8 +406,9 @@ def test_variations_change_order_times_and_numbers_of_events(rng):
         ("wobble", "variation 'wobble' is not known: choose among order"),
         ("order=3", "variation 'order=3' is not known"),
         ("drop=1.5", r"variation drop=1.5: give a share above 0 and below 1"),
-        ("jitter=-3", "variation jitter=-3: give a number of µs above 0"),
-        ("jitter=much", "variation jitter=much: give a number"),
+        ("jitter=-3", "variation jitter=-3: give a time above 0 and below 1e9 µs"),
+        ("jitter=1e300", "variation jitter=1e300: give a time above 0"),
+        ("jitter=much", "variation jitter=much: give a time"),
         ("drop=nan", "variation drop=nan: give a share"),
     ],
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from speckflex.training.data import FrameSet, TrainingData
     from speckflex.training.settings import TrainingSettings
 
-__all__ = ["BoardLoop", "open_loop"]
+__all__ = ["BoardLoop", "check_board", "events_of", "open_loop"]
 
 RECORDINGS_AT_ONCE = 64
 # So many recordings show whether every layer spikes.
@@ -175,15 +175,7 @@ def open_loop(network: nn.Module, data: TrainingData, settings: TrainingSettings
         BoardNotFoundError: there is no such board.
         BoardError: the board can't be opened.
     """
-    family = find_family(settings.board)
-    if is_recorded(settings.board):
-        check_one_step(settings)
-    variation = Variation.parse(settings.vary)
-    if variation.order and "order" not in family.settings:
-        raise TrainingError(
-            f"board {settings.board}: its order of output can't be chosen: leave order out of the"
-            " variations, or train on twin"
-        )
+    variation = check_board(settings)
     shape = events_of(data.training).shape
     events_of(data.validation)
     program = _convert(network, shape, settings.board)
@@ -195,6 +187,25 @@ def open_loop(network: nn.Module, data: TrainingData, settings: TrainingSettings
         loop.close()
         raise
     return loop
+
+
+def check_board(settings: TrainingSettings) -> Variation:
+    """Check the name of the board of a training, without opening it, and return how plays differ.
+
+    Raises:
+        TrainingError: no training can use such a board, or not with these variations.
+        BoardNotFoundError: no board has such a name.
+    """
+    family = find_family(settings.board)
+    if is_recorded(settings.board):
+        check_one_step(settings)
+    variation = Variation.parse(settings.vary)
+    if variation.order and "order" not in family.settings:
+        raise TrainingError(
+            f"board {settings.board}: its order of output can't be chosen: leave order out of the"
+            " variations, or train on twin"
+        )
+    return variation
 
 
 def events_of(recordings: FrameSet) -> EventDataset:

@@ -15,6 +15,7 @@ __all__ = ["VARIATIONS", "Variation"]
 
 # What each variation does where no strength is given: µs, and a share.
 VARIATIONS = {"order": 1.0, "jitter": 100.0, "drop": 0.1}
+LONGEST_JITTER = 1e9  # µs; times that are far longer do not fit their numbers
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ def _strength(name: str, value: str) -> float:
         strength = float(value) if value else VARIATIONS[name]
     except ValueError:
         strength = -1.0
-    most = 1.0 if name == "drop" else float("inf")
+    most = 1.0 if name == "drop" else LONGEST_JITTER
     if not 0 < strength < most:
-        rule = "a share above 0 and below 1" if name == "drop" else "a number of µs above 0"
+        rule = (
+            "a share above 0 and below 1" if name == "drop" else "a time above 0 and below 1e9 µs"
+        )
         raise TrainingError(f"variation {name}={value}: give {rule}, or the name alone")
     return strength
