@@ -26,6 +26,7 @@ from speckflex.training import (
     finetune_network,
     train_network,
 )
+from speckflex.training._synops import counted_synops
 from speckflex.training.gain import measure_gain, paired_gain
 from speckflex.training.metrics import EpochMetrics
 from speckflex.training.mixed.stages import MixedTimestepNetwork
@@ -442,6 +443,33 @@ def test_loads_are_the_operations_of_the_busiest_frame():
     for load, operations in zip(loads, (first, second), strict=True):
         busiest = operations.reshape(3, 4, -1).sum(2).max(1).values
         assert torch.allclose(load, (busiest / seconds / rate).float(), rtol=1e-5)
+
+
+def test_the_operations_of_recorded_spikes_are_those_of_the_program():
+    dataset = halves(3, 7)
+    trained = network()
+    program = sf.convert(trained, dataset.shape, chip="unbounded")
+    with sf.open_board("twin") as board:
+        board.load(program)
+        batch = play_batch(board, streams_of(dataset), dataset.shape, 4)
+        cores = measure_synops(program, board.play(streams_of(dataset)), streams_of(dataset))
+    with recorded_neurons(trained, program, batch.spikes), counted_synops(trained) as synops:
+        MixedTimestepNetwork(trained)(batch.frames)
+    assert [round(count.item()) for count in synops] == [core.total for core in cores]
+
+
+def test_a_cost_of_operations_lowers_them_on_the_board(data):
+    totals = []
+    for weight in (0.0, 3e3):
+        settings = replace(SETTINGS, epochs=2, synops_weight=weight, keep="last")
+        tuned = finetune_network(network(), data, settings).network
+        program = sf.convert(tuned, (1, 6, 6), chip="unbounded")
+        events = streams_of(halves(11, 2))
+        with sf.open_board("twin") as board:
+            board.load(program)
+            cores = measure_synops(program, board.play(events), events)
+        totals.append(cores[1].total)
+    assert totals[1] < 0.7 * totals[0]
 
 
 def busy_network():

@@ -9,6 +9,7 @@ import numpy as np
 
 from speckflex.errors import TrainingError
 from speckflex.training._loss import add_gradient
+from speckflex.training._synops import counted_synops
 from speckflex.training.mixed.stages import reset_states
 from speckflex.training.on_board.board_loop import events_of
 from speckflex.training.on_board.load import busiest_loads
@@ -50,18 +51,22 @@ def board_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
     spikes = [layer.to(device) for layer in played.spikes]
     widths = played.widths.to(device)
     limit = run.settings.max_load or 0.0
-    counting = busiest_loads(network, program, widths) if limit else nullcontext([])
+    loading = busiest_loads(network, program, widths) if limit else nullcontext([])
+    weight = run.settings.synops_weight
+    counting = counted_synops(network) if weight else nullcontext([])
     with (
         program_weights(program, network),
         recorded_neurons(network, program, spikes),
-        counting as loads,
+        loading as loads,
+        counting as synops,
     ):
         output = run.model(played.frames.to(device)).flatten(2).sum(dim=1)
         unit = 1 / program.cores[-1].scale if program.cores[-1].readout == "potential" else 1.0
         # the recorded values with the gradient of the computed ones
         answered = played.scores.to(output) * unit + (output - output.detach())
         excess = sum((load - limit).clamp(min=0).sum() for load in loads)
-        outcome = add_gradient(run, batch, answered * SCORE_OF_SPIKE, excess * LOSS_OF_LOAD)
+        penalty = excess * LOSS_OF_LOAD + sum(synops) * weight / 1e6
+        outcome = add_gradient(run, batch, answered * SCORE_OF_SPIKE, penalty)
     reset_states(run.mixed)
     return outcome
 
