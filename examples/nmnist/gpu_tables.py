@@ -115,8 +115,8 @@ def board_lines(results: dict[str, dict[str, Any]]) -> list[str]:
     if done and torch:
         mean = float(np.mean([each["twin"] for each in done]))
         lines.append(
-            f"- mean on the twin {mean:.1%}; best torch accuracy at T = 10 of any network trained"
-            f" on the same recordings {max(torch):.1%}"
+            f"- mean on the twin {mean:.1%}; best torch accuracy at T = 10 of any network that was"
+            f" trained in torch, on the same recordings {max(torch):.1%}"
         )
     for seed, result in by_seed(results, "board-"):
         accuracies = [percent(each.get("board_accuracy")) for each in result.get("training", [])]

@@ -62,6 +62,12 @@ def test_another_method_takes_the_recordings_and_the_seed_alone():
     assert words[3:] == [*first, "--crop", "30x30", "--seed", "3", "--out", "tuned-next.pt"]
 
 
+def test_after_a_recorded_session_the_twin_goes_on():
+    settings = TrainingSettings(method="board", board="replay:run.h5", epochs=1)
+    words = next_words(IN_TRAINING, settings, "--board", "replay:run.h5", "--seed", "3")
+    assert words[3:-2] == ["--data", "my folder", "--method", "board", "--seed", "3"]
+
+
 def test_options_of_a_file_are_kept_and_those_of_a_recipe_named(tmp_path):
     (tmp_path / "c.toml").write_text('crop = "30x30"\nseed = 3\neight-bit = true\n')
     settings = TrainingSettings(method="mtt", epochs=20)
