@@ -215,7 +215,8 @@ def _given(context: click.Context) -> dict[str, Any]:
     found = {}
     for parameter in context.command.params:
         name = str(parameter.name)
-        values = sources.get(context.get_parameter_source(name))
+        source = context.get_parameter_source(name)
+        values = None if source is None else sources.get(source)
         if values is not None and parameter.expose_value:
             found[name] = values[name]
     return found

@@ -107,14 +107,14 @@ def next_command(losses: Losses, settings: TrainingSettings, options: dict[str, 
     It reads the recordings as this training did, and splits them in the same way, so that those
     that chose the epoch do not train the next network.
     """
-    from speckflex.boards.family import find_family
+    from speckflex.training.on_board.session import is_recorded
 
     if losses.largest is None:
         return None
     out: Path = options["out"]
     method = settings.method if losses.largest == "training" else "board"
     # a recorded session is of a program that is no more
-    same = method == settings.method and find_family(settings.board).kind != "replay"
+    same = method == settings.method and not is_recorded(settings.board)
     context = click.get_current_context()
     recipe = values_of_recipe(context) if same else {}
     words = [str(out), "--data", str(options["data"]), "--method", method]

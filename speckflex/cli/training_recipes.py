@@ -46,6 +46,8 @@ def recipe_options(step: str) -> Decorator:
                 raise click.UsageError("--explain says what a recipe does: give --recipe too")
             _explain(find_recipe(name))
             context.exit()
+        if context.params.get("recipe") is not None:
+            _check_has(find_recipe(context.params["recipe"]), step)
         return wanted
 
     def decorate(function: Any) -> Any:
@@ -86,15 +88,20 @@ def values_of_recipe(context: click.Context) -> dict[str, Any]:
 
 
 def _defaults(recipe: Recipe, step: str) -> dict[str, Any]:
-    """Return the values of a command's parameters that a recipe sets."""
+    """Return the values of a command's parameters that a recipe sets; none for a missing step."""
     settings = getattr(recipe, step)
     if settings is None:
+        return {}
+    network = recipe.network_options if step == "training" else {}
+    return {**network, **recipe.recordings, **_values(settings)}
+
+
+def _check_has(recipe: Recipe, step: str) -> None:
+    if getattr(recipe, step) is None:
         raise TrainingError(
             f"recipe {recipe.name} has no fine-tuning, because the paper trains this network in one"
             f" step: run speckflex train --recipe {recipe.name}"
         )
-    network = recipe.network_options if step == "training" else {}
-    return {**network, **recipe.recordings, **_values(settings)}
 
 
 def _values(settings: TrainingSettings) -> dict[str, Any]:

@@ -93,10 +93,6 @@ def test_explain_lists_every_setting_and_difference_without_data(name, command):
     )
     shown = run(command, *model, *order)
     recipe = find_recipe(name)
-    if command == "finetune" and recipe.finetuning is None:
-        assert shown.exit_code == 1
-        assert f"recipe {name} has no fine-tuning" in shown.stderr
-        return
     assert shown.exit_code == 0, shown.output
     for difference in recipe.differences:
         assert f"- {difference.subject}: here {difference.here}; paper: " in shown.stdout
@@ -105,6 +101,18 @@ def test_explain_lists_every_setting_and_difference_without_data(name, command):
     assert rows["t_max"][1] == str(recipe.training.t_max)
     assert rows["learning_rate"][1] == str(recipe.training.learning_rate)
     assert f"speckflex train --recipe {name}" in shown.stdout
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_without_fine_tuning_is_refused_by_finetune(name, tmp_path):
+    model = tmp_path / "none.pt"
+    model.touch()
+    result = run(
+        "finetune", model, "--recipe", name, "--data", tmp_path, "--out", tmp_path / "o.pt"
+    )
+    assert result.exit_code == 1
+    missing = find_recipe(name).finetuning is None
+    assert (f"recipe {name} has no fine-tuning" in result.stderr) is missing
 
 
 def test_explain_alone_and_unknown_recipes_are_refused_in_one_line():
