@@ -242,12 +242,12 @@ def split_by_class(labels: np.ndarray, share: float, *, seed: int) -> Split:
     if len(classes) == 1:
         raise TrainingError(
             f"all {sizes[0]} recordings are of class {classes[0]}: training needs at least two"
-            " classes: check the folder"
+            " classes: check the folder, or take more samples"
         )
     if sizes.min() == 1:
         raise TrainingError(
             f"class {classes[sizes.argmin()]} has one recording: one has to train and one to"
-            " choose: add a second one"
+            " choose: add a second one, or take more samples"
         )
     rng = np.random.default_rng(seed)
     chosen = [
