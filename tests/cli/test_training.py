@@ -177,7 +177,7 @@ def test_data_that_cannot_train_end_in_one_line(digits, tmp_path):
     empty.mkdir()
     single = tmp_path / "single"
     shutil.copytree(digits / "3", single / "3")
-    for folder, message in ((empty, "no recordings"), (single, "at least two classes")):
+    for folder, message in ((empty, "holds neither recordings"), (single, "at least two classes")):
         result = run("train", "--data", folder, "--out", tmp_path / "a.pt", *QUICK)
         assert result.exit_code == 1, result.output
         assert message in result.stderr
