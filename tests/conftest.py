@@ -48,6 +48,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_line_tells_of_a_long_stage() -> Iterator[None]:
+    """Keep lines of progress out of the output of commands, where a busy machine would add them."""
+    from speckflex.cli import progress
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "FIRST_LINE", 3600.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def every_report_keeps_to_its_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Hold every report that a test makes to the JSON Schema, and those of other processes."""
     from report_schema import validator

@@ -14,7 +14,6 @@ from speckflex.errors import NetworkError
 from speckflex.networks._attributes import check_all_attributes
 from speckflex.networks._checkpoint import checked_state, find_network, opaque_part, shape_beside
 from speckflex.networks._intact import check_intact
-from speckflex.networks._onnx import load_onnx, onnx_input_shape
 from speckflex.networks._safetensors import read_safetensors
 from speckflex.networks._state_dict import load_state
 from speckflex.networks.copying import copy_network, forget_states
@@ -31,7 +30,6 @@ from speckflex.networks.file_kinds import (
     refusal_of,
 )
 from speckflex.networks.layer_kinds import check_layers
-from speckflex.networks.nir._network import load_nir, nir_input_shape
 from speckflex.networks.nir.options import NirOptions
 from speckflex.networks.spiking import spiking_network
 from speckflex.networks.time_stepped import is_time_stepped
@@ -82,9 +80,13 @@ def load_network(
     path = Path(path)
     kind = kind_of_file(path)
     if kind is NIR:
+        from speckflex.networks.nir._network import load_nir
+
         _refuse_choices(path, factory, key)
         network = load_nir(path, nir)
     elif kind is ONNX:
+        from speckflex.networks._onnx import load_onnx
+
         _refuse_choices(path, factory, key)
         _refuse_nir_options(path, nir)
         network = load_onnx(path, input_shape).network
@@ -211,8 +213,12 @@ def stated_input_shape(path: str | Path) -> Shape | None:
     path = Path(path)
     kind = kind_of_file(path)
     if kind is NIR:
+        from speckflex.networks.nir._network import nir_input_shape
+
         return nir_input_shape(path)
     if kind is ONNX:
+        from speckflex.networks._onnx import onnx_input_shape
+
         return onnx_input_shape(path)
     if kind in {TORCH, LEGACY}:
         return shape_beside(read_torch_file(path, values=False).value)

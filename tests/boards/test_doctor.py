@@ -151,7 +151,7 @@ def test_an_unknown_board_is_refused():
 
 
 def test_findings_are_printed_as_json_on_demand():
-    result = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)
+    result = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
     assert result["ok"] is True
     assert {"Python", "torch", "sinabs", "samna"} <= {f["subject"] for f in result["findings"]}
 
@@ -160,6 +160,6 @@ def test_boards_lists_the_software_boards_and_says_why_no_chip_is_listed():
     result = CliRunner().invoke(main, ["boards"])
     assert result.exit_code == 0
     assert "no chip is attached: the vendor's samna" in result.output
-    listed = json.loads(CliRunner().invoke(main, ["boards", "--json"]).output)
+    listed = json.loads(CliRunner().invoke(main, ["boards", "--json"]).stdout)
     assert listed["attached"] == []
     assert [board["name"] for board in listed["software"]][:2] == ["twin", "virtual:speck2e"]

@@ -27,7 +27,7 @@ LEGACY = Path(__file__).resolve().parents[1] / "legacy"
 def info(path: Path):
     result = CliRunner().invoke(main, ["info", str(path), "--json"])
     assert result.exit_code == 0, result.output
-    facts = json.loads(result.output)
+    facts = json.loads(result.stdout)
     assert facts["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     return facts
 

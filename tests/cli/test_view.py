@@ -73,7 +73,7 @@ def test_a_size_that_is_not_stated_is_told(recording: Path):
 
 
 def test_json_has_the_facts(recording: Path):
-    facts = json.loads(run(recording, "--json").output)
+    facts = json.loads(run(recording, "--json").stdout)
     assert (facts["shape"], facts["sensor_stated"]) == ([2, 16, 32], False)
     assert facts["recordings"][0]["events"] == 5
     assert facts["recordings"][0]["late"] == 1
@@ -113,7 +113,7 @@ def test_a_data_set_is_summed_up_and_one_recording_is_drawn(tmp_path: Path):
 
 def test_recordings_are_shown_as_they_are_fitted(recording: Path):
     options = ("--sensor", "32x16", "--resize", "8x8", "--merge-polarities", "--window", "10ms")
-    facts = json.loads(run(recording, *options, "--json").output)
+    facts = json.loads(run(recording, *options, "--json").stdout)
     assert facts["shape"] == [1, 8, 8]
     assert len(facts["recordings"]) == 50
     assert [one["events"] for one in facts["recordings"]][:2] == [4, 0]
@@ -148,5 +148,5 @@ def test_a_recording_of_one_event_or_none_is_shown(tmp_path: Path, n_events: int
     done = run(tmp_path / "a.npy", "--html", tmp_path / "a.html")
     assert done.exit_code == 0, done.output
     assert re.search(rf"events +{n_events}\n", done.output)
-    facts = json.loads(run(tmp_path / "a.npy", "--json").output)
+    facts = json.loads(run(tmp_path / "a.npy", "--json").stdout)
     assert facts["recordings"][0]["rate"] is None

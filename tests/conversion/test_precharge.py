@@ -172,9 +172,9 @@ def test_info_check_and_report_name_the_start(tmp_path):
     program.save(tmp_path / "p.speck")
     half = program.cores[0].threshold_high // 2
     run = CliRunner().invoke
-    facts = json.loads(run(main, ["info", str(tmp_path / "p.speck"), "--json"]).output)
+    facts = json.loads(run(main, ["info", str(tmp_path / "p.speck"), "--json"]).stdout)
     assert facts["layers"][0]["initial_state"] == str(half)
-    facts = json.loads(run(main, ["info", str(tmp_path / "n.pt"), "--json"]).output)
+    facts = json.loads(run(main, ["info", str(tmp_path / "n.pt"), "--json"]).stdout)
     assert facts["layers"][1]["precharge"] == 0.5
     output = " ".join(run(main, ["check", str(tmp_path / "p.speck")]).output.split())
     assert f"its neurons start at {half} of the threshold" in output

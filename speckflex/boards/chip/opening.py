@@ -58,8 +58,6 @@ def open_chip(
         BoardError: it can't be opened, or a setting is out of range.
         FileFormatError: the probe file can't be read.
     """
-    from speckflex.boards.chip._board import ChipBoard
-
     chosen = ChipSettings(**settings)
     if probe is not None:
         chosen = replace(chosen, probe=ProbeFile.load(probe).label)
@@ -69,6 +67,8 @@ def open_chip(
     except BoardNotFoundError as error:
         prefix = "" if str(error).startswith("board ") else f"board {name}: "
         raise BoardNotFoundError(f"{prefix}{error}") from error
+    from speckflex.boards.chip._board import ChipBoard
+
     return ChipBoard(vendor_samna(), device, name=str(name), settings=chosen)
 
 
