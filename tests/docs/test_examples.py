@@ -166,3 +166,11 @@ def test_the_table_of_chosen_time_steps_is_that_of_its_results():
     rows = [line for line in printed.splitlines() if line.startswith("|")]
     assert len(rows) == 3
     assert set(rows) <= set(page.splitlines())
+
+
+def test_the_table_of_two_networks_under_noise_is_that_of_its_result():
+    printed = run_example("analyse/table.py", EXAMPLES / "analyse" / "results" / "nmnist.json")
+    page = (EXAMPLES.parent / "docs" / "stages" / "analyse.md").read_text(encoding="utf-8")
+    rows = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(rows) > 20
+    assert set(rows) <= set(page.splitlines())
