@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from speckflex.boards import Board
     from speckflex.data.dataset import EventDataset
     from speckflex.program.program import Program
     from speckflex.training.data import FrameSet, TrainingData
@@ -50,7 +49,7 @@ class BoardLoop:
     threads: int
     program: Program
     variation: Variation
-    boards: dict[str | None, Board | RecordedSession] = field(default_factory=dict)
+    boards: dict[str | None, Any] = field(default_factory=dict)
 
     @property
     def is_recorded(self) -> bool:
@@ -151,7 +150,8 @@ class BoardLoop:
             _, board = self.boards.popitem()
             board.close()
 
-    def _board(self, order: str | None) -> Board | RecordedSession:
+    def _board(self, order: str | None) -> Any:
+        # Any, since a RecordedSession only has what a training needs of a Board
         if order not in self.boards:
             for drawn in [known for known in self.boards if known is not None]:
                 self.boards.pop(drawn).close()
