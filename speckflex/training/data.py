@@ -66,9 +66,12 @@ class FrameSet:
         """Check that a recording in memory has an event; streamed ones are not read for this.
 
         Raises:
-            TrainingError: all frames are empty.
+            TrainingError: all frames are empty, and so are the events that are known.
         """
-        if isinstance(self.frames, torch.Tensor) and not any(map(torch.any, self.frames)):
+        if not isinstance(self.frames, torch.Tensor) or any(map(torch.any, self.frames)):
+            return
+        # frames may stand in for events that a board plays
+        if self.events is None or not any(len(events) for events, _ in self.events):
             raise TrainingError(
                 f"none of the {len(self)} recordings that train holds an event: check the files,"
                 " and the options that choose a part of them, such as --crop"
