@@ -102,5 +102,5 @@ def measure_losses(network: nn.Module, recordings: EventDataset, timesteps: int)
             answers = [one.answers() for one in played]
             right += [int((given == part.labels).sum()) for given in answers]
             silent += int((answers[-1] < 0).sum())
-    shares = (right / len(recordings)).tolist()
-    return Losses(len(recordings), timesteps, *shares, silent)
+    in_torch, eight_bit, on_twin = (right / len(recordings)).tolist()
+    return Losses(len(recordings), timesteps, in_torch, eight_bit, on_twin, silent)

@@ -74,10 +74,10 @@ def _accuracy_panel(curve: TimestepCurve) -> str:
             f' height="{bottom - top:.1f}" fill="{BOARD}" opacity="0.15"/>'
         )
         marks.append(_level(scale.y(board.accuracy), f"board {curve.board}"))
-    values = [(p.timesteps or 0, p.accuracy or 0.0) for p in points]
+    values = [(p.common_t, p.accuracy or 0.0) for p in points]
     marks.append(_path(values, scale))
     for point in points:
-        x = scale.x(point.timesteps or 1)
+        x = scale.x(point.common_t or 1)
         low_end, high_end = point.interval or (0.0, 0.0)
         marks.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{scale.y(low_end):.1f}"'
@@ -87,7 +87,7 @@ def _accuracy_panel(curve: TimestepCurve) -> str:
 
 
 def _difference_panel(curve: TimestepCurve, points: Sequence[Answers]) -> str:
-    values = [(p.timesteps or 0, p.spike_difference or 0.0) for p in points]
+    values = [(p.common_t, p.spike_difference or 0.0) for p in points]
     scale = _Scale(points, 0.0, max(0.1, *(value for _, value in values)) * 1.1)
     title = f"spike difference of the output, board {curve.board} as the reference"
     return _frame(title, scale) + _path(values, scale)
@@ -97,7 +97,7 @@ class _Scale:
     """Where a T and a value lie in a panel."""
 
     def __init__(self, points: Sequence[Answers], low: float, high: float) -> None:
-        self.timesteps = sorted({point.timesteps or 1 for point in points})
+        self.timesteps = sorted({point.common_t or 1 for point in points})
         self.low, self.high = low, high
 
     def x(self, timesteps: int) -> float:

@@ -53,6 +53,11 @@ class Answers:
     interval: tuple[float, float] | None
     spike_difference: float | None = None
 
+    @property
+    def common_t(self) -> int:
+        """T of all layers; 0 on the board, and where each stage has its own."""
+        return self.timesteps if isinstance(self.timesteps, int) else 0
+
 
 @dataclass(frozen=True, eq=False)
 class TimestepCurve:
