@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-# Two-sided 95 % of Student's t, by degrees of freedom.
+# Two-sided 95 % of the normal distribution, and of Student's t by degrees of freedom.
+NORMAL = 1.96
 STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 
 
@@ -25,6 +26,34 @@ def main(folder: Path) -> None:
     if not results:
         sys.exit(f"{folder}: holds no result of run.py")
     print(table(results))
+    beside = comparison(results)
+    if beside:
+        print(f"\n{beside}")
+
+
+def comparison(results: dict[str, list[dict[str, Any]]]) -> str:
+    """Return how much less than `sdt` rows of drawn time steps lose; "" without seeds of both."""
+    losses = {row: {r["seed"]: lost_images(r) for r in seeds} for row, seeds in results.items()}
+    lines = []
+    for row in losses:
+        seeds = sorted(losses[row].keys() & losses.get("sdt", {}).keys())
+        if row.startswith("sdt") or len(seeds) < 2:
+            continue
+        less = np.array([losses["sdt"][seed] - losses[row][seed] for seed in seeds])
+        images = less.mean(axis=0)
+        half = NORMAL * images.std(ddof=1) / np.sqrt(len(images))
+        mean = images.mean()
+        over_images = f"{mean:.1f} (95 %: {mean - half:.1f} to {mean + half:.1f})"
+        lines.append(f"| {row} | {over_images} | {interval(less.mean(axis=1))} | {len(seeds)} |")
+    head = "| loses less than sdt with the same seed | over images | over seeds | seeds |"
+    return "\n".join([head, "|---" * 4 + "|", *lines]) if lines else ""
+
+
+def lost_images(result: dict[str, Any]) -> np.ndarray:
+    """Return (image,) floats: 100 where T = 6 is right and T = 2 is not, -100 the other way."""
+    labels = np.array(result["labels"])
+    right = {t: np.array(result["predictions"][t]) == labels for t in ("6", "2")}
+    return 100.0 * right["6"] - 100.0 * right["2"]
 
 
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
