@@ -33,13 +33,13 @@ def main(folder: Path) -> None:
 
 def comparison(results: dict[str, list[dict[str, Any]]]) -> str:
     """Return how much less than `sdt` rows of drawn time steps lose; "" without seeds of both."""
-    losses = {row: {r["seed"]: lost_images(r) for r in seeds} for row, seeds in results.items()}
-    lines = []
-    for row in losses:
-        seeds = sorted(losses[row].keys() & losses.get("sdt", {}).keys())
+    losses = {row: {r["seed"]: lost_images(r) for r in runs} for row, runs in results.items()}
+    sdt, lines = losses.get("sdt", {}), []
+    for row, lost in losses.items():
+        seeds = sorted(lost.keys() & sdt.keys())
         if row.startswith("sdt") or len(seeds) < 2:
             continue
-        less = np.array([losses["sdt"][seed] - losses[row][seed] for seed in seeds])
+        less = np.array([sdt[seed] - lost[seed] for seed in seeds])
         images = less.mean(axis=0)
         half = NORMAL * images.std(ddof=1) / np.sqrt(len(images))
         mean = images.mean()
