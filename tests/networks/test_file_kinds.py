@@ -179,6 +179,7 @@ def test_a_file_cut_or_flipped_anywhere_gives_no_other_error_than_ours(name, tmp
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.load:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.load:FutureWarning")  # since torch 2.15
 def test_the_remedy_for_torchscript_works(tmp_path, monkeypatch):
     script = torch.jit.load(unpacked("torch-script.pt", tmp_path))
     torch.save(script.state_dict(), tmp_path / "weights.pt")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from optuna import Study
+    from optuna.storages import RDBStorage
 
     from speckflex.training.sweep.axes import Axis
     from speckflex.training.sweep.trial import OnTwin
@@ -94,8 +95,7 @@ def open_study(storage: str | Path, plan: Plan) -> Study:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        name = str(storage)
-        place = name if "://" in name else JournalStorage(JournalFileBackend(name))
+        place = _database(str(storage)) or JournalStorage(JournalFileBackend(str(storage)))
         study = optuna.create_study(
             storage=place,
             study_name="speckflex",
@@ -118,6 +118,17 @@ def open_study(storage: str | Path, plan: Plan) -> Study:
                 f" {value}): choose another folder, or the same options"
             )
     return study
+
+
+def _database(url: str) -> RDBStorage | None:
+    """Return the storage in a database; None for a file."""
+    if "://" not in url:
+        return None
+    from optuna.storages import RDBStorage
+    from sqlalchemy.pool import NullPool
+
+    # a pool would keep connections open until Python ends
+    return RDBStorage(url, engine_kwargs={"poolclass": NullPool})
 
 
 def run_study(
