@@ -49,7 +49,7 @@ COMMANDS = (
 )
 
 
-# New objects between two searches for unreachable ones; Python's own default is 700.
+# New objects between two searches for unreachable ones; Python 3.11 has 700 by default.
 OBJECTS_BETWEEN_SEARCHES = 20_000
 
 

@@ -196,11 +196,11 @@ def given_words(context: click.Context) -> dict[str, list[str]]:
 
 def _words(option: click.Parameter, value: Any) -> list[str]:
     flag = f"--{_names(option)[0]}"
-    if isinstance(value, bool):
-        # an option that is on unless it is refused has a second name
-        return (
-            [flag if value else option.secondary_opts[0]] if value or option.secondary_opts else []
-        )
+    if value is True:
+        return [flag]
+    if value is False:
+        # only an option that is on unless it is refused has a second name
+        return option.secondary_opts[:1]
     values = value if isinstance(value, list | tuple) and option.multiple else [value]
     return [word for one in values for word in (flag, str(one))]
 

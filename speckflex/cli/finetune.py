@@ -69,13 +69,9 @@ def _take_session(options: dict[str, Any]) -> None:
 
     if not is_recorded(options["board"]):
         return
-    context = click.get_current_context()
-    given = (name for name in ONE_STEP if _is_given(context, name))
-    options.update({**ONE_STEP, **{name: options[name] for name in given}})
-
-
-def _is_given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    source = click.get_current_context().get_parameter_source
+    unset = {name for name in ONE_STEP if source(name) is ParameterSource.DEFAULT}
+    options.update({name: ONE_STEP[name] for name in unset})
 
 
 def _load(path: Path, options: dict[str, Any]) -> tuple[nn.Module, Callable[..., TrainingResult]]:

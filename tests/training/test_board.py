@@ -421,14 +421,21 @@ def test_variations_that_make_no_sense_are_refused(vary, message):
 # ---- the load of the cores -----------------------------------------------------------
 
 
-def test_loads_are_the_operations_of_the_busiest_frame():
-    """Counted by convolutions of ones: each event updates the neurons that its ones reach."""
+def played_in_frames(trained):
+    """The program of a network, and what three recordings do on it: frames and operations."""
     dataset = halves(3, 7)
-    trained = network()
     program = sf.convert(trained, dataset.shape, chip="unbounded")
     with sf.open_board("twin") as board:
         board.load(program)
         batch = play_batch(board, streams_of(dataset), dataset.shape, 4)
+        played = board.play(streams_of(dataset))
+    return program, batch, measure_synops(program, played, streams_of(dataset))
+
+
+def test_loads_are_the_operations_of_the_busiest_frame():
+    """Counted by convolutions of ones: each event updates the neurons that its ones reach."""
+    trained = network()
+    program, batch, _ = played_in_frames(trained)
     mixed = MixedTimestepNetwork(trained)
     with (
         recorded_neurons(trained, program, batch.spikes),
@@ -446,13 +453,8 @@ def test_loads_are_the_operations_of_the_busiest_frame():
 
 
 def test_the_operations_of_recorded_spikes_are_those_of_the_program():
-    dataset = halves(3, 7)
     trained = network()
-    program = sf.convert(trained, dataset.shape, chip="unbounded")
-    with sf.open_board("twin") as board:
-        board.load(program)
-        batch = play_batch(board, streams_of(dataset), dataset.shape, 4)
-        cores = measure_synops(program, board.play(streams_of(dataset)), streams_of(dataset))
+    program, batch, cores = played_in_frames(trained)
     with recorded_neurons(trained, program, batch.spikes), counted_synops(trained) as synops:
         MixedTimestepNetwork(trained)(batch.frames)
     assert [round(count.item()) for count in synops] == [core.total for core in cores]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -51,7 +52,7 @@ class BoardLoop:
     variation: Variation
     boards: dict[str | None, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def is_recorded(self) -> bool:
         """Whether the board answers from a recorded session, for one program alone."""
         return is_recorded(self.name)
