@@ -35,7 +35,7 @@ def start(words: tuple[str, ...], folder: str) -> tuple[float, float, float]:
     """Run a command once; return its processor seconds, its seconds and its peak in MiB."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-c", "from speckflex.cli import main; main()", *words],
+        [str(Path(sys.executable).with_name("speckflex")), *words],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import importlib
 import io
 import sys
@@ -47,10 +45,6 @@ COMMANDS = (
     "doctor",
     "probe",
 )
-
-
-# New objects between two searches for unreachable ones; Python 3.11 has 700 by default.
-OBJECTS_BETWEEN_SEARCHES = 20_000
 
 
 class Failure(click.ClickException):
@@ -110,7 +104,6 @@ class CommandGroup(click.Group):
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         """Run the command as the main job of this process, which then ends."""
-        _search_garbage_seldom()
         with quiet_interrupts():
             return super().__call__(*arguments, **settings)
 
@@ -147,18 +140,6 @@ class CommandGroup(click.Group):
             place = error.filename or "standard output"
             message = printable(f"{place}: {error.strerror}: check the path")
             raise Failure(message) from error
-
-
-def _search_garbage_seldom() -> None:
-    """Let Python search for unreachable objects less often, and not once more when it ends.
-
-    The imports of torch and numba make a million objects that all stay. To search through them
-    takes a tenth of a short deployment. The end of the process still takes modules apart; to freeze
-    the objects (`gc.freeze`) would spare that too, and nanobind, of which triton is made, would
-    then report leaks.
-    """
-    gc.set_threshold(OBJECTS_BETWEEN_SEARCHES, *gc.get_threshold()[1:])
-    atexit.register(gc.disable)
 
 
 def _misuse(error: click.UsageError) -> click.UsageError:

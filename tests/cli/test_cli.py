@@ -2,8 +2,6 @@
 
 import errno
 import json
-import subprocess
-import sys
 from contextlib import contextmanager
 
 import click
@@ -441,20 +439,3 @@ def test_converting_a_program_is_misuse(model_file, tmp_path):
     again = run("convert", tmp_path / "a.speck", "--out", tmp_path / "b.speck")
     assert again.exit_code == 2
     assert "a program already" in again.stderr
-
-
-def test_a_command_of_its_own_process_searches_for_unreachable_objects_seldom_and_not_at_its_end():
-    # what is registered first is called last
-    code = (
-        "import atexit, gc\n"
-        "atexit.register(lambda: print('at the end', gc.isenabled(), gc.get_threshold()[0]))\n"
-        "from speckflex.cli import main\n"
-        "main(['--version'])\n"
-    )
-    done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
-    *words, enabled, threshold = done.stdout.splitlines()[-1].split()
-    assert words == ["at", "the", "end"]
-    assert enabled == "False"
-    assert int(threshold) > 700
