@@ -141,6 +141,10 @@ def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
         )
     if run.has_one_step and index + 1 < run.batches_per_epoch:
         return outcome
+    if settings.clip_gradient is not None:
+        fabric.clip_gradients(
+            run.model, run.optimiser, max_norm=settings.clip_gradient, error_if_nonfinite=False
+        )
     run.optimiser.step()
     run.schedule.step()
     keep_levels(run.mixed)

@@ -57,6 +57,8 @@ class TrainingSettings:
         optimiser: "adamw" or "sgd" (momentum 0.9).
         learning_rate: at the start; a cosine lowers it.
         weight_decay: of the optimiser.
+        clip_gradient: the largest norm of a step's gradient over all weights: a longer one is
+            scaled down to it. None for no limit.
         validation_share: the part of the recordings that chooses the best epoch, 0 < share <= 0.5.
         keep: the epoch whose network is returned: "best" by validation at `t_max`, or "last",
             which training at mixed time steps may need: validation at `t_max` does not see what
@@ -147,6 +149,7 @@ class TrainingSettings:
     mean_t: float = 7.0
     bits: str = ""
     frame_time: int | None = None
+    clip_gradient: float | None = None
 
     @property
     def chooser(self) -> str:
@@ -188,18 +191,11 @@ class TrainingSettings:
         _check_law(self)
         _check_board(self)
         _check_levels(self)
-        if not 0 < self.learning_rate < float("inf"):
-            raise TrainingError(
-                f"learning rate {self.learning_rate}: must be a positive number: give one such as"
-                " 0.003"
-            )
-        if not 0 < self.validation_share <= MAX_VALIDATION_SHARE:
-            raise TrainingError(
-                f"validation share {self.validation_share}: must be above 0 and at most"
-                f" {MAX_VALIDATION_SHARE}: give one such as 0.1"
-            )
+        _check_steps(self)
 
 
+# A board has no time steps.
+_OF_TIME_STEPS = ("sampler", "granularity", "input_frames", "output", "upsampling", "boundaries")
 # None leaves these to the method.
 _OF_THE_METHOD = ("chosen_by", "sampler")
 _CHOICES = {
@@ -213,6 +209,24 @@ _CHOICES = {
     "keep": KEPT_EPOCHS,
     "chosen_by": CHOOSERS,
 }
+
+
+def _check_steps(settings: TrainingSettings) -> None:
+    if not 0 < settings.learning_rate < float("inf"):
+        raise TrainingError(
+            f"learning rate {settings.learning_rate}: must be a positive number: give one such as"
+            " 0.003"
+        )
+    if settings.clip_gradient is not None and not 0 < settings.clip_gradient < float("inf"):
+        raise TrainingError(
+            f"clip gradient {settings.clip_gradient}: must be a positive number, the largest norm:"
+            " give one such as 1"
+        )
+    if not 0 < settings.validation_share <= MAX_VALIDATION_SHARE:
+        raise TrainingError(
+            f"validation share {settings.validation_share}: must be above 0 and at most"
+            f" {MAX_VALIDATION_SHARE}: give one such as 0.1"
+        )
 
 
 def _check_law(settings: TrainingSettings) -> None:
@@ -242,6 +256,13 @@ def _check_board(settings: TrainingSettings) -> None:
                 f"frame time {settings.frame_time} µs with method board: its spikes are counted in"
                 " frames of a recording's own time: leave the frame time out"
             )
+        for name in _OF_TIME_STEPS:
+            value = getattr(settings, name)
+            if value != TrainingSettings.__dataclass_fields__[name].default:
+                raise TrainingError(
+                    f"{name.replace('_', ' ')} {value} with method board: the board plays single"
+                    " events on the 8-bit program, without time steps: leave this setting out"
+                )
         return
     chosen = "board" if settings.chosen_by == "board" else ""
     board = settings.board if settings.board != "twin" else ""

@@ -95,6 +95,24 @@ def test_the_same_call_gives_the_same_network_and_leaves_global_numbers_alone(da
     assert_equal_states(network.state_dict(), before)
 
 
+def test_a_limit_of_the_gradient_shortens_the_step_and_keeps_its_direction(data):
+    before = small_network()
+    steps = []
+    for limit in (None, 1e6, 1e-3):
+        # a single step of plain descent: the momentum begins with the gradient itself
+        settings = replace(SETTINGS, optimiser="sgd", epochs=1, batch_size=42, learning_rate=0.01)
+        settings = replace(settings, keep="last", clip_gradient=limit)
+        after = fit(small_network(), data, settings).network
+        pairs = zip(after.parameters(), before.parameters(), strict=True)
+        steps.append(torch.cat([(new - old).detach().flatten() for new, old in pairs]).double())
+    free, loose, clipped = steps
+    assert torch.equal(free, loose)
+    assert free.norm() > 1e-3
+    # weights have 24 bits, and the step is some millionths of them
+    assert clipped.norm() == pytest.approx(0.01 * 1e-3, rel=0.05)
+    assert torch.cosine_similarity(free, clipped, dim=0) > 0.99
+
+
 class KilledError(Exception):
     """Stands for a killed process."""
 

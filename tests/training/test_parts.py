@@ -30,6 +30,8 @@ from speckflex.training.data import split_by_class
         ({"learning_rate": 0.0}, "learning rate 0.0"),
         ({"learning_rate": float("nan")}, "learning rate nan"),
         ({"weight_decay": -1.0}, "weight decay is -1.0"),
+        ({"clip_gradient": 0.0}, "clip gradient 0.0: must be a positive number"),
+        ({"clip_gradient": float("inf")}, "clip gradient inf"),
         ({"final_learning_rate": -1.0}, "final learning rate is -1.0"),
         ({"cosine_epochs": 3}, "cosine epochs is 3: must be a number of at least 25"),
         ({"input_frames": "any"}, "input frames 'any' is not known: choose one of sum, trim"),
@@ -47,6 +49,10 @@ from speckflex.training.data import split_by_class
         ({"keep": "first"}, "keep 'first' is not known"),
         ({"keep": "last", "patience": 3}, "patience 3 with keep 'last'"),
         ({"upsampling": "any"}, "upsampling 'any' is not known"),
+        ({"method": "board", "output": "mean"}, "output mean with method board"),
+        ({"method": "board", "upsampling": "copy"}, "upsampling copy with method board"),
+        ({"method": "board", "sampler": "fixed"}, "sampler fixed with method board"),
+        ({"method": "board", "granularity": 2}, "granularity 2 with method board"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_one_line(choice, message):
