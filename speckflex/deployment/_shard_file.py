@@ -277,14 +277,18 @@ def _reading(path: Path | io.BytesIO) -> Iterator[zipfile.ZipFile]:
         SpeckflexError,
     ) as error:
         raise FileFormatError(
-            f"{path}: is damaged, or no file of a shard ({one_line(error)}): remove it, and play"
-            " the shard again"
+            f"{path}: is damaged, or no file of a shard ({one_line(error)}): give what speckflex"
+            " deploy --shard wrote, or play the shard again"
         ) from error
 
 
 def _manifest(file: zipfile.ZipFile, source: str) -> dict[str, Any]:
     manifest = json.loads(_member(file, MANIFEST))
-    version = manifest["speckflex shard"]
+    version = manifest.get("speckflex shard")
+    if version is None:
+        raise FileFormatError(
+            f"{source}: is no file of a shard: give what speckflex deploy --shard wrote"
+        )
     if version != FORMAT:
         raise FileFormatError(
             f"{source}: is a shard of format {version!r:.40}, this speckflex reads {FORMAT}: play"

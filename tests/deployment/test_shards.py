@@ -296,6 +296,15 @@ def test_a_cut_file_is_an_error_in_one_line(cut, shards, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_program_is_not_called_a_damaged_shard(program, tmp_path):
+    program.save(tmp_path / "p.speck")
+    with pytest.raises(
+        FileFormatError, match=r"p\.speck: is no file of a shard: give what"
+    ) as caught:
+        merge_shards([tmp_path / "p.speck"])
+    assert "remove" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [10**12, math.inf, -(10**400), "x", None, []])
 def test_a_shard_of_absurdly_many_is_refused_in_one_line(value, shards, tmp_path):
     with zipfile.ZipFile(shards / "shard-1-of-3.shard") as old:
