@@ -72,12 +72,11 @@ def store_recordings(
 def simulate_part(
     images: np.ndarray, copy: int, start: int, sensor: str
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return a simulated recording of each image, and frames for those of the first two copies."""
+    """Return a simulated recording of each image, and its frames."""
     rng = np.random.default_rng((copy, start))
     shown = distort_images(images, STRENGTH, rng) if copy > 1 else images / 255
     events = [pack(SENSORS[sensor](image, rng)) for image in shown]
-    frames = [] if copy > 1 else [frames_of(each) for each in events]
-    return events, np.array(frames, np.uint8).reshape(-1, T, *SHAPE)
+    return events, np.stack([frames_of(each) for each in events])
 
 
 def frames_of(packed: np.ndarray) -> np.ndarray:

@@ -49,7 +49,18 @@ if TYPE_CHECKING:
 
 TRIAL = 320  # recordings that tell how long an epoch takes
 FOLDS = 5
-BINS = 10  # frames of the gradient with the board
+BASE = TrainingSettings(
+    t_max=T, learning_rate=2e-3, augment="shift:2", output="mean", keep="last", epochs=1
+)
+# This learning rate is for one epoch: in a second one it diverged.
+ON_BOARD = replace(
+    BASE,
+    method="board",
+    learning_rate=1e-3,
+    clip_gradient=1.0,
+    augment="shift:1,warp:1",
+    output="total",
+)
 APART = 400  # images whose recordings train nothing
 BASE_SHARE = 0.16  # of the time of a training with the board
 BASE_EPOCHS = 12
@@ -77,6 +88,7 @@ class Job:
         processes: of kind "simulate".
         sensor: of kind "simulate".
         vary: what varies from play to play, of kind "board".
+        base: a network file to begin with, of kind "board"; "" to train one.
         nice: how far the job stands back behind others.
     """
 
@@ -96,6 +108,7 @@ class Job:
     processes: int = 1
     sensor: str = "fitted"
     vary: str = ""
+    base: str = ""
     nice: int = 0
 
     @property
@@ -143,28 +156,12 @@ def paper(job: Job) -> None:
 def board(job: Job) -> None:
     """Train a base by SDT, go on with the twin in the loop; the real recordings only judge."""
     real = load_one(job.folder, "real")
-    settings = TrainingSettings(
-        t_max=T,
-        learning_rate=2e-3,
-        seed=job.seed,
-        augment="shift:2",
-        output="mean",
-        keep="last",
-        epochs=1,
-    )
-    neuron = bounded_neuron("multi-spike", -1.0)
-    network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")
-    until = time.time() + BASE_SHARE * (job.until - time.time())
     names = SETS[: job.copies + 1]
-    data = TrainingData(simulated(job, names[:2], frames=True), real)
-    short = replace(job, until=until, epochs=BASE_EPOCHS)
-    base, _ = train_in_time(short, train_network, network, data, settings, name="base")
+    base = load_network(job.base) if job.base else train_base(job, names[:2], real)
     judge(job, base, real, "before")
     save_network(base, job.folder / f"{job.name}-base.pt")
-    # after a base of 12 epochs, 2e-3 diverged in the first epoch and 1e-3 in the second
-    settings = replace(settings, method="board", t_max=BINS, learning_rate=3e-4, vary=job.vary)
-    settings = replace(settings, augment="shift:1,warp:1")
     data = TrainingData(simulated(job, names), real)
+    settings = replace(ON_BOARD, seed=job.seed, vary=job.vary)
     tuned, _ = train_in_time(job, finetune_network, base, data, settings)
     save_network(tuned, job.folder / f"{job.name}.pt")
     apart = load(job.folder, names[:2], [apart_of(job)[:APART]] * 2)
@@ -173,6 +170,16 @@ def board(job: Job) -> None:
     judge(job, tuned, real, "twin")
     judge_on_gpu(job, tuned, real)
     judge_varied(job, tuned, real, "twin")
+
+
+def train_base(job: Job, names: Sequence[str], real: FrameSet) -> nn.Module:
+    """Return a network trained by SDT in a part of the job's time."""
+    neuron = bounded_neuron("multi-spike", -1.0)
+    network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")
+    until = time.time() + BASE_SHARE * (job.until - time.time())
+    data = TrainingData(simulated(job, names, frames=True), real)
+    short, settings = replace(job, until=until, epochs=BASE_EPOCHS), replace(BASE, seed=job.seed)
+    return train_in_time(short, train_network, network, data, settings, name="base")[0]
 
 
 def simulated(
@@ -201,15 +208,7 @@ def real(job: Job) -> None:
     rest = apart_of(job)[APART:]
     some = [rng.permutation(rest)[: 2 * len(others) // len(names)] for _ in names]
     training = load(job.folder, ["real", *names], [np.tile(others, 2), *some])
-    settings = TrainingSettings(
-        method="board",
-        t_max=BINS,
-        learning_rate=1e-3,
-        seed=job.seed + job.fold,
-        augment="shift:1,warp:1",
-        keep="last",
-        epochs=1,
-    )
+    settings = replace(ON_BOARD, learning_rate=3e-4, seed=job.seed + job.fold)
     data = TrainingData(training, apart)
     tuned, _ = train_in_time(job, finetune_network, base, data, settings)
     judge(job, tuned, apart, "twin")

@@ -32,11 +32,10 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SEEDS = (1000, 2000, 3000)
-FOLDS = 5
 METHODS = ("sdt", "nmt", "mtt")
 COPIES = 2
 # Ends of the parts, as shares of the whole time.
-TWIN_ENDS, FIRST_ENDS, SECOND_ENDS, WAIT_ENDS = 0.12, 0.66, 0.93, 0.97
+TWIN_ENDS, FIRST_ENDS, ALONE_ENDS, SECOND_ENDS, WAIT_ENDS = 0.12, 0.66, 0.86, 0.93, 0.97
 
 
 @dataclass
@@ -87,6 +86,11 @@ class Plan:
         path = self.work / f"{name}.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
+    @property
+    def first_ends(self) -> float:
+        """The end of the first trainings, as a share of the time."""
+        return FIRST_ENDS if self.options.folds else ALONE_ENDS
+
     def reap(self) -> None:
         """Forget the jobs that have ended."""
         for name, process in list(self.running.items()):
@@ -125,19 +129,21 @@ def run(plan: Plan) -> None:
     # the simulation runs beside the twin's comparison and the compilation
     shown = {"data": str(options.data), "images": options.recordings, "copies": options.copies}
     shown["sensor"] = options.sensor
-    plan.start("simulate", "simulate", FIRST_ENDS, processes=max(cores - 2, 1), **shown)
+    plan.start("simulate", "simulate", plan.first_ends, processes=max(cores - 2, 1), **shown)
     reported = 0.0
     while plan.running or not plan.begun:
         time.sleep(0.5)
         plan.reap()
         if (plan.work / "real-labels.npy").exists():
             plan.start("twin", "twin", TWIN_ENDS)
-            plan.start("warm", "warm", FIRST_ENDS)
+            plan.start("warm", "warm", plan.first_ends)
         if plan.result("simulate").get("done") and "warm" not in plan.running:
-            start_first(plan, max((cores - 1) // len(options.seeds), 1))
+            # with bases the board's trainings stay off the GPU, beside one core for each row
+            free = cores - 1 - (len(options.methods) * len(options.seeds) if options.bases else 0)
+            start_first(plan, max(free // len(options.seeds), 1))
         for seed in options.seeds:
             if "twin" in plan.result(f"board-{seed}"):
-                for fold in range(FOLDS):
+                for fold in range(options.folds):
                     name = f"real-{seed}-{fold}"
                     rest = {"seed": seed, "fold": fold, "copies": options.copies}
                     # so many processes on one GPU wait for each other
@@ -154,17 +160,20 @@ def run(plan: Plan) -> None:
 
 def start_first(plan: Plan, threads: int) -> None:
     """Start the jobs that train from first weights; those with the board come first."""
-    for seed in plan.options.seeds:
-        rest = {"seed": seed, "copies": plan.options.copies, "threads": threads}
-        plan.start("board", f"board-{seed}", FIRST_ENDS, **rest)
-    if plan.options.vary:
-        seed = plan.options.seeds[0]
-        rest = {"seed": seed, "copies": plan.options.copies, "threads": threads}
-        plan.start("board", f"vary-{seed}", FIRST_ENDS, vary=plan.options.vary, **rest)
-    for method in plan.options.methods:
-        for seed in plan.options.seeds:
+    options, ends = plan.options, plan.first_ends
+    for seed in options.seeds:
+        rest = {"seed": seed, "copies": options.copies, "threads": threads}
+        if options.bases:
+            rest |= {"base": str(options.bases / f"base-{seed}.pt"), "device": "cpu"}
+        plan.start("board", f"board-{seed}", ends, **rest)
+    if options.vary:
+        seed = options.seeds[0]
+        rest = {"seed": seed, "copies": options.copies, "threads": threads}
+        plan.start("board", f"vary-{seed}", ends, vary=options.vary, **rest)
+    for method in options.methods:
+        for seed in options.seeds:
             name = f"paper-{method}-{seed}"
-            plan.start("paper", name, FIRST_ENDS, nice=5, method=method, seed=seed)
+            plan.start("paper", name, ends, nice=5, method=method, seed=seed)
 
 
 def find_device() -> str:
@@ -247,6 +256,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--sensor", choices=["plain", "fitted", "both"], default="both")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--methods", nargs="*", default=list(METHODS), help="rows of the paper")
+    parser.add_argument("--bases", type=Path, help="folder with base-SEED.pt for the board")
+    parser.add_argument("--folds", type=int, default=5, help="with real recordings; 0 for none")
     parser.add_argument(
         "--vary", default="", help="of one more network, such as order,jitter,drop=0.2"
     )
