@@ -509,7 +509,8 @@ def _is_number(value: Any) -> bool:
     """Return whether a value is a number to Python, as arrays and tensors of one item are."""
     if isinstance(value, str | bytes):
         return False
-    return any(
+    # Python 3.10's complex numbers have no __complex__
+    return isinstance(value, complex) or any(
         hasattr(value, name) for name in ("__index__", "__int__", "__float__", "__complex__")
     )
 

@@ -199,7 +199,7 @@ def test_shifted_frames_move_and_lose_what_leaves_the_image(rng):
         for y in range(5):
             for x in range(7):
                 if 0 <= y + dy < 5 and 0 <= x + dx < 7:
-                    expected[..., y + dy, x + dx] = frames[place, ..., y, x]
+                    expected[..., y + dy, x + dx] = frames[place, ..., y, x].numpy()
         assert np.array_equal(moved.numpy(), expected)
 
 

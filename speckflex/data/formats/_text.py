@@ -114,7 +114,7 @@ def _read_rows(path: Path, head: Head) -> np.ndarray:
     try:
         try:
             rows = _load(path, head, np.int64)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, DeprecationWarning):
             rows = _load(path, head, np.float64)
     except (ValueError, OverflowError) as error:
         raise EventsError(
@@ -134,6 +134,8 @@ def _read_rows(path: Path, head: Head) -> np.ndarray:
 def _load(path: Path, head: Head, dtype: type) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a file without rows
+        # an older numpy cuts a fraction off for a whole number, with no more than this
+        warnings.simplefilter("error", DeprecationWarning)
         return np.loadtxt(
             path,
             dtype,
