@@ -1,6 +1,7 @@
-"""Measure the torch reference of a deployment against sinabs' own forward pass.
+r"""Measure the torch reference of a deployment against sinabs' own forward pass.
 
-    python benchmarks/bench_reference.py [--bins 300] [--samples 32] [--repeats 7] [--threads 2]
+    python benchmarks/bench_reference.py [--bins 300] [--samples 32] [--repeats 7] [--threads 2] \
+        [--json FILE]
 
 The bundled network, which has sinabs' layers, plays synthetic digits. The reference counts events
 into frames, runs them and keeps the spikes of every layer; sinabs gets frames that are ready and
@@ -10,6 +11,7 @@ keeps only its output. Both take turns.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from pathlib import Path
@@ -69,6 +71,9 @@ def main() -> None:
         f"{len(streams)} recordings, {options.bins} bins, {options.threads} threads: the reference"
         f" {ours:.2f} s, sinabs {theirs:.2f} s, ratio {ours / theirs:.2f}"
     )
+    if options.json:
+        rows = [{"bins": options.bins, "reference s": ours, "sinabs s": theirs}]
+        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 def read_options() -> argparse.Namespace:
@@ -78,6 +83,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()
 
 
