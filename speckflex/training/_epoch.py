@@ -7,7 +7,7 @@ import time
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -142,8 +142,9 @@ def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
     if run.has_one_step and index + 1 < run.batches_per_epoch:
         return outcome
     if settings.clip_gradient is not None:
+        model: Any = run.model
         fabric.clip_gradients(
-            run.model, run.optimiser, max_norm=settings.clip_gradient, error_if_nonfinite=False
+            model, run.optimiser, max_norm=settings.clip_gradient, error_if_nonfinite=False
         )
     run.optimiser.step()
     run.schedule.step()
