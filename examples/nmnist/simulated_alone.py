@@ -18,8 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from gpu_data import SETS, T, load_one, store_recordings
-from gpu_jobs import APART, Job, answers_on_twin, apart_of, judge, judge_varied, load, simulated
+from gpu_data import SETS, load_one, store_recordings
+from gpu_jobs import (
+    APART,
+    BASE,
+    BASE_EPOCHS,
+    Job,
+    answers_on_twin,
+    apart_of,
+    judge,
+    judge_varied,
+    load,
+    simulated,
+)
 
 import speckflex as sf
 from speckflex.networks.files import load_network, save_network
@@ -40,9 +51,7 @@ if TYPE_CHECKING:
 
     from speckflex.training import FrameSet
 
-BASE = TrainingSettings(
-    t_max=T, learning_rate=2e-3, augment="shift:2", output="mean", keep="last", epochs=12
-)
+DENSE = replace(BASE, epochs=BASE_EPOCHS)
 # A network that is trained without a price of spikes sends ever more of them, and what it does in
 # ten frames is then far from what it does event by event.
 SPARSE = replace(BASE, learning_rate=1e-3, epochs=3, synops_weight=0.3)
@@ -85,7 +94,7 @@ def main() -> None:
         voting="spikes",
     )
     data = TrainingData(simulated(job, SETS[:2], frames=True, apart=scale.apart), real)
-    base = step(job, "base", train_network, network, data, scaled(BASE, scale))
+    base = step(job, "base", train_network, network, data, scaled(DENSE, scale))
     judge(job, base, real, "before")
     sparse = step(job, "sparse", train_network, base, data, scaled(SPARSE, scale))
     judge(job, sparse, real, "between")

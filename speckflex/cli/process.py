@@ -25,7 +25,6 @@ def run() -> None:
     ending: list[int] = []
     atexit.register(_leave, ending)  # first, so that it is called last
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES, *gc.get_threshold()[1:])
-    atexit.register(gc.disable)
     from speckflex.cli import main
 
     try:

@@ -258,7 +258,7 @@ def _check_board(settings: TrainingSettings) -> None:
             )
         for name in _OF_TIME_STEPS:
             value = getattr(settings, name)
-            if value != TrainingSettings.__dataclass_fields__[name].default:
+            if value != getattr(TrainingSettings, name):  # the default
                 raise TrainingError(
                     f"{name.replace('_', ' ')} {value} with method board: the board plays single"
                     " events on the 8-bit program, without time steps: leave this setting out"
