@@ -61,6 +61,7 @@ def main() -> None:
         batch_size=16,
         learning_rate=options.learning_rate,
         seed=options.seed,
+        synops_weight=0.0,
     )
     if not base.exists():
         network = new_network(options.network, seed=options.seed, **network_options(options))

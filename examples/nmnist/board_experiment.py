@@ -125,7 +125,8 @@ def run_real(real: EventDataset, seed: int, options: argparse.Namespace) -> None
 
 def on_board(settings: TrainingSettings, epochs: int, vary: str) -> TrainingSettings:
     """Return the settings of a training that the twin plays."""
-    return replace(settings, method="board", t_max=20, epochs=epochs, vary=vary, output="total")
+    board = {"method": "board", "output": "total", "synops_weight": 0.0}
+    return replace(settings, t_max=20, epochs=epochs, vary=vary, **board)
 
 
 def train_further(base: Path, out: Path, data: TrainingData, settings: TrainingSettings) -> None:

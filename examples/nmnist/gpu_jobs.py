@@ -50,7 +50,13 @@ if TYPE_CHECKING:
 TRIAL = 320  # recordings that tell how long an epoch takes
 FOLDS = 5
 BASE = TrainingSettings(
-    t_max=T, learning_rate=2e-3, augment="shift:2", output="mean", keep="last", epochs=1
+    t_max=T,
+    learning_rate=2e-3,
+    augment="shift:2",
+    output="mean",
+    keep="last",
+    epochs=1,
+    synops_weight=0.0,
 )
 # This learning rate is for one epoch: in a second one it diverged.
 ON_BOARD = replace(
@@ -143,6 +149,7 @@ def paper(job: Job) -> None:
         output="mean",
         keep="last",
         epochs=1,
+        synops_weight=0.0,
     )
     neuron = bounded_neuron("multi-spike", -1.0)
     network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")

@@ -50,6 +50,7 @@ def main() -> None:
         keep="last",
         chosen_by="torch",
         seed=options.seed,
+        synops_weight=0.0,
     )
     steps = replace(board, method="sdt", t_max=T, output="mean", vary="")
     base_twin = np.array(answers_on_twin(load_network(options.base), real))

@@ -60,7 +60,7 @@ SIZES = {
         on_board=True,
         samples=200,
         settings={"augment": "shift:1,warp:1", "learning_rate": 2e-3, "keep": "last"},
-        tuning={"method": "board"},
+        tuning={"method": "board", "synops_weight": 0.0},
     ),
     # As in the paper: width, T, neuron, mixing, no augmentation. The paper states no epochs.
     "full": Size(

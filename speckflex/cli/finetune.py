@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+# Where spikes have no price. The rate of the board was measured with its price only.
+LOW_RATE = 1e-3
+
 
 @click.command("finetune")
 @model_argument
@@ -42,14 +45,15 @@ __all__ = ["command"]
     is_flag=True,
     help="Put a neuron behind a last layer that is read by potential.",
 )
-@training_options(epochs=10, learning_rate=1e-3, augment="shift:2", clip_weights=None)
+@training_options(epochs=10, learning_rate=3e-3, augment="shift:2", clip_weights=None)
 def command(model: Path, **options: Any) -> None:
     """Fine-tune the bias-free network in MODEL for the chip and write the best epoch.
 
     With method board, the default, the board itself plays each batch on the 8-bit program of the
-    moment, and its spikes are what the loss is computed from. MODEL must be trained for it. The
-    gains of remaining batch norms are merged into the weights: before the training with method
-    board, at the end with the others.
+    moment, and its spikes are what the loss is computed from. MODEL must be trained for it, and
+    spikes have a small price. Without a price, as with the other methods, the learning rate begins
+    at 0.001. The gains of remaining batch norms are merged into the weights: before the training
+    with method board, at the end with the others.
     """
     with stage(f"loading {model.name}"):
         network, trainer = _load(model, options)
@@ -58,6 +62,9 @@ def command(model: Path, **options: Any) -> None:
         options["clip_weights"] = options["method"] != "board"
     if options["method"] == "board":
         _take_session(options)
+    has_price = options["method"] == "board" and options["synops_weight"] != 0
+    if not has_price and _is_default("learning_rate"):
+        options["learning_rate"] = LOW_RATE
     # known from the start, so that a checkpoint of another training is refused early
     options["batch_norm_mode"] = "locked"
     run_training(options, lambda _dataset: network, trainer, measure=_outlook)
@@ -69,9 +76,14 @@ def _take_session(options: dict[str, Any]) -> None:
 
     if not is_recorded(options["board"]):
         return
-    source = click.get_current_context().get_parameter_source
-    unset = {name for name in ONE_STEP if source(name) is ParameterSource.DEFAULT}
-    options.update({name: ONE_STEP[name] for name in unset})
+    wanted = {**ONE_STEP, "learning_rate": LOW_RATE}
+    options.update({name: value for name, value in wanted.items() if _is_default(name)})
+
+
+def _is_default(name: str) -> bool:
+    """Return whether the user has not given an option of this command."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.DEFAULT
 
 
 def _load(path: Path, options: dict[str, Any]) -> tuple[nn.Module, Callable[..., TrainingResult]]:

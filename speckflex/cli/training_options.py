@@ -244,7 +244,10 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
             metavar="shift:N,crop:N,roll:N,warp:N,cutout:N,flip:lr,flip:ud,invert-time,autoaugment",
         ),
         setting(
-            "--synops-weight", float, "Loss added per million synaptic operations of a recording."
+            "--synops-weight",
+            float,
+            "Loss added per million synaptic operations of a recording; 0 for none. [default: none;"
+            " with method board 0.01 for as many as its events cause in the first layer]",
         ),
         setting("--eight-bit/--no-eight-bit", bool, "Train through the chip's 8-bit weights."),
         setting(

@@ -19,7 +19,7 @@ from speckflex.training._loss import add_gradient
 from speckflex.training._non_finite import first_non_finite_layer
 from speckflex.training._quantise_aware import clip_weights
 from speckflex.training._steps import Outcome, Timesteps, draw_timesteps, run_passes
-from speckflex.training._synops import counted_synops
+from speckflex.training._synops import counted_synops, synops_loss
 from speckflex.training._twin_validation import twin_accuracy
 from speckflex.training.metrics import EpochMetrics, Progress
 from speckflex.training.mixed.stages import reset_states
@@ -171,10 +171,10 @@ def _run_pass(
         scale = timesteps[-1] * (1.0 if step is None else SCORE_OF_SPIKE / step)
     # Processes exchange gradients in the last pass of a step only.
     exchange = fabric.no_backward_sync(run.model, enabled=not is_last)  # pyright: ignore[reportArgumentType]
-    counting = counted_synops(run.mixed) if settings.synops_weight else nullcontext([])
+    counting = counted_synops(run.mixed) if run.prices_synops else nullcontext([])
     with exchange, run.neurons(), counting as synops, excess_counts(run.mixed) as excess:
         scores = mean_output(run.model(batch.frames, timesteps)) * scale
-        penalty = sum(synops) * settings.synops_weight / 1e6
+        penalty = synops_loss(synops, settings.synops_weight, len(batch.labels))
         penalty += (sum(excess) + budget_loss(run.mixed, settings)) * len(batch.labels)
         outcome = add_gradient(run, batch, scores, penalty)
     reset_states(run.mixed)

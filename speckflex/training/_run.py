@@ -95,6 +95,14 @@ class TrainingRun:
         return self.board is not None and self.board.is_recorded
 
     @property
+    def prices_synops(self) -> bool:
+        """Whether synaptic operations add to the loss."""
+        if self.settings.synops_weight is not None:
+            return self.settings.synops_weight > 0
+        # a recorded session is a last step towards its answers, and shall change nothing else
+        return self.board is not None and not self.board.is_recorded
+
+    @property
     def batches_per_epoch(self) -> int:
         """Number of batches in an epoch."""
         recordings, processes = len(self.data.training), self.fabric.world_size

@@ -1,4 +1,4 @@
-"""Synaptic operations of a pass, with a gradient, so that training can reduce them."""
+"""Synaptic operations of a pass, with a gradient, and what they add to the loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from speckflex.training._weight_layers import WeightLayer, weight_layers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["counted_synops"]
+__all__ = ["counted_synops", "synops_loss"]
+
+# The loss of a recording for as many operations as its events cause in the first layer, where no
+# weight is set: unlike a loss for each operation it asks the same of small and large sensors.
+# Where nothing costs activity, training drives it up until cores can't keep up; at this price it
+# falls to a tenth and accuracy stays: `docs/stages/finetune.md` has the measurements.
+PRICE = 0.01
 
 
 @contextmanager
@@ -44,3 +50,22 @@ def counted_synops(network: nn.Module) -> Iterator[list[torch.Tensor]]:
         for hook, layer in zip(hooks, layers, strict=True):
             hook.remove()
             vars(layer.module).pop("hook_data", None)
+
+
+def synops_loss(
+    synops: list[torch.Tensor], weight: float | None, n_recordings: int
+) -> torch.Tensor | float:
+    """Return the loss of the synaptic operations of a pass, summed over its recordings.
+
+    Args:
+        synops: of each weight layer, as `counted_synops` gives them.
+        weight: loss for a million operations; None for `PRICE`.
+        n_recordings: of the pass.
+    """
+    if not synops:
+        return 0.0
+    total = torch.stack(synops).sum()
+    if weight is not None:
+        return total * (weight / 1e6)
+    # without events there are no operations at all, and nothing to divide
+    return total / synops[0].detach().clamp(min=1.0) * (PRICE * n_recordings)

@@ -88,7 +88,13 @@ FOLDING = Difference(
     " again, which brings a bias back",
 )
 
-_MIXED = {"samples_per_step": 3, "sampler": "uniform", "upsampling": "copy", "output": "mean"}
+_MIXED = {
+    "samples_per_step": 3,
+    "sampler": "uniform",
+    "upsampling": "copy",
+    "output": "mean",
+    "synops_weight": 0.0,
+}
 # The published readme for DVS-Gesture: base 100 epochs, fine-tuning 20, the same cosine in both.
 _PUBLISHED = {
     "batch_size": 32,
@@ -105,6 +111,7 @@ _BASE = TrainingSettings(
     sampler="uniform",
     output="mean",
     upsampling="copy",
+    synops_weight=0.0,
     **_PUBLISHED,
 )
 

@@ -80,7 +80,9 @@ class TrainingSettings:
         eight_bit: train on the converter's 8-bit weights, gradients straight through.
         clip_weights: keep each weight below the neuron's threshold, because a core of the chip
             fires at most once per event.
-        synops_weight: loss added per million synaptic operations of a recording.
+        synops_weight: loss added per million synaptic operations of a recording; 0 for none. None
+            for none, and with method "board" for 0.01 for each time that a recording causes as
+            many operations as its events cause in the first layer.
         sampler: how "mtt" and "law" draw: "uniform" draws all stages, as published; "fixed-first"
             keeps the first stage at `t_max`, which is a choice of this project; "non-increasing"
             never grows from stage to stage (time encoders); "fixed" draws nothing, and makes one
@@ -135,7 +137,7 @@ class TrainingSettings:
     batch_norm_mode: str = "train"
     eight_bit: bool = False
     clip_weights: bool = False
-    synops_weight: float = 0.0
+    synops_weight: float | None = None
     sampler: str | None = None
     granularity: int | None = None
     input_frames: Downsampling = "sum"
@@ -165,7 +167,11 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("t_max", "samples_per_step", "epochs", "batch_size"):
             _check_at_least(name, getattr(self, name), 1)
-        optional = {"granularity": 1, "patience": 1, "frame_time": 1, "cosine_epochs": self.epochs}
+        optional = {
+            "synops_weight": 0,
+            **dict.fromkeys(("granularity", "patience", "frame_time"), 1),
+            "cosine_epochs": self.epochs,
+        }
         for name, least in optional.items():
             if getattr(self, name) is not None:
                 _check_at_least(name, getattr(self, name), least)
@@ -174,10 +180,7 @@ class TrainingSettings:
                 f"patience {self.patience} with keep 'last': patience waits for a better epoch,"
                 " which is not kept: leave one of them out"
             )
-        for name in (
-            *("weight_decay", "seed", "synops_weight", "final_learning_rate"),
-            "calibration_batches",
-        ):
+        for name in ("weight_decay", "seed", "final_learning_rate", "calibration_batches"):
             _check_at_least(name, getattr(self, name), 0)
         parse_boundaries(self.boundaries)
         for name, choices in _CHOICES.items():
@@ -316,4 +319,4 @@ def _check_at_least(name: str, value: float, least: int) -> None:
 
 
 # The settings of `speckflex finetune` where none are given.
-FINETUNING = TrainingSettings(method="board", epochs=10, learning_rate=1e-3, augment="shift:2")
+FINETUNING = TrainingSettings(method="board", epochs=10, learning_rate=3e-3, augment="shift:2")

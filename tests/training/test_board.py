@@ -26,7 +26,7 @@ from speckflex.training import (
     finetune_network,
     train_network,
 )
-from speckflex.training._synops import counted_synops
+from speckflex.training._synops import counted_synops, synops_loss
 from speckflex.training.gain import measure_gain, paired_gain
 from speckflex.training.metrics import EpochMetrics
 from speckflex.training.mixed.stages import MixedTimestepNetwork
@@ -474,6 +474,31 @@ def test_a_cost_of_operations_lowers_them_on_the_board(data):
     assert totals[1] < 0.7 * totals[0]
 
 
+def fan_out(y: int, x: int) -> int:
+    """Return how many neurons of `conv1` a pixel reaches: 3 x 3 places around it, 4 channels."""
+    inside = [place for place in (-1, 0, 1) if 0 <= y + place < 6]
+    return 4 * len(inside) * len([place for place in (-1, 0, 1) if 0 <= x + place < 6])
+
+
+def test_without_a_weight_operations_cost_in_those_of_the_first_layer():
+    """One step is that of the weight whose loss for the first layer's operations is 0.01."""
+    recordings = halves(40, 1)
+    data = TrainingData(cache_frames(recordings, 5), cache_frames(halves(11, 2), 5))
+    first = sum(fan_out(int(e["y"]), int(e["x"])) for events, _ in recordings for e in events) / 40
+    settings = replace(SETTINGS, epochs=1, batch_size=40, augment="", optimiser="sgd", keep="last")
+    tuned = [
+        finetune_network(network(), data, replace(settings, synops_weight=weight)).network
+        for weight in (None, 0.01 * 1e6 / first, 0.0)
+    ]
+    moved = [each.get_parameter("conv1.weight") for each in tuned]
+    assert torch.allclose(moved[0], moved[1], atol=1e-6)
+    assert not torch.allclose(moved[0], moved[2], atol=1e-5)
+
+
+def test_a_batch_without_events_costs_nothing():
+    assert synops_loss([torch.zeros(()), torch.zeros(())], None, 3) == 0.0
+
+
 def busy_network():
     """A network whose second layer has more to do than the input gives the first one."""
     with torch.random.fork_rng():
@@ -579,7 +604,8 @@ def record(path, *, of, monitor=None, hashed=True, kept=None):
 
 def test_a_recorded_session_moves_the_weights_as_the_board_itself_does(data, tmp_path):
     session = record(tmp_path / "session.h5", of=network())
-    settings = replace(SETTINGS, **ONE_STEP, batch_size=40, optimiser="sgd")
+    # a session has no price of spikes
+    settings = replace(SETTINGS, **ONE_STEP, batch_size=40, optimiser="sgd", synops_weight=0.0)
     live = finetune_network(network(), data, settings)
     replayed = finetune_network(network(), data, replace(settings, board=session))
     # the gradient of all recordings, although they do not fit into one batch

@@ -9,7 +9,7 @@ import numpy as np
 
 from speckflex.errors import TrainingError
 from speckflex.training._loss import add_gradient
-from speckflex.training._synops import counted_synops
+from speckflex.training._synops import counted_synops, synops_loss
 from speckflex.training.mixed.stages import reset_states
 from speckflex.training.on_board.board_loop import events_of
 from speckflex.training.on_board.load import busiest_loads
@@ -52,8 +52,7 @@ def board_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
     widths = played.widths.to(device)
     limit = run.settings.max_load or 0.0
     loading = busiest_loads(network, program, widths) if limit else nullcontext([])
-    weight = run.settings.synops_weight
-    counting = counted_synops(network) if weight else nullcontext([])
+    counting = counted_synops(network) if run.prices_synops else nullcontext([])
     with (
         program_weights(program, network),
         recorded_neurons(network, program, spikes),
@@ -65,7 +64,8 @@ def board_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
         # the recorded values with the gradient of the computed ones
         answered = played.scores.to(output) * unit + (output - output.detach())
         excess = sum((load - limit).clamp(min=0).sum() for load in loads)
-        penalty = excess * LOSS_OF_LOAD + sum(synops) * weight / 1e6
+        price = synops_loss(synops, run.settings.synops_weight, len(batch.labels))
+        penalty = excess * LOSS_OF_LOAD + price
         outcome = add_gradient(run, batch, answered * SCORE_OF_SPIKE, penalty)
     reset_states(run.mixed)
     return outcome
