@@ -97,10 +97,9 @@ class TrainingRun:
     @property
     def prices_synops(self) -> bool:
         """Whether synaptic operations add to the loss."""
-        if self.settings.synops_weight is not None:
-            return self.settings.synops_weight > 0
         # a recorded session is a last step towards its answers, and shall change nothing else
-        return self.board is not None and not self.board.is_recorded
+        free = "relative" if self.has_one_step else 0.0
+        return self.settings.pricing not in (0.0, free)
 
     @property
     def batches_per_epoch(self) -> int:

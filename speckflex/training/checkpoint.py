@@ -261,5 +261,10 @@ def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
 def _plain(settings: TrainingSettings, network: nn.Module) -> dict[str, Any]:
     """Return the settings by name, with the defaults that depend on others spelled out."""
     granularity = settings.granularity or own_granularity(network)
-    own = {"chosen_by": settings.chooser, "sampler": settings.drawing, "granularity": granularity}
+    own = {
+        "chosen_by": settings.chooser,
+        "sampler": settings.drawing,
+        "granularity": granularity,
+        "synops_weight": settings.pricing,
+    }
     return asdict(settings) | own

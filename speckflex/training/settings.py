@@ -164,6 +164,13 @@ class TrainingSettings:
         """How "mtt" and "law" draw time steps: a choice of `sampler`."""
         return self.sampler or ("fixed" if self.method == "law" else "uniform")
 
+    @property
+    def pricing(self) -> float | str:
+        """What operations cost: `synops_weight`, or "relative" to the first layer's."""
+        if self.synops_weight is None:
+            return "relative" if self.method == "board" else 0.0
+        return self.synops_weight
+
     def __post_init__(self) -> None:
         for name in ("t_max", "samples_per_step", "epochs", "batch_size"):
             _check_at_least(name, getattr(self, name), 1)

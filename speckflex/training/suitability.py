@@ -67,7 +67,7 @@ def check_time_stepped(network: nn.Module, settings: TrainingSettings) -> None:
         f"choosing by the {settings.chooser}": settings.chooser != "torch",
         "training through 8-bit weights": settings.eight_bit,
         "clipped weights": settings.clip_weights,
-        "a weight of synaptic operations": bool(settings.synops_weight),
+        "a weight of synaptic operations": settings.pricing != 0.0,
     }
     for name, wanted in for_chip.items():
         if wanted:

@@ -495,6 +495,16 @@ def test_without_a_weight_operations_cost_in_those_of_the_first_layer():
     assert not torch.allclose(moved[0], moved[2], atol=1e-5)
 
 
+def test_a_checkpoint_without_a_price_is_not_continued_with_one(data, tmp_path):
+    settings = replace(SETTINGS, epochs=1)
+    checkpoint = tmp_path / "run.checkpoint"
+    files = TrainingFiles(checkpoint)
+    finetune_network(network(), data, replace(settings, synops_weight=0.0), files=files)
+    files = TrainingFiles(tmp_path / "other.checkpoint", resume=checkpoint)
+    with pytest.raises(TrainingError, match=r"with synops weight 0\.0, now it is relative"):
+        finetune_network(network(), data, settings, files=files)
+
+
 def test_a_batch_without_events_costs_nothing():
     assert synops_loss([torch.zeros(()), torch.zeros(())], None, 3) == 0.0
 
