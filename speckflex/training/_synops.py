@@ -20,7 +20,7 @@ __all__ = ["counted_synops", "synops_loss"]
 # The loss of a recording for as many operations as its events cause in the first layer, where no
 # weight is set: unlike a loss for each operation it asks the same of small and large sensors.
 # Where nothing costs activity, training drives it up until cores can't keep up; at this price it
-# falls to a tenth and accuracy stays: `docs/stages/finetune.md` has the measurements.
+# falls to a seventh and accuracy stays: `docs/stages/finetune.md` has the measurements.
 PRICE = 0.01
 
 
