@@ -149,7 +149,6 @@ def paper(job: Job) -> None:
         output="mean",
         keep="last",
         epochs=1,
-        synops_weight=0.0,
     )
     neuron = bounded_neuron("multi-spike", -1.0)
     network = new_network("nmnist-3c1fc", seed=job.seed, neuron=neuron, voting="spikes")

@@ -97,9 +97,10 @@ class TrainingRun:
     @property
     def prices_synops(self) -> bool:
         """Whether synaptic operations add to the loss."""
-        # a recorded session is a last step towards its answers, and shall change nothing else
-        free = "relative" if self.has_one_step else 0.0
-        return self.settings.pricing not in (0.0, free)
+        if self.settings.pricing == "relative":
+            # a recorded session is a last step towards its answers, and shall change nothing else
+            return not self.has_one_step
+        return self.settings.pricing != 0.0
 
     @property
     def batches_per_epoch(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from lightning_fabric import Fabric
 from torch import nn
 
@@ -84,6 +85,28 @@ def test_the_settings_of_the_function_are_the_defaults_of_the_command():
     for name, value in asdict(FINETUNING).items():
         if name not in ("batch_norm_mode", "clip_weights"):  # of the method
             assert defaults[name] == value, name
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        ([], 3e-3),
+        (["--method", "mtt"], 1e-3),
+        (["--synops-weight", "0"], 1e-3),
+        (["--synops-weight", "0", "--lr", "0.5"], 0.5),
+    ],
+)
+def test_the_rate_of_the_command_is_low_where_spikes_have_no_price(
+    words, rate, tmp_path, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(command, "_load", lambda *_: (None, None))
+    monkeypatch.setattr(command, "run_training", lambda options, *_, **__: seen.append(options))
+    (tmp_path / "a.pt").touch()
+    line = [str(tmp_path / "a.pt"), "--data", "none", "-o", str(tmp_path / "b.pt"), *words]
+    result = CliRunner().invoke(command.command, line)
+    assert result.exit_code == 0, result.output
+    assert [options["learning_rate"] for options in seen] == [rate]
 
 
 def test_a_logger_keeps_what_each_epoch_measured(network, recordings, tmp_path):
