@@ -382,8 +382,16 @@ def judge_on_gpu(job: Job, network: nn.Module, recordings: FrameSet) -> None:
     job.write(same_on_gpu=same)
 
 
-def measure_steps(job: Job, network: nn.Module, recordings: FrameSet) -> None:
-    """Write accuracies in torch at several T, and the spike difference of the output."""
+def measure_steps(job: Job, network: nn.Module, recordings: FrameSet, name: str = "") -> None:
+    """Write accuracies in torch at several T, and the spike difference of the output.
+
+    Args:
+        job: writes them.
+        network: on frames.
+        recordings: with events.
+        name: in front of the two entries.
+    """
+    prefix = f"{name}_" if name else ""
     dataset: Any = recordings.events
     program = sf.convert(network, input_shape=dataset.shape)
     streams = [events for events, _ in dataset]
@@ -391,12 +399,12 @@ def measure_steps(job: Job, network: nn.Module, recordings: FrameSet) -> None:
         opened.load(program)
         played = opened.play(streams, keep_events=False)
     stepped = TorchReference(network, program, bins=T).play(streams, keep_events=False)
-    job.write(spike_difference=sf.compare(played, stepped).spike_difference)
+    job.write(**{f"{prefix}spike_difference": sf.compare(played, stepped).spike_difference})
     found = {}
     for bins in JUDGED_AT:
         frames = cache_frames(dataset, bins)
         found[bins] = evaluate(MixedTimestepNetwork(network), frames).accuracy
-        job.write(torch=found)
+        job.write(**{f"{prefix}torch_at": found} if name else {"torch": found})
 
 
 def main() -> None:

@@ -8,8 +8,11 @@ is simulated by two sensors, and twice more in another handwriting. The last epo
 real recordings choose nothing. A step whose network is in WORK is left out. The full size takes
 40 minutes of one core for each seed.
 
-With `--folds` the network then goes on with four fifths of the real recordings beside all simulated
-ones, and the other fifth judges: ten minutes of one core for each fold.
+With `--folds` four fifths of the real recordings train beside all simulated ones, and the other
+fifth judges. The network before the board or the one after it goes on (`--folds-from`).
+
+With `--method nmt` or `mtt` base and sparse network are trained at mixed time steps. `--until
+sparse` leaves the board out, `--device cuda` trains on a GPU; judging always runs on the CPU.
 """
 
 from __future__ import annotations
@@ -35,8 +38,10 @@ from gpu_jobs import (
     judge,
     judge_varied,
     load,
+    measure_steps,
     simulated,
 )
+from gpu_tables import METHODS
 
 import speckflex as sf
 from speckflex.networks.files import load_network, save_network
@@ -45,6 +50,7 @@ from speckflex.training import (
     TrainingFiles,
     TrainingSettings,
     finetune_network,
+    open_fabric,
     train_network,
 )
 from speckflex.training.pipeline import bounded_neuron, new_network
@@ -71,7 +77,11 @@ ON_BOARD = replace(
     synops_weight=0.15,
 )
 
-WITH_REAL = replace(ON_BOARD, learning_rate=2e-3, epochs=2)
+# What the networks that go on with real recordings are trained with.
+WITH_REAL = {
+    "sparse": replace(ON_BOARD, epochs=4),
+    "board": replace(ON_BOARD, learning_rate=2e-3, epochs=2),
+}
 REPEATS = 10  # of each real recording in an epoch, in another place and bent in another way
 
 
@@ -98,56 +108,94 @@ def main() -> None:
     options = read_options()
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
-    scale, name = SCALES[options.size], f"simulated-alone-{options.seed}"
-    job = Job("board", name, str(options.work), until=0, seed=options.seed, copies=3)
+    scale = SCALES[options.size]
+    kind = "simulated-alone" if options.method == "sdt" else f"simulated-alone-{options.method}"
+    name = f"{kind}-{options.seed}"
+    rest = {"seed": options.seed, "copies": 3, "device": options.device}
+    job = Job("board", name, str(options.work), until=0, **rest)
     if not (options.work / f"{SETS[3]}-labels.npy").exists():
         counts = (scale.images, job.copies, options.processes)
         store_recordings(options.data, options.work, *counts, sensor="both")
     real = load_one(options.work, "real")
+    sparse = train_sparse(job, options.method, real, scale)
+    networks = {"sparse": sparse}
+    if options.until == "board":
+        networks["board"] = train_on_board(job, sparse, real, scale)
+    if "versions" not in read_result(job):
+        versions = {"speckflex": __version__, "torch": torch.__version__}
+        job.write(versions=versions, device=job.device)
+    for fold in options.folds:
+        run_fold(job, fold, options.folds_from, networks[options.folds_from], real, scale)
+
+
+def train_sparse(job: Job, method: str, real: FrameSet, scale: Scale) -> nn.Module:
+    """Return a network that sends few spikes, trained in torch."""
     network = new_network(
         "nmnist-3c1fc",
-        seed=options.seed,
+        seed=job.seed,
         neuron=bounded_neuron("multi-spike", -1.0),
         voting="spikes",
     )
     data = TrainingData(simulated(job, SETS[:2], frames=True, apart=scale.apart), real)
-    base = step(job, "base", train_network, network, data, scaled(DENSE, scale))
-    judge(job, base, real, "before")
-    sparse = step(job, "sparse", train_network, base, data, scaled(SPARSE, scale))
-    judge(job, sparse, real, "between")
+    # with mixed time steps "total" gives a score of the same size at any T
+    drawn = {} if method == "sdt" else {"method": method, "output": "total"}
+    for name, judged, chosen in (("base", "before", DENSE), ("sparse", "between", SPARSE)):
+        settings = replace(chosen, **drawn)
+        network = step(job, name, train_network, network, data, scaled(settings, scale))
+        if f"{judged}_torch_at" not in read_result(job):
+            judge(job, network, real, judged)
+            measure_steps(job, network, real, judged)
+    found = read_result(job)
+    print(
+        f"all {len(real)} real recordings: {found['before_torch']:.1%} in torch and"
+        f" {found['before']:.1%} on the twin, then {found['between_torch']:.1%} and"
+        f" {found['between']:.1%} with a price of spikes"
+    )
+    return network
+
+
+def train_on_board(job: Job, sparse: nn.Module, real: FrameSet, scale: Scale) -> nn.Module:
+    """Return the network after more epochs that the twin plays."""
     data = TrainingData(simulated(job, SETS, apart=scale.apart), real)
     tuned = step(job, "board", finetune_network, sparse, data, scaled(ON_BOARD, scale))
     judge(job, tuned, real, "twin")
     judge_varied(job, tuned, real, "twin")
+    base = load_network(job.folder / f"{job.name}-base.pt")
     networks = {"base": base, "sparse": sparse, "board": tuned}
     job.write(spikes={key: spikes(each, real) for key, each in networks.items()})
-    apart = load(options.work, SETS[:2], [apart_of(job)[: scale.apart]] * 2)
+    apart = load(job.folder, SETS[:2], [apart_of(job)[: scale.apart]] * 2)
     right = answers_on_twin(job, tuned, apart) == apart.labels.numpy()
     job.write(simulated_apart=float(right.mean()), simulated_apart_recordings=len(right))
-    job.write(versions={"speckflex": __version__, "torch": torch.__version__})
-    found = json.loads((options.work / f"{name}.json").read_text())
-    for fold in options.folds:
-        run_fold(job, fold, tuned, real, scale)
     print(
-        f"all {len(real)} real recordings: {found['before_torch']:.1%} in torch and"
-        f" {found['before']:.1%} on the twin before, {found['twin']:.1%} on the twin after;"
-        f" simulated ones that trained nothing: {found['simulated_apart']:.1%}"
+        f"all {len(real)} real recordings: {read_result(job)['twin']:.1%} on the twin with the"
+        f" board in the loop; simulated ones that trained nothing: {right.mean():.1%}"
     )
+    return tuned
 
 
-def run_fold(job: Job, fold: int, network: nn.Module, real: FrameSet, scale: Scale) -> None:
+def run_fold(
+    job: Job, fold: int, start: str, network: nn.Module, real: FrameSet, scale: Scale
+) -> None:
     """Go on with four fifths of the real recordings, and judge on the other fifth."""
+    job = replace(job, name=f"{job.name}-{start}-real{fold}")
     kept = np.arange(fold, len(real), FOLDS)
     others = np.setdiff1d(np.arange(len(real)), kept)
     rest = apart_of(job)[scale.apart :]
     places = [np.tile(others, REPEATS), *[rest] * len(SETS)]
     data = TrainingData(load(job.folder, ["real", *SETS], places), real.select(kept))
-    tuned = step(job, f"real{fold}", finetune_network, network, data, scaled(WITH_REAL, scale))
-    judge(job, network, data.validation, f"fold{fold}_before")
-    judge(job, tuned, data.validation, f"fold{fold}")
-    job.write(labels=real.labels.tolist())  # of all recordings again
-    found = json.loads((job.folder / f"{job.name}.json").read_text())
-    print(f"fold {fold}: {found[f'fold{fold}_before']:.1%} to {found[f'fold{fold}']:.1%}")
+    settings = scaled(WITH_REAL[start], scale)
+    judge(job, network, data.validation, "before")
+    tuned = step(job, "tuned", finetune_network, network, data, settings)
+    judge(job, tuned, data.validation, "twin")
+    job.write(positions=kept.tolist())
+    found = read_result(job)
+    print(f"fold {fold}: {found['before']:.1%} to {found['twin']:.1%} on the twin")
+
+
+def read_result(job: Job) -> dict[str, Any]:
+    """Return what a job has written so far."""
+    path = job.folder / f"{job.name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def spikes(network: nn.Module, recordings: FrameSet) -> list[float]:
@@ -183,7 +231,8 @@ def step(
     settings = replace(settings, seed=job.seed)
     checkpoint = path.with_suffix(".checkpoint")
     files = TrainingFiles(checkpoint, resume=checkpoint if checkpoint.exists() else None)
-    result = train(network, data, settings, files=files, watch=show)
+    fabric = open_fabric(job.device)
+    result = train(network, data, settings, fabric=fabric, files=files, watch=show)
     save_network(result.network, path)
     job.write(
         **{
@@ -210,7 +259,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for everything else")
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--size", choices=list(SCALES), default="full")
+    parser.add_argument("--method", choices=METHODS, default="sdt", help="of base and sparse")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--until", choices=list(WITH_REAL), default="board")
     parser.add_argument("--folds", type=int, nargs="+", default=[], choices=range(FOLDS))
+    parser.add_argument("--folds-from", choices=list(WITH_REAL), default="sparse")
     parser.add_argument("--processes", type=int, default=2, help="that simulate")
     return parser.parse_args()
 

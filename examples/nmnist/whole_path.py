@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from board_data import answers_in_torch, answers_on_twin, folds_of
-from sizes import SIZES
 
 from speckflex.data import EventDataset, open_dataset
 from speckflex.networks.files import load_network
@@ -28,6 +27,8 @@ from speckflex.recordings.measures import wilson_interval
 from speckflex.recordings.recording import Recording
 from speckflex.training.gain import paired_gain
 from speckflex.version import __version__
+
+T = 10  # frames of a recording in torch
 
 
 def main() -> None:
@@ -41,15 +42,7 @@ def main() -> None:
     name = f"whole-path-seed{options.seed}.json"
     content = {"versions": {"speckflex": __version__}, "folds": results}
     (options.out / name).write_text(json.dumps(content) + "\n")
-    for kind in ("base_torch", "base_twin", "torch", "twin"):
-        right = hits(results, kind)
-        low, high = wilson_interval(int(right.sum()), len(right))
-        print(f"{kind}: {right.mean():.1%} ({low:.1%} to {high:.1%}) of {len(right)}")
-    for other in ("torch", "base_torch", "base_twin"):
-        gain = paired_gain(hits(results, other), hits(results, "twin"))
-        low, high = (100 * end for end in gain.interval)
-        points = 100 * (gain.after - gain.before)
-        print(f"twin over {other}: {points:+.1f} ({low:+.1f} to {high:+.1f}, {gain.p_value:.1g})")
+    print_figures(results)
 
 
 def run_fold(
@@ -60,13 +53,8 @@ def run_fold(
     out, result = folder / "out", folder / "result.json"
     if result.exists():
         return json.loads(result.read_text())
-    for split, chosen in (("Train", ~apart), ("Test", apart)):
-        for index in np.flatnonzero(chosen):
-            path = Path(real.items[index]).resolve()
-            link = folder / split / str(real.labels[index]) / path.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.exists():
-                link.symlink_to(path)
+    link_recordings(real, ~apart, folder / "Train")
+    link_recordings(real, apart, folder / "Test")
     script = Path(__file__).with_name("run.py")
     started = time.monotonic()
     subprocess.run(  # noqa: S603  our own script
@@ -78,23 +66,59 @@ def run_fold(
         check=True,
     )
     seconds = time.monotonic() - started
+    test = open_dataset(folder, split="test")
+    content = {"fold": fold, "seconds": round(seconds), **read_answers(out, test)}
+    result.write_text(json.dumps(content) + "\n")
+    return content
+
+
+def link_recordings(
+    recordings: EventDataset, chosen: np.ndarray, folder: Path, prefix: str = ""
+) -> None:
+    """Link recordings into the folders of their labels.
+
+    Args:
+        recordings: each a file.
+        chosen: (recording,) bool.
+        folder: gets a folder for each label.
+        prefix: of the names.
+    """
+    for index in np.flatnonzero(chosen):
+        path = Path(recordings.items[index]).resolve()
+        link = folder / str(recordings.labels[index]) / f"{prefix}{path.name}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(path)
+
+
+def read_answers(out: Path, test: EventDataset) -> dict[str, Any]:
+    """Return what base.pt and the report in a folder answer to each test recording."""
     played = {
         kind: Recording.load(out / "report" / f"recording-{kind}.h5") for kind in ("torch", "twin")
     }
-    base, test = load_network(out / "base.pt"), open_dataset(folder, split="test")
     for recording in played.values():
         if not np.array_equal(recording.labels, test.labels):
             raise SystemExit(f"{out}: the report does not hold all recordings of the fold")
-    content = {
-        "fold": fold,
-        "seconds": round(seconds),
+    base = load_network(out / "base.pt")
+    return {
         "labels": test.labels.tolist(),
         **{kind: recording.answers().tolist() for kind, recording in played.items()},
-        "base_torch": answers_in_torch(base, test, SIZES["real"].t_max),
+        "base_torch": answers_in_torch(base, test, T),
         "base_twin": answers_on_twin(base, test),
     }
-    result.write_text(json.dumps(content) + "\n")
-    return content
+
+
+def print_figures(results: list[dict[str, Any]]) -> None:
+    """Print the accuracies over all folds, and what the twin wins over the others, for pairs."""
+    for kind in ("base_torch", "base_twin", "torch", "twin"):
+        right = hits(results, kind)
+        low, high = wilson_interval(int(right.sum()), len(right))
+        print(f"{kind}: {right.mean():.1%} ({low:.1%} to {high:.1%}) of {len(right)}")
+    for other in ("torch", "base_torch", "base_twin"):
+        gain = paired_gain(hits(results, other), hits(results, "twin"))
+        low, high = (100 * end for end in gain.interval)
+        points = 100 * (gain.after - gain.before)
+        print(f"twin over {other}: {points:+.1f} ({low:+.1f} to {high:+.1f}, {gain.p_value:.1g})")
 
 
 def hits(results: list[dict[str, Any]], kind: str) -> np.ndarray:

@@ -45,7 +45,9 @@ LOW_RATE = 1e-3
     is_flag=True,
     help="Put a neuron behind a last layer that is read by potential.",
 )
-@training_options(epochs=10, learning_rate=3e-3, augment="shift:2", clip_weights=None)
+@training_options(
+    epochs=10, learning_rate=3e-3, augment="shift:2", clip_weights=None, clip_gradient=1.0
+)
 def command(model: Path, **options: Any) -> None:
     """Fine-tune the bias-free network in MODEL for the chip and write the best epoch.
 

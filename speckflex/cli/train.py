@@ -53,7 +53,7 @@ def _time_stepped(text: str) -> TimeSteppedFactory | None:
 )
 @recipe_options("training")
 @method_options("sdt")
-@training_options(augment="shift:2", clip_weights=True)
+@training_options(augment="shift:2", clip_weights=True, clip_gradient=1.0)
 @click.option("--width", type=click.IntRange(min=1), help="The most channels. [default: paper's]")
 @click.option(
     "--neuron",

@@ -223,7 +223,7 @@ def _setting_options(values: dict[str, Any]) -> tuple[Decorator, ...]:
         setting("--final-learning-rate", float, "Learning rate at the end of the cosine."),
         setting("--cosine-epochs", int, "Length of the cosine. [default: that of the training]"),
         setting("--weight-decay", float, "Weight decay of the optimiser."),
-        setting("--clip-gradient", float, "Largest norm of a step's gradient."),
+        setting("--clip-gradient", float, "Largest norm of a step's gradient; 0 for no limit."),
         setting(
             "--validation-share", float, "Share of the recordings that chooses the best epoch."
         ),

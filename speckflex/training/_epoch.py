@@ -141,7 +141,7 @@ def _make_step(run: TrainingRun, batch: FrameBatch, index: int) -> Outcome:
         )
     if run.has_one_step and index + 1 < run.batches_per_epoch:
         return outcome
-    if settings.clip_gradient is not None:
+    if settings.clip_gradient:
         model: Any = run.model
         fabric.clip_gradients(
             model, run.optimiser, max_norm=settings.clip_gradient, error_if_nonfinite=False

@@ -255,6 +255,8 @@ def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
     pixels = settings.pop("shift", None)  # the only augmentation before 0.2.0
     if pixels is not None:
         settings["augment"] = f"shift:{pixels}" if pixels else ""
+    # version 0.1.0 had no limit
+    settings["clip_gradient"] = settings.get("clip_gradient") or 0.0
     return settings
 
 

@@ -58,7 +58,7 @@ class TrainingSettings:
         learning_rate: at the start; a cosine lowers it.
         weight_decay: of the optimiser.
         clip_gradient: the largest norm of a step's gradient over all weights: a longer one is
-            scaled down to it. None for no limit.
+            scaled down to it. 0 for no limit.
         validation_share: the part of the recordings that chooses the best epoch, 0 < share <= 0.5.
         keep: the epoch whose network is returned: "best" by validation at `t_max`, or "last",
             which training at mixed time steps may need: validation at `t_max` does not see what
@@ -151,7 +151,7 @@ class TrainingSettings:
     mean_t: float = 7.0
     bits: str = ""
     frame_time: int | None = None
-    clip_gradient: float | None = None
+    clip_gradient: float = 0.0
 
     @property
     def chooser(self) -> str:
@@ -187,7 +187,8 @@ class TrainingSettings:
                 f"patience {self.patience} with keep 'last': patience waits for a better epoch,"
                 " which is not kept: leave one of them out"
             )
-        for name in ("weight_decay", "seed", "final_learning_rate", "calibration_batches"):
+        at_least_zero = ("weight_decay", "seed", "final_learning_rate", "calibration_batches")
+        for name in (*at_least_zero, "clip_gradient"):
             _check_at_least(name, getattr(self, name), 0)
         parse_boundaries(self.boundaries)
         for name, choices in _CHOICES.items():
@@ -226,11 +227,6 @@ def _check_steps(settings: TrainingSettings) -> None:
         raise TrainingError(
             f"learning rate {settings.learning_rate}: must be a positive number: give one such as"
             " 0.003"
-        )
-    if settings.clip_gradient is not None and not 0 < settings.clip_gradient < float("inf"):
-        raise TrainingError(
-            f"clip gradient {settings.clip_gradient}: must be a positive number, the largest norm:"
-            " give one such as 1"
         )
     if not 0 < settings.validation_share <= MAX_VALIDATION_SHARE:
         raise TrainingError(
@@ -326,4 +322,6 @@ def _check_at_least(name: str, value: float, least: int) -> None:
 
 
 # The settings of `speckflex finetune` where none are given.
-FINETUNING = TrainingSettings(method="board", epochs=10, learning_rate=3e-3, augment="shift:2")
+FINETUNING = TrainingSettings(
+    method="board", epochs=10, learning_rate=3e-3, augment="shift:2", clip_gradient=1.0
+)
