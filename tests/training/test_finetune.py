@@ -87,6 +87,14 @@ def test_the_settings_of_the_function_are_the_defaults_of_the_command():
             assert defaults[name] == value, name
 
 
+def test_both_commands_limit_the_gradient():
+    """A few batches had gradients so long that the training lost what it had learnt."""
+    for name in ("train", "finetune"):
+        found = main.get_command(None, name)
+        (option,) = [option for option in found.params if option.name == "clip_gradient"]
+        assert option.default == 1.0
+
+
 @pytest.mark.parametrize(
     ("words", "rate"),
     [

@@ -169,6 +169,23 @@ def test_checkpoints_of_something_else_are_refused_in_one_line(data, tmp_path):
         fit(small_network(), data, settings, files=files)
 
 
+@pytest.mark.parametrize("saved", [None, "absent"])
+def test_a_checkpoint_without_a_limit_of_gradients_has_none(data, tmp_path, saved):
+    """Version 0.1.0 had no such setting."""
+    checkpoint = tmp_path / "run.checkpoint"
+    fit(small_network(), data, SETTINGS, files=TrainingFiles(checkpoint))
+    state = torch.load(checkpoint, weights_only=True)
+    state["settings"]["clip_gradient"] = saved
+    if saved == "absent":
+        del state["settings"]["clip_gradient"]
+    torch.save(state, checkpoint)
+    files = TrainingFiles(resume=checkpoint)
+    assert len(fit(small_network(), data, SETTINGS, files=files).history) == SETTINGS.epochs
+    limited = replace(SETTINGS, clip_gradient=1.0)
+    with pytest.raises(TrainingError, match=r"with clip gradient 0\.0, now it is 1\.0"):
+        fit(small_network(), data, limited, files=files)
+
+
 def test_files_that_are_no_checkpoint_are_refused_in_one_line(data, tmp_path):
     path = tmp_path / "run.checkpoint"
     with pytest.raises(TrainingError, match="can't be read"):

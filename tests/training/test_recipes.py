@@ -100,6 +100,8 @@ def test_explain_lists_every_setting_and_difference_without_data(name, command):
     assert rows["network"][1] == recipe.network.split()[0]
     assert rows["t_max"][1] == str(recipe.training.t_max)
     assert rows["learning_rate"][1] == str(recipe.training.learning_rate)
+    # the commands limit gradients, the paper does not
+    assert rows["clip_gradient"][1] == "0.0"
     assert f"speckflex train --recipe {name}" in shown.stdout
 
 
