@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue] - compiled
 
+from speckflex._support.hdf5_headers import header_spans
 from speckflex._support.text import shown
 
 if TYPE_CHECKING:
@@ -97,10 +99,12 @@ class Hdf5Guard:
         # An exception inside the visit would lose its message on the way through HDF5.
         file.visititems_links(lambda name, link: links.append((name, link)))
         total, datasets = 0, {}
+        headers = {h5o.get_info(file.id).addr}
         for name, link in links:
             if not isinstance(link, h5py.HardLink):
                 raise self.failure(f"{path}: {shown(name)} is a link to elsewhere: {self.remedy}")
             item = file[name]
+            headers.add(h5o.get_info(item.id).addr)
             if isinstance(item, h5py.Dataset):
                 if item.is_virtual or item.external:
                     raise self.failure(
@@ -113,14 +117,23 @@ class Hdf5Guard:
             raise self.failure(
                 f"{path}: its arrays claim {total} bytes, more than {self.largest}: {self.remedy}"
             )
-        self._check_texts(path, file, datasets)
+        whole = _mapped(path)
+        spans = header_spans(whole, file.userblock_size, headers)
+        self._check_texts(path, file, datasets, whole, spans)
 
-    def _check_texts(self, path: Path, file: h5py.File, datasets: dict[str, h5py.Dataset]) -> None:
+    def _check_texts(
+        self,
+        path: Path,
+        file: h5py.File,
+        datasets: dict[str, h5py.Dataset],
+        whole: mmap.mmap,
+        headers: list[tuple[int, int]] | None,
+    ) -> None:
         """Check that all texts together claim no more than the file has.
 
         Those in attributes, and in the headers of datasets, are found by the addresses of heaps.
+        Where headers keep something elsewhere, they may be anywhere but in numbers.
         """
-        whole = _mapped(path)
         claimed = 0
         numbers: list[tuple[int, int]] = []
         for name, dataset in datasets.items():
@@ -135,7 +148,8 @@ class Hdf5Guard:
                     f" compression is damaged, or is no gzip: {self.remedy}"
                 )
             claimed += size * lengths
-        if claimed > len(whole) or _has_false_reference(whole, file.userblock_size, numbers):
+        searched = _between(numbers, len(whole)) if headers is None else headers
+        if claimed > len(whole) or _has_false_reference(whole, file.userblock_size, searched):
             raise self.failure(
                 f"{path}: its texts claim more bytes than are stored for them: {self.remedy}"
             )
@@ -206,19 +220,27 @@ def _unpacked(dataset: h5py.Dataset, chunk: Any, filters: list[int]) -> bytes:
     return zlib.decompressobj().decompress(content, most) if applied else content
 
 
-def _has_false_reference(whole: mmap.mmap, base: int, numbers: list[tuple[int, int]]) -> bool:
-    """Return whether something outside of numbers names a heap's text and a larger length."""
+def _between(spans: list[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    """Return what lies between spans."""
+    found, end = [], 0
+    for start, stop in [*sorted(spans), (size, size)]:
+        if start > end:
+            found.append((end, start))
+        end = max(end, stop)
+    return found
+
+
+def _has_false_reference(whole: mmap.mmap, base: int, spans: list[tuple[int, int]]) -> bool:
+    """Return whether something in some spans names a heap's text and a larger length."""
     heaps = np.array([*_heaps(whole)], np.uint64) - base
     objects: dict[int, dict[int, int]] = {}
-    end = 0
-    for start, stop in [*sorted(numbers), (len(whole), len(whole))]:
-        for at in _places_of(heaps, whole, end, start):
+    for start, stop in spans:
+        for at in _places_of(heaps, whole, start, stop):
             length, heap, index = np.frombuffer(whole, REFERENCE, 1, at - LENGTH)[0].tolist()
             if heap not in objects:
                 objects[heap] = dict(_objects(whole, heap + base, len(whole)) or ())
             if length > objects[heap].get(index, length):
                 return True
-        end = max(end, stop)
     return False
 
 
@@ -242,8 +264,8 @@ def _heaps(whole: mmap.mmap) -> Iterator[int]:
     """Yield where heaps of texts begin."""
     start = whole.find(HEAP_START)
     while start >= 0:
-        if start % ALIGNMENT == 0:
-            yield start
+        # at any place: HDF5 aligns nothing behind headers of its newer form
+        yield start
         start = whole.find(HEAP_START, start + 1)
 
 

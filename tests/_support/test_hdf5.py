@@ -8,8 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from h5py import h5o
 
 from speckflex._support.hdf5 import Hdf5Guard
+from speckflex._support.hdf5_headers import header_spans
 from speckflex.errors import FileFormatError
 
 GUARD = Hdf5Guard(FileFormatError, "write it again", 2**20)
@@ -68,6 +70,98 @@ def test_a_text_without_a_heap_is_refused_by_its_length(tmp_path):
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match="its texts claim more bytes than are stored"):
         _check(path)
+
+
+def test_numbers_that_look_like_a_text_are_none_where_no_header_is(tmp_path):
+    """An address of a chunk such as 0x80078, one byte on, is the address 0x800 of the heap."""
+    path = _written(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("chunks", data=np.arange(40), chunks=(10,))
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL\x01\0\0\0")
+    # what follows the last of the chunks' addresses in their tree is never read
+    unused = content.index(b"TREE\x01") + 24 + 5 * 24 + 4 * 8
+    assert not any(content[unused : unused + 100])
+    address = struct.pack("<Q", 256 * heap + 0x78)
+    content[unused : unused + 8] = address
+    assert struct.unpack_from("<IQI", content, unused - 3) == (0x78000000, heap, 0)
+    path.write_bytes(content)
+    _check(path)
+    with h5py.File(path) as file:
+        assert file["chunks"][()].tolist() == list(range(40))
+
+
+FORMS = [
+    {"libver": "earliest"},
+    {"libver": "latest"},
+    {"libver": "latest", "track_order": True},
+    {"libver": "earliest", "track_order": True},
+]
+
+
+def _with_attributes(path: Path, **form: object) -> Path:
+    with h5py.File(path, "w", **form) as file:
+        data = file.create_dataset("group/data", data=np.arange(1000), chunks=(10,))
+        file["group"].attrs["name"] = "a group"
+        # header of several parts, and, where the order is kept, a heap of attributes
+        for index in range(30):
+            data.attrs[f"note {index}"] = f"text {index}"
+    return path
+
+
+@pytest.mark.parametrize("text", ["a group", "text 0", "text 29"])
+@pytest.mark.parametrize("form", FORMS)
+def test_attributes_that_claim_too_much_are_refused_wherever_they_lie(tmp_path, form, text):
+    path = _with_attributes(tmp_path / "a.h5", **form)
+    _check(path)
+    content = bytearray(path.read_bytes())
+    stored = content.index(text.encode(), content.index(b"GCOL\x01\0\0\0"))
+    # The newer headers have checksums, heaps have none: so the heap holds less, as much as before
+    # with what fills it up to 8 bytes.
+    (length,) = struct.unpack_from("<Q", content, stored - 8)
+    assert length == len(text)
+    struct.pack_into("<Q", content, stored - 8, length - 1)
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="its texts claim more bytes than are stored"):
+        _check(path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_parts_of_headers_are_as_large_as_hdf5_says(tmp_path, form):
+    path = _with_attributes(tmp_path / "a.h5", **form)
+    content = path.read_bytes()
+    with h5py.File(path) as file:
+        for name in ("/", "group", "group/data"):
+            info = h5o.get_info(file[name].id)
+            spans = header_spans(content, 0, [info.addr])
+            dense = b"FRHP" in content and name == "group/data"
+            if dense:  # its attributes lie in a heap
+                assert spans is None
+                continue
+            if content[info.addr : info.addr + 4] == b"OHDR":
+                # prefix and checksum, and a mark and a checksum of each other part
+                around = spans[0][0] - info.addr + 4 + 8 * (len(spans) - 1)
+            else:
+                around = 16
+            assert len(spans) == info.hdr.nchunks
+            assert sum(stop - start for start, stop in spans) + around == info.hdr.space.total
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content, at: content[:at],
+        lambda content, at: content[:at] + b"\x07" + content[at + 1 :],  # another version
+        lambda content, at: content[: at + 8] + b"\xff" * 4 + content[at + 12 :],  # too long
+    ],
+)
+def test_headers_that_are_not_understood_are_not_passed_over(tmp_path, damage):
+    path = _with_attributes(tmp_path / "a.h5")
+    content = path.read_bytes()
+    with h5py.File(path) as file:
+        address = h5o.get_info(file["group"].id).addr
+    assert header_spans(content, 0, [address])
+    assert header_spans(damage(content, address), 0, [address]) is None
 
 
 ROWS = [np.arange(n, dtype=np.float32) for n in (3, 0, 70)]
