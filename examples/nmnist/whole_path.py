@@ -11,6 +11,7 @@ by one network that never saw it.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import subprocess
 import sys
@@ -24,7 +25,6 @@ from board_data import answers_in_torch, answers_on_twin, folds_of
 from speckflex.data import EventDataset, open_dataset
 from speckflex.networks.files import load_network
 from speckflex.recordings.measures import wilson_interval
-from speckflex.recordings.recording import Recording
 from speckflex.training.gain import paired_gain
 from speckflex.version import __version__
 
@@ -92,17 +92,15 @@ def link_recordings(
 
 
 def read_answers(out: Path, test: EventDataset) -> dict[str, Any]:
-    """Return what base.pt and the report in a folder answer to each test recording."""
-    played = {
-        kind: Recording.load(out / "report" / f"recording-{kind}.h5") for kind in ("torch", "twin")
-    }
-    for recording in played.values():
-        if not np.array_equal(recording.labels, test.labels):
-            raise SystemExit(f"{out}: the report does not hold all recordings of the fold")
+    """Return what base.pt and the report in a folder answer to each test recording, -1 for none."""
+    with (out / "report" / "samples.csv").open(newline="") as file:
+        samples = list(csv.DictReader(file))
+    if [int(sample["label"]) for sample in samples] != test.labels.tolist():
+        raise SystemExit(f"{out}: the report does not hold all recordings of the fold")
     base = load_network(out / "base.pt")
     return {
         "labels": test.labels.tolist(),
-        **{kind: recording.answers().tolist() for kind, recording in played.items()},
+        **{kind: [int(each[kind] or -1) for each in samples] for kind in ("torch", "twin")},
         "base_torch": answers_in_torch(base, test, T),
         "base_twin": answers_on_twin(base, test),
     }
