@@ -79,7 +79,7 @@ ON_BOARD = replace(
 
 # What the networks that go on with real recordings are trained with.
 WITH_REAL = {
-    "sparse": replace(ON_BOARD, learning_rate=6e-3, clip_gradient=1.0, epochs=8),
+    "sparse": replace(ON_BOARD, epochs=4),
     "board": replace(ON_BOARD, learning_rate=2e-3, epochs=2),
 }
 REPEATS = 10  # of each real recording in an epoch, in another place and bent in another way

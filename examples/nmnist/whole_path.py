@@ -67,7 +67,11 @@ def run_fold(
     )
     seconds = time.monotonic() - started
     test = open_dataset(folder, split="test")
-    content = {"fold": fold, "seconds": round(seconds), **read_answers(out, test)}
+    content = {
+        "fold": fold,
+        "seconds": round(seconds),
+        **read_answers(out / "base.pt", out / "report", test),
+    }
     result.write_text(json.dumps(content) + "\n")
     return content
 
@@ -91,13 +95,13 @@ def link_recordings(
             link.symlink_to(path)
 
 
-def read_answers(out: Path, test: EventDataset) -> dict[str, Any]:
-    """Return what base.pt and the report in a folder answer to each test recording, -1 for none."""
-    with (out / "report" / "samples.csv").open(newline="") as file:
+def read_answers(model: Path, report: Path, test: EventDataset) -> dict[str, Any]:
+    """Return what a base and a report say of each test recording, -1 for no answer."""
+    with (report / "samples.csv").open(newline="") as file:
         samples = list(csv.DictReader(file))
     if [int(sample["label"]) for sample in samples] != test.labels.tolist():
-        raise SystemExit(f"{out}: the report does not hold all recordings of the fold")
-    base = load_network(out / "base.pt")
+        raise SystemExit(f"{report}: does not hold all recordings of the fold")
+    base = load_network(model)
     return {
         "labels": test.labels.tolist(),
         **{kind: [int(each[kind] or -1) for each in samples] for kind in ("torch", "twin")},

@@ -39,7 +39,7 @@ LOW_RATE = 1e-3
 @nir_options
 @recipe_options("finetuning")
 @method_options("board")
-@board_options
+@board_options(sparse_epochs=3)
 @click.option(
     "--vote-by-spikes",
     is_flag=True,
@@ -53,9 +53,9 @@ def command(model: Path, **options: Any) -> None:
 
     With method board, the default, the board itself plays each batch on the 8-bit program of the
     moment, and its spikes are what the loss is computed from. MODEL must be trained for it, and
-    spikes have a small price. Without a price, as with the other methods, the learning rate begins
-    at 0.001. The gains of remaining batch norms are merged into the weights: before the training
-    with method board, at the end with the others.
+    operations have a small price; some epochs in torch make MODEL sparse first. Without a price,
+    as with the other methods, the learning rate begins at 0.001. The gains of remaining batch norms
+    are merged into the weights: before the training with method board, at the end with the others.
     """
     with stage(f"loading {model.name}"):
         network, trainer = _load(model, options)

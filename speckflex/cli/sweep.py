@@ -38,8 +38,8 @@ SHOWN = 10  # rows of the table, the best ones
 
 def shared_options(function: Any) -> Any:
     """Add the options of a training and of its network, with their defaults."""
-    training = training_options(augment="shift:2", clip_weights=True)
-    function = method_options("mtt")(board_options(training(function)))
+    training = training_options(augment="shift:2", clip_weights=True, clip_gradient=1.0)
+    function = method_options("mtt")(board_options()(training(function)))
     shared = [option for option in function.__click_params__ if option.name not in NOT_SHARED]
     networks = [option for option in train.command.params if option.name in OF_NETWORKS]
     function.__click_params__ = [*reversed(networks), *shared]

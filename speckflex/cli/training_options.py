@@ -120,15 +120,20 @@ def _level_options(setting: Callable[..., Decorator]) -> tuple[Decorator, ...]:
     )
 
 
-def board_options(function: Any) -> Any:
-    """Add what belongs to method board alone."""
-    setting = partial(_setting, asdict(TrainingSettings()))
+def board_options(**defaults: Any) -> Decorator:
+    """Return a decorator that adds what belongs to method board alone, with own defaults."""
+    setting = partial(_setting, asdict(TrainingSettings(**defaults)))
     options = (
         setting(
             "--board",
             str,
             "Board of method board: twin, twin:cuda, virtual:speck2e, speck2e:0.",
             metavar="NAME",
+        ),
+        setting(
+            "--sparse-epochs",
+            int,
+            "Epochs in torch before the board's, with twice the price of operations (board).",
         ),
         setting(
             "--vary",
@@ -143,7 +148,7 @@ def board_options(function: Any) -> Any:
             " do, such as 0.8.",
         ),
     )
-    return _all(options)(function)
+    return _all(options)
 
 
 def training_options(**defaults: Any) -> Decorator:

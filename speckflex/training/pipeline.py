@@ -20,6 +20,7 @@ from speckflex.training._loop import TrainingResult, fit
 from speckflex.training._weight_layers import weight_layers
 from speckflex.training.mtsnn.levels import freeze_bits
 from speckflex.training.mtsnn.quantise import quantised_network, set_steps
+from speckflex.training.on_board.sparse_start import begins_sparse, sparse_network
 from speckflex.training.suitability import check_bias_free
 
 if TYPE_CHECKING:
@@ -178,6 +179,10 @@ def finetune_network(
     if settings.method == "board":
         # The program's weights are what trains, and a norm has none of its own.
         network = merge_network(network)
+    files = options.get("files")
+    if begins_sparse(settings) and (files is None or files.resume is None):
+        shared = {name: options.get(name) for name in ("fabric", "watch")}
+        network = sparse_network(network, data, settings, **shared)
     network = for_method(network, settings)
     if settings.method == "mtsnn":
         set_steps(network, data.training, seed=settings.seed)

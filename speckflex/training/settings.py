@@ -106,6 +106,8 @@ class TrainingSettings:
             epoch of drawn time steps, as the paper's 10; 0 for the running ones of the training.
         board: what plays the forward pass of method "board", a name as for `open_board`. Its
             spikes are counted in `t_max` frames for the gradient.
+        sparse_epochs: with method "board", epochs in torch before the board's, by SDT with twice
+            the price of operations; none where they have no price.
         vary: what differs from play to play with method "board": "order", "jitter=MICROSECONDS"
             and "drop=SHARE", with commas between them; "" for nothing.
         max_load: with method "board", the load that no core shall exceed, a share of the rate
@@ -152,6 +154,7 @@ class TrainingSettings:
     bits: str = ""
     frame_time: int | None = None
     clip_gradient: float = 0.0
+    sparse_epochs: int = 0
 
     @property
     def chooser(self) -> str:
@@ -188,7 +191,7 @@ class TrainingSettings:
                 " which is not kept: leave one of them out"
             )
         at_least_zero = ("weight_decay", "seed", "final_learning_rate", "calibration_batches")
-        for name in (*at_least_zero, "clip_gradient"):
+        for name in (*at_least_zero, "clip_gradient", "sparse_epochs"):
             _check_at_least(name, getattr(self, name), 0)
         parse_boundaries(self.boundaries)
         for name, choices in _CHOICES.items():
@@ -323,5 +326,10 @@ def _check_at_least(name: str, value: float, least: int) -> None:
 
 # The settings of `speckflex finetune` where none are given.
 FINETUNING = TrainingSettings(
-    method="board", epochs=10, learning_rate=3e-3, augment="shift:2", clip_gradient=1.0
+    method="board",
+    epochs=10,
+    learning_rate=3e-3,
+    augment="shift:2",
+    clip_gradient=1.0,
+    sparse_epochs=3,
 )
