@@ -21,7 +21,7 @@ __all__ = ["deviations", "recipe_options", "values_of_recipe"]
 
 RECIPE = "speckflex.recipe"  # where a context keeps the values of its recipe
 # Of each run, of each command and of method board, not of a recipe.
-OWN = ("seed", "batch_norm_mode", "board", "vary")
+OWN = ("seed", "batch_norm_mode", "board", "sparse_epochs", "vary")
 
 
 def recipe_options(step: str) -> Decorator:
