@@ -91,3 +91,14 @@ def test_mixed_time_steps_diverged_without_a_limit():
         "nmt-2000": None,
         "nmt-3000": 5,
     }
+
+
+def test_the_limit_does_not_cure_mixed_time_steps():
+    saved = json.loads((RESULTS / "mixed-unlimited" / "mtt-limits.json").read_text())["epochs"]
+    last = {options: history[-1] for options, history in saved.items()}
+    shares = [f"{100 * each['validation_accuracy']:.1f}" for each in last.values()]
+    assert shares == ["65.6", "81.6", "76.4", "69.6"]
+    assert [each["loss"] > np.log(10) for each in last.values()] == [True, True, False, False]
+    text = " ".join(TEXT.split())
+    assert "in 81.6 % with the limit and in 65.6 % without" in text
+    assert "at a rate of 0.001 in 69.6 and 76.4 %" in text
