@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 from board_data import folds_of
+from sizes import TEST_IMAGES, find_images
 from whole_path import link_recordings, print_figures, read_answers
 
 from speckflex.data import EventDataset, open_dataset
 from speckflex.version import __version__
 
-SKIP = 100  # MNIST's images behind N-MNIST's test recordings
 HERE = Path(__file__).parent
 
 
@@ -61,13 +61,11 @@ def simulate(options: argparse.Namespace) -> EventDataset:
     """Return recordings that are simulated from MNIST's images, by the example's own command."""
     folder = options.work / "simulated"
     if not folder.exists():
-        images, labels = (
-            next(options.images.glob(f"t10k-{kind}-*")) for kind in ("images", "labels")
-        )
+        images, labels = find_images(options.images)
         run(
             sys.executable,
             HERE / "make_synthetic.py",
-            *("--images", images, "--labels", labels, "--skip", SKIP),
+            *("--images", images, "--labels", labels, "--skip", TEST_IMAGES),
             *("--count", options.simulated, "--out", folder),
         )
     return open_dataset(folder, split="train")

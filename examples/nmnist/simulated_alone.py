@@ -265,7 +265,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, nargs="+", default=[], choices=range(FOLDS))
     parser.add_argument("--folds-from", choices=list(WITH_REAL), default="sparse")
     parser.add_argument("--processes", type=int, default=2, help="that simulate")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.folds and (options.until, options.folds_from) == ("sparse", "board"):
+        parser.error("--folds-from board goes on from what --until board trains: leave one out")
+    return options
 
 
 if __name__ == "__main__":

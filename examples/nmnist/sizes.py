@@ -91,16 +91,17 @@ def write_digits(folder: Path, size: Size, seed: int) -> None:
         write_split(place, settings, files, dataset.read, write_nmnist_file)
 
 
+def find_images(folder: Path) -> list[Path]:
+    """Return the files of MNIST's test images and labels in a folder."""
+    found = [sorted(folder.glob(f"t10k-{kind}-*")) for kind in ("images", "labels")]
+    if not all(found):
+        raise SystemExit(f"{folder}: has no files t10k-images-* and t10k-labels-*: check --images")
+    return [paths[0] for paths in found]
+
+
 def write_images(step: Step[Size]) -> None:
     """Simulate recordings of MNIST's test images, but for the first ones."""
-    found = [
-        sorted(Path(step.images or "").glob(f"t10k-{kind}-*")) for kind in ("images", "labels")
-    ]
-    if not all(found):
-        raise SystemExit(
-            f"{step.images}: has no files t10k-images-* and t10k-labels-*: check --images"
-        )
-    images, labels = (read_idx(paths[0]) for paths in found)
+    images, labels = map(read_idx, find_images(Path(step.images or "")))
     order = np.random.default_rng(step.seed).permutation(np.arange(TEST_IMAGES, len(images)))
     chosen = np.sort(order[: step.size.simulated])
     folder = step.out / SIMULATED / "Train"

@@ -138,7 +138,8 @@ class Hdf5Guard:
         numbers: list[tuple[int, int]] = []
         for name, dataset in datasets.items():
             if not dataset.dtype.hasobject or h5py.check_ref_dtype(dataset.dtype):
-                numbers += _spans(dataset)
+                if headers is None:
+                    numbers += _spans(dataset)
                 continue
             size = 1 if holds_text(dataset) else h5py.check_vlen_dtype(dataset.dtype).itemsize
             lengths = _lengths(dataset, whole)

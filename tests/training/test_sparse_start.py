@@ -107,7 +107,7 @@ def test_a_resumed_training_has_its_sparse_epochs_behind_it(data, tmp_path, monk
     whole = finetune_network(network(), data, SPARSE, files=files)
 
     def stop(progress):
-        # the first two epochs are those in torch, which have other numbers of steps
+        # each epoch has 5 steps: two epochs in torch, one with the board, the end of the next
         steps.append(progress)
         if len(steps) == 4 * 5:
             raise KeyboardInterrupt
